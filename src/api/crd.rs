@@ -1,0 +1,32 @@
+//! The CustomResourceDefinition, generated from the types; `crds/kanarydeployments.yaml` is its checked-in copy.
+
+use kube::CustomResourceExt;
+use serde_json::Value;
+
+use super::KanaryDeployment;
+
+const HEADER: &str = "# Generated from src/api by `kanary crd`; tests/crds.rs checks that it is fresh.\n";
+
+/// The YAML that `kubectl apply` takes.
+///
+/// # Errors
+/// Never in practice: the types serialize.
+pub fn yaml() -> Result<String, serde_saphyr::ser_error::Error> {
+    let mut crd = serde_json::to_value(KanaryDeployment::crd()).unwrap_or_default();
+    drop_nullable(&mut crd);
+    // The schema is deep: at two spaces a level, half of the file would be white.
+    let options = serde_saphyr::ser_options! { indent_step: 1 };
+    Ok(format!("{HEADER}{}", serde_saphyr::to_string_with_options(&crd, options)?))
+}
+
+/// An optional field is one that may be absent; as `null` it would only be a second way to say so.
+fn drop_nullable(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.retain(|key, value| key != "nullable" || !value.is_boolean());
+            map.values_mut().for_each(drop_nullable);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nullable),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}

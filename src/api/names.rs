@@ -1,0 +1,47 @@
+//! Names, labels and annotations: how the controller's own objects are called and recognised.
+
+use super::KanaryDeployment;
+use crate::seen::Seen;
+
+/// On everything that belongs to a canary, pods included: the name of its `KanaryDeployment`.
+pub const CANARY_LABEL: &str = "kanary.k8s.io/canary";
+/// On the objects we make: the hash of what we asked for. It sees keys that were removed.
+pub const APPLIED_HASH: &str = "kanary.k8s.io/applied-hash";
+/// On the canary Deployment: the pod labels that are kept from its template, so that no Service selects its pods.
+pub const WITHHELD_LABELS: &str = "kanary.k8s.io/withheld-labels";
+/// On a canary pod that is or was in production: the label keys that put it there now.
+pub const PRODUCTION_LABELS: &str = "kanary.k8s.io/production-labels";
+/// On the base: `<KD uid>/<run>/<templateHash>` of the run that promoted it.
+pub const PROMOTED_BY: &str = "kanary.k8s.io/promoted-by";
+/// On a base that the controller created: the uid of the `KanaryDeployment` that had none.
+pub const CREATED_BY: &str = "kanary.k8s.io/created-by";
+/// What `kubectl rollout history` shows.
+pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
+/// The Deployment controller's own count of pod templates.
+pub const REVISION: &str = "deployment.kubernetes.io/revision";
+/// The field manager and the reporting controller of all we write.
+pub const MANAGER: &str = "kanary";
+/// Every annotation of ours begins so.
+pub const PREFIX: &str = "kanary.k8s.io/";
+
+/// The base Deployment.
+#[must_use]
+pub fn base(kanary: &KanaryDeployment) -> String {
+    let spec = &kanary.spec;
+    spec.deployment_name
+        .clone()
+        .or_else(|| spec.template.name().map(str::to_owned))
+        .unwrap_or_else(|| kanary.name().to_owned())
+}
+
+/// The canary Deployment, and the HorizontalPodAutoscaler that scales it.
+#[must_use]
+pub fn canary(kanary: &KanaryDeployment) -> String {
+    format!("{}-kanary", kanary.name())
+}
+
+/// The Service that selects canary pods only.
+#[must_use]
+pub fn kanary_service(kanary: &KanaryDeployment) -> String {
+    kanary.spec.traffic.kanary_service.clone().unwrap_or_else(|| canary(kanary))
+}

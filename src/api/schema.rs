@@ -1,0 +1,153 @@
+//! Pieces of the CRD's schema that are not derived: opaque JSON, and strings with a rule and a sentence.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+
+/// An object that is stored as written.
+pub fn opaque(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", PRESERVE: true})
+}
+
+/// A list of objects that are stored as written.
+pub fn opaque_list(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "array", "items": {"type": "object", PRESERVE: true}})
+}
+
+/// The Deployment template: only the fields that the controller reads are named, all others are preserved.
+pub fn template(_: &mut SchemaGenerator) -> Schema {
+    let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    let object = |properties: Value| json!({"type": "object", PRESERVE: true, "properties": properties});
+    let labelled = object(json!({"labels": strings, "annotations": strings}));
+    let metadata = object(json!({
+        "name": {"type": "string", "maxLength": 253},
+        "namespace": {"type": "string", "maxLength": 253},
+        "labels": strings,
+        "annotations": strings,
+    }));
+    let mut pod = object(json!({"metadata": labelled, "spec": {"type": "object", PRESERVE: true}}));
+    pod["required"] = json!(["spec"]);
+    let mut spec = object(json!({
+        "replicas": {"type": "integer", "minimum": 0, "format": "int32"},
+        "minReadySeconds": {"type": "integer", "minimum": 0, "format": "int32"},
+        "progressDeadlineSeconds": {"type": "integer", "minimum": 1, "format": "int32"},
+        "selector": {"type": "object", PRESERVE: true},
+        "template": pod,
+    }));
+    spec["required"] = json!(["template"]);
+    json_schema!({
+        "type": "object",
+        "required": ["spec"],
+        "properties": {"metadata": metadata, "spec": spec},
+    })
+}
+
+/// A label selector that selects something, not everything.
+pub fn selector(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object",
+        "minProperties": 1,
+        "properties": {
+            "matchLabels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "matchExpressions": {
+                "type": "array",
+                "maxItems": 16,
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": {"type": "string"},
+                        "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
+                        "values": {"type": "array", "items": {"type": "string"}},
+                    },
+                },
+            },
+        },
+    })
+}
+
+/// Labels, at least one.
+pub fn labels(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}})
+}
+
+/// A finite number.
+pub fn number(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "default": 0})
+}
+
+/// A finite number, 1 if not given.
+pub fn number_or_one(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "default": 1})
+}
+
+/// A share in percent, above zero.
+pub fn percentage(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "minimum": 0})
+}
+
+/// A share in percent, 0 if not given.
+pub fn percentage_or_zero(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "number", "minimum": 0, "maximum": 100, "default": 0})
+}
+
+/// A string; its type has no schema of its own.
+pub fn plain_string(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "string"})
+}
+
+/// A Deployment's name.
+pub fn optional_dns_subdomain(_: &mut SchemaGenerator) -> Schema {
+    ruled(
+        json_schema!({"type": "string", "nullable": true, "maxLength": 253}),
+        "self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",
+        "must be the name of a Deployment: lower-case letters, digits, '-' and '.'",
+    )
+}
+
+/// A Service's name.
+pub fn optional_service_name(_: &mut SchemaGenerator) -> Schema {
+    ruled(
+        json_schema!({"type": "string", "nullable": true, "maxLength": 63}),
+        "self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+        "must be the name of a Service: a DNS label that begins with a letter",
+    )
+}
+
+/// An http or https URL.
+pub fn optional_url(_: &mut SchemaGenerator) -> Schema {
+    ruled(
+        json_schema!({"type": "string", "nullable": true, "maxLength": 2048}),
+        "isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHost() != ''",
+        "must be an http or https URL such as http://prometheus.istio-system:9090",
+    )
+}
+
+const A_DURATION: &str = "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')";
+
+/// A duration that may be zero.
+pub fn duration_or_zero(_: &mut SchemaGenerator) -> Schema {
+    duration("0s", A_DURATION, "must be a duration such as 90s, 15m or 1h30m")
+}
+
+/// A duration above zero.
+pub fn positive_duration(_: &mut SchemaGenerator) -> Schema {
+    let rule = format!("{A_DURATION} && duration(self) > duration('0s')");
+    duration("15m", &rule, "must be a positive duration such as 90s, 15m or 1h30m")
+}
+
+/// A duration of a second or more.
+pub fn interval(_: &mut SchemaGenerator) -> Schema {
+    let rule = format!("{A_DURATION} && duration(self) >= duration('1s')");
+    duration("20s", &rule, "must be a duration of at least 1s, such as 20s")
+}
+
+fn duration(default: &str, rule: &str, message: &str) -> Schema {
+    ruled(json_schema!({"type": "string", "maxLength": 16, "default": default}), rule, message)
+}
+
+fn ruled(mut schema: Schema, rule: &str, message: &str) -> Schema {
+    schema.insert("x-kubernetes-validations".into(), json!([{"rule": rule, "message": message}]));
+    schema
+}

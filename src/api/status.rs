@@ -1,0 +1,271 @@
+//! What the controller tells: `status`. It carries the whole story of a run, errors included.
+//!
+//! The controller also decides by it: what is persisted here (phase, pin, clock) is what it acts on.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{duration, schema};
+
+/// The state of the run.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct KanaryDeploymentStatus {
+    /// The generation of the spec that this status answers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where in its life the run is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
+    /// One sentence: what happens now, or why it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The story as conditions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    pub conditions: Vec<Condition>,
+    /// Which try this is, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// `spec.runID` of this run.
+    #[serde(rename = "runID", skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Hash of `spec.template` of this run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+    /// The base as it was when the run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseStatus>,
+    /// What the run made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canary: Option<CanaryStatus>,
+    /// When the run began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When the canary was available and its traffic on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_started_at: Option<Timestamp>,
+    /// The evidence counts from here: the start of validation, or the last edit of an item.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence_since: Option<Timestamp>,
+    /// How long, since then, the canary could not be judged. It moves the deadline.
+    #[serde(with = "duration", skip_serializing_if = "SignedDuration::is_zero")]
+    #[schemars(schema_with = "schema::plain_string")]
+    pub held: SignedDuration,
+    /// The canary cannot be judged since then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_since: Option<Timestamp>,
+    /// The time before it is accounted for: absences of the controller up to here are in `held`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accounted_until: Option<Timestamp>,
+    /// When the period ends, as things stand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Timestamp>,
+    /// When the verdict was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict_at: Option<Timestamp>,
+    /// When nothing of the canary was left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// What each item says.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    pub items: Vec<ItemStatus>,
+    /// The columns of `kubectl get`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report: Option<Report>,
+}
+
+/// Where in its life a run is.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Waits for `spec.schedule`.
+    Scheduled,
+    /// The canary is being made.
+    Starting,
+    /// The canary is being judged.
+    Validating,
+    /// The verdict is success; the base gets the template.
+    Promoting,
+    /// The verdict is failure; the canary leaves production.
+    Failing,
+    /// Over: the template is proven, nothing of the canary is left.
+    Succeeded,
+    /// Over: the template failed, nothing of the canary is left.
+    Failed,
+}
+
+impl Phase {
+    /// Is the run over?
+    #[must_use]
+    pub fn is_over(self) -> bool {
+        matches!(self, Phase::Succeeded | Phase::Failed)
+    }
+}
+
+/// The types of our conditions.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum ConditionType {
+    /// The time of `spec.schedule` has come.
+    Scheduled,
+    /// Every canary pod is updated and available.
+    CanaryReady,
+    /// The traffic that the source asks for reaches the canary.
+    Traffic,
+    /// The canary is being judged.
+    Running,
+    /// The verdict is success.
+    Succeeded,
+    /// The verdict is failure.
+    Failed,
+    /// The base has the template.
+    DeploymentUpdated,
+    /// Something keeps the run from going on.
+    Errored,
+}
+
+/// The status of a condition.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Truth {
+    True,
+    False,
+    Unknown,
+}
+
+impl From<bool> for Truth {
+    fn from(truth: bool) -> Self {
+        if truth { Truth::True } else { Truth::False }
+    }
+}
+
+/// A `metav1.Condition` whose type is one of ours.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// What it speaks of.
+    #[serde(rename = "type")]
+    pub type_: ConditionType,
+    /// Does it hold?
+    pub status: Truth,
+    /// One word for machines.
+    pub reason: String,
+    /// One sentence for people.
+    pub message: String,
+    /// When `status` last changed.
+    pub last_transition_time: Timestamp,
+    /// The generation of the spec that it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+}
+
+/// The base, pinned when the run began: what the canary is proven against.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BaseStatus {
+    /// Its name.
+    pub name: String,
+    /// Its uid; another Deployment of that name is not the base.
+    pub uid: String,
+    /// Hash of its pod template when the run began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
+    /// Its revision when the run began; a template that came and went leaves a trace here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// Hash that its pod template has once promoted, as the API server answered a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promoted_hash: Option<String>,
+    /// The controller created it, for there was none.
+    #[serde(default)]
+    pub created: bool,
+}
+
+/// What the run made.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CanaryStatus {
+    /// The canary Deployment.
+    pub deployment: String,
+    /// The Service that selects its pods only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service: Option<String>,
+    /// Its HorizontalPodAutoscaler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hpa: Option<String>,
+    /// Pods that are ready.
+    #[serde(default)]
+    pub ready_replicas: i32,
+    /// Pods that it has.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Hash of the Deployment's spec as the API server made it of ours; another one is somebody's edit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment_hash: Option<String>,
+    /// The same of the HorizontalPodAutoscaler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hpa_hash: Option<String>,
+    /// It was available and is not, since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unavailable_since: Option<Timestamp>,
+}
+
+/// What an item says.
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Verdict {
+    /// It holds.
+    Valid,
+    /// It is violated.
+    Invalid,
+    /// There is no evidence.
+    Unknown,
+}
+
+/// What one item says now.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ItemStatus {
+    /// Its name.
+    pub name: String,
+    /// `manual`, `labelWatch` or `promQL`.
+    pub kind: String,
+    /// What it says.
+    pub verdict: Verdict,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// The value that it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// The query as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
+    /// The verdict stands since then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// False answers so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: i32,
+    /// Hash of what was asked; another one resets the evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<String>,
+}
+
+/// The columns of `kubectl get`.
+#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// `Succeeded` or `Failed` from the verdict on, the phase before.
+    pub status: String,
+    /// `static` or `hpa`, with the count.
+    pub scale: String,
+    /// The source.
+    pub traffic: String,
+    /// The kinds of items.
+    pub validation: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+fn is_zero(count: &i32) -> bool {
+    *count == 0
+}

@@ -1,0 +1,84 @@
+//! The Deployment template, opaque: JSON end to end, so that a field that this build does not know survives.
+//!
+//! Only what the controller must read has an accessor. Nothing here interprets a pod.
+
+use std::collections::BTreeMap;
+
+use jiff::SignedDuration;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::seen::hash;
+
+/// `{metadata, spec}` of a Deployment, as the user wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Template(pub Map<String, Value>);
+
+impl Template {
+    /// Says which template this is; two templates that mean the same JSON have the same hash.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        hash::of_map(&self.0)
+    }
+
+    /// `metadata.name`.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.at("/metadata/name").and_then(Value::as_str)
+    }
+
+    /// `metadata.namespace`.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.at("/metadata/namespace").and_then(Value::as_str)
+    }
+
+    /// `metadata.labels`.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<String, String> {
+        self.strings("/metadata/labels")
+    }
+
+    /// `metadata.annotations`.
+    #[must_use]
+    pub fn annotations(&self) -> BTreeMap<String, String> {
+        self.strings("/metadata/annotations")
+    }
+
+    /// `spec`.
+    #[must_use]
+    pub fn spec(&self) -> Map<String, Value> {
+        self.at("/spec").and_then(Value::as_object).cloned().unwrap_or_default()
+    }
+
+    /// `spec.template`: what its pods look like.
+    #[must_use]
+    pub fn pod_template(&self) -> Value {
+        self.at("/spec/template").cloned().unwrap_or_default()
+    }
+
+    /// `spec.template.metadata.labels`.
+    #[must_use]
+    pub fn pod_labels(&self) -> BTreeMap<String, String> {
+        self.strings("/spec/template/metadata/labels")
+    }
+
+    /// `spec.progressDeadlineSeconds`, or the 600 s that Kubernetes takes for it.
+    #[must_use]
+    pub fn progress_deadline(&self) -> SignedDuration {
+        let seconds = self.at("/spec/progressDeadlineSeconds").and_then(Value::as_i64);
+        SignedDuration::from_secs(seconds.unwrap_or(600))
+    }
+
+    fn at(&self, path: &str) -> Option<&Value> {
+        let (first, rest) = path.strip_prefix('/')?.split_once('/').map_or((&path[1..], None), |(a, b)| (a, Some(b)));
+        let top = self.0.get(first)?;
+        rest.map_or(Some(top), |rest| top.pointer(&format!("/{rest}")))
+    }
+
+    fn strings(&self, path: &str) -> BTreeMap<String, String> {
+        let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        self.at(path).and_then(Value::as_object).map(|map| map.iter().filter_map(text).collect()).unwrap_or_default()
+    }
+}

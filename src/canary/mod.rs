@@ -1,0 +1,90 @@
+//! The trial Deployment: what it looks like, whether it is available, and if not, why.
+//!
+//! How many pods it has is `scale`'s business, who reaches them `traffic`'s.
+
+mod readiness;
+mod withhold;
+
+pub use readiness::{Readiness, absent, readiness};
+use serde_json::{Map, Value, json};
+pub use withhold::{Withheld, withhold};
+
+use crate::{
+    api::{KanaryDeployment, names},
+    lifecycle::{Action, Kind, Observed, Patch, Target, children},
+    scale,
+    seen::{Labels, Seen},
+};
+
+/// The labels of a canary pod as its ReplicaSet makes it: outside production.
+#[must_use]
+pub fn pod_labels(kanary: &KanaryDeployment, withheld: &Withheld) -> Labels {
+    let mut labels = kanary.spec.template.pod_labels();
+    labels.retain(|key, _| !withheld.keys.contains(key));
+    labels.insert(names::CANARY_LABEL.into(), children::mark(kanary));
+    labels
+}
+
+/// The whole canary Deployment.
+#[must_use]
+pub fn desired(kanary: &KanaryDeployment, withheld: &Withheld) -> Value {
+    let template = &kanary.spec.template;
+    let mut labels = template.labels();
+    labels.insert(names::CANARY_LABEL.into(), children::mark(kanary));
+    let mut annotations = children::user_annotations(template);
+    if !withheld.keys.is_empty() {
+        annotations.insert(names::WITHHELD_LABELS.into(), withheld.keys.iter().cloned().collect::<Vec<_>>().join(","));
+    }
+    children::stamp(json!({
+        "apiVersion": Kind::Deployment.api_version(),
+        "kind": Kind::Deployment.as_str(),
+        "metadata": children::metadata(kanary, &names::canary(kanary), labels, annotations),
+        "spec": spec(kanary, withheld),
+    }))
+}
+
+/// The template's spec, but: selected by our label only, never paused, and replaced without a gap.
+fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
+    let mut spec = kanary.spec.template.spec();
+    spec.remove("paused");
+    spec.remove("replicas");
+    spec.insert("selector".into(), json!({"matchLabels": {names::CANARY_LABEL: children::mark(kanary)}}));
+    spec.insert(
+        "strategy".into(),
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}}),
+    );
+    let mut template = kanary.spec.template.pod_template();
+    if let Some(template) = template.as_object_mut() {
+        let metadata = template.entry("metadata").or_insert_with(|| json!({}));
+        if metadata.is_null() {
+            *metadata = json!({});
+        }
+        metadata["labels"] = json!(pod_labels(kanary, withheld));
+    }
+    spec.insert("template".into(), template);
+    spec
+}
+
+/// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
+#[must_use]
+pub fn upkeep(seen: &Observed, withheld: &Withheld) -> Option<Action> {
+    let target = Target { kind: Kind::Deployment, name: names::canary(&seen.kanary) };
+    let mut object = desired(&seen.kanary, withheld);
+    let Some(canary) = seen.own_canary() else {
+        object["spec"]["replicas"] = scale::initial_replicas(&seen.kanary).into();
+        return Some(Action::Create { target, object });
+    };
+    if canary.is_terminating() {
+        return None;
+    }
+    let replicas = scale::replicas(seen, canary);
+    let recorded = seen.canary_status().deployment_hash;
+    if !children::is_current(&object, canary, &canary.spec.hash, recorded.as_deref()) {
+        object["spec"]["replicas"] = replicas.unwrap_or(canary.spec.replicas).into();
+        return Some(Action::Patch { target, patch: children::replace(canary, &object) });
+    }
+    let merge = |replicas| {
+        Patch::Merge(json!({"metadata": {"resourceVersion": canary.version()}, "spec": {"replicas": replicas}}))
+    };
+    replicas.map(|replicas| Action::Patch { target, patch: merge(replicas) })
+}

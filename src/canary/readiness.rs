@@ -1,0 +1,68 @@
+//! Is the canary available, and if not, which pod is in which trouble?
+
+use jiff::Timestamp;
+
+use super::{Withheld, desired};
+use crate::{
+    api::names,
+    lifecycle::{Observed, children},
+    seen::{Availability, Deployment, Pod, Seen},
+};
+
+/// How the canary stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Readiness {
+    /// There is no canary Deployment of ours.
+    Absent,
+    /// Every replica is updated and available, and there is one at least.
+    Ready,
+    /// Not yet, or no longer.
+    NotReady {
+        /// One word: `ImagePullBackOff`, `ReplicaFailure`, `Progressing`, …
+        reason: String,
+        /// One sentence that names the pod.
+        message: String,
+        /// The canary Deployment is that old.
+        created: Option<Timestamp>,
+    },
+}
+
+/// Looks at the canary Deployment and its pods.
+#[must_use]
+pub fn readiness(seen: &Observed, withheld: &Withheld) -> Readiness {
+    let Some(canary) = seen.own_canary() else { return Readiness::Absent };
+    let recorded = seen.canary_status().deployment_hash;
+    let is_current =
+        children::is_current(&desired(&seen.kanary, withheld), canary, &canary.spec.hash, recorded.as_deref());
+    let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
+    match canary.availability() {
+        Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,
+        Availability::Full => not_ready(canary, "Progressing", "the canary Deployment is being updated".into()),
+        Availability::Partial { available, wanted } => unavailable(seen, canary, available, wanted),
+    }
+}
+
+fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
+    let count = format!("{available} of {wanted} canary pods available");
+    let mut troubled: Vec<&Pod> = seen.live_pods().filter(|pod| pod.status.trouble.is_some()).collect();
+    troubled.sort_by_key(|pod| pod.name());
+    // The reason only: the kubelet's message counts seconds.
+    if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.trouble.as_ref()?))) {
+        return not_ready(canary, &trouble.reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
+    }
+    match canary.replica_failure() {
+        Some(failure) => not_ready(canary, "ReplicaFailure", format!("{count}; {failure}")),
+        None => not_ready(canary, "Progressing", count),
+    }
+}
+
+fn not_ready(canary: &Deployment, reason: &str, message: String) -> Readiness {
+    let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    Readiness::NotReady { reason: if reason.is_empty() { "Waiting" } else { reason }.into(), message, created }
+}
+
+/// The name of the canary, for messages about its absence.
+#[must_use]
+pub fn absent(seen: &Observed) -> String {
+    format!("Deployment {} does not exist yet", names::canary(&seen.kanary))
+}

@@ -1,0 +1,242 @@
+//! The base: pinned when the run begins, compared while it lasts, written once, after the verdict.
+
+use jiff::SignedDuration;
+use serde_json::{Map, Value, json};
+
+use super::{Action, Kind, Observed, Patch, Question, Rehearsal, Target, children};
+use crate::{
+    api::{BaseStatus, Cleanup, ConditionType, KanaryDeploymentStatus, Template, Truth, names},
+    seen::{Deployment, Seen},
+};
+
+/// A refused promotion is tried again so much later: quotas and webhooks change.
+const REHEARSE_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+
+/// Why the base is no longer what the run began with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It is gone, or another Deployment has its name.
+    Gone(String),
+    /// Somebody gave it another template.
+    Changed(String),
+}
+
+/// How far the base is with the proven template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// `noUpdate`: it is left alone.
+    LeftAlone,
+    /// It must be written.
+    Due,
+    /// Its rollout is paused, so a write would start nothing.
+    Paused,
+    /// It has the template, its rollout goes on.
+    RollingOut,
+    /// It has the template, its rollout does not go on.
+    Stalled(String),
+    /// It has the template, and its rollout is as far as `cleanup` asks.
+    Done,
+}
+
+/// The name of the pinned base; also of one that is not pinned yet.
+fn target(seen: &Observed) -> Target {
+    Target { kind: Kind::Deployment, name: names::base(&seen.kanary) }
+}
+
+/// Is the base still the one that was pinned? A base that carries our token was changed by us.
+#[must_use]
+pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Loss> {
+    let pinned = status.base.as_ref()?;
+    if is_promoted(seen, status) {
+        return None;
+    }
+    let name = &pinned.name;
+    let Some(base) = seen.base.as_deref().filter(|base| !base.is_terminating()) else {
+        return Some(Loss::Gone(format!("Deployment {name} is gone")));
+    };
+    let hash = pinned.template_hash.as_deref()?;
+    if base.uid() != pinned.uid {
+        return Some(Loss::Gone(format!("Deployment {name} was deleted, another one has its name")));
+    }
+    if base.spec.template.hash != hash {
+        return Some(Loss::Changed(format!("somebody changed the pod template of Deployment {name}")));
+    }
+    let moved = pinned.revision.is_some() && base.annotation(names::REVISION) != pinned.revision.as_deref();
+    moved.then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
+}
+
+/// The base as it is now, to be pinned. Nothing while there is none, or while the API server refuses the promotion.
+#[must_use]
+pub fn pin(seen: &Observed) -> Option<BaseStatus> {
+    let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
+    let promoted_hash = match rehearsal(seen) {
+        Some(Rehearsal { outcome: Ok(hash), .. }) => Some(hash.clone()),
+        Some(Rehearsal { outcome: Err(_), .. }) => return None,
+        None if seen.kanary.spec.validation.no_update => None,
+        None => return None,
+    };
+    let uid = seen.kanary.uid();
+    Some(BaseStatus {
+        name: base.name().to_owned(),
+        uid: base.uid().to_owned(),
+        template_hash: Some(base.spec.template.hash.clone()),
+        revision: base.annotation(names::REVISION).map(str::to_owned),
+        promoted_hash,
+        created: base.annotation(names::CREATED_BY) == Some(uid),
+    })
+}
+
+/// The dry run that speaks of this template and this base.
+#[must_use]
+pub fn rehearsal(seen: &Observed) -> Option<&Rehearsal> {
+    let base = seen.base.as_deref()?;
+    let fits =
+        |r: &&Rehearsal| r.template_hash == seen.kanary.spec.template.hash() && r.base_hash == base.spec.template.hash;
+    seen.rehearsal.as_ref().filter(fits)
+}
+
+/// When to try a refused promotion again.
+#[must_use]
+pub fn rehearse_again(rehearsal: &Rehearsal) -> jiff::Timestamp {
+    rehearsal.at.saturating_add(REHEARSE_AGAIN).unwrap_or(jiff::Timestamp::MAX)
+}
+
+/// Asks for a dry run of the promotion, unless one speaks of this base already.
+#[must_use]
+pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Question> {
+    let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
+    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
+    let fresh = rehearsal(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < rehearse_again(r));
+    let needless = pinned || seen.kanary.spec.validation.no_update || fresh;
+    (!needless).then(|| Question::Rehearse {
+        target: target(seen),
+        patch: patch(seen, status, base),
+        template_hash: seen.kanary.spec.template.hash(),
+        base_hash: base.spec.template.hash.clone(),
+    })
+}
+
+/// The base made from the template. Nobody owns it.
+#[must_use]
+pub fn create(seen: &Observed) -> Action {
+    let template = &seen.kanary.spec.template;
+    let target = target(seen);
+    let mut annotations = children::user_annotations(template);
+    annotations.insert(names::CREATED_BY.into(), seen.kanary.uid().to_owned());
+    let object = json!({
+        "apiVersion": target.kind.api_version(),
+        "kind": target.kind.as_str(),
+        "metadata": {
+            "name": target.name,
+            "namespace": seen.kanary.namespace(),
+            "labels": template.labels(),
+            "annotations": annotations,
+        },
+        "spec": template.spec(),
+    });
+    Action::CreateBase { target, object }
+}
+
+/// `<KD uid>/<run>/<templateHash>`: what the base carries once this run promoted it.
+#[must_use]
+pub fn token(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
+    let hash = status.template_hash.as_deref().unwrap_or_default();
+    format!("{}/{}/{hash}", seen.kanary.uid(), status.run.unwrap_or_default())
+}
+
+/// Did this run write the base? Its token says so whatever the template is: a reply may be lost, a webhook may change
+/// what we wrote. Once persisted, not even a `kubectl rollout undo` that takes the token away makes us write again.
+#[must_use]
+pub fn is_promoted(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    let persisted = status
+        .conditions
+        .iter()
+        .any(|condition| condition.type_ == ConditionType::DeploymentUpdated && condition.status == Truth::True);
+    let token = token(seen, status);
+    let written = seen.base.as_deref().is_some_and(|base| base.annotation(names::PROMOTED_BY) == Some(&token));
+    persisted || written
+}
+
+/// Does the base have the template already, so that a write would change nothing?
+#[must_use]
+pub fn is_equal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    let promoted = status.base.as_ref().and_then(|base| base.promoted_hash.as_ref());
+    seen.base.as_deref().zip(promoted).is_some_and(|(base, hash)| base.spec.template.hash == *hash)
+}
+
+/// Where the base stands, after a verdict of success.
+#[must_use]
+pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {
+    if seen.kanary.spec.validation.no_update && !is_promoted(seen, status) {
+        return Progress::LeftAlone;
+    }
+    let Some(base) = seen.base.as_deref() else { return Progress::Done };
+    if !is_promoted(seen, status) && !is_equal(seen, status) {
+        return if base.spec.paused { Progress::Paused } else { Progress::Due };
+    }
+    let done = match seen.kanary.spec.validation.cleanup {
+        Cleanup::RolloutStarted => base.has_begun_rollout(),
+        Cleanup::RolloutComplete => base.has_completed_rollout(),
+    };
+    match (done, base.spec.paused, base.stall()) {
+        (true, _, _) => Progress::Done,
+        (false, true, _) => Progress::Paused,
+        (false, false, Some(why)) => Progress::Stalled(why.to_owned()),
+        (false, false, None) => Progress::RollingOut,
+    }
+}
+
+/// The one write to the base.
+#[must_use]
+pub fn promote(seen: &Observed) -> Option<Action> {
+    let base = seen.base.as_deref()?;
+    let patch = patch(seen, &seen.status(), base);
+    Some(Action::Promote { target: target(seen), patch })
+}
+
+/// Replaces the pod template whole; what else the template sets follows; the selector is never touched.
+fn patch(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) -> Patch {
+    let template = &seen.kanary.spec.template;
+    let mut operations = vec![
+        json!({"op": "replace", "path": "/metadata/resourceVersion", "value": base.version()}),
+        json!({"op": "replace", "path": "/spec/template", "value": template.pod_template()}),
+    ];
+    operations.extend(followers(seen, &template.spec()));
+    let meta = base.meta();
+    operations.extend(additions("labels", meta.labels.is_some(), template.labels()));
+    operations.extend(additions(
+        "annotations",
+        meta.annotations.is_some(),
+        promoted_annotations(seen, status, template),
+    ));
+    Patch::Json(operations)
+}
+
+fn followers(seen: &Observed, spec: &Map<String, Value>) -> Vec<Value> {
+    const FOLLOW: [&str; 4] = ["strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
+    let replicas = seen.base_autoscaler().is_none().then_some("replicas");
+    FOLLOW
+        .into_iter()
+        .chain(replicas)
+        .filter_map(|field| Some((field, spec.get(field).filter(|value| !value.is_null())?)))
+        .map(|(field, value)| json!({"op": "add", "path": format!("/spec/{field}"), "value": value}))
+        .collect()
+}
+
+fn promoted_annotations(seen: &Observed, status: &KanaryDeploymentStatus, template: &Template) -> crate::seen::Labels {
+    let mut annotations = children::user_annotations(template);
+    let run = status.run.unwrap_or_default();
+    let cause = || format!("promoted by KanaryDeployment {}, run {run}", seen.kanary.name());
+    annotations.entry(names::CHANGE_CAUSE.into()).or_insert_with(cause);
+    annotations.insert(names::PROMOTED_BY.into(), token(seen, status));
+    annotations
+}
+
+/// Adds keys to a map, and the map itself where there is none; all other keys stay.
+fn additions(field: &str, exists: bool, entries: crate::seen::Labels) -> Vec<Value> {
+    if !exists {
+        return vec![json!({"op": "add", "path": format!("/metadata/{field}"), "value": entries})];
+    }
+    let pointer = |key: &str| format!("/metadata/{field}/{}", key.replace('~', "~0").replace('/', "~1"));
+    entries.iter().map(|(key, value)| json!({"op": "add", "path": pointer(key), "value": value})).collect()
+}

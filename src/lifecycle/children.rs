@@ -1,0 +1,141 @@
+//! The controller's own objects: how they are marked, when they are current, how they are replaced and removed.
+
+use serde_json::{Value, json};
+
+use super::{Action, Kind, Observed, Patch, Target};
+use crate::{
+    api::{KanaryDeployment, Template, names},
+    canary, scale,
+    seen::{Labels, Seen, hash},
+    traffic,
+};
+
+/// The value of the canary label.
+#[must_use]
+pub fn mark(kanary: &KanaryDeployment) -> String {
+    kanary.name().to_owned()
+}
+
+/// Metadata of a child: owned, so that deleting the `KanaryDeployment` removes it at any phase.
+#[must_use]
+pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotations: Labels) -> Value {
+    json!({
+        "name": name,
+        "namespace": kanary.namespace(),
+        "labels": labels,
+        "annotations": annotations,
+        "ownerReferences": [{
+            "apiVersion": "kanary.k8s.io/v1alpha1",
+            "kind": "KanaryDeployment",
+            "name": kanary.name(),
+            "uid": kanary.metadata.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }],
+    })
+}
+
+/// The template's annotations, less those that speak of another object.
+#[must_use]
+pub fn user_annotations(template: &Template) -> Labels {
+    let mut annotations = template.annotations();
+    annotations.retain(|key, _| {
+        !key.starts_with(names::PREFIX)
+            && key != names::REVISION
+            && key != "kubectl.kubernetes.io/last-applied-configuration"
+    });
+    annotations
+}
+
+/// Writes the object's own hash into it.
+#[must_use]
+pub fn stamp(mut object: Value) -> Value {
+    let hash = hash::of(&object);
+    object["metadata"]["annotations"][names::APPLIED_HASH] = hash.into();
+    object
+}
+
+fn applied_hash(object: &Value) -> Option<&str> {
+    object["metadata"]["annotations"][names::APPLIED_HASH].as_str()
+}
+
+/// What to record of a child once it is seen: what was asked for, and what the API server made of it. Defaults and
+/// admission webhooks make the two differ, so only a later difference from the record is somebody's edit.
+#[must_use]
+pub fn fingerprint<K: Seen>(child: &K, spec_hash: &str) -> Option<String> {
+    Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
+}
+
+/// Was the child made from this object, and not been edited since?
+#[must_use]
+pub fn is_current<K: Seen>(object: &Value, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
+    let applied = applied_hash(object);
+    let made_from_it = applied.is_some() && child.annotation(names::APPLIED_HASH) == applied;
+    let edited = recorded
+        .and_then(|record| record.split_once(':'))
+        .is_some_and(|(made_from, made)| Some(made_from) == applied && made != spec_hash);
+    made_from_it && !edited
+}
+
+/// Replaces the whole spec, and adds to labels and annotations; other people's stay.
+#[must_use]
+pub fn replace<K: Seen>(child: &K, object: &Value) -> Patch {
+    let merged = |seen: &Option<Labels>, field: &str| {
+        let mut merged = json!(seen.clone().unwrap_or_default());
+        for (key, value) in object["metadata"][field].as_object().into_iter().flatten() {
+            merged[key] = value.clone();
+        }
+        merged
+    };
+    let meta = child.meta();
+    Patch::Json(vec![
+        json!({"op": "replace", "path": "/metadata/resourceVersion", "value": child.version()}),
+        json!({"op": "add", "path": "/metadata/labels", "value": merged(&meta.labels, "labels")}),
+        json!({"op": "add", "path": "/metadata/annotations", "value": merged(&meta.annotations, "annotations")}),
+        json!({"op": "replace", "path": "/spec", "value": object["spec"]}),
+    ])
+}
+
+/// Deletes a child, once.
+#[must_use]
+pub fn delete<K: Seen>(kind: Kind, child: &K) -> Option<Action> {
+    let target = Target { kind, name: child.name().to_owned() };
+    (!child.is_terminating()).then(|| Action::Delete { target, uid: child.uid().to_owned() })
+}
+
+/// The name of a child that is not ours but stands where one must be.
+#[must_use]
+pub fn taken(seen: &Observed) -> Option<Target> {
+    let target = |kind, name: &str| Some(Target { kind, name: name.to_owned() });
+    let kanary = &seen.kanary;
+    if seen.canary.is_some() && seen.own_canary().is_none() {
+        return target(Kind::Deployment, &names::canary(kanary));
+    }
+    if kanary.spec.scale.hpa.is_some() && seen.autoscaler().is_some() && seen.own_autoscaler().is_none() {
+        return target(Kind::HorizontalPodAutoscaler, &names::canary(kanary));
+    }
+    let service = names::kanary_service(kanary);
+    let wanted = kanary.spec.traffic.source.has_kanary_service();
+    let foreign = seen.service_named(&service).is_some_and(|service| !seen.is_ours(service));
+    if wanted && foreign { target(Kind::Service, &service) } else { None }
+}
+
+/// Makes what is missing, mends what differs, removes what is no longer asked for. What the API server may refuse
+/// comes first: the Deployment, and with it the first pod, last.
+#[must_use]
+pub fn upkeep(seen: &Observed, withheld: &canary::Withheld) -> Vec<Action> {
+    scale::upkeep_autoscaler(seen)
+        .into_iter()
+        .chain(traffic::upkeep_service(seen))
+        .chain(canary::upkeep(seen, withheld))
+        .collect()
+}
+
+/// Removes everything of the canary: first what writes to the Deployment, then the Deployment, then the Services.
+#[must_use]
+pub fn remove_all(seen: &Observed) -> Vec<Action> {
+    let autoscaler = seen.own_autoscaler().and_then(|hpa| delete(Kind::HorizontalPodAutoscaler, hpa));
+    let canary = seen.own_canary().and_then(|canary| delete(Kind::Deployment, canary));
+    let services = seen.own_services().filter_map(|service| delete(Kind::Service, service));
+    autoscaler.into_iter().chain(canary).chain(services).collect()
+}

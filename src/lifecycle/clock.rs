@@ -1,0 +1,62 @@
+//! The clock of a validation: it stands still while the canary cannot be judged, or while nobody watched.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Observed;
+use crate::api::KanaryDeploymentStatus;
+
+/// Starts the clock.
+pub fn start(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+    status.validation_started_at = Some(seen.now);
+    begin_evidence(status, seen);
+}
+
+/// Evidence counts from now on.
+pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+    status.evidence_since = Some(seen.now);
+    status.held = SignedDuration::ZERO;
+    status.held_since = None;
+    status.accounted_until = None;
+    status.deadline = deadline(status, seen);
+}
+
+/// Brings the clock up to now: `judgeable` says whether the canary can be judged at this moment.
+pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, judgeable: bool) {
+    account_for_absences(status, seen);
+    match (judgeable, status.held_since) {
+        (true, Some(since)) => {
+            status.held += since.duration_until(seen.now);
+            status.held_since = None;
+        }
+        (false, None) => status.held_since = Some(seen.now),
+        (true, None) | (false, Some(_)) => {}
+    }
+    status.deadline = deadline(status, seen);
+}
+
+/// Is the period over? Not while the clock stands still.
+#[must_use]
+pub fn is_over(status: &KanaryDeploymentStatus, now: Timestamp) -> bool {
+    status.held_since.is_none() && status.deadline.is_some_and(|deadline| deadline <= now)
+}
+
+/// Each absence counts once: `accountedUntil` remembers the last. One within a hold is covered by the hold.
+fn account_for_absences(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+    let Some(since) = status.evidence_since else { return };
+    for absence in &seen.absences {
+        let from = absence.from.max(status.accounted_until.unwrap_or(since)).max(since);
+        if from >= absence.until {
+            continue;
+        }
+        if status.held_since.is_none() {
+            status.held += from.duration_until(absence.until);
+        }
+        status.accounted_until = Some(absence.until);
+    }
+}
+
+fn deadline(status: &KanaryDeploymentStatus, seen: &Observed) -> Option<Timestamp> {
+    let validation = &seen.kanary.spec.validation;
+    let length = validation.initial_delay.saturating_add(validation.validation_period).saturating_add(status.held);
+    status.evidence_since.map(|since| since.saturating_add(length).unwrap_or(Timestamp::MAX))
+}

@@ -1,0 +1,274 @@
+//! What happens next: from all that is observed to what is done, told and waited for.
+//!
+//! Pure: no I/O, no clock, no randomness. The same observation gives the same plan, always.
+
+pub mod base;
+pub mod children;
+mod clock;
+mod observed;
+pub mod phase;
+mod plan;
+mod run;
+mod story;
+
+use jiff::{SignedDuration, Timestamp};
+pub use observed::{Absence, Fault, Observed, Rehearsal};
+use phase::Signs;
+pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
+
+use crate::{
+    api::{CanaryStatus, KanaryDeploymentStatus, Phase},
+    canary::{self, Readiness, Withheld},
+    seen::Seen,
+    traffic::{self, Obstacle},
+    validation,
+};
+
+/// After a failure the canary's pods get so long to leave the production Service's EndpointSlices.
+const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// What must be asked before a plan can be made of this observation.
+#[must_use]
+pub fn question(seen: &Observed) -> Option<Question> {
+    let status = run::begins(seen).map_or_else(|| seen.status(), |begun| begun.status);
+    let starting = status.phase == Some(Phase::Starting) && !is_deleted(seen);
+    starting.then(|| base::rehearse(seen, &status)).flatten()
+}
+
+/// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
+///
+/// Actions follow from the *persisted* phase; the next phase is told in the status, and acted on once it is persisted.
+#[must_use]
+pub fn plan(seen: &Observed) -> Plan {
+    if is_deleted(seen) {
+        return Plan::default();
+    }
+    let facts = Facts::gather(seen);
+    let begun = run::begins(seen);
+    let (mut status, mut notices) = match begun {
+        Some(begun) => (begun.status, vec![begun.notice]),
+        None => (seen.status(), Vec::new()),
+    };
+    let is_persisted = notices.is_empty();
+    let actions = if is_persisted { act(seen, &status, &facts) } else { Vec::new() };
+    pin_base(seen, &mut status);
+    observe_canary(seen, &mut status, &facts, &actions);
+    let signs = signs(seen, &mut status, &facts);
+    if is_persisted && let Some((phase, cause)) = phase::next(status.phase.unwrap_or(Phase::Scheduled), &signs) {
+        notices.extend(enter(seen, &mut status, phase, &cause));
+    }
+    notices.extend(story::tell(seen, &mut status, &facts, &signs));
+    let wake = wake(seen, &status, &facts);
+    let tell = (Some(&status) != seen.kanary.status.as_ref()).then_some(Tell { status, notices });
+    Plan { actions, tell, wake }
+}
+
+/// What is true at this moment, whatever the phase.
+pub(crate) struct Facts {
+    pub withheld: Withheld,
+    pub readiness: Readiness,
+    pub taken: Option<Target>,
+    pub obstacle: Option<Obstacle>,
+    pub traffic_on: bool,
+}
+
+impl Facts {
+    fn gather(seen: &Observed) -> Self {
+        let withheld = canary::withhold(seen);
+        let obstacle = traffic::obstacle(seen, &withheld);
+        Self {
+            readiness: canary::readiness(seen, &withheld),
+            taken: children::taken(seen),
+            traffic_on: obstacle.is_none() && traffic::is_on(seen),
+            obstacle,
+            withheld,
+        }
+    }
+}
+
+fn is_deleted(seen: &Observed) -> bool {
+    seen.kanary.metadata.deletion_timestamp.is_some()
+}
+
+/// The writes that the persisted phase asks for.
+fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    match status.phase {
+        None | Some(Phase::Scheduled) => Vec::new(),
+        Some(Phase::Starting) => start(seen, status, facts),
+        Some(Phase::Validating) => maintain(seen, Phase::Validating, facts),
+        Some(Phase::Promoting) => promote(seen, status, facts),
+        Some(Phase::Failing) => fail(seen, status, facts),
+        // A write of ours that arrived late, or of a controller that is no longer the leader.
+        Some(Phase::Succeeded | Phase::Failed) => children::remove_all(seen),
+    }
+}
+
+fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
+    let never_recorded = status.base.is_none() && seen.base.is_none();
+    match (pinned, never_recorded) {
+        (true, _) if is_hindered(seen, facts) => traffic::move_pods(seen, &facts.withheld, Phase::Starting),
+        (true, _) => maintain(seen, Phase::Starting, facts),
+        (false, true) => vec![base::create(seen)],
+        (false, false) => Vec::new(),
+    }
+}
+
+/// Nothing is created while something stands in the way.
+fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
+    story::refusal(seen, facts).is_some() || facts.obstacle.is_some()
+}
+
+fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
+    let upkeep =
+        if story::refusal(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.withheld) };
+    upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
+}
+
+fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    match base::progress(seen, status) {
+        base::Progress::Due if base::loss(seen, status).is_none() => base::promote(seen).into_iter().collect(),
+        progress if progress.is_over() => children::remove_all(seen),
+        _ => traffic::move_pods(seen, &facts.withheld, Phase::Promoting),
+    }
+}
+
+/// The pods leave production first; what is left is deleted once no EndpointSlice lists them.
+fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    let moves = traffic::move_pods(seen, &facts.withheld, Phase::Failing);
+    let waits = is_leaving(seen) && leave_by(status).is_none_or(|deadline| seen.now < deadline);
+    if moves.is_empty() && !waits { children::remove_all(seen) } else { moves }
+}
+
+/// May an EndpointSlice still send traffic to a canary pod that was in production?
+#[must_use]
+pub fn is_leaving(seen: &Observed) -> bool {
+    let mut were_in = seen.pods.iter().filter(|pod| traffic::was_in_production(pod));
+    were_in.any(|pod| seen.endpoints.as_ref().is_none_or(|listed| listed.contains(pod.name())))
+}
+
+fn leave_by(status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    status.verdict_at?.saturating_add(LEAVE_WITHIN).ok()
+}
+
+fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {
+    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
+    if status.phase == Some(Phase::Starting)
+        && !pinned
+        && let Some(base) = base::pin(seen)
+    {
+        status.base = Some(base);
+    }
+}
+
+/// What the status says of the canary's objects.
+fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, actions: &[Action]) {
+    if status.phase.is_none_or(Phase::is_over) {
+        return;
+    }
+    let rewritten = |kind| actions.iter().any(|action| action.target().kind == kind);
+    let before = status.canary.clone().unwrap_or_default();
+    let canary = seen.own_canary();
+    let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
+    let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| children::fingerprint(hpa, &hpa.spec.hash));
+    let spec = &seen.kanary.spec;
+    status.canary = Some(CanaryStatus {
+        deployment: crate::api::names::canary(&seen.kanary),
+        service: spec.traffic.source.has_kanary_service().then(|| crate::api::names::kanary_service(&seen.kanary)),
+        hpa: spec.scale.hpa.as_ref().map(|_| crate::api::names::canary(&seen.kanary)),
+        ready_replicas: canary.map_or(0, |canary| canary.status.ready_replicas),
+        replicas: canary.map_or(0, |canary| canary.spec.replicas),
+        deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
+        hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
+        unavailable_since: match &facts.readiness {
+            Readiness::Ready => None,
+            Readiness::Absent | Readiness::NotReady { .. } if status.phase == Some(Phase::Validating) => {
+                before.unavailable_since.or(Some(seen.now))
+            }
+            Readiness::Absent | Readiness::NotReady { .. } => None,
+        },
+    });
+}
+
+/// The first sight of a child that we made is what the API server made of it; it stands until we write again.
+fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Option<String> {
+    let made_from = |print: &Option<String>| {
+        print.as_ref().and_then(|print| print.split_once(':')).map(|(made_from, _)| made_from.to_owned())
+    };
+    match (rewritten, made_from(&before) == made_from(&now)) {
+        (true, _) => None,
+        (false, true) => before.or(now),
+        (false, false) => now,
+    }
+}
+
+/// The signs of the moment; in Validating the clock is brought up to now.
+fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
+    let judgeable = facts.readiness == Readiness::Ready && facts.traffic_on && story::refusal(seen, facts).is_none();
+    if status.phase == Some(Phase::Validating) {
+        if validation::is_edited(seen) {
+            clock::begin_evidence(status, seen);
+        }
+        clock::advance(status, seen, judgeable);
+    }
+    let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
+    let (judgement, items) = validation::judge(seen, period_over);
+    if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+        status.items = items;
+    }
+    Signs {
+        due: run::is_due(seen),
+        loss: base::loss(seen, status),
+        judgement,
+        stuck: stuck(seen, status, facts),
+        judgeable,
+        progress: base::progress(seen, status),
+        clean: seen.is_clean(),
+    }
+}
+
+/// Has the canary not been available for longer than its progress deadline?
+fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<String> {
+    let deadline = stuck_at(seen, status, facts)?;
+    let Readiness::NotReady { message, .. } = &facts.readiness else { return None };
+    let waited = crate::api::duration::print(seen.kanary.spec.template.progress_deadline());
+    (deadline <= seen.now)
+        .then(|| format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}"))
+}
+
+fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
+    let Readiness::NotReady { created, .. } = &facts.readiness else { return None };
+    let since = match status.phase? {
+        Phase::Starting => (*created).max(status.started_at)?,
+        Phase::Validating => status.canary.as_ref()?.unavailable_since?,
+        Phase::Scheduled | Phase::Promoting | Phase::Failing | Phase::Succeeded | Phase::Failed => return None,
+    };
+    since.saturating_add(seen.kanary.spec.template.progress_deadline()).ok()
+}
+
+/// Enters a phase.
+fn enter(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase, cause: &phase::Cause) -> Vec<Notice> {
+    status.phase = Some(phase);
+    match phase {
+        Phase::Starting => status.started_at = Some(seen.now),
+        Phase::Validating => clock::start(status, seen),
+        Phase::Promoting | Phase::Failing => status.verdict_at = Some(seen.now),
+        Phase::Succeeded | Phase::Failed => status.finished_at = Some(seen.now),
+        Phase::Scheduled => {}
+    }
+    story::enter(seen, status, phase, cause)
+}
+
+/// When something is due that no watch announces.
+fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
+    let rehearse = || base::rehearsal(seen).filter(|r| r.outcome.is_err()).map(base::rehearse_again);
+    let due = match status.phase? {
+        Phase::Scheduled => seen.kanary.spec.schedule,
+        Phase::Starting => stuck_at(seen, status, facts).into_iter().chain(rehearse()).min(),
+        Phase::Validating if status.held_since.is_some() => stuck_at(seen, status, facts),
+        Phase::Validating => status.deadline.filter(|deadline| *deadline > seen.now),
+        Phase::Failing => leave_by(status).filter(|deadline| *deadline > seen.now),
+        Phase::Promoting | Phase::Succeeded | Phase::Failed => None,
+    };
+    due.map(|due| due.max(seen.now))
+}

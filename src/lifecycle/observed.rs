@@ -1,0 +1,159 @@
+//! All that a decision may depend on, time included. A dump of it replays the decision.
+//!
+//! Not here: how it is gathered (`controller::observe`), or what follows from it (`lifecycle::plan`).
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
+    seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
+};
+
+/// The world around one `KanaryDeployment`, as last seen.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Observed {
+    /// When.
+    pub now: Timestamp,
+    /// The resource, with the status that is persisted.
+    pub kanary: Arc<KanaryDeployment>,
+    /// The Deployment of the base's name.
+    pub base: Option<Arc<Deployment>>,
+    /// The Deployment of the canary's name, whoever made it.
+    pub canary: Option<Arc<Deployment>>,
+    /// The pods that carry the canary's label.
+    pub pods: Vec<Arc<Pod>>,
+    /// All Services of the namespace.
+    pub services: Vec<Arc<Service>>,
+    /// All HorizontalPodAutoscalers of the namespace.
+    pub autoscalers: Vec<Arc<Autoscaler>>,
+    /// What else selects pods in the namespace.
+    pub bystanders: Vec<Arc<Bystander>>,
+    /// Names of the pods in the production Service's EndpointSlices. None: they are not watched yet.
+    pub endpoints: Option<BTreeSet<String>>,
+    /// When nobody watched, oldest first.
+    pub absences: Vec<Absence>,
+    /// What the API server answered to the last dry run of the promotion.
+    pub rehearsal: Option<Rehearsal>,
+    /// What went wrong when the last plan was carried out.
+    pub faults: Vec<Fault>,
+}
+
+/// A time in which no controller watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absence {
+    /// The last sign of life before.
+    pub from: Timestamp,
+    /// The first full view after.
+    pub until: Timestamp,
+}
+
+/// A dry run of the promotion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// Hash of the user's template that was tried.
+    pub template_hash: String,
+    /// Hash of the base's pod template that it was tried on.
+    pub base_hash: String,
+    /// When.
+    pub at: Timestamp,
+    /// Hash of the base's pod template after it, or why the API server refuses it.
+    pub outcome: Result<String, String>,
+}
+
+/// A request that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// What was to be done, such as `create Deployment web-kanary`.
+    pub action: String,
+    /// What the API server said.
+    pub error: String,
+}
+
+impl Observed {
+    /// The persisted status.
+    #[must_use]
+    pub fn status(&self) -> KanaryDeploymentStatus {
+        self.kanary.status.clone().unwrap_or_default()
+    }
+
+    /// What the persisted status says of the canary.
+    #[must_use]
+    pub fn canary_status(&self) -> CanaryStatus {
+        self.kanary.status.as_ref().and_then(|status| status.canary.clone()).unwrap_or_default()
+    }
+
+    /// Did this `KanaryDeployment` make the object?
+    #[must_use]
+    pub fn is_ours<K: Seen>(&self, object: &K) -> bool {
+        object.is_owned_by(self.kanary.uid())
+    }
+
+    /// The canary Deployment, if it is ours.
+    #[must_use]
+    pub fn own_canary(&self) -> Option<&Deployment> {
+        self.canary.as_deref().filter(|deployment| self.is_ours(*deployment))
+    }
+
+    /// The production Service.
+    #[must_use]
+    pub fn service(&self) -> Option<&Service> {
+        self.service_named(self.kanary.spec.service_name.as_deref()?)
+    }
+
+    /// A Service by name.
+    #[must_use]
+    pub fn service_named(&self, name: &str) -> Option<&Service> {
+        self.services.iter().map(AsRef::as_ref).find(|service| service.name() == name)
+    }
+
+    /// The Services that we made, under whatever name.
+    pub fn own_services(&self) -> impl Iterator<Item = &Service> {
+        self.services.iter().map(AsRef::as_ref).filter(|service| self.is_ours(*service))
+    }
+
+    /// The HorizontalPodAutoscaler of the canary's name, whoever made it.
+    #[must_use]
+    pub fn autoscaler(&self) -> Option<&Autoscaler> {
+        let name = names::canary(&self.kanary);
+        self.autoscalers.iter().map(AsRef::as_ref).find(|autoscaler| autoscaler.name() == name)
+    }
+
+    /// The canary's HorizontalPodAutoscaler, if it is ours.
+    #[must_use]
+    pub fn own_autoscaler(&self) -> Option<&Autoscaler> {
+        self.autoscaler().filter(|autoscaler| self.is_ours(*autoscaler))
+    }
+
+    /// A HorizontalPodAutoscaler that scales the base.
+    #[must_use]
+    pub fn base_autoscaler(&self) -> Option<&Autoscaler> {
+        let base = names::base(&self.kanary);
+        self.autoscalers
+            .iter()
+            .map(AsRef::as_ref)
+            .find(|autoscaler| autoscaler.spec.deployment.as_deref() == Some(&base))
+    }
+
+    /// Canary pods that are here to stay.
+    pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().map(AsRef::as_ref).filter(|pod| !pod.is_terminating())
+    }
+
+    /// Is there nothing left of what the controller made, but a base?
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        self.own_canary().is_none()
+            && self.own_autoscaler().is_none()
+            && self.own_services().next().is_none()
+            && self.pods.is_empty()
+    }
+
+    /// `namespace/name`, for messages.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.kanary.namespace(), self.kanary.name())
+    }
+}

@@ -1,0 +1,173 @@
+//! What a decision is made of: data that says what to do and what to tell, and nothing about how.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::api::KanaryDeploymentStatus;
+
+/// What to do, what to tell, and when to look again.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// In this order; at most one write an object.
+    pub actions: Vec<Action>,
+    /// The new status, if it differs from the persisted one, and the events that go with it.
+    pub tell: Option<Tell>,
+    /// Look again at this time, even if nothing is seen to happen.
+    pub wake: Option<Timestamp>,
+}
+
+/// A new status, and what to say of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Tell {
+    /// The whole status.
+    pub status: KanaryDeploymentStatus,
+    /// Events, published once the status is persisted.
+    pub notices: Vec<Notice>,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// Does somebody have to look?
+    pub warning: bool,
+    /// One word. Events are merged by it and keep their first note.
+    pub reason: String,
+    /// One sentence.
+    pub note: String,
+}
+
+/// The kinds that are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Deployment,
+    Service,
+    HorizontalPodAutoscaler,
+    Pod,
+}
+
+impl Kind {
+    /// As the API spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Deployment => "Deployment",
+            Kind::Service => "Service",
+            Kind::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
+            Kind::Pod => "Pod",
+        }
+    }
+
+    /// Its API group and version.
+    #[must_use]
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Kind::Deployment => "apps/v1",
+            Kind::Service | Kind::Pod => "v1",
+            Kind::HorizontalPodAutoscaler => "autoscaling/v2",
+        }
+    }
+}
+
+/// An object in the namespace of the `KanaryDeployment`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+}
+
+/// A patch that the API server refuses with 409 if the object is not as observed: each carries its resourceVersion.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Patch {
+    /// RFC 7386.
+    Merge(Value),
+    /// RFC 6902.
+    Json(Vec<Value>),
+}
+
+/// One write.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Action {
+    /// Creates a child, owned by the `KanaryDeployment`.
+    Create {
+        /// Which.
+        target: Target,
+        /// The whole object.
+        object: Value,
+    },
+    /// Creates the base, which nobody owns.
+    CreateBase {
+        /// Which.
+        target: Target,
+        /// The whole object.
+        object: Value,
+    },
+    /// Changes a child, or a canary pod.
+    Patch {
+        /// Which.
+        target: Target,
+        /// How.
+        patch: Patch,
+    },
+    /// Gives the base the proven template: the one write to it in a run.
+    Promote {
+        /// The base.
+        target: Target,
+        /// How.
+        patch: Patch,
+    },
+    /// Deletes a child and, before it is gone, what hangs on it.
+    Delete {
+        /// Which.
+        target: Target,
+        /// Its uid: an object of the same name that came later is spared.
+        uid: String,
+    },
+}
+
+impl Action {
+    /// The object that it writes.
+    #[must_use]
+    pub fn target(&self) -> &Target {
+        match self {
+            Action::Create { target, .. }
+            | Action::CreateBase { target, .. }
+            | Action::Patch { target, .. }
+            | Action::Promote { target, .. }
+            | Action::Delete { target, .. } => target,
+        }
+    }
+
+    /// As a person would say it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let verb = match self {
+            Action::Create { .. } => "create",
+            Action::CreateBase { .. } => "create the base",
+            Action::Patch { .. } => "patch",
+            Action::Promote { .. } => "promote",
+            Action::Delete { .. } => "delete",
+        };
+        let Target { kind, name } = self.target();
+        format!("{verb} {} {name}", kind.as_str())
+    }
+}
+
+/// What must be asked of the API server before a plan can be made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Question {
+    /// A dry run of the promotion; the answer is a [`super::Rehearsal`].
+    Rehearse {
+        /// The base.
+        target: Target,
+        /// The very patch of the promotion.
+        patch: Patch,
+        /// Hash of the user's template.
+        template_hash: String,
+        /// Hash of the base's pod template.
+        base_hash: String,
+    },
+}

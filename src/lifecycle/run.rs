@@ -1,0 +1,67 @@
+//! Which run this is: the first, the one that is under way, or a new one.
+
+use super::{Notice, Observed, base};
+use crate::api::{BaseStatus, CanaryStatus, KanaryDeploymentStatus, Phase, names};
+
+/// The run that begins now, if one does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beginning {
+    /// Its status.
+    pub status: KanaryDeploymentStatus,
+    /// What to say of it.
+    pub notice: Notice,
+}
+
+/// Does a run begin? At first sight; after the end when `template` or `runID` changed; and while one is under way when
+/// `template` changed, for what would be proven is no longer what is asked for.
+#[must_use]
+pub fn begins(seen: &Observed) -> Option<Beginning> {
+    let status = seen.status();
+    let hash = seen.kanary.spec.template.hash();
+    let new_template = status.template_hash.as_deref() != Some(&hash);
+    let new_id = status.run_id != seen.kanary.spec.run_id;
+    let (reason, why) = match status.phase {
+        None => ("Started", "the canary begins"),
+        Some(Phase::Succeeded | Phase::Failed) if new_template => {
+            ("Started", "spec.template changed, a new run begins")
+        }
+        Some(Phase::Succeeded | Phase::Failed) if new_id => ("Retried", "spec.runID changed, a new run begins"),
+        Some(Phase::Scheduled | Phase::Starting | Phase::Validating) if new_template => {
+            ("Restarted", "spec.template changed while the canary ran, it begins again")
+        }
+        Some(Phase::Promoting) if new_template && !base::is_promoted(seen, &status) => {
+            ("Restarted", "spec.template changed before the base got the proven one, the canary begins again")
+        }
+        Some(_) => return None,
+    };
+    let status = fresh(seen, &status, hash);
+    let note = format!("run {}: {why}", status.run.unwrap_or(1));
+    Some(Beginning { status, notice: Notice { warning: false, reason: reason.into(), note } })
+}
+
+fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> KanaryDeploymentStatus {
+    let name = names::base(&seen.kanary);
+    // That a base was recorded is kept: one that is gone is never created again.
+    let base = before.base.as_ref().filter(|base| base.name == name).map(|base| BaseStatus {
+        name: name.clone(),
+        uid: base.uid.clone(),
+        created: base.created,
+        ..BaseStatus::default()
+    });
+    KanaryDeploymentStatus {
+        phase: Some(if is_due(seen) { Phase::Starting } else { Phase::Scheduled }),
+        run: Some(before.run.unwrap_or_default() + 1),
+        run_id: seen.kanary.spec.run_id.clone(),
+        template_hash: Some(hash),
+        started_at: Some(seen.now),
+        base,
+        canary: Some(CanaryStatus { deployment: names::canary(&seen.kanary), ..CanaryStatus::default() }),
+        ..KanaryDeploymentStatus::default()
+    }
+}
+
+/// Has the time of `spec.schedule` come?
+#[must_use]
+pub fn is_due(seen: &Observed) -> bool {
+    seen.kanary.spec.schedule.is_none_or(|schedule| schedule <= seen.now)
+}

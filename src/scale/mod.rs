@@ -1,0 +1,34 @@
+//! How many canary pods: a fixed number, or a HorizontalPodAutoscaler of the canary's own.
+
+mod hpa;
+
+pub use hpa::{desired as autoscaler, upkeep as upkeep_autoscaler};
+
+use crate::{
+    api::{Fixed, KanaryDeployment},
+    lifecycle::Observed,
+    seen::Deployment,
+};
+
+/// The fixed number of pods; one if nothing is said.
+#[must_use]
+pub fn fixed(kanary: &KanaryDeployment) -> i32 {
+    kanary.spec.scale.fixed.as_ref().map_or(1, |Fixed { replicas }| *replicas)
+}
+
+/// Replicas of a canary that does not exist yet: an autoscaler starts from its minimum.
+#[must_use]
+pub fn initial_replicas(kanary: &KanaryDeployment) -> i32 {
+    match &kanary.spec.scale.hpa {
+        Some(hpa) => hpa.min_replicas.unwrap_or(1),
+        None => fixed(kanary),
+    }
+}
+
+/// Replicas that must be written; nothing while an autoscaler is asked for or still there, for then it writes them.
+#[must_use]
+pub fn replicas(seen: &Observed, canary: &Deployment) -> Option<i32> {
+    let autoscaled = seen.kanary.spec.scale.hpa.is_some() || seen.autoscaler().is_some();
+    let wanted = fixed(&seen.kanary);
+    (!autoscaled && canary.spec.replicas != wanted).then_some(wanted)
+}

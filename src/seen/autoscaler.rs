@@ -1,0 +1,51 @@
+//! HorizontalPodAutoscalers: the canary's own, and those that scale a base.
+
+use k8s_openapi::{api::autoscaling::v2, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Seen, hash, prune_meta};
+
+/// A HorizontalPodAutoscaler.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[resource(inherit = v2::HorizontalPodAutoscaler)]
+pub struct Autoscaler {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is asked of it.
+    #[serde(default)]
+    pub spec: AutoscalerSpec,
+}
+
+/// What is asked of a HorizontalPodAutoscaler.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Value")]
+pub struct AutoscalerSpec {
+    /// The Deployment that it scales, if it scales one.
+    pub deployment: Option<String>,
+    /// Hash of the whole spec.
+    pub hash: String,
+}
+
+impl Seen for Autoscaler {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn prune(&mut self) {
+        prune_meta(&mut self.metadata);
+        self.metadata.labels = None;
+    }
+}
+
+impl From<Value> for AutoscalerSpec {
+    fn from(value: Value) -> Self {
+        let text = |path: &str| value.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        if let Some(hash) = text("/hash") {
+            return Self { deployment: text("/deployment"), hash };
+        }
+        let scales_a_deployment = text("/scaleTargetRef/kind").as_deref() == Some("Deployment");
+        Self { deployment: text("/scaleTargetRef/name").filter(|_| scales_a_deployment), hash: hash::of(&value) }
+    }
+}

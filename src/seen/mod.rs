@@ -1,0 +1,113 @@
+//! What is read of the cluster: each kind pruned to the fields that a decision rests on.
+//!
+//! They deserialize from the API server's JSON, so a watch keeps no more than this in memory, and they serialize, so a
+//! dump of them replays a decision. Nothing here is ever written back.
+
+mod autoscaler;
+mod bystander;
+mod deployment;
+mod endpoints;
+pub mod hash;
+mod pod;
+mod service;
+
+use std::collections::BTreeMap;
+
+pub use autoscaler::Autoscaler;
+pub use bystander::Bystander;
+pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
+pub use endpoints::Endpoints;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::core::{Selector, SelectorExt};
+pub use pod::{Pod, Trouble};
+pub use service::{Service, ServiceSpec};
+
+use crate::api::{KanaryDeployment, names};
+
+/// Labels, as on any object.
+pub type Labels = BTreeMap<String, String>;
+
+/// What all kinds share.
+pub trait Seen {
+    /// Their metadata.
+    fn meta(&self) -> &ObjectMeta;
+    /// Drops what is never read, before it enters the memory.
+    fn prune(&mut self);
+
+    /// The name; every stored object has one.
+    fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+
+    /// The namespace.
+    fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The uid.
+    fn uid(&self) -> &str {
+        self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    /// The resourceVersion that guards a write.
+    fn version(&self) -> &str {
+        self.meta().resource_version.as_deref().unwrap_or_default()
+    }
+
+    /// One label.
+    fn label(&self, key: &str) -> Option<&str> {
+        self.meta().labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// One annotation; only those that `prune` keeps are there.
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.meta().annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// All labels.
+    fn labels(&self) -> Labels {
+        self.meta().labels.clone().unwrap_or_default()
+    }
+
+    /// Is it on its way out?
+    fn is_terminating(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    /// Does the object with this uid own it?
+    fn is_owned_by(&self, uid: &str) -> bool {
+        self.meta().owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    }
+}
+
+impl Seen for KanaryDeployment {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn prune(&mut self) {
+        prune_meta(&mut self.metadata);
+    }
+}
+
+/// Does the selector select these labels? An unreadable one selects nothing, as on the API server.
+#[must_use]
+pub fn selects(selector: &LabelSelector, labels: &Labels) -> bool {
+    Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
+}
+
+/// Does this map of labels, as a Service has it, select these labels? An empty one selects nothing.
+#[must_use]
+pub fn map_selects(selector: &Labels, labels: &Labels) -> bool {
+    !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+}
+
+/// Keeps of the metadata what is read: our annotations and the revision.
+fn prune_meta(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    meta.generate_name = None;
+    meta.self_link = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key.starts_with(names::PREFIX) || key == names::REVISION);
+    }
+}

@@ -1,0 +1,55 @@
+//! Services: the production one, the kanary one, and any other that might select a canary pod.
+
+use k8s_openapi::{
+    api::core::v1::{self as core, ServicePort},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+
+use super::{Labels, Seen, prune_meta};
+
+/// A Service.
+#[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[resource(inherit = core::Service)]
+pub struct Service {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is asked of it.
+    #[serde(default)]
+    pub spec: ServiceSpec,
+}
+
+/// What is asked of a Service.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ServiceSpec {
+    /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    pub type_: Option<String>,
+    /// The pods behind it; none means that somebody else writes its endpoints.
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    pub selector: Labels,
+    /// Its ports.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<ServicePort>,
+    /// IPv4, IPv6, or both in order of preference.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ip_families: Vec<String>,
+    /// `SingleStack`, `PreferDualStack` or `RequireDualStack`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_family_policy: Option<String>,
+}
+
+impl Seen for Service {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn prune(&mut self) {
+        prune_meta(&mut self.metadata);
+        for port in &mut self.spec.ports {
+            port.node_port = None;
+        }
+    }
+}

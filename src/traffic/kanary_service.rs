@@ -1,0 +1,75 @@
+//! The kanary service: the production Service's ports, the canary's pods.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::names,
+    lifecycle::{Action, Kind, Observed, Patch, Target, children},
+    seen::{Labels, Seen, Service, ServiceSpec},
+};
+
+/// Creates or mends the kanary service, and removes one that is no longer asked for. Nothing, if all is as it should be.
+#[must_use]
+pub fn upkeep(seen: &Observed) -> Vec<Action> {
+    let wanted = wanted_name(seen);
+    let strays = seen.own_services().filter(|service| Some(service.name()) != wanted.as_deref());
+    let removals: Vec<Action> = strays.filter_map(|service| children::delete(Kind::Service, service)).collect();
+    wanted.and_then(|name| ensure(seen, name)).into_iter().chain(removals).collect()
+}
+
+/// Is it there, with the ports that production has now?
+#[must_use]
+pub fn is_current(seen: &Observed) -> bool {
+    let Some(name) = wanted_name(seen) else { return true };
+    let own = seen.own_services().find(|service| service.name() == name);
+    own.zip(seen.service()).is_some_and(|(own, production)| !own.is_terminating() && !differs(seen, own, production))
+}
+
+fn wanted_name(seen: &Observed) -> Option<String> {
+    seen.kanary.spec.traffic.source.has_kanary_service().then(|| names::kanary_service(&seen.kanary))
+}
+
+fn ensure(seen: &Observed, name: String) -> Option<Action> {
+    let production = seen.service()?;
+    let target = Target { kind: Kind::Service, name };
+    match seen.own_services().find(|service| service.name() == target.name) {
+        None => Some(Action::Create { object: desired(seen, &target.name, production), target }),
+        Some(own) if !own.is_terminating() && differs(seen, own, production) => {
+            let patch = mend(seen, own, production);
+            Some(Action::Patch { target, patch })
+        }
+        Some(_) => None,
+    }
+}
+
+fn selector(seen: &Observed) -> Labels {
+    Labels::from([(names::CANARY_LABEL.into(), children::mark(&seen.kanary))])
+}
+
+fn desired(seen: &Observed, name: &str, production: &Service) -> Value {
+    json!({
+        "apiVersion": Kind::Service.api_version(),
+        "kind": Kind::Service.as_str(),
+        "metadata": children::metadata(&seen.kanary, name, selector(seen), Labels::new()),
+        "spec": spec(seen, production),
+    })
+}
+
+fn spec(seen: &Observed, production: &Service) -> ServiceSpec {
+    ServiceSpec { type_: Some("ClusterIP".into()), selector: selector(seen), ..production.spec.clone() }
+}
+
+fn differs(seen: &Observed, own: &Service, production: &Service) -> bool {
+    let (own, wanted) = (&own.spec, spec(seen, production));
+    let families_differ = !wanted.ip_families.is_empty() && own.ip_families != wanted.ip_families;
+    own.type_ != wanted.type_ || own.selector != wanted.selector || own.ports != wanted.ports || families_differ
+}
+
+/// A merge patch replaces lists whole; keys of the selector that are not ours are set to null.
+fn mend(seen: &Observed, own: &Service, production: &Service) -> Patch {
+    let mut spec = json!(spec(seen, production));
+    for key in own.spec.selector.keys().filter(|key| *key != names::CANARY_LABEL) {
+        spec["selector"][key] = Value::Null;
+    }
+    Patch::Merge(json!({"metadata": {"resourceVersion": own.version()}, "spec": spec}))
+}

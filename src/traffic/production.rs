@@ -1,0 +1,93 @@
+//! Canary pods in the production Service: which labels put them there, and how they leave.
+//!
+//! A pod's annotation names the label keys that put it in production; an empty one says that it once was there.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::{Phase, names},
+    canary::{self, Withheld},
+    lifecycle::{Action, Kind, Observed, Patch, Target},
+    seen::{Labels, Pod, Seen, map_selects},
+};
+
+/// The labels that put a pod into production, if the canary's pods belong there in this phase.
+#[must_use]
+pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Labels> {
+    let source = seen.kanary.spec.traffic.source;
+    let in_life = matches!(phase, Phase::Starting | Phase::Validating | Phase::Promoting);
+    let service = seen.service().filter(|_| in_life && source.joins_production())?;
+    super::obstacle(seen, withheld).is_none().then(|| service.spec.selector.clone())
+}
+
+/// Moves each pod to where it belongs. Pods that are not ready yet do not join; pods that are in stay in.
+#[must_use]
+pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase) -> Vec<Action> {
+    let joins = joins(seen, withheld, phase);
+    let template = canary::pod_labels(&seen.kanary, withheld);
+    seen.live_pods().filter_map(|pod| move_pod(seen, pod, joins.as_ref(), &template)).collect()
+}
+
+fn move_pod(seen: &Observed, pod: &Pod, joins: Option<&Labels>, template: &Labels) -> Option<Action> {
+    let recorded = added_keys(pod);
+    let none = Labels::new();
+    let wanted = match joins {
+        Some(labels) if pod.status.ready || !recorded.is_empty() => labels,
+        Some(_) | None => &none,
+    };
+    let mut labels = Map::new();
+    for (key, value) in wanted.iter().filter(|(key, value)| pod.label(key) != Some(value)) {
+        labels.insert(key.clone(), json!(value));
+    }
+    for key in keys_to_take_back(seen, pod, &recorded, template).into_iter().filter(|key| !wanted.contains_key(key)) {
+        // Back to what its ReplicaSet gave it, which may be another value or none.
+        let original = template.get(&key);
+        if pod.label(&key) != original.map(String::as_str) {
+            labels.insert(key, json!(original));
+        }
+    }
+    let keys: Vec<&str> = wanted.keys().map(String::as_str).collect();
+    let is_recorded = pod.annotation(names::PRODUCTION_LABELS) == Some(&keys.join(","));
+    let was_never_in = keys.is_empty() && pod.annotation(names::PRODUCTION_LABELS).is_none();
+    (!labels.is_empty() || !(is_recorded || was_never_in)).then(|| Action::Patch {
+        target: Target { kind: Kind::Pod, name: pod.name().to_owned() },
+        patch: relabel(pod, labels, &keys.join(",")),
+    })
+}
+
+fn relabel(pod: &Pod, labels: Map<String, Value>, keys: &str) -> Patch {
+    Patch::Merge(json!({"metadata": {
+        "resourceVersion": pod.version(),
+        "labels": labels,
+        "annotations": {names::PRODUCTION_LABELS: keys},
+    }}))
+}
+
+fn added_keys(pod: &Pod) -> Vec<String> {
+    let list = pod.annotation(names::PRODUCTION_LABELS).unwrap_or_default();
+    list.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
+
+/// What we added, and what somebody else added that makes the production Service select the pod.
+fn keys_to_take_back(seen: &Observed, pod: &Pod, recorded: &[String], template: &Labels) -> Vec<String> {
+    let selector = seen.service().map(|service| &service.spec.selector).filter(|s| map_selects(s, &pod.labels()));
+    let foreign = selector
+        .into_iter()
+        .flat_map(Labels::keys)
+        .filter(|key| pod.label(key) != template.get(*key).map(String::as_str));
+    recorded.iter().chain(foreign).filter(|key| *key != names::CANARY_LABEL).cloned().collect()
+}
+
+/// Is every ready pod in production, and is there one?
+#[must_use]
+pub fn all_in(seen: &Observed) -> bool {
+    let Some(service) = seen.service() else { return false };
+    let mut ready = seen.live_pods().filter(|pod| pod.status.ready).peekable();
+    ready.peek().is_some() && ready.all(|pod| map_selects(&service.spec.selector, &pod.labels()))
+}
+
+/// Has the pod been in production, now or before?
+#[must_use]
+pub fn was_in_production(pod: &Pod) -> bool {
+    pod.annotation(names::PRODUCTION_LABELS).is_some()
+}

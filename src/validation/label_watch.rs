@@ -1,0 +1,36 @@
+//! Labels of invalidation, which an external judge puts on a canary pod or on the canary Deployment.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::Finding;
+use crate::{
+    api::{LabelWatch, Verdict},
+    lifecycle::Observed,
+    seen::{Labels, Seen, map_selects, selects},
+};
+
+/// Invalid as soon as a match is seen, valid when the period passes without.
+pub(super) fn find(seen: &Observed, watch: &LabelWatch, period_over: bool) -> Finding {
+    let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
+    let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
+    let mut bad_pods: Vec<&str> =
+        seen.pods.iter().filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
+    bad_pods.sort_unstable();
+    if let Some(pod) = bad_pods.first() {
+        return Finding::new(Verdict::Invalid, format!("pod {pod} carries the labels of invalidation"));
+    }
+    if let Some(canary) = seen.own_canary().filter(|canary| matches(deployments, &canary.labels())) {
+        return Finding::new(
+            Verdict::Invalid,
+            format!("Deployment {} carries the labels of invalidation", canary.name()),
+        );
+    }
+    if period_over {
+        return Finding::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
+    }
+    Finding::new(Verdict::Unknown, "watches until the deadline")
+}
+
+fn matches((labels, selector): (&Option<Labels>, &Option<LabelSelector>), on: &Labels) -> bool {
+    labels.as_ref().is_some_and(|labels| map_selects(labels, on)) || selector.as_ref().is_some_and(|s| selects(s, on))
+}
