@@ -1,0 +1,154 @@
+//! What a user asked of the API server, as the API server itself recorded it.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::{Context, Error};
+
+/// Records requests of the ServiceAccounts of Kanary's namespace, and of nobody else.
+///
+/// The first stage is left out, so that a request is one line; a watch is two, its start and its end.
+pub const POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: Metadata
+  userGroups: ["system:serviceaccounts:kanary-system"]
+- level: None
+"#;
+
+/// The audit log of a lab.
+#[derive(Debug, Clone)]
+pub struct Audit {
+    log: PathBuf,
+}
+
+/// A moment in the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// Who asked, e.g. `system:serviceaccount:kanary-system:kanary`.
+    pub user: String,
+    /// The program that asked.
+    pub agent: String,
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
+    pub verb: String,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// Plural, with the subresource: `deployments`, `kanarydeployments/status`.
+    pub resource: String,
+    /// Empty for what has none.
+    pub namespace: String,
+    /// Empty for lists and watches.
+    pub name: String,
+    /// The HTTP status.
+    pub code: u16,
+}
+
+impl Call {
+    /// Whether it opened a watch.
+    pub fn is_watch(&self) -> bool {
+        self.verb == "watch"
+    }
+
+    /// Whether it renewed or read a Lease, which goes on for ever.
+    pub fn is_lease(&self) -> bool {
+        self.group == "coordination.k8s.io" && self.resource == "leases"
+    }
+
+    /// Whether it changes something.
+    pub fn is_write(&self) -> bool {
+        !matches!(self.verb.as_str(), "get" | "list" | "watch")
+    }
+}
+
+impl Audit {
+    /// The log at `path`, which need not exist yet.
+    pub fn at(path: &Path) -> Self {
+        Self { log: path.to_owned() }
+    }
+
+    /// Now. The API server writes a line before it answers, so what was answered by now is before the mark.
+    pub fn mark(&self) -> Mark {
+        Mark(self.log.metadata().map(|meta| meta.len()).unwrap_or(0))
+    }
+
+    /// The calls since `mark`, by users whose name ends in `user`; a watch counts when it opens.
+    pub fn since(&self, mark: Mark, user: &str) -> Result<Vec<Call>, Error> {
+        let text = self.text(mark).context(|| format!("read {}", self.log.display()))?;
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        let lines = complete.lines().map(serde_json::from_str::<Line>);
+        let lines = lines.collect::<Result<Vec<_>, _>>().context(|| "parse the audit log".into())?;
+        let counted = lines.into_iter().filter(|line| (line.verb == "watch") == (line.stage == "ResponseStarted"));
+        Ok(counted.map(Call::from).filter(|call| call.user.ends_with(user)).collect())
+    }
+
+    fn text(&self, mark: Mark) -> std::io::Result<String> {
+        let mut text = String::new();
+        if self.log.exists() {
+            let mut file = File::open(&self.log)?;
+            file.seek(SeekFrom::Start(mark.0))?;
+            file.read_to_string(&mut text)?;
+        }
+        Ok(text)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    stage: String,
+    verb: String,
+    user: User,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: Object,
+    #[serde(default)]
+    response_status: Status,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Object {
+    api_group: String,
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+}
+
+#[derive(Deserialize, Default)]
+struct Status {
+    #[serde(default)]
+    code: u16,
+}
+
+impl From<Line> for Call {
+    fn from(line: Line) -> Self {
+        let object = line.object_ref;
+        let slash = if object.subresource.is_empty() { "" } else { "/" };
+        Self {
+            user: line.user.username,
+            agent: line.user_agent,
+            verb: line.verb,
+            group: object.api_group,
+            resource: format!("{}{slash}{}", object.resource, object.subresource),
+            namespace: object.namespace,
+            name: object.name,
+            code: line.response_status.code,
+        }
+    }
+}

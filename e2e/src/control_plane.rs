@@ -1,0 +1,271 @@
+//! A Kubernetes control plane out of five processes, with the flags that make it small and its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use futures::future::try_join_all;
+use k8s_openapi::api::core::v1::{Node, ServiceAccount};
+use kube::api::{Api, PostParams};
+use kube::{Client, ResourceExt};
+use serde_json::json;
+use tokio::process::Command;
+
+use crate::access::{self, ADMIN, CONTROLLER_MANAGER, KWOK, SCHEDULER};
+use crate::audit::{Audit, POLICY};
+use crate::kit::Kit;
+use crate::network::NODE_IP;
+use crate::pki::Pki;
+use crate::process::Process;
+use crate::tools::Tool;
+use crate::{Context, Error, manifests};
+
+/// A slow machine may take this long for anything.
+const PATIENCE: Duration = Duration::from_secs(90);
+const BEAT: Duration = Duration::from_millis(40);
+/// Enough that a test can tell one from another; each has room for a million pods.
+const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
+const ETCD: &str = "http://127.0.0.1:2379";
+
+/// Controllers that need a cloud, a disk or a bootstrap that is not there.
+const CONTROLLERS: &str = "*,-nodeipam,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle,\
+    -persistentvolume-binder-controller,-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller,\
+    -ephemeral-volume-controller,-certificatesigningrequest-signing-controller";
+
+/// The running processes.
+pub struct ControlPlane {
+    kit: Kit,
+    pki: Pki,
+    processes: Vec<Process>,
+    /// A client of the lab's admin.
+    pub client: Client,
+}
+
+impl ControlPlane {
+    /// Starts the API server and its store.
+    ///
+    /// CRDs belong here, before the controllers: the garbage collector looks for new kinds every 30 seconds only,
+    /// and what it does not know is not collected.
+    pub async fn serve(kit: Kit) -> Result<Self, Error> {
+        fs::create_dir_all(kit.dir.join("logs")).context(|| "create the directory of logs".into())?;
+        let pki = Pki::create(&kit.dir)?;
+        let tokens = access::write_all(&kit.dir, &pki.ca_pem)?;
+        fs::write(kit.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
+        let client = access::client(&ADMIN.kubeconfig(&kit.dir)).await?;
+        let mut plane = Self { kit, pki, processes: Vec::new(), client };
+        plane.spawn(Tool::Etcd, plane.etcd())?;
+        plane.await_port(2379).await?;
+        plane.spawn(Tool::KubeApiserver, plane.apiserver(&tokens))?;
+        plane.await_ready().await?;
+        Ok(plane)
+    }
+
+    /// Starts everything that acts on what the API server holds.
+    pub async fn act(&mut self) -> Result<(), Error> {
+        self.spawn(Tool::KubeControllerManager, self.controller_manager())?;
+        self.spawn(Tool::KubeScheduler, self.scheduler())?;
+        let kwok = self.kwok()?;
+        self.spawn(Tool::Kwok, kwok)?;
+        try_join_all(NODES.map(|name| self.create_node(name))).await?;
+        self.await_pods_possible().await
+    }
+
+    /// Where the lab's files are.
+    pub fn dir(&self) -> &Path {
+        &self.kit.dir
+    }
+
+    /// What it runs.
+    pub fn kit(&self) -> &Kit {
+        &self.kit
+    }
+
+    /// The certificate authority, in PEM.
+    pub fn ca_pem(&self) -> &str {
+        &self.pki.ca_pem
+    }
+
+    /// The admin's kubeconfig, for processes inside the lab.
+    pub fn kubeconfig(&self) -> PathBuf {
+        ADMIN.kubeconfig(&self.kit.dir)
+    }
+
+    /// The audit log.
+    pub fn audit(&self) -> Audit {
+        Audit::at(&self.audit_log())
+    }
+
+    /// The processes, for those who measure them.
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    fn audit_log(&self) -> PathBuf {
+        self.kit.dir.join("audit.log")
+    }
+
+    fn spawn(&mut self, tool: Tool, args: Vec<String>) -> Result<(), Error> {
+        let mut command = Command::new(self.kit.tools.path(tool)?);
+        command.args(args).current_dir(&self.kit.dir);
+        let log = self.kit.dir.join("logs").join(format!("{}.log", tool.name()));
+        self.processes.push(Process::spawn(tool.name(), command, log)?);
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.kit.dir.join(name).display().to_string()
+    }
+
+    fn etcd(&self) -> Vec<String> {
+        let peers = "http://127.0.0.1:2380";
+        vec![
+            format!("--data-dir={}", self.file("etcd")),
+            format!("--listen-client-urls={ETCD}"),
+            format!("--advertise-client-urls={ETCD}"),
+            format!("--listen-peer-urls={peers}"),
+            format!("--initial-advertise-peer-urls={peers}"),
+            format!("--initial-cluster=default={peers}"),
+            "--log-level=warn".into(),
+        ]
+    }
+
+    fn apiserver(&self, tokens: &Path) -> Vec<String> {
+        vec![
+            format!("--etcd-servers={ETCD}"),
+            "--secure-port=6443".into(),
+            "--bind-address=127.0.0.1".into(),
+            format!("--advertise-address={NODE_IP}"),
+            format!("--tls-cert-file={}", self.pki.cert.display()),
+            format!("--tls-private-key-file={}", self.pki.key.display()),
+            "--service-cluster-ip-range=10.96.0.0/12".into(),
+            "--service-account-issuer=https://kubernetes.default.svc".into(),
+            format!("--service-account-key-file={}", self.pki.token_pub.display()),
+            format!("--service-account-signing-key-file={}", self.pki.token_key.display()),
+            format!("--token-auth-file={}", tokens.display()),
+            "--authorization-mode=RBAC".into(),
+            "--allow-privileged".into(),
+            // OpenShift runs it; without it a role that lacks the finalizers subresource passes here and fails there.
+            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
+            format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
+            format!("--audit-log-path={}", self.audit_log().display()),
+            // Written before the answer, so that a test that has the answer can count it.
+            "--audit-log-mode=blocking-strict".into(),
+            "--audit-log-maxsize=4096".into(),
+        ]
+    }
+
+    fn controller_manager(&self) -> Vec<String> {
+        let mut args = vec![
+            format!("--kubeconfig={}", CONTROLLER_MANAGER.kubeconfig(&self.kit.dir).display()),
+            "--leader-elect=false".into(),
+            format!("--service-account-private-key-file={}", self.pki.token_key.display()),
+            format!("--root-ca-file={}", self.pki.ca.display()),
+            format!("--controllers={CONTROLLERS}"),
+            // 15 s by default, which a test would wait.
+            "--horizontal-pod-autoscaler-sync-period=2s".into(),
+        ];
+        let scale = "--kube-api-qps=500 --kube-api-burst=1000 --concurrent-deployment-syncs=20 \
+            --concurrent-replicaset-syncs=20 --concurrent-gc-syncs=40 --concurrent-namespace-syncs=20";
+        args.extend(scale.split_whitespace().map(String::from));
+        args
+    }
+
+    fn scheduler(&self) -> Vec<String> {
+        vec![
+            format!("--kubeconfig={}", SCHEDULER.kubeconfig(&self.kit.dir).display()),
+            "--leader-elect=false".into(),
+            "--kube-api-qps=500".into(),
+            "--kube-api-burst=1000".into(),
+        ]
+    }
+
+    fn kwok(&self) -> Result<Vec<String>, Error> {
+        let mut args = vec![
+            format!("--kubeconfig={}", KWOK.kubeconfig(&self.kit.dir).display()),
+            "--manage-all-nodes=true".into(),
+            "--cidr=10.244.0.0/16".into(),
+            format!("--node-ip={NODE_IP}"),
+        ];
+        args.extend(stages()?.iter().map(|stage| format!("--config={}", stage.display())));
+        Ok(args)
+    }
+
+    /// The error of the first process that ended.
+    fn check(&mut self) -> Result<(), Error> {
+        self.processes.iter_mut().find_map(Process::ended).map_or(Ok(()), Err)
+    }
+
+    async fn await_port(&mut self, port: u16) -> Result<(), Error> {
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            self.beat(begun, || format!("nothing listens on port {port}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn await_ready(&mut self) -> Result<(), Error> {
+        self.await_port(6443).await?;
+        let begun = Instant::now();
+        while let Err(error) = self.get("/readyz").await {
+            self.beat(begun, || format!("kube-apiserver is not ready: {error}")).await?;
+        }
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> Result<String, Error> {
+        let request = http::Request::get(path).body(Vec::new()).context(|| format!("GET {path}"))?;
+        let answer = tokio::time::timeout(Duration::from_secs(5), self.client.request_text(request)).await;
+        Ok(answer.context(|| format!("GET {path}"))??)
+    }
+
+    /// A pod can be created when its namespace has a ServiceAccount, and run when a node is ready.
+    async fn await_pods_possible(&mut self) -> Result<(), Error> {
+        let begun = Instant::now();
+        let accounts: Api<ServiceAccount> = Api::namespaced(self.client.clone(), "default");
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        loop {
+            let account = accounts.get_opt("default").await?;
+            let ready = nodes.list(&Default::default()).await?.iter().filter(|node| is_ready(node)).count();
+            if account.is_some() && ready == NODES.len() {
+                return Ok(());
+            }
+            self.beat(begun, || format!("{ready} of {} nodes are ready", NODES.len())).await?;
+        }
+    }
+
+    async fn beat(&mut self, begun: Instant, what: impl FnOnce() -> String) -> Result<(), Error> {
+        self.check()?;
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::wrong(format!("the lab did not start: {}", what())));
+        }
+        tokio::time::sleep(BEAT).await;
+        Ok(())
+    }
+
+    async fn create_node(&self, name: &str) -> Result<Node, Error> {
+        let node = serde_json::from_value(json!({
+            "metadata": {"name": name, "labels": {
+                "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64",
+                "topology.kubernetes.io/zone": "lab",
+            }},
+        }))?;
+        let nodes = Api::all(self.client.clone());
+        nodes.create(&PostParams::default(), &node).await.context(|| format!("create Node {name}"))
+    }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    let tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.as_ref().is_some_and(|taints| !taints.is_empty()));
+    !tainted && !node.name_any().is_empty() && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// What kwok plays, one file for each stage.
+fn stages() -> Result<Vec<PathBuf>, Error> {
+    let dir = manifests::repository().join("e2e/stages");
+    let entries = fs::read_dir(&dir).context(|| format!("read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    Ok(files)
+}

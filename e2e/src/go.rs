@@ -1,0 +1,168 @@
+//! Builds the programs of one Go module into the cache, once per machine.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use sha2::{Digest, Sha256};
+
+use crate::progress::{Progress, Step};
+use crate::tools::Tool;
+use crate::{Context, Error};
+
+/// Half the time: neither optimise nor inline, and write no debug information that the linker would drop.
+const COMPILE: &str = "all=-N -l -dwarf=false";
+
+/// Programs with one go.mod.
+#[derive(Debug)]
+pub struct Module {
+    /// Where go.mod is.
+    pub dir: PathBuf,
+    /// Flags for the linker.
+    pub link: &'static str,
+    /// What to build, and from which package.
+    pub binaries: Vec<(Tool, &'static str)>,
+}
+
+/// The module's programs out of the cache, built if they are not there.
+pub fn ensure(module: &Module, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
+    let cache = cache()?;
+    let stem = stem(module)?;
+    let cached = |tool: Tool| cache.join(format!("{}-{stem}", tool.name()));
+    if missing(module, cached).is_empty() {
+        return Ok(module.binaries.iter().map(|(tool, _)| (*tool, cached(*tool))).collect());
+    }
+    let mut step = progress.step(&names(module));
+    // Two labs must not build the same: the second waits here, and then finds everything in place.
+    let _lock = lock(&cache.join(format!("{stem}.lock")), &mut step)?;
+    let missing = missing(module, cached);
+    if !missing.is_empty() {
+        let fresh = tempfile::tempdir_in(&cache).context(|| format!("write to {}", cache.display()))?;
+        build(module, &missing, fresh.path(), &mut step)?;
+        for (tool, package) in missing {
+            // `go build -o DIR/` names a binary by its package, and etcd's is called v3.
+            let built = [fresh.path().join(tool.name()), fresh.path().join(last(package))];
+            let built = built.iter().find(|path| path.is_file()).unwrap_or(&built[0]);
+            fs::rename(built, cached(tool)).context(|| format!("keep {}", tool.name()))?;
+        }
+    }
+    step.done();
+    Ok(module.binaries.iter().map(|(tool, _)| (*tool, cached(*tool))).collect())
+}
+
+fn missing(module: &Module, cached: impl Fn(Tool) -> PathBuf) -> Vec<(Tool, &'static str)> {
+    module.binaries.iter().copied().filter(|(tool, _)| !cached(*tool).is_file()).collect()
+}
+
+fn names(module: &Module) -> String {
+    let names: Vec<&str> = module.binaries.iter().map(|(tool, _)| tool.name()).collect();
+    names.join(", ")
+}
+
+/// One `go build` for all of a module's programs: they share most packages, and their links run beside each other.
+fn build(module: &Module, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
+    check_go(&module.dir)?;
+    let mut command = go(&module.dir);
+    command.args(["build", "-v", "-trimpath"]);
+    command.arg(format!("-gcflags={COMPILE}")).arg(format!("-ldflags=-s -w {}", module.link));
+    command.arg("-o").arg(out.join("")).args(wanted.iter().map(|(_, package)| package));
+    let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go build".into())?;
+    let said = follow(&mut child, step);
+    let status = child.wait().context(|| "wait for go build".into())?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Error::wrong(format!("build {}: go build failed:\n{said}", names(module)))),
+    }
+}
+
+/// Counts packages as they are compiled; returns the rest of what the compiler said.
+fn follow(child: &mut Child, step: &mut Step) -> String {
+    let Some(stderr) = child.stderr.take() else {
+        return String::new();
+    };
+    let (mut packages, mut said) = (0, String::new());
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        if let Some(module) = line.strip_prefix("go: downloading ") {
+            step.says(&format!("downloading {module}"));
+        } else if line.contains([' ', '#', ':']) {
+            said.push_str(&line);
+            said.push('\n');
+        } else {
+            packages += 1;
+            step.says(&format!("{packages} packages compiled"));
+        }
+    }
+    said
+}
+
+/// Go is there, and new enough or able to fetch what is.
+fn check_go(dir: &Path) -> Result<(), Error> {
+    let wanted = go_directive(dir);
+    let lacking = |why: &str| {
+        Error::Lacking(format!(
+            "the lab builds the Kubernetes control plane from source and needs Go {wanted} or later: \
+             install it from https://go.dev/dl ({why})"
+        ))
+    };
+    match go(dir).arg("version").stderr(Stdio::piped()).stdout(Stdio::piped()).output() {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(lacking(String::from_utf8_lossy(&output.stderr).trim())),
+        Err(error) => Err(lacking(&format!("go: {error}"))),
+    }
+}
+
+fn go_directive(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("go.mod")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("go "));
+    line.unwrap_or("1.26").into()
+}
+
+fn go(dir: &Path) -> Command {
+    let mut command = Command::new("go");
+    // The compiler's own collector costs a tenth of the build; no C compiler is needed.
+    command.current_dir(dir).env("GOWORK", "off").env("CGO_ENABLED", "0").stdin(Stdio::null());
+    if env::var_os("GOGC").is_none() {
+        command.env("GOGC", "off").env("GOMEMLIMIT", "2GiB");
+    }
+    command
+}
+
+/// What the binaries depend on: another hash is another file, so an upgrade never meets a stale binary.
+fn stem(module: &Module) -> Result<String, Error> {
+    let mut hash = Sha256::new();
+    for file in ["go.mod", "go.sum"] {
+        let path = module.dir.join(file);
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
+        read.context(|| format!("read {}", path.display()))?;
+        hash.update(text);
+    }
+    hash.update(COMPILE);
+    hash.update(module.link);
+    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn last(package: &str) -> &str {
+    package.rsplit('/').next().unwrap_or(package)
+}
+
+fn cache() -> Result<PathBuf, Error> {
+    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
+    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
+    let dir = base.ok_or_else(|| Error::Lacking("set HOME or XDG_CACHE_HOME: the lab keeps what it builds".into()))?;
+    let dir = dir.join("kanary-lab");
+    fs::create_dir_all(&dir).context(|| format!("create {}", dir.display()))?;
+    Ok(dir)
+}
+
+fn lock(path: &Path, step: &mut Step) -> Result<File, Error> {
+    let told = || format!("lock {}", path.display());
+    let file = File::create(path).context(told)?;
+    if file.try_lock().is_err() {
+        step.says("another lab builds this, waiting for it");
+        file.lock().context(told)?;
+    }
+    Ok(file)
+}

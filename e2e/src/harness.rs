@@ -1,0 +1,211 @@
+//! A test binary: one lab, and one scene for each test.
+//!
+//! ```no_run
+//! use kanary_e2e::{Error, Scene, Setup, cases, harness};
+//!
+//! async fn promotes(scene: Scene) -> Result<(), Error> {
+//!     scene.kd_phase("web", "Succeeded").await.map(drop)
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     harness::main(Setup::controller(&[]), cases![promotes])
+//! }
+//! ```
+
+use std::env;
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use kube::Client;
+use kube::config::{Config, KubeConfigOptions};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use tokio::runtime::{Handle, Runtime};
+
+use crate::kit::{Kit, Wanted};
+use crate::namespace::{self, Home, Interrupt};
+use crate::scene::Stage;
+use crate::{Context, Error, Lab, Scene};
+
+/// The only way to run against a cluster that is not a lab: name its context.
+const CONTEXT: &str = "KANARY_E2E_CONTEXT";
+/// Tests wait far more than they compute.
+const THREADS: usize = 8;
+
+type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
+
+/// What the lab of a test binary has.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    installs: bool,
+    controller: Option<Vec<String>>,
+    /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
+    pub crds: Vec<std::path::PathBuf>,
+}
+
+impl Setup {
+    /// A control plane and nothing else.
+    pub fn bare() -> Self {
+        Self::default()
+    }
+
+    /// The CRD and the manifests, and no controller: for tests that start, stop and kill their own.
+    pub fn installed() -> Self {
+        Self { installs: true, ..Self::default() }
+    }
+
+    /// One controller that all tests share, run with these arguments.
+    pub fn controller(args: &[&str]) -> Self {
+        let args = args.iter().map(|&arg| arg.to_owned()).collect();
+        Self { installs: true, controller: Some(args), ..Self::default() }
+    }
+
+    /// Whether Kanary is installed.
+    pub fn installs(&self) -> bool {
+        self.installs
+    }
+
+    fn wanted(&self) -> Wanted {
+        Wanted { kanary: self.installs, kubectl: false }
+    }
+}
+
+/// One test.
+pub struct Case {
+    name: &'static str,
+    lab_only: bool,
+    run: Box<dyn FnOnce(Scene) -> Run + Send>,
+}
+
+impl Case {
+    /// A test of that name.
+    pub fn new<F, R>(name: &'static str, run: F) -> Self
+    where
+        F: FnOnce(Scene) -> R + Send + 'static,
+        R: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        Self { name, lab_only: false, run: Box::new(|scene| Box::pin(run(scene))) }
+    }
+
+    /// It needs the lab's powers (audit, plays, killing the controller), so it is ignored elsewhere.
+    pub fn lab_only(self) -> Self {
+        Self { lab_only: true, ..self }
+    }
+}
+
+/// `cases![promotes, survives_a_kill: lab_only]`: tests by the names of their functions.
+#[macro_export]
+macro_rules! cases {
+    ($($case:ident $(: $need:ident)?),* $(,)?) => {
+        vec![$($crate::harness::Case::new(stringify!($case), $case)$(.$need())?),*]
+    };
+}
+
+/// Runs the tests as `cargo test` expects it; the arguments are those of libtest.
+pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
+    let mut args = Arguments::from_args();
+    args.test_threads.get_or_insert(THREADS);
+    let done = match (namespace::inner(), env::var(CONTEXT)) {
+        // Nothing would run, so nothing need start.
+        _ if args.list || idle(&args, &cases) => Ok(libtest_mimic::run(&args, names(cases)).exit_code()),
+        (Some(kit), _) => inside(kit, &setup, &args, cases),
+        (None, Ok(context)) => elsewhere(&context, &args, cases),
+        (None, Err(_)) => outside(&setup),
+    };
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn idle(args: &Arguments, cases: &[Case]) -> bool {
+    let probe = |case: &Case| Trial::test(case.name, || Ok(()));
+    cases.iter().map(probe).all(|trial| args.is_filtered_out(&trial))
+}
+
+fn names(cases: Vec<Case>) -> Vec<Trial> {
+    cases.into_iter().map(|case| Trial::test(case.name, || Ok(()))).collect()
+}
+
+/// Builds what is needed, and runs this program again where the lab will be.
+fn outside(setup: &Setup) -> Result<ExitCode, Error> {
+    let home = Home::create()?;
+    let kit = setup.wanted().build(home.path())?;
+    // On this thread: the inner process is bound to the life of the thread that started it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context(|| "start a runtime".into())?;
+    runtime.block_on(namespace::enter(&kit, home, Interrupt::Ends, std::future::pending()))
+}
+
+fn inside(kit: Kit, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
+    let runtime = Runtime::new().context(|| "start a runtime".into())?;
+    let (stage, mut controller) = runtime.block_on(async {
+        let lab = Lab::start(kit, setup).await?;
+        let controller = match &setup.controller {
+            Some(args) => Some(lab.controller(args).await?),
+            None => None,
+        };
+        let log = controller.as_ref().map(|controller| controller.log().to_owned());
+        Ok::<_, Error>((Stage { client: lab.client(), lab: Some(lab), log }, controller))
+    })?;
+    let code = perform(&runtime, stage, args, cases);
+    match controller.as_mut().and_then(|controller| controller.ended()) {
+        Some(error) => Err(error),
+        None => Ok(code),
+    }
+}
+
+fn elsewhere(context: &str, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
+    let runtime = Runtime::new().context(|| "start a runtime".into())?;
+    let client = runtime.block_on(async {
+        let options = KubeConfigOptions { context: Some(context.to_owned()), ..Default::default() };
+        let config = Config::from_kubeconfig(&options).await.context(|| format!("use the context {context}"))?;
+        Client::try_from(config).context(|| format!("use the context {context}"))
+    })?;
+    Ok(perform(&runtime, Stage { client, lab: None, log: None }, args, cases))
+}
+
+fn perform(runtime: &Runtime, stage: Stage, args: &Arguments, cases: Vec<Case>) -> ExitCode {
+    let stage = Arc::new(stage);
+    let trials = cases.into_iter().map(|case| trial(case, stage.clone(), runtime.handle().clone()));
+    libtest_mimic::run(args, trials.collect()).exit_code()
+}
+
+fn trial(case: Case, stage: Arc<Stage>, handle: Handle) -> Trial {
+    let name = case.name;
+    Trial::ignorable_test(name, move || {
+        if case.lab_only && stage.lab.is_none() {
+            return Ok(Completion::ignored_with("needs the lab"));
+        }
+        handle.block_on(play(case, stage)).map_err(Failed::from)?;
+        Ok(Completion::Completed)
+    })
+}
+
+/// Runs one test in its namespace; a failure, also a panic, comes with the story of that namespace.
+async fn play(case: Case, stage: Arc<Stage>) -> Result<(), String> {
+    let scene = Scene::open(stage, case.name).await.map_err(|error| error.to_string())?;
+    let failure = match tokio::spawn((case.run)(scene.clone())).await {
+        Ok(Ok(())) => None,
+        // What was awaited in vain carries the story of that moment.
+        Ok(Err(error @ Error::Unmet(_))) => Some(error.to_string()),
+        Ok(Err(error)) => Some(format!("{error}\n{}", scene.story().await)),
+        Err(panic) => Some(format!("{}\n{}", told(panic), scene.story().await)),
+    };
+    let closed = scene.close(failure.is_some()).await;
+    match failure {
+        Some(failure) => Err(failure),
+        None => closed.map_err(|error| error.to_string()),
+    }
+}
+
+fn told(panic: tokio::task::JoinError) -> String {
+    match panic.try_into_panic() {
+        Ok(payload) => match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
+            (Some(text), _) => text.clone(),
+            (_, Some(text)) => (*text).to_owned(),
+            _ => "the test panicked".into(),
+        },
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,94 @@
+//! What a lab needs before it starts: all of it is built while there is still a network.
+
+use std::env;
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::progress::Progress;
+use crate::tools::{CONTROL_PLANE, Tool, Tools};
+use crate::{Context, Error, manifests};
+
+/// Handed from the outer process to the inner one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Kit {
+    /// The lab's files; the outer process removes them.
+    pub dir: PathBuf,
+    /// The programs.
+    pub tools: Tools,
+    /// The controller, unless this lab has none.
+    pub kanary: Option<PathBuf>,
+}
+
+/// What to build.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    /// Build the controller.
+    pub kanary: bool,
+    /// Have a kubectl, for a person.
+    pub kubectl: bool,
+}
+
+impl Wanted {
+    /// Builds it: Go and Rust beside each other, since the end of a build is one linker on one core.
+    pub fn build(self, dir: PathBuf) -> Result<Kit, Error> {
+        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(self.kubectl.then_some(Tool::Kubectl)).collect();
+        let progress = Progress::new(3 + usize::from(self.kanary));
+        thread::scope(|scope| {
+            let kanary = self.kanary.then(|| scope.spawn(|| build_kanary(&progress)));
+            let tools = Tools::ensure(&wanted, &progress)?;
+            let kanary =
+                kanary.map(|thread| thread.join().unwrap_or_else(|_| Err(Error::wrong("cargo build panicked"))));
+            Ok(Kit { dir, tools, kanary: kanary.transpose()? })
+        })
+    }
+}
+
+/// `cargo build --bin kanary`, in the profile that this program was built in.
+fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(manifests::repository()).args(["build", "--bin", "kanary", "--message-format=json"]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let step = progress.step("kanary");
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context(|| "start cargo build".into())?;
+    let mut messages = String::new();
+    if let Some(mut stdout) = child.stdout.take() {
+        stdout.read_to_string(&mut messages).context(|| "read from cargo build".into())?;
+    }
+    let status = child.wait().context(|| "wait for cargo build".into())?;
+    if !status.success() {
+        return Err(Error::wrong(format!("cargo build --bin kanary failed:\n{}", complaints(&messages))));
+    }
+    step.done();
+    executable(&messages).ok_or_else(|| Error::wrong("cargo build --bin kanary made no binary"))
+}
+
+fn parsed(messages: &str) -> impl Iterator<Item = Value> {
+    messages.lines().filter_map(|line| serde_json::from_str(line).ok())
+}
+
+fn executable(messages: &str) -> Option<PathBuf> {
+    let binary = |message: &Value| {
+        let name = message.pointer("/target/name").and_then(Value::as_str);
+        let path = message.get("executable").and_then(Value::as_str);
+        path.filter(|_| name == Some("kanary")).map(PathBuf::from)
+    };
+    parsed(messages).filter_map(|message| binary(&message)).last()
+}
+
+fn complaints(messages: &str) -> String {
+    let rendered = |message: Value| Some(message.pointer("/message/rendered")?.as_str()?.to_owned());
+    parsed(messages).filter_map(rendered).collect()
+}

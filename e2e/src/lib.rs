@@ -1,0 +1,44 @@
+//! The lab: a real Kubernetes control plane on a plain Linux machine, without Docker and without root.
+//!
+//! It builds `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler` and `kwok` from their
+//! Go modules (once; they are kept in a cache), runs them in namespaces of the kernel that belong to this
+//! process alone, and runs Kanary there as it runs in production: with the shipped manifests, under its own
+//! ServiceAccount. Tests, the demo and the benchmark stand on it.
+//!
+//! ```text
+//!  tools          builds what runs, before anything starts           (network: the host's)
+//!  namespace      this program again, in a net+pid+mount namespace   (when it dies, the kernel takes all)
+//!  control_plane  etcd, API server, controllers, scheduler, kubelet  (kwok plays the kubelet)
+//!  lab            a control plane with Kanary installed
+//!  scene          a Kubernetes namespace for one test, and the means to wait for what should happen
+//!  harness        a test binary: one lab, many scenes
+//! ```
+//!
+//! What it is not: pods have addresses and conditions but no processes, there is no container runtime and no
+//! CNI; and nothing here knows what Kanary should do. That is for the tests.
+
+pub mod access;
+pub mod audit;
+pub mod bridge;
+pub mod control_plane;
+pub mod controller;
+pub mod error;
+pub mod go;
+pub mod harness;
+pub mod kit;
+pub mod lab;
+pub mod manifests;
+pub mod namespace;
+pub mod network;
+pub mod pki;
+pub mod process;
+pub mod progress;
+pub mod scene;
+pub mod story;
+pub mod tools;
+pub mod wait;
+
+pub use error::{Context, Error};
+pub use harness::Setup;
+pub use lab::Lab;
+pub use scene::Scene;

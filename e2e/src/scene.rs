@@ -1,0 +1,325 @@
+//! What a test gets: a Kubernetes namespace of its own, and the means to wait for what should happen in it.
+
+use std::env;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::runtime::watcher;
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use crate::wait::{self, Seen, Unmet};
+use crate::{Context, Error, Lab, manifests, story};
+
+/// Generous: a machine that is busy with something else must not fail a test.
+const PATIENCE: Duration = Duration::from_secs(90);
+/// The annotation that tells the lab what a pod plays; the plays are the files in `stages/`.
+pub const PLAY: &str = "lab.kanary.k8s.io/play";
+
+/// Everything a namespaced type must be, to be read, awaited and printed.
+pub trait Kind:
+    Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+    + Clone
+    + DeserializeOwned
+    + Serialize
+    + Debug
+    + Send
+    + 'static
+{
+}
+
+impl<K> Kind for K where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + Debug
+        + Send
+        + 'static
+{
+}
+
+/// The cluster that the scenes of a test binary share.
+pub struct Stage {
+    /// A client that may do everything.
+    pub client: Client,
+    /// The lab, unless the cluster is somebody else's.
+    pub lab: Option<Lab>,
+    /// The shared controller's log.
+    pub log: Option<PathBuf>,
+}
+
+/// One test's namespace.
+#[derive(Clone)]
+pub struct Scene {
+    stage: Arc<Stage>,
+    namespace: String,
+    patience: Duration,
+}
+
+/// KanaryDeployments, without their Rust type: the lab does not depend on what it tests.
+pub fn kanaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    let resource = ApiResource {
+        group: "kanary.k8s.io".into(),
+        version: "v1alpha1".into(),
+        api_version: "kanary.k8s.io/v1alpha1".into(),
+        kind: "KanaryDeployment".into(),
+        plural: "kanarydeployments".into(),
+    };
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
+
+impl Scene {
+    /// Makes a namespace that is named after the test.
+    pub async fn open(stage: Arc<Stage>, test: &str) -> Result<Self, Error> {
+        let name: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        let prefix = format!("{}-", name.to_lowercase().trim_matches('-'));
+        let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+        let namespace = serde_json::from_value(json!({"metadata": {"generateName": prefix}}))?;
+        let told = || format!("create Namespace {prefix}…");
+        let namespace = namespaces.create(&PostParams::default(), &namespace).await.context(told)?.name_any();
+        Ok(Self { stage, namespace, patience: PATIENCE })
+    }
+
+    /// Has the namespace deleted, unless the test failed and somebody wants to look.
+    pub async fn close(self, failed: bool) -> Result<(), Error> {
+        if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
+            return Ok(());
+        }
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        let told = || format!("delete Namespace {}", self.namespace);
+        namespaces.delete(&self.namespace, &DeleteParams::default()).await.context(told).map(drop)
+    }
+
+    /// The same scene, with less or more time for what is awaited.
+    pub fn patience(&self, patience: Duration) -> Self {
+        Self { patience, ..self.clone() }
+    }
+
+    /// The name of the namespace.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A client that may do everything.
+    pub fn client(&self) -> Client {
+        self.stage.client.clone()
+    }
+
+    /// The lab, for tests that are marked `lab_only`.
+    pub fn lab(&self) -> Result<&Lab, Error> {
+        self.stage.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
+    }
+
+    /// The namespace's objects of a kind.
+    pub fn api<K: Kind>(&self) -> Api<K> {
+        Api::namespaced(self.client(), &self.namespace)
+    }
+
+    /// The namespace's KanaryDeployments.
+    pub fn kanaries(&self) -> Api<DynamicObject> {
+        kanaries(&self.stage.client, &self.namespace)
+    }
+
+    /// Creates objects of any kind, from JSON or from YAML with one or more documents.
+    pub async fn apply(&self, manifest: impl Manifest) -> Result<Vec<DynamicObject>, Error> {
+        let mut created = Vec::new();
+        for object in manifest.objects()? {
+            let (api, _) = manifests::locate(&self.stage.client, &object, &self.namespace).await?;
+            let typed = serde_json::from_value(object.clone()).context(|| manifests::describe(&object))?;
+            let told = || format!("create {} in {}", manifests::describe(&object), self.namespace);
+            created.push(api.create(&PostParams::default(), &typed).await.context(told)?);
+        }
+        Ok(created)
+    }
+
+    /// Reads an object.
+    pub async fn get<K: Kind>(&self, name: &str) -> Result<K, Error> {
+        self.api::<K>().get(name).await.context(|| self.doing::<K>("get", name))
+    }
+
+    /// Reads an object that may not exist.
+    pub async fn find<K: Kind>(&self, name: &str) -> Result<Option<K>, Error> {
+        self.api::<K>().get_opt(name).await.context(|| self.doing::<K>("get", name))
+    }
+
+    /// Reads all objects that carry the labels, e.g. `app=web`.
+    pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, Error> {
+        let list = self.api::<K>().list(&ListParams::default().labels(labels)).await;
+        Ok(list.context(|| self.doing::<K>("list", labels))?.items)
+    }
+
+    /// A JSON merge patch.
+    pub async fn patch<K: Kind>(&self, name: &str, patch: Value) -> Result<K, Error> {
+        let patched = self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        patched.context(|| self.doing::<K>("patch", name))
+    }
+
+    /// Has an object deleted; [`Self::until_gone`] waits for it.
+    pub async fn delete<K: Kind>(&self, name: &str) -> Result<(), Error> {
+        let deleted = self.api::<K>().delete(name, &DeleteParams::default()).await;
+        deleted.map(drop).context(|| self.doing::<K>("delete", name))
+    }
+
+    /// Waits until the object exists and `met` holds for it.
+    pub async fn until<K: Kind>(&self, name: &str, awaited: &str, met: impl Fn(&K) -> bool) -> Result<K, Error> {
+        self.until_one(self.api::<K>(), &K::kind(&()), name, awaited, met).await
+    }
+
+    /// Waits until the object does not exist.
+    pub async fn until_gone<K: Kind>(&self, name: &str) -> Result<(), Error> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let of = self.object(&K::kind(&()), name);
+        self.wait(self.api::<K>(), config, &of, "is gone", Seen::is_empty).await.map(drop)
+    }
+
+    /// Waits until `met` holds for the objects, by name, that carry the labels, e.g. the slices of a Service.
+    pub async fn until_all<K: Kind>(
+        &self,
+        labels: &str,
+        awaited: &str,
+        met: impl Fn(&Seen<K>) -> bool,
+    ) -> Result<Seen<K>, Error> {
+        let of = format!("{} in {} with labels {labels:?}", K::plural(&()), self.namespace);
+        let config = watcher::Config::default().labels(labels);
+        self.wait(self.api::<K>(), config, &of, awaited, met).await
+    }
+
+    /// Reads a KanaryDeployment.
+    pub async fn kd(&self, name: &str) -> Result<Value, Error> {
+        let kd =
+            self.kanaries().get(name).await.context(|| format!("get {}", self.object("KanaryDeployment", name)))?;
+        Ok(serde_json::to_value(kd)?)
+    }
+
+    /// A JSON merge patch of a KanaryDeployment.
+    pub async fn patch_kd(&self, name: &str, patch: Value) -> Result<Value, Error> {
+        let patched = self.kanaries().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        Ok(serde_json::to_value(patched.context(|| format!("patch {}", self.object("KanaryDeployment", name)))?)?)
+    }
+
+    /// Has a KanaryDeployment deleted.
+    pub async fn delete_kd(&self, name: &str) -> Result<(), Error> {
+        let deleted = self.kanaries().delete(name, &DeleteParams::default()).await;
+        deleted.map(drop).context(|| format!("delete {}", self.object("KanaryDeployment", name)))
+    }
+
+    /// Waits until `met` holds for a KanaryDeployment, as JSON.
+    pub async fn until_kd(&self, name: &str, awaited: &str, met: impl Fn(&Value) -> bool) -> Result<Value, Error> {
+        let met = |kd: &DynamicObject| serde_json::to_value(kd).is_ok_and(|kd| met(&kd));
+        let kd = self.until_one(self.kanaries(), "KanaryDeployment", name, awaited, met).await?;
+        Ok(serde_json::to_value(kd)?)
+    }
+
+    /// Waits until a KanaryDeployment is in a phase.
+    pub async fn kd_phase(&self, name: &str, phase: &str) -> Result<Value, Error> {
+        self.until_kd(name, &format!("phase {phase}"), |kd| kd["status"]["phase"] == phase).await
+    }
+
+    /// Waits until a KanaryDeployment does not exist.
+    pub async fn until_kd_gone(&self, name: &str) -> Result<(), Error> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let of = self.object("KanaryDeployment", name);
+        self.wait(self.kanaries(), config, &of, "is gone", Seen::is_empty).await.map(drop)
+    }
+
+    /// Tells a live pod what to play from now on; `None` = it is well.
+    pub async fn play(&self, pod: &str, play: Option<&str>) -> Result<Pod, Error> {
+        self.patch(pod, json!({"metadata": {"annotations": {PLAY: play}}})).await
+    }
+
+    /// What happened here so far, for people.
+    pub async fn story(&self) -> String {
+        story::of(&self.stage.client, &self.namespace, self.log()).await
+    }
+
+    /// The shared controller's log.
+    pub fn log(&self) -> Option<&Path> {
+        self.stage.log.as_deref()
+    }
+
+    async fn until_one<K>(
+        &self,
+        api: Api<K>,
+        kind: &str,
+        name: &str,
+        awaited: &str,
+        met: impl Fn(&K) -> bool,
+    ) -> Result<K, Error>
+    where
+        K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
+    {
+        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        let of = self.object(kind, name);
+        let mut seen = self.wait(api, config, &of, awaited, |seen| seen.get(name).is_some_and(&met)).await?;
+        seen.remove(name).ok_or_else(|| Error::wrong(format!("{of} is gone")))
+    }
+
+    async fn wait<K>(
+        &self,
+        api: Api<K>,
+        config: watcher::Config,
+        of: &str,
+        awaited: &str,
+        met: impl Fn(&Seen<K>) -> bool,
+    ) -> Result<Seen<K>, Error>
+    where
+        K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
+    {
+        match wait::until(api, config, self.patience, met).await {
+            Ok(seen) => Ok(seen),
+            Err(seen) => Err(Error::Unmet(Box::new(Unmet {
+                awaited: awaited.into(),
+                of: of.into(),
+                patience: self.patience,
+                seen: wait::yaml(&seen),
+                story: self.story().await,
+            }))),
+        }
+    }
+
+    fn object(&self, kind: &str, name: &str) -> String {
+        format!("{kind} {}/{name}", self.namespace)
+    }
+
+    fn doing<K: Kind>(&self, verb: &str, name: &str) -> String {
+        format!("{verb} {}", self.object(&K::kind(&()), name))
+    }
+}
+
+/// What can be created: JSON, or YAML with one or more documents.
+pub trait Manifest {
+    /// The objects.
+    fn objects(self) -> Result<Vec<Value>, Error>;
+}
+
+impl Manifest for Value {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        Ok(vec![self])
+    }
+}
+
+impl Manifest for &str {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        manifests::parse(self)
+    }
+}
+
+impl Manifest for String {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        manifests::parse(&self)
+    }
+}
+
+impl Manifest for &Path {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        manifests::read(self)
+    }
+}

@@ -1,0 +1,107 @@
+//! Waits for the cluster to be as expected, on a watch: no polling, and the answer is there when the change is.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Debug, Display};
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// What did not happen.
+#[derive(Debug, thiserror::Error)]
+pub struct Unmet {
+    /// What was awaited, in the words of the test.
+    pub awaited: String,
+    /// Of which objects, e.g. `Deployment shop/web`.
+    pub of: String,
+    /// How long.
+    pub patience: Duration,
+    /// What was seen last, as YAML.
+    pub seen: String,
+    /// What else happened in that namespace.
+    pub story: String,
+}
+
+impl Display for Unmet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { awaited, of, patience, seen, story } = self;
+        write!(f, "waited {} s for {of}: {awaited}\n--- last seen\n{seen}\n{story}", patience.as_secs())
+    }
+}
+
+/// The objects that a watch shows, by name.
+pub type Seen<K> = BTreeMap<String, K>;
+
+/// Watches until `met` holds for what is seen; `Err` has what was seen last.
+pub async fn until<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    patience: Duration,
+    mut met: impl FnMut(&Seen<K>) -> bool,
+) -> Result<Seen<K>, Seen<K>>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+    let watching = async {
+        // A watch that breaks is opened again; that it never opens shows as nothing seen.
+        let mut events = watcher::watcher(api, config).default_backoff().into_stream().boxed();
+        loop {
+            match events.try_next().await {
+                Ok(Some(event)) => {
+                    if take(event, &mut seen, &mut fresh) && met(&seen) {
+                        return true;
+                    }
+                }
+                Ok(None) => return false,
+                Err(error) => eprintln!("watch: {error}"),
+            }
+        }
+    };
+    match tokio::time::timeout(patience, watching).await {
+        Ok(true) => Ok(seen),
+        _ => Err(seen),
+    }
+}
+
+/// Follows one event; whether the set is complete, so that a condition may look at it.
+fn take<K: ResourceExt>(event: Event<K>, seen: &mut Seen<K>, fresh: &mut Seen<K>) -> bool {
+    match event {
+        Event::Init => {
+            fresh.clear();
+            return false;
+        }
+        Event::InitApply(object) => {
+            fresh.insert(object.name_any(), object);
+            return false;
+        }
+        Event::InitDone => *seen = std::mem::take(fresh),
+        Event::Apply(object) => {
+            seen.insert(object.name_any(), object);
+        }
+        Event::Delete(object) => {
+            seen.remove(&object.name_any());
+        }
+    }
+    true
+}
+
+/// Objects as YAML, without what nobody reads.
+pub fn yaml<K: Serialize>(seen: &Seen<K>) -> String {
+    if seen.is_empty() {
+        return "(nothing)".into();
+    }
+    let documents = seen.values().map(|object| {
+        let mut value = serde_json::to_value(object).unwrap_or_default();
+        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+            meta.remove("managedFields");
+        }
+        serde_saphyr::to_string(&value).unwrap_or_else(|error| error.to_string())
+    });
+    documents.collect::<Vec<_>>().join("---\n")
+}
