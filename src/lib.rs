@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod canary;
+pub mod controller;
 pub mod lifecycle;
 pub mod scale;
 pub mod seen;

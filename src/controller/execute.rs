@@ -1,0 +1,223 @@
+//! Carries out a plan: at most one write an object, each guarded, each bounded in time. It decides nothing.
+
+use std::time::Duration;
+
+use kube::{
+    Api, Resource,
+    api::{DeleteParams, PatchParams, Preconditions, PropagationPolicy},
+    core::{NamespaceResourceScope, Request},
+    runtime::events::{Event, EventType},
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{Context, memory::Memory};
+use crate::{
+    api::{KanaryDeployment, names::MANAGER},
+    lifecycle::{Action, Fault, Kind, Notice, Patch, Question, Target, Tell},
+    seen::{Autoscaler, Deployment, Pod, Seen, Service},
+};
+
+/// kube waits for an answer for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a plan was not carried out to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// Something is not as observed: look again.
+    #[error("{0} is not as observed")]
+    Stale(String),
+    /// This process no longer leads.
+    #[error("another controller leads")]
+    Deposed,
+    /// A request failed.
+    #[error("{}: {}", .0.action, .0.error)]
+    Failed(Fault),
+}
+
+/// Waits for an answer, but not for ever.
+///
+/// # Errors
+/// Those of the request; no answer in time is one.
+pub async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| kube::Error::Service(format!("no answer within {PATIENCE:?}").into());
+    tokio::time::timeout(PATIENCE, request).await.map_err(late)?
+}
+
+/// Makes one write, and takes its result into memory.
+///
+/// # Errors
+/// [`Stop`]; the rest of the plan is void.
+pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<(), Stop> {
+    if !context.leadership.holds() {
+        return Err(Stop::Deposed);
+    }
+    let world = &context.world;
+    let result = match action.target().kind {
+        Kind::Deployment => write(context, &world.deployments, namespace, action).await,
+        Kind::Service => write::<Service>(context, &world.services, namespace, action).await,
+        Kind::HorizontalPodAutoscaler => write::<Autoscaler>(context, &world.autoscalers, namespace, action).await,
+        Kind::Pod => write::<Pod>(context, &world.pods, namespace, action).await,
+    };
+    tracing::info!(namespace, action = action.describe(), error = result.as_ref().err().map(ToString::to_string));
+    result.map_err(|error| stop(action.describe(), &error))
+}
+
+async fn write<K>(context: &Context, memory: &Memory<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + DeserializeOwned,
+{
+    match action {
+        Action::Create { object, .. } | Action::CreateBase { object, .. } => {
+            memory.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
+        }
+        Action::Patch { target, patch } | Action::Promote { target, patch } => {
+            memory.put(patched::<K>(context, namespace, target, patch, &params()).await?);
+        }
+        Action::Delete { target, uid } => delete(context, memory, namespace, target, uid).await?,
+    }
+    Ok(())
+}
+
+/// A create that refuses fields which the API server does not know: a typing error must not be dropped in silence.
+fn post<K>(namespace: &str, object: &Value) -> Result<http::Request<Vec<u8>>, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let url = K::url_path(&(), Some(namespace));
+    let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
+    http::Request::post(format!("{url}?fieldManager={MANAGER}&fieldValidation=Strict"))
+        .header(http::header::CONTENT_TYPE, "application/json")
+        .body(body)
+        .map_err(kube::Error::HttpError)
+}
+
+async fn patched<K>(
+    context: &Context,
+    namespace: &str,
+    target: &Target,
+    patch: &Patch,
+    params: &PatchParams,
+) -> Result<K, kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
+{
+    let request = Request::new(K::url_path(&(), Some(namespace)));
+    let request = match patch {
+        Patch::Merge(merge) => request.patch(&target.name, params, &kube::api::Patch::Merge(merge)),
+        Patch::Json(operations) => {
+            let operations = serde_json::from_value(json!(operations)).map_err(kube::Error::SerdeError)?;
+            request.patch(&target.name, params, &kube::api::Patch::<()>::Json(operations))
+        }
+    };
+    bounded(context.client.request(request.map_err(kube::Error::BuildRequest)?)).await
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
+}
+
+/// A Deployment goes in the foreground: once it is gone, so is what hangs on it. The others have nothing hanging on them
+/// that outlives them for long.
+async fn delete<K>(
+    context: &Context,
+    memory: &Memory<K>,
+    namespace: &str,
+    target: &Target,
+    uid: &str,
+) -> Result<(), kube::Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + DeserializeOwned,
+{
+    let params = DeleteParams {
+        propagation_policy: (target.kind == Kind::Deployment).then_some(PropagationPolicy::Foreground),
+        preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    let request = Request::new(K::url_path(&(), Some(namespace))).delete(&target.name, &params);
+    let request = request.map_err(kube::Error::BuildRequest)?;
+    let known = memory.get(namespace, &target.name).filter(|object| object.uid() == uid);
+    match bounded(context.client.request::<Value>(request)).await {
+        // The reply is the object on its way out, or a Status once it is gone.
+        Ok(reply) if reply["kind"] == "Status" => drop(known.and_then(|object| memory.forget(&*object))),
+        Ok(reply) => drop(memory.put(serde_json::from_value(reply).map_err(kube::Error::SerdeError)?)),
+        Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| memory.forget(&*object))),
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Asks the API server what the promotion would make of the base.
+///
+/// # Errors
+/// [`Stop`]; an outright refusal is an answer, not an error.
+pub async fn rehearse(context: &Context, namespace: &str, question: &Question) -> Result<Result<String, String>, Stop> {
+    let Question::Rehearse { target, patch, .. } = question;
+    let params = PatchParams { dry_run: true, ..params() };
+    match patched::<Deployment>(context, namespace, target, patch, &params).await {
+        Ok(base) => Ok(Ok(base.spec.template.hash)),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => Ok(Err(status.message.clone())),
+        Err(error) => Err(stop(format!("rehearse the promotion of Deployment {}", target.name), &error)),
+    }
+}
+
+/// Persists the status, then publishes its events. A status that was decided on a stale view is refused with 409.
+///
+/// # Errors
+/// [`Stop`].
+pub async fn tell(context: &Context, kanary: &KanaryDeployment, tell: &Tell) -> Result<(), Stop> {
+    if !context.leadership.holds() {
+        return Err(Stop::Deposed);
+    }
+    let api: Api<KanaryDeployment> = Api::namespaced(context.client.clone(), kanary.namespace());
+    let body = json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1",
+        "kind": "KanaryDeployment",
+        "metadata": {"name": kanary.name(), "uid": kanary.uid(), "resourceVersion": kanary.version()},
+        "status": tell.status,
+    });
+    let params = PatchParams { force: true, ..params() };
+    let written = bounded(api.patch_status(kanary.name(), &params, &kube::api::Patch::Apply(&body))).await;
+    let written = written.map_err(|error| stop("write the status".into(), &error))?;
+    context.world.kanaries.put(written);
+    let phase = tell.status.phase;
+    tracing::info!(namespace = kanary.namespace(), name = kanary.name(), ?phase, message = tell.status.message, "told");
+    for notice in &tell.notices {
+        publish(context, kanary, notice).await;
+    }
+    Ok(())
+}
+
+/// An event that is lost is a pity, no more: the status tells the same.
+async fn publish(context: &Context, kanary: &KanaryDeployment, notice: &Notice) {
+    let event = Event {
+        type_: if notice.warning { EventType::Warning } else { EventType::Normal },
+        reason: notice.reason.clone(),
+        note: Some(shortened(&notice.note)),
+        action: notice.reason.clone(),
+        secondary: None,
+    };
+    if let Err(error) = bounded(context.recorder.publish(&event, &kanary.object_ref(&()))).await {
+        tracing::warn!(name = kanary.name(), reason = notice.reason, %error, "an event was lost");
+    }
+}
+
+/// The API server takes no note of more than 1024 bytes.
+fn shortened(note: &str) -> String {
+    let end = note.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 1000).last();
+    end.map_or_else(String::new, |end| note[..end].to_owned())
+}
+
+/// 409 says that something is not as observed; so does 404 for something that was.
+fn stop(action: String, error: &kube::Error) -> Stop {
+    match error {
+        kube::Error::Api(status) if matches!(status.code, 404 | 409) && !is_final(status) => Stop::Stale(action),
+        kube::Error::Api(status) => Stop::Failed(Fault { action, error: status.message.clone() }),
+        other => Stop::Failed(Fault { action, error: other.to_string() }),
+    }
+}
+
+/// A namespace that is gone or on its way out answers 404 or 403 to a create: looking again does not help.
+fn is_final(status: &kube::core::Status) -> bool {
+    status.code == 404 && status.details.as_ref().is_some_and(|details| details.kind == "namespaces")
+}

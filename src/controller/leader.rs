@@ -1,0 +1,252 @@
+//! Who may write: the holder of the Lease. And when nobody watched: what the Lease tells of the time before.
+//!
+//! A library would elect a leader; ours also keeps, in an annotation of the Lease, the absences that the clock of a
+//! validation must not count. Guarantee: two processes never both believe that they lead, as long as their clocks run
+//! at the same speed: a leader stops five seconds before another may take over.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+use kube::{Api, api::PostParams};
+
+use super::{Context, execute, trouble};
+use crate::{
+    api::names::{MANAGER, PREFIX},
+    lifecycle::Absence,
+};
+
+const NAME: &str = "kanary";
+/// Another may take over so long after the last renewal.
+const DURATION: SignedDuration = SignedDuration::from_secs(15);
+/// The holder stops writing so long after the last renewal that it knows of.
+const TRUST: Duration = Duration::from_secs(10);
+const RENEW_EVERY: Duration = Duration::from_secs(5);
+const TRY_EVERY: Duration = Duration::from_secs(2);
+/// More absences than this are merged, oldest first: too long an absence is on the safe side.
+const MOST_ABSENCES: usize = 32;
+
+/// What this process knows of its leadership.
+#[derive(Default)]
+pub struct Leadership(Mutex<Reign>);
+
+#[derive(Clone, Default)]
+struct Reign {
+    trusted_until: Option<Instant>,
+    absences: Vec<Absence>,
+}
+
+impl Leadership {
+    /// May this process write now?
+    pub fn holds(&self) -> bool {
+        self.read().trusted_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// When nobody watched.
+    pub fn absences(&self) -> Vec<Absence> {
+        self.read().absences
+    }
+
+    fn read(&self) -> Reign {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, reign: Reign) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reign;
+    }
+}
+
+/// What to do about a Lease as it is.
+#[derive(Debug, PartialEq)]
+enum Bid {
+    /// Write it so, and lead.
+    Take(Box<Lease>),
+    /// Somebody else holds it.
+    Wait,
+}
+
+/// Campaigns, leads, and campaigns again, for ever.
+pub async fn campaign(context: Arc<Context>) {
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
+    let mut said = trouble::Said::default();
+    let mut known: Option<Lease> = None;
+    loop {
+        let led = context.leadership.holds();
+        let asked = Instant::now();
+        match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
+            Ok(Some(lease)) => {
+                said.resolve("leases");
+                context.leadership.set(Reign { trusted_until: Some(asked + TRUST), absences: absences(&lease) });
+                if !led {
+                    tracing::info!(identity = context.identity, "leads");
+                    context.wake_all();
+                }
+                known = Some(lease);
+            }
+            Ok(None) => said.resolve("leases"),
+            Err(error) => said.warn("leases", &error),
+        }
+        tokio::time::sleep(if context.leadership.holds() { RENEW_EVERY } else { TRY_EVERY }).await;
+    }
+}
+
+/// Gives the Lease up, so that another controller need not wait.
+pub async fn resign(context: &Context) {
+    if !context.leadership.holds() {
+        return;
+    }
+    context.leadership.set(Reign::default());
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
+    let release = async {
+        let mut lease = api.get(NAME).await?;
+        let spec = lease.spec.get_or_insert_default();
+        if spec.holder_identity.as_deref() == Some(&context.identity) {
+            spec.holder_identity = Some(String::new());
+            spec.renew_time = Some(MicroTime(Timestamp::now()));
+            api.replace(NAME, &PostParams::default(), &lease).await?;
+        }
+        Ok(())
+    };
+    if let Err(error) = execute::bounded(release).await {
+        tracing::warn!(%error, "could not give the lease up; another controller waits until it expires");
+    }
+}
+
+/// One try. A Lease that changed meanwhile is somebody else's move: it is read again the next time.
+async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Option<Lease>, kube::Error> {
+    let seen = match known {
+        Some(lease) => Some(lease),
+        None => api.get_opt(NAME).await?,
+    };
+    let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+    let Bid::Take(lease) = consider(seen.as_ref(), me, led, Timestamp::now()) else { return Ok(None) };
+    let written = match seen {
+        Some(_) => api.replace(NAME, &post, &lease).await,
+        None => api.create(&post, &lease).await,
+    };
+    match written {
+        Ok(lease) => Ok(Some(lease)),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Pure: the bid that a Lease asks for. Whoever begins to lead adds the absence since the last sign of life.
+fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
+    let before = seen.and_then(|lease| lease.spec.clone()).unwrap_or_default();
+    let renewed = before.renew_time.as_ref().map(|time| time.0);
+    let holder = before.holder_identity.as_deref().unwrap_or_default();
+    let expired = renewed.is_none_or(|renewed| renewed.duration_until(now) > DURATION);
+    if !(holder == me || holder.is_empty() || expired) {
+        return Bid::Wait;
+    }
+    let goes_on = led && holder == me && !expired;
+    let mut absences = seen.map(absences).unwrap_or_default();
+    absences.extend(renewed.filter(|from| !goes_on && *from < now).map(|from| Absence { from, until: now }));
+    let acquired = before.acquire_time.filter(|_| goes_on).unwrap_or(MicroTime(now));
+    let transitions = before.lease_transitions.unwrap_or_default() + i32::from(!goes_on && seen.is_some());
+    Bid::Take(Box::new(Lease {
+        metadata: metadata(seen, &merged(absences)),
+        spec: Some(LeaseSpec {
+            holder_identity: Some(me.to_owned()),
+            lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+            acquire_time: Some(acquired),
+            renew_time: Some(MicroTime(now)),
+            lease_transitions: Some(transitions),
+            ..before
+        }),
+    }))
+}
+
+fn metadata(seen: Option<&Lease>, absences: &[Absence]) -> ObjectMeta {
+    let mut metadata = seen.map(|lease| lease.metadata.clone()).unwrap_or_default();
+    metadata.name = Some(NAME.into());
+    metadata.managed_fields = None;
+    let list = serde_json::to_string(absences).unwrap_or_default();
+    metadata.annotations.get_or_insert_default().insert(annotation(), list);
+    metadata
+}
+
+fn annotation() -> String {
+    format!("{PREFIX}absences")
+}
+
+fn absences(lease: &Lease) -> Vec<Absence> {
+    let list = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(&annotation()));
+    list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
+}
+
+fn merged(mut absences: Vec<Absence>) -> Vec<Absence> {
+    while absences.len() > MOST_ABSENCES {
+        let oldest = absences.remove(0);
+        if let Some(next) = absences.first_mut() {
+            next.from = oldest.from;
+        }
+    }
+    absences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
+    }
+
+    fn taken(bid: Bid) -> Lease {
+        match bid {
+            Bid::Take(lease) => *lease,
+            Bid::Wait => panic!("waits"),
+        }
+    }
+
+    fn first() -> Lease {
+        taken(consider(None, "a", false, at(0)))
+    }
+
+    #[test]
+    fn the_first_leader_was_never_absent() {
+        assert_eq!(absences(&first()), []);
+    }
+
+    #[test]
+    fn a_leader_goes_on_without_an_absence() {
+        let renewed = taken(consider(Some(&first()), "a", true, at(5)));
+        assert_eq!(absences(&renewed), []);
+        assert_eq!(renewed.spec.expect("spec").acquire_time, Some(MicroTime(at(0))));
+    }
+
+    #[test]
+    fn another_waits_for_the_lease_to_expire() {
+        assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait);
+        let taken_over = taken(consider(Some(&first()), "b", false, at(16)));
+        assert_eq!(absences(&taken_over), [Absence { from: at(0), until: at(16) }]);
+    }
+
+    #[test]
+    fn a_restart_under_the_same_name_is_an_absence() {
+        let again = taken(consider(Some(&first()), "a", false, at(3)));
+        assert_eq!(absences(&again), [Absence { from: at(0), until: at(3) }]);
+    }
+
+    #[test]
+    fn a_leader_that_could_not_renew_for_too_long_was_absent() {
+        let late = taken(consider(Some(&first()), "a", true, at(40)));
+        assert_eq!(absences(&late), [Absence { from: at(0), until: at(40) }]);
+    }
+
+    #[test]
+    fn many_absences_are_merged_to_the_longer_side() {
+        let many: Vec<Absence> = (0..40).map(|i| Absence { from: at(i * 10), until: at(i * 10 + 1) }).collect();
+        let few = merged(many);
+        assert_eq!(few.len(), MOST_ABSENCES);
+        assert_eq!(few[0], Absence { from: at(0), until: at(81) });
+    }
+}

@@ -1,0 +1,179 @@
+//! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
+
+mod endpoints;
+mod execute;
+mod leader;
+mod memory;
+mod observe;
+mod serve;
+mod tend;
+mod trouble;
+mod watch;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::{
+    Client, Config,
+    runtime::events::{Recorder, Reporter},
+};
+use leader::Leadership;
+use tokio::sync::{Notify, Semaphore};
+use watch::World;
+
+use crate::{
+    api::{KanaryDeployment, names},
+    seen::Seen,
+};
+
+/// Passes that may be under way at once.
+const MOST_PASSES: usize = 32;
+
+/// How the controller runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Only this namespace; none means all.
+    pub namespace: Option<String>,
+    /// Where the Lease is.
+    pub lease_namespace: String,
+    /// Who we are to other controllers. The same name after a restart takes the Lease over at once.
+    pub identity: String,
+    /// Where the probes are served.
+    pub address: SocketAddr,
+}
+
+/// Why the controller cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No cluster is configured.
+    #[error("no cluster: {0}; run in a pod with a ServiceAccount, or set KUBECONFIG")]
+    NoCluster(#[from] kube::config::InferConfigError),
+    /// The configuration does not make a client.
+    #[error("cannot make a client of the kubeconfig: {0}")]
+    BadConfig(#[from] kube::Error),
+    /// The probes cannot be served.
+    #[error("cannot serve the probes on {0}: {1}; choose another --address")]
+    Serve(SocketAddr, std::io::Error),
+}
+
+/// Which `KanaryDeployment`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    namespace: String,
+    name: String,
+}
+
+impl Key {
+    fn of(kanary: &KanaryDeployment) -> Self {
+        Self { namespace: kanary.namespace().to_owned(), name: kanary.name().to_owned() }
+    }
+}
+
+/// What all tasks share.
+struct Context {
+    client: Client,
+    recorder: Recorder,
+    world: World,
+    leadership: Leadership,
+    permits: Semaphore,
+    namespace: Option<String>,
+    lease_namespace: String,
+    identity: String,
+    tended: Mutex<HashMap<Key, Arc<Notify>>>,
+    weak: std::sync::Weak<Context>,
+}
+
+impl Context {
+    fn new(client: Client, settings: &Settings) -> Arc<Self> {
+        let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(settings.identity.clone()) };
+        Arc::new_cyclic(|weak| Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            world: World::new(),
+            leadership: Leadership::default(),
+            permits: Semaphore::new(MOST_PASSES),
+            namespace: settings.namespace.clone(),
+            lease_namespace: settings.lease_namespace.clone(),
+            identity: settings.identity.clone(),
+            tended: Mutex::default(),
+            weak: weak.clone(),
+        })
+    }
+
+    /// Something happened around this resource. The first time, a task begins to tend it.
+    fn wake(&self, key: &Key) {
+        let mut tended = self.tended();
+        if let Some(signal) = tended.get(key) {
+            return signal.notify_one();
+        }
+        let Some(context) = self.weak.upgrade() else { return };
+        if self.world.kanaries.get(&key.namespace, &key.name).is_some() {
+            let signal = Arc::new(Notify::new());
+            tended.insert(key.clone(), signal.clone());
+            tokio::spawn(tend::tend(context, key.clone(), signal));
+        }
+    }
+
+    fn wake_all(&self) {
+        self.tended().values().for_each(|signal| signal.notify_one());
+    }
+
+    /// The resource is gone; should it come back meanwhile, it is tended anew.
+    fn dismiss(&self, key: &Key) {
+        self.tended().remove(key);
+        self.wake(key);
+    }
+
+    fn kanaries_in(&self, namespace: &str, is_meant: impl Fn(&KanaryDeployment) -> bool) -> Vec<Key> {
+        self.world
+            .kanaries
+            .all_in(namespace)
+            .iter()
+            .filter(|kanary| is_meant(kanary))
+            .map(|kanary| Key::of(kanary))
+            .collect()
+    }
+
+    fn tended(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Runs until told to stop.
+///
+/// # Errors
+/// Only such as no waiting cures: no cluster is configured, or the probes' address is taken.
+pub async fn run(settings: Settings) -> Result<(), Error> {
+    let mut config = Config::infer().await?;
+    // Each request is bounded and tried again by ourselves; fifteen silent tries would hide what is wrong.
+    config.default_retry = false;
+    tracing::info!(cluster = %config.cluster_url, identity = settings.identity, version = env!("CARGO_PKG_VERSION"), "starts");
+    let context = Context::new(Client::try_from(config)?, &settings);
+    let served = tokio::spawn(serve::serve(settings.address, context.clone()));
+    watch::start(&context);
+    let lead = async {
+        context.world.synced().await;
+        tracing::info!("has a full view of the cluster");
+        leader::campaign(context.clone()).await;
+    };
+    tokio::select! {
+        () = lead => {}
+        () = told_to_stop() => {}
+        Ok(Err(error)) = served => return Err(Error::Serve(settings.address, error)),
+    }
+    leader::resign(&context).await;
+    tracing::info!("stops");
+    Ok(())
+}
+
+async fn told_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}

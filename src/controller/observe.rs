@@ -1,0 +1,49 @@
+//! Gathers an observation from memory. No request is made here.
+
+use jiff::{Timestamp, Unit};
+
+use super::{Context, Key, tend::Notes};
+use crate::{
+    api::names,
+    lifecycle::Observed,
+    seen::{Seen, Service},
+};
+
+/// Now, to the millisecond: that is what the status keeps.
+pub fn now() -> Timestamp {
+    let now = Timestamp::now();
+    now.round(Unit::Millisecond).unwrap_or(now)
+}
+
+/// The world around one resource; nothing, if the resource is gone.
+pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> {
+    let world = &context.world;
+    let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
+    let kanary = world.kanaries.get(namespace, name)?;
+    let pods = world.pods.all_in(namespace);
+    Some(Observed {
+        now: now(),
+        base: world.deployments.get(namespace, &names::base(&kanary)),
+        canary: world.deployments.get(namespace, &names::canary(&kanary)),
+        pods: pods.into_iter().filter(|pod| pod.label(names::CANARY_LABEL) == Some(name)).collect(),
+        services: world
+            .services
+            .all_in(namespace)
+            .into_iter()
+            .filter(|service| is_relevant(service, name, kanary.uid()))
+            .collect(),
+        autoscalers: world.autoscalers.all_in(namespace),
+        bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
+        endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
+        absences: context.leadership.absences(),
+        rehearsal: notes.rehearsal.clone(),
+        faults: notes.faults.clone(),
+        kanary,
+    })
+}
+
+/// Other canaries' Services select nobody else's pods.
+fn is_relevant(service: &Service, canary: &str, uid: &str) -> bool {
+    let mark = service.spec.selector.get(names::CANARY_LABEL);
+    mark.is_none_or(|mark| mark == canary) || service.is_owned_by(uid)
+}

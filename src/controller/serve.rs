@@ -1,0 +1,27 @@
+//! Probes: `/healthz` while the process runs, `/readyz` once it has a full view of the cluster.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+
+use super::Context;
+
+/// Serves for ever.
+///
+/// # Errors
+/// The address cannot be listened on.
+pub async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io::Result<()> {
+    let router =
+        Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(context);
+    let listener = tokio::net::TcpListener::bind(address).await?;
+    axum::serve(listener, router).await
+}
+
+/// A follower is ready too: it has the view, and takes over at once.
+async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str) {
+    if context.world.is_synced() {
+        (StatusCode::OK, "ok\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "waiting for a full view of the cluster; the log says what is in the way\n")
+    }
+}

@@ -1,0 +1,133 @@
+//! One task tends one `KanaryDeployment`: it looks, decides, acts, tells, and sleeps until something happens.
+//!
+//! A task of its own means that a request that hangs delays this canary only, and that no two passes over it overlap.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::{Context, Key, endpoints::Following, execute, execute::Stop, observe};
+use crate::{
+    api::Phase,
+    lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
+    traffic,
+};
+
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+/// Timers of this process and the clock of the host may drift apart: look now and then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// What a task remembers between passes; all of it can be lost without harm.
+#[derive(Default)]
+pub struct Notes {
+    /// The last dry run of the promotion.
+    pub rehearsal: Option<Rehearsal>,
+    /// What the last pass met with.
+    pub faults: Vec<Fault>,
+    /// The watch of the production Service's EndpointSlices, while the canary leaves it.
+    pub endpoints: Option<Following>,
+    tries: u32,
+}
+
+/// Tends one resource until it is gone.
+pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
+    let mut notes = Notes::default();
+    loop {
+        let news = signal.notified();
+        let sleep = pass(&context, &key, &signal, &mut notes).await;
+        let Some(sleep) = sleep else { break };
+        tokio::select! {
+            () = news => {}
+            () = tokio::time::sleep(sleep) => {}
+        }
+    }
+    context.dismiss(&key);
+}
+
+/// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
+async fn pass(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
+    loop {
+        if !context.leadership.holds() {
+            context.world.kanaries.get(&key.namespace, &key.name)?;
+            return Some(LONGEST_SLEEP);
+        }
+        let mut seen = observe::observe(context, key, notes)?;
+        follow_endpoints(context, &seen, signal, notes);
+        let step = async {
+            if let Some(question) = lifecycle::question(&seen) {
+                seen.rehearsal = Some(ask(context, key, &question).await?);
+                notes.rehearsal.clone_from(&seen.rehearsal);
+            }
+            let plan = lifecycle::plan(&seen);
+            carry_out(context, &seen, &plan, !notes.faults.is_empty()).await.map(|()| plan)
+        };
+        let permit = context.permits.acquire().await;
+        let step = step.await;
+        drop(permit);
+        match step {
+            Ok(plan) if plan.actions.is_empty() && plan.tell.is_none() => return Some(rest(notes, plan.wake)),
+            Ok(_) if !notes.faults.is_empty() => return Some(retry(notes)),
+            Ok(_) => {}
+            Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
+            Err(Stop::Failed(fault)) if notes.faults.first() == Some(&fault) => return Some(retry(notes)),
+            // Tell of it at once; the write itself is tried again later.
+            Err(Stop::Failed(fault)) => notes.faults = vec![fault],
+        }
+    }
+}
+
+async fn ask(context: &Context, key: &Key, question: &Question) -> Result<Rehearsal, Stop> {
+    let Question::Rehearse { template_hash, base_hash, .. } = question;
+    Ok(Rehearsal {
+        template_hash: template_hash.clone(),
+        base_hash: base_hash.clone(),
+        at: observe::now(),
+        outcome: execute::rehearse(context, &key.namespace, question).await?,
+    })
+}
+
+/// All writes, then the status. After a fault the status goes first: what fails again must not keep it from being seen.
+async fn carry_out(context: &Context, seen: &Observed, plan: &Plan, after_fault: bool) -> Result<(), Stop> {
+    let kanary = &seen.kanary;
+    if let Some(tell) = plan.tell.as_ref().filter(|_| after_fault) {
+        return execute::tell(context, kanary, tell).await;
+    }
+    for action in &plan.actions {
+        execute::act(context, crate::seen::Seen::namespace(&**kanary), action).await?;
+    }
+    match &plan.tell {
+        Some(tell) => execute::tell(context, kanary, tell).await,
+        None => Ok(()),
+    }
+}
+
+/// Nothing to do: sleep until something is due.
+fn rest(notes: &mut Notes, wake: Option<Timestamp>) -> Duration {
+    notes.tries = 0;
+    notes.faults.clear();
+    let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
+    due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
+}
+
+fn retry(notes: &mut Notes) -> Duration {
+    let wait = FIRST_RETRY.saturating_mul(1 << notes.tries.min(16)).min(LAST_RETRY);
+    notes.tries += 1;
+    wait
+}
+
+/// While pods leave production, what the Service's EndpointSlices list is watched; and not a moment longer.
+fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, notes: &mut Notes) {
+    let failing = seen.status().phase == Some(Phase::Failing);
+    let wanted = failing && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
+    let service = seen.kanary.spec.service_name.as_deref().filter(|_| wanted);
+    match service {
+        Some(service) if notes.endpoints.is_none() => {
+            let namespace = crate::seen::Seen::namespace(&*seen.kanary);
+            notes.endpoints = Some(Following::start(&context.client, namespace, service, signal.clone()));
+        }
+        Some(_) => {}
+        None => notes.endpoints = None,
+    }
+}

@@ -1,0 +1,62 @@
+//! Errors of the watches and the lease in words that say what to do, each said once until it changes.
+
+use std::{collections::HashMap, fmt::Display};
+
+/// What was said last, by resource.
+#[derive(Default)]
+pub struct Said(HashMap<String, String>);
+
+impl Said {
+    /// Warns, unless this was the last thing said of the resource.
+    pub fn warn(&mut self, resource: &str, error: &impl Display) {
+        let advice = advice(resource, &error.to_string());
+        if self.0.insert(resource.to_owned(), advice.clone()).as_ref() != Some(&advice) {
+            tracing::warn!(resource, "{advice}; trying again");
+        }
+    }
+
+    /// Says that the trouble is over, if there was any.
+    pub fn resolve(&mut self, resource: &str) {
+        if self.0.remove(resource).is_some() {
+            tracing::info!(resource, "works again");
+        }
+    }
+}
+
+fn advice(resource: &str, error: &str) -> String {
+    let has = |needle: &str| error.contains(needle);
+    if resource == "kanarydeployments" && (has("404") || has("NotFound") || has("not find the requested resource")) {
+        return "the CustomResourceDefinition kanarydeployments.kanary.k8s.io is not installed: kubectl apply -k deploy".into();
+    }
+    if has("Forbidden") || has("forbidden") {
+        return format!(
+            "the controller's ServiceAccount may not use {resource}: compare its roles with deploy/rbac.yaml"
+        );
+    }
+    if has("Unauthorized") {
+        return "the API server does not accept the controller's credentials: check its ServiceAccount token or kubeconfig".into();
+    }
+    if has("ConnectError") || has("Connection refused") || has("dns error") || has("tcp connect") {
+        return "cannot reach the API server: check the kubeconfig and the network".into();
+    }
+    format!("{resource}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::advice;
+
+    #[test]
+    fn says_what_to_do() {
+        let cases = [
+            ("kanarydeployments", "ApiError: 404 page not found (NotFound)", "kubectl apply -k deploy"),
+            ("pods", "pods is forbidden: User \"x\" cannot list (Forbidden)", "deploy/rbac.yaml"),
+            ("pods", "client error (Connect): tcp connect error: Connection refused", "cannot reach the API server"),
+            ("leases", "Unauthorized", "credentials"),
+            ("pods", "something else", "pods: something else"),
+        ];
+        for (resource, error, cure) in cases {
+            assert!(advice(resource, error).contains(cure), "{error}");
+        }
+    }
+}
