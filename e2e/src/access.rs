@@ -1,6 +1,7 @@
 //! Who may call the API server, and with which kubeconfig.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -26,8 +27,9 @@ pub const ADMIN: Caller = Caller { name: "admin", user: "lab-admin", groups: "sy
 /// Named, so that `managedFields` and audit show who wrote; its many controllers share one identity.
 pub const CONTROLLER_MANAGER: Caller =
     Caller { name: "kube-controller-manager", user: "system:kube-controller-manager", groups: "system:masters" };
-/// Bound to its role by the API server's own bootstrap policy.
-pub const SCHEDULER: Caller = Caller { name: "kube-scheduler", user: "system:kube-scheduler", groups: "" };
+/// Its own role is there a second after the API server is; refused until then, it would wait for longer.
+pub const SCHEDULER: Caller =
+    Caller { name: "kube-scheduler", user: "system:kube-scheduler", groups: "system:masters" };
 /// Plays the kubelets.
 pub const KWOK: Caller = Caller { name: "kwok", user: "lab-kubelet", groups: "system:masters" };
 
@@ -35,11 +37,6 @@ pub const KWOK: Caller = Caller { name: "kwok", user: "lab-kubelet", groups: "sy
 pub const CALLERS: [Caller; 4] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER, KWOK];
 
 impl Caller {
-    /// Only this lab's processes reach the server, so a token need not be secret, and a fixed one is easy to read in a log.
-    fn token(self) -> String {
-        format!("{}-of-the-lab", self.name)
-    }
-
     /// Its kubeconfig in `dir`.
     pub fn kubeconfig(self, dir: &Path) -> PathBuf {
         dir.join(format!("{}.kubeconfig", self.name))
@@ -48,18 +45,28 @@ impl Caller {
 
 /// Writes the token file and a kubeconfig for every caller; returns the token file.
 pub fn write_all(dir: &Path, ca_pem: &str) -> Result<PathBuf, Error> {
-    for caller in CALLERS {
-        write(&caller.kubeconfig(dir), SERVER, ca_pem, &caller.token())?;
+    let mut lines = String::new();
+    for Caller { name, user, groups } in CALLERS {
+        let token = random()?;
+        write(&dir.join(format!("{name}.kubeconfig")), SERVER, ca_pem, &token)?;
+        lines.push_str(&format!("{token},{user},{name},\"{groups}\"\n"));
     }
-    let lines = CALLERS.map(|c| format!("{},{},{},\"{}\"\n", c.token(), c.user, c.name, c.groups));
     let path = dir.join("tokens.csv");
-    fs::write(&path, lines.concat()).context(|| format!("write {}", path.display()))?;
+    fs::write(&path, lines).context(|| format!("write {}", path.display()))?;
     Ok(path)
 }
 
-/// Writes the admin's kubeconfig for a server address that is reachable from elsewhere.
-pub fn write_admin(path: &Path, server: &str, ca_pem: &str) -> Result<(), Error> {
-    write(path, server, ca_pem, &ADMIN.token())
+/// `lab up` opens a port on the host, where others may live: a token must not be guessable.
+fn random() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).context(|| "make a token".into())?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// Copies a kubeconfig for those to whom the server has another address.
+pub fn copy(from: &Path, to: &Path, server: &str) -> Result<(), Error> {
+    let text = fs::read_to_string(from).context(|| format!("read {}", from.display()))?;
+    fs::write(to, text.replace(SERVER, server)).context(|| format!("write {}", to.display()))
 }
 
 /// Writes one kubeconfig.

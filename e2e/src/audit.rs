@@ -42,7 +42,7 @@ pub struct Call {
     pub verb: String,
     /// The API group; empty for the core group.
     pub group: String,
-    /// Plural, with the subresource: `deployments`, `kanarydeployments/status`.
+    /// Plural, with the subresource: `deployments`, `kanarydeployments/status`; empty for discovery and the like.
     pub resource: String,
     /// Empty for what has none.
     pub namespace: String,
@@ -50,6 +50,8 @@ pub struct Call {
     pub name: String,
     /// The HTTP status.
     pub code: u16,
+    /// Path and query, for the reader of a failure.
+    pub uri: String,
 }
 
 impl Call {
@@ -107,6 +109,8 @@ struct Line {
     stage: String,
     verb: String,
     user: User,
+    #[serde(rename = "requestURI")]
+    uri: String,
     #[serde(default)]
     user_agent: String,
     #[serde(default)]
@@ -149,6 +153,7 @@ impl From<Line> for Call {
             namespace: object.namespace,
             name: object.name,
             code: line.response_status.code,
+            uri: line.uri,
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts the API server and its store.
+    /// Starts the API server and its store, the scheduler and the kubelets.
     ///
     /// CRDs belong here, before the controllers: the garbage collector looks for new kinds every 30 seconds only,
     /// and what it does not know is not collected.
@@ -56,16 +56,17 @@ impl ControlPlane {
         plane.spawn(Tool::Etcd, plane.etcd())?;
         plane.await_port(2379).await?;
         plane.spawn(Tool::KubeApiserver, plane.apiserver(&tokens))?;
+        plane.await_port(6443).await?;
+        // These need nothing of it yet, and load while it becomes ready.
+        plane.spawn(Tool::KubeScheduler, plane.scheduler())?;
+        plane.spawn(Tool::Kwok, plane.kwok()?)?;
         plane.await_ready().await?;
         Ok(plane)
     }
 
-    /// Starts everything that acts on what the API server holds.
+    /// Starts the controllers, and waits until pods can run.
     pub async fn act(&mut self) -> Result<(), Error> {
         self.spawn(Tool::KubeControllerManager, self.controller_manager())?;
-        self.spawn(Tool::KubeScheduler, self.scheduler())?;
-        let kwok = self.kwok()?;
-        self.spawn(Tool::Kwok, kwok)?;
         try_join_all(NODES.map(|name| self.create_node(name))).await?;
         self.await_pods_possible().await
     }
@@ -204,7 +205,6 @@ impl ControlPlane {
     }
 
     async fn await_ready(&mut self) -> Result<(), Error> {
-        self.await_port(6443).await?;
         let begun = Instant::now();
         while let Err(error) = self.get("/readyz").await {
             self.beat(begun, || format!("kube-apiserver is not ready: {error}")).await?;

@@ -1,7 +1,8 @@
 //! Kanary's controller as a process of the lab, as itself and never as admin.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::ServiceAccount;
@@ -9,11 +10,13 @@ use kube::Api;
 use kube::api::PostParams;
 use nix::sys::signal::Signal;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::process::Command;
 
 use crate::access::{self, SERVER};
 use crate::control_plane::ControlPlane;
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::{Context, Error};
 
 /// The namespace of the shipped manifests.
@@ -21,28 +24,67 @@ pub const NAMESPACE: &str = "kanary-system";
 /// The ServiceAccount of the shipped manifests.
 pub const ACCOUNT: &str = "kanary";
 
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Controllers share a network, so each serves its probes and metrics on a port of its own.
+const FIRST_PORT: u16 = 18080;
+/// A full view of a cluster this small takes a second.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+static COUNT: AtomicU16 = AtomicU16::new(0);
 
 /// A running controller; dropped, it stays until the lab ends.
 #[derive(Debug)]
 pub struct Controller {
     process: Process,
+    port: u16,
 }
 
 impl Controller {
     /// Starts `kanary run ARGS…` with a kubeconfig of the ServiceAccount's own token.
+    ///
+    /// It has just been started when this returns; [`Self::ready`] waits for more.
     pub async fn start<S: AsRef<str>>(plane: &ControlPlane, args: &[S]) -> Result<Self, Error> {
-        let name = format!("kanary-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+        let (name, port) = (format!("kanary-{nth}"), FIRST_PORT + nth);
         let program = plane.kit().kanary.as_ref();
         let program = program.ok_or_else(|| Error::wrong("this lab was set up without the controller"))?;
-        let kubeconfig = kubeconfig(plane).await?;
         let mut command = Command::new(program);
-        command.arg("run").args(args.iter().map(AsRef::as_ref));
-        // What the shipped Deployment gives by the downward API.
-        command.env("KUBECONFIG", kubeconfig).env("POD_NAMESPACE", NAMESPACE).env("POD_NAME", &name);
-        command.env("RUST_BACKTRACE", "1").env("NO_COLOR", "1");
+        command.arg("run").arg(format!("--address=127.0.0.1:{port}")).args(args.iter().map(AsRef::as_ref));
+        // What the shipped Deployment gives by the downward API. A name is never given twice: `--identity` does that.
+        command.env("POD_NAMESPACE", NAMESPACE).env("POD_NAME", &name);
+        command.env("KUBECONFIG", kubeconfig(plane, &name).await?).env("RUST_BACKTRACE", "1").env("NO_COLOR", "1");
         let log = plane.dir().join("logs").join(format!("{name}.log"));
-        Ok(Self { process: Process::spawn(&name, command, log)? })
+        Ok(Self { process: Process::spawn(&name, command, log)?, port })
+    }
+
+    /// Waits until `/readyz` says so; the error has the end of the log.
+    pub async fn ready(&mut self) -> Result<(), Error> {
+        let begun = Instant::now();
+        while self.get("/readyz").await?.0 != 200 {
+            if let Some(error) = self.ended() {
+                return Err(error);
+            }
+            if begun.elapsed() > PATIENCE {
+                let tail = process::tail(self.log(), 15);
+                return Err(Error::wrong(format!(
+                    "{} does not become ready; the end of its log:\n{tail}",
+                    self.name()
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Asks it for a page, e.g. `/metrics`: the status and the body. The status is 0 while nothing answers.
+    pub async fn get(&self, path: &str) -> Result<(u16, String), Error> {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else { return Ok((0, String::new())) };
+        let told = || format!("GET {path} of {}", self.name());
+        let request = format!("GET {path} HTTP/1.0\r\nHost: kanary\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.context(told)?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.context(told)?;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+        Ok((status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned())))
     }
 
     /// The POD_NAME it was started with, so its likely identity in a Lease.
@@ -86,11 +128,10 @@ impl Controller {
     }
 }
 
-/// A kubeconfig with the ServiceAccount's own token; all controllers of a lab share the file.
-async fn kubeconfig(plane: &ControlPlane) -> Result<PathBuf, Error> {
-    let path = plane.dir().join("kanary.kubeconfig");
-    let token = token(plane, ACCOUNT).await?;
-    access::write(&path, SERVER, plane.ca_pem(), &token)?;
+/// A kubeconfig with the ServiceAccount's own token.
+async fn kubeconfig(plane: &ControlPlane, name: &str) -> Result<PathBuf, Error> {
+    let path = plane.dir().join(format!("{name}.kubeconfig"));
+    access::write(&path, SERVER, plane.ca_pem(), &token(plane, ACCOUNT).await?)?;
     Ok(path)
 }
 

@@ -65,8 +65,15 @@ impl Lab {
         served.await.context(|| format!("wait for CRD {crd}")).map(drop)
     }
 
-    /// Starts a controller; several can run at once.
+    /// Starts a controller, and waits until it is ready. Several can run at once.
     pub async fn controller<S: AsRef<str>>(&self, args: &[S]) -> Result<Controller, Error> {
+        let mut controller = self.start_controller(args).await?;
+        controller.ready().await?;
+        Ok(controller)
+    }
+
+    /// Starts a controller that may never become ready.
+    pub async fn start_controller<S: AsRef<str>>(&self, args: &[S]) -> Result<Controller, Error> {
         Controller::start(&self.plane, args).await
     }
 
@@ -101,10 +108,5 @@ impl Lab {
     /// The control plane's processes, for those who measure them.
     pub fn processes(&self) -> &[Process] {
         self.plane.processes()
-    }
-
-    /// The certificate authority, in PEM.
-    pub fn ca_pem(&self) -> &str {
-        self.plane.ca_pem()
     }
 }

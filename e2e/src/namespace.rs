@@ -6,11 +6,14 @@
 //! parent-death signal. The outer process keeps nothing but the directory of files.
 
 use std::env;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,7 +56,9 @@ impl Home {
         let base = env::temp_dir();
         sweep(&base);
         let told = || format!("create a directory in {}", base.display());
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&base).context(told)?;
+        // It holds the keys of the cluster, and socket files that lead into it.
+        let mine = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir_in(&base).context(told)?;
         // Locked before it has its name, or another lab would find it free and sweep.
         let nameless = dir.path().join("nameless");
         let lock = File::create(&nameless).context(told)?;
@@ -102,7 +107,7 @@ pub async fn enter(
         ended = wait(&mut child, interrupt) => ended,
         Err(error) = beside => Err(error),
     };
-    let _ = child.kill().await;
+    end(&mut child).await;
     let failed = !matches!(&ended, Ok(code) if *code == 0);
     if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
         eprintln!("the lab's logs stay in {}", home.dir.keep().display());
@@ -123,6 +128,18 @@ fn command(kit: &Kit) -> Result<Command, Error> {
     }
     command.arg(program).args(env::args_os().skip(1)).env(KIT, kit);
     Ok(command)
+}
+
+/// Ends the inner process by the pid it has out here; when `unshare` has seen its end, all that was in there is gone.
+async fn end(child: &mut Child) {
+    let Some(unshare) = child.id() else { return };
+    let inner = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
+    for pid in inner.split_whitespace().filter_map(|pid| pid.parse().ok()) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
 }
 
 /// Waits for the end of the inner process, or for a signal that ends it.

@@ -92,7 +92,7 @@ fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
 async fn stay(lab: &Lab, kit: &Kit) -> Result<ExitCode, Error> {
     let server = std::fs::read_to_string(kit.dir.join("server"))?;
     let kubeconfig = kit.dir.join("kubeconfig");
-    access::write_admin(&kubeconfig, &server, lab.ca_pem())?;
+    access::copy(&lab.kubeconfig(), &kubeconfig, &server)?;
     println!("The lab is up. In another terminal:\n");
     println!("  export KUBECONFIG={}", kubeconfig.display());
     println!("  {} get nodes\n", kit.tools.path(Tool::Kubectl)?.display());
