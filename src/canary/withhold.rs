@@ -77,7 +77,7 @@ pub fn withhold(seen: &Observed) -> Withheld {
         .flat_map(Claim::keys)
         .filter(|key| labels.contains_key(*key) && *key != names::CANARY_LABEL)
         .collect();
-    match smallest(&candidates.into_iter().collect::<Vec<_>>(), &free) {
+    match smallest(&candidates.into_iter().collect::<Vec<_>>(), free) {
         Some(keys) => Withheld { keys, unavoidable: None },
         None => {
             Withheld { keys: BTreeSet::new(), unavoidable: claims.iter().find(|c| c.takes(&labels)).map(Claim::name) }

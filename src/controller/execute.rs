@@ -1,6 +1,6 @@
 //! Carries out a plan: at most one write an object, each guarded, each bounded in time. It decides nothing.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, Resource,
@@ -165,7 +165,7 @@ pub async fn rehearse(context: &Context, namespace: &str, question: &Question) -
 ///
 /// # Errors
 /// [`Stop`].
-pub async fn tell(context: &Context, kanary: &KanaryDeployment, tell: &Tell) -> Result<(), Stop> {
+pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: &Tell) -> Result<(), Stop> {
     if !context.leadership.holds() {
         return Err(Stop::Deposed);
     }
@@ -182,8 +182,14 @@ pub async fn tell(context: &Context, kanary: &KanaryDeployment, tell: &Tell) -> 
     context.world.kanaries.put(written);
     let phase = tell.status.phase;
     tracing::info!(namespace = kanary.namespace(), name = kanary.name(), ?phase, message = tell.status.message, "told");
-    for notice in &tell.notices {
-        publish(context, kanary, notice).await;
+    if !tell.notices.is_empty() {
+        // What comes next, such as taking pods out of production, does not wait for words.
+        let (context, kanary, notices) = (context.clone(), kanary.clone(), tell.notices.clone());
+        tokio::spawn(async move {
+            for notice in notices {
+                publish(&context, &kanary, &notice).await;
+            }
+        });
     }
     Ok(())
 }

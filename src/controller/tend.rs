@@ -11,11 +11,14 @@ use super::{Context, Key, endpoints::Following, execute, execute::Stop, observe}
 use crate::{
     api::Phase,
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
+    seen::Seen,
     traffic,
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(60);
+/// More steps than this without a rest are a fight.
+const MOST_STEPS: usize = 32;
 /// Timers of this process and the clock of the host may drift apart: look now and then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -47,66 +50,88 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
 }
 
 /// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
-async fn pass(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
-    loop {
+async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
+    for _ in 0..MOST_STEPS {
         if !context.leadership.holds() {
             context.world.kanaries.get(&key.namespace, &key.name)?;
             return Some(LONGEST_SLEEP);
         }
+        let permit = context.permits.acquire().await;
         let mut seen = observe::observe(context, key, notes)?;
         follow_endpoints(context, &seen, signal, notes);
-        let step = async {
-            if let Some(question) = lifecycle::question(&seen) {
-                seen.rehearsal = Some(ask(context, key, &question).await?);
-                notes.rehearsal.clone_from(&seen.rehearsal);
-            }
-            let plan = lifecycle::plan(&seen);
-            carry_out(context, &seen, &plan, !notes.faults.is_empty()).await.map(|()| plan)
-        };
-        let permit = context.permits.acquire().await;
-        let step = step.await;
+        ask(context, key, &mut seen, notes).await;
+        let plan = lifecycle::plan(&seen);
+        let step = carry_out(context, &seen, &plan).await;
         drop(permit);
         match step {
-            Ok(plan) if plan.actions.is_empty() && plan.tell.is_none() => return Some(rest(notes, plan.wake)),
-            Ok(_) if !notes.faults.is_empty() => return Some(retry(notes)),
-            Ok(_) => {}
-            Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
-            Err(Stop::Failed(fault)) if notes.faults.first() == Some(&fault) => return Some(retry(notes)),
-            // Tell of it at once; the write itself is tried again later.
-            Err(Stop::Failed(fault)) => notes.faults = vec![fault],
+            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, plan.wake)),
+            Ok(Done::Nothing | Done::All) => notes.faults.clear(),
+            Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
+            Err(Stop::Failed(fault)) => {
+                tracing::warn!(
+                    namespace = key.namespace,
+                    name = key.name,
+                    action = fault.action,
+                    error = fault.error,
+                    "failed"
+                );
+                if notes.faults.first() == Some(&fault) {
+                    return Some(retry(notes));
+                }
+                notes.faults = vec![fault];
+            }
         }
     }
+    // Whoever undoes our writes as fast as we make them does not get a storm for an answer.
+    Some(retry(notes))
 }
 
-async fn ask(context: &Context, key: &Key, question: &Question) -> Result<Rehearsal, Stop> {
-    let Question::Rehearse { template_hash, base_hash, .. } = question;
-    Ok(Rehearsal {
+/// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of.
+async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) {
+    let Some(question) = lifecycle::question(seen) else { return };
+    let Question::Rehearse { template_hash, base_hash, .. } = &question;
+    let rehearsal = |outcome| Rehearsal {
         template_hash: template_hash.clone(),
         base_hash: base_hash.clone(),
         at: observe::now(),
-        outcome: execute::rehearse(context, &key.namespace, question).await?,
-    })
+        outcome,
+    };
+    match execute::rehearse(context, &key.namespace, &question).await {
+        Ok(outcome) => notes.rehearsal = Some(rehearsal(outcome)),
+        // The base moved on: its next sight asks again.
+        Err(Stop::Stale(_) | Stop::Deposed) => {}
+        Err(Stop::Failed(fault)) => notes.faults = vec![fault],
+    }
+    seen.rehearsal.clone_from(&notes.rehearsal);
+    seen.faults.clone_from(&notes.faults);
+}
+
+/// How far a plan was carried out.
+enum Done {
+    Nothing,
+    ToldOfFault,
+    All,
 }
 
 /// All writes, then the status. After a fault the status goes first: what fails again must not keep it from being seen.
-async fn carry_out(context: &Context, seen: &Observed, plan: &Plan, after_fault: bool) -> Result<(), Stop> {
+async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Result<Done, Stop> {
     let kanary = &seen.kanary;
-    if let Some(tell) = plan.tell.as_ref().filter(|_| after_fault) {
-        return execute::tell(context, kanary, tell).await;
+    if let Some(tell) = plan.tell.as_ref().filter(|_| !seen.faults.is_empty()) {
+        return execute::tell(context, kanary, tell).await.map(|()| Done::ToldOfFault);
     }
     for action in &plan.actions {
-        execute::act(context, crate::seen::Seen::namespace(&**kanary), action).await?;
+        execute::act(context, kanary.namespace(), action).await?;
     }
     match &plan.tell {
-        Some(tell) => execute::tell(context, kanary, tell).await,
-        None => Ok(()),
+        Some(tell) => execute::tell(context, kanary, tell).await.map(|()| Done::All),
+        None if plan.actions.is_empty() => Ok(Done::Nothing),
+        None => Ok(Done::All),
     }
 }
 
 /// Nothing to do: sleep until something is due.
 fn rest(notes: &mut Notes, wake: Option<Timestamp>) -> Duration {
     notes.tries = 0;
-    notes.faults.clear();
     let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
@@ -124,8 +149,7 @@ fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, no
     let service = seen.kanary.spec.service_name.as_deref().filter(|_| wanted);
     match service {
         Some(service) if notes.endpoints.is_none() => {
-            let namespace = crate::seen::Seen::namespace(&*seen.kanary);
-            notes.endpoints = Some(Following::start(&context.client, namespace, service, signal.clone()));
+            notes.endpoints = Some(Following::start(&context.client, seen.kanary.namespace(), service, signal.clone()));
         }
         Some(_) => {}
         None => notes.endpoints = None,

@@ -65,10 +65,11 @@ pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Loss> {
     moved.then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
 }
 
-/// The base as it is now, to be pinned. Nothing while there is none, or while the API server refuses the promotion.
+/// The base as it is now, to be pinned. Nothing while there is none, or while the API server refuses the promotion; nor
+/// while the Deployment controller has not counted its template yet: the revision would move and look like an edit.
 #[must_use]
 pub fn pin(seen: &Observed) -> Option<BaseStatus> {
-    let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
+    let base = seen.base.as_deref().filter(|base| !base.is_terminating() && base.is_observed())?;
     let promoted_hash = match rehearsal(seen) {
         Some(Rehearsal { outcome: Ok(hash), .. }) => Some(hash.clone()),
         Some(Rehearsal { outcome: Err(_), .. }) => return None,
@@ -80,7 +81,8 @@ pub fn pin(seen: &Observed) -> Option<BaseStatus> {
         name: base.name().to_owned(),
         uid: base.uid().to_owned(),
         template_hash: Some(base.spec.template.hash.clone()),
-        revision: base.annotation(names::REVISION).map(str::to_owned),
+        // A paused base counts its template when it is resumed.
+        revision: base.annotation(names::REVISION).filter(|_| !base.spec.paused).map(str::to_owned),
         promoted_hash,
         created: base.annotation(names::CREATED_BY) == Some(uid),
     })
