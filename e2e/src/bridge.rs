@@ -2,35 +2,76 @@
 //!
 //! A socket file is reached through the file system, which both sides share, while they share no network.
 
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use crate::{Context, Error};
+use crate::kit::Kit;
+use crate::tools::Tool;
+use crate::{Context, Error, Lab, access};
 
-/// The socket file for a port, in the lab's directory.
-pub fn socket(dir: &Path, port: u16) -> PathBuf {
-    dir.join(format!("port-{port}.sock"))
+/// The API server's, inside.
+const PORT: u16 = 6443;
+
+/// The outer end.
+#[derive(Debug)]
+pub struct Bridge {
+    listener: TcpListener,
+    socket: PathBuf,
 }
 
-/// Inside: passes what comes through the socket file on to the port. Runs until it is dropped.
-pub async fn inner(dir: &Path, port: u16) -> Result<(), Error> {
-    let path = socket(dir, port);
-    let listener = UnixListener::bind(&path).context(|| format!("listen on {}", path.display()))?;
-    loop {
-        let (stream, _) = listener.accept().await.context(|| "accept from the host".into())?;
-        tokio::spawn(async move { pipe(stream, TcpStream::connect(("127.0.0.1", port)).await).await });
+impl Bridge {
+    /// Takes a port of the host, and notes it in the kit.
+    pub async fn open(kit: &mut Kit) -> Result<Self, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.context(|| "listen on loopback".into())?;
+        let address = listener.local_addr().context(|| "listen on loopback".into())?;
+        kit.server = Some(format!("https://{address}"));
+        Ok(Self { listener, socket: socket(&kit.dir) })
+    }
+
+    /// Passes on what comes, until it is dropped.
+    pub async fn run(self) {
+        while let Ok((stream, _)) = self.listener.accept().await {
+            let socket = self.socket.clone();
+            tokio::spawn(async move { pipe(stream, UnixStream::connect(socket).await).await });
+        }
     }
 }
 
-/// Outside: passes what comes to the listener on through the socket file. Runs until it is dropped.
-pub async fn outer(listener: TcpListener, socket: PathBuf) -> Result<(), Error> {
-    loop {
-        let (stream, _) = listener.accept().await.context(|| "accept from the host".into())?;
-        let socket = socket.clone();
-        tokio::spawn(async move { pipe(stream, UnixStream::connect(socket).await).await });
-    }
+/// What a person on the host needs to look around.
+#[derive(Debug)]
+pub struct Invitation {
+    /// Leads to the API server from outside.
+    pub kubeconfig: PathBuf,
+    /// Holds a `kubectl`.
+    pub bin: PathBuf,
+}
+
+/// The inner end, which ends with the lab, and what leads to it from outside.
+pub async fn invite(lab: &Lab) -> Result<Invitation, Error> {
+    let kit = lab.kit();
+    let server = kit.server.as_deref().ok_or_else(|| Error::wrong("this lab was built for no person"))?;
+    let listener =
+        UnixListener::bind(socket(&kit.dir)).context(|| format!("listen on {}", socket(&kit.dir).display()))?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(async move { pipe(stream, TcpStream::connect(("127.0.0.1", PORT)).await).await });
+        }
+    });
+    let kubeconfig = kit.dir.join("kubeconfig");
+    access::copy(&lab.kubeconfig(), &kubeconfig, server)?;
+    // By a link, since the cache keeps it under a name with a hash in it.
+    let bin = kit.dir.join("bin");
+    fs::create_dir_all(&bin).context(|| format!("create {}", bin.display()))?;
+    symlink(kit.tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(|| "link kubectl".into())?;
+    Ok(Invitation { kubeconfig, bin })
+}
+
+fn socket(dir: &Path) -> PathBuf {
+    dir.join("apiserver.sock")
 }
 
 /// One connection; when either side ends it, it has ended.

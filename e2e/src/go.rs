@@ -2,7 +2,7 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,8 +12,8 @@ use crate::progress::{Progress, Step};
 use crate::tools::Tool;
 use crate::{Context, Error};
 
-/// Half the time: neither optimise nor inline, and write no debug information that the linker would drop.
-const COMPILE: &str = "all=-N -l -dwarf=false";
+/// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.
+const COMPILE: &str = "all=-l -dwarf=false";
 
 /// Programs with one go.mod.
 #[derive(Debug)]
@@ -26,55 +26,83 @@ pub struct Module {
     pub binaries: Vec<(Tool, &'static str)>,
 }
 
-/// The module's programs out of the cache, built if they are not there.
-pub fn ensure(module: &Module, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
-    let cache = cache()?;
-    let stem = stem(module)?;
-    let cached = |tool: Tool| cache.join(format!("{}-{stem}", tool.name()));
-    if missing(module, cached).is_empty() {
-        return Ok(module.binaries.iter().map(|(tool, _)| (*tool, cached(*tool))).collect());
+impl Module {
+    /// Those of its programs that were built before.
+    pub fn cached(&self) -> Result<Vec<(Tool, PathBuf)>, Error> {
+        let (cache, stem) = (cache()?, self.stem()?);
+        let files = self.binaries.iter().map(|(tool, _)| (*tool, cache.join(format!("{}-{stem}", tool.name()))));
+        Ok(files.filter(|(_, file)| file.is_file()).collect())
     }
-    let mut step = progress.step(&names(module));
-    // Two labs must not build the same: the second waits here, and then finds everything in place.
-    let _lock = lock(&cache.join(format!("{stem}.lock")), &mut step)?;
-    let missing = missing(module, cached);
-    if !missing.is_empty() {
-        let fresh = tempfile::tempdir_in(&cache).context(|| format!("write to {}", cache.display()))?;
-        build(module, &missing, fresh.path(), &mut step)?;
-        for (tool, package) in missing {
-            // `go build -o DIR/` names a binary by its package, and etcd's is called v3.
-            let built = [fresh.path().join(tool.name()), fresh.path().join(last(package))];
-            let built = built.iter().find(|path| path.is_file()).unwrap_or(&built[0]);
-            fs::rename(built, cached(tool)).context(|| format!("keep {}", tool.name()))?;
+
+    /// Builds those that were not, and returns all.
+    pub fn build(&self, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
+        let (cache, stem) = (cache()?, self.stem()?);
+        let mut step = progress.step(&names(&self.binaries));
+        // Two labs must not build the same: the second waits here, and then finds everything in place.
+        let _lock = lock(&cache.join(format!("{stem}.lock")), &mut step)?;
+        let there = self.cached()?;
+        let missing = |tool: Tool| !there.iter().any(|(other, _)| *other == tool);
+        let missing: Vec<_> = self.binaries.iter().copied().filter(|(tool, _)| missing(*tool)).collect();
+        if !missing.is_empty() {
+            let fresh = tempfile::tempdir_in(&cache).context(|| format!("write to {}", cache.display()))?;
+            self.compile(&missing, fresh.path(), &mut step)?;
+            for (tool, package) in missing {
+                let (from, to) =
+                    (fresh.path().join(executable(package)), cache.join(format!("{}-{stem}", tool.name())));
+                fs::rename(from, to).context(|| format!("keep {}", tool.name()))?;
+            }
+        }
+        step.done();
+        self.cached()
+    }
+
+    /// One `go build` for all of a module's programs: they share most packages, and their links run beside each other.
+    fn compile(&self, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
+        let mut command = go(&self.dir);
+        command.args(["build", "-v", "-trimpath"]);
+        command.arg(format!("-gcflags={COMPILE}")).arg(format!("-ldflags=-s -w {}", self.link));
+        command.arg("-o").arg(out.join("")).args(wanted.iter().map(|(_, package)| package));
+        let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go build".into())?;
+        let said = follow(&mut child, step);
+        let status = child.wait().context(|| "wait for go build".into())?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(Error::wrong(format!("build {}: go build failed:\n{said}", names(wanted)))),
         }
     }
-    step.done();
-    Ok(module.binaries.iter().map(|(tool, _)| (*tool, cached(*tool))).collect())
-}
 
-fn missing(module: &Module, cached: impl Fn(Tool) -> PathBuf) -> Vec<(Tool, &'static str)> {
-    module.binaries.iter().copied().filter(|(tool, _)| !cached(*tool).is_file()).collect()
-}
-
-fn names(module: &Module) -> String {
-    let names: Vec<&str> = module.binaries.iter().map(|(tool, _)| tool.name()).collect();
-    names.join(", ")
-}
-
-/// One `go build` for all of a module's programs: they share most packages, and their links run beside each other.
-fn build(module: &Module, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
-    check_go(&module.dir)?;
-    let mut command = go(&module.dir);
-    command.args(["build", "-v", "-trimpath"]);
-    command.arg(format!("-gcflags={COMPILE}")).arg(format!("-ldflags=-s -w {}", module.link));
-    command.arg("-o").arg(out.join("")).args(wanted.iter().map(|(_, package)| package));
-    let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go build".into())?;
-    let said = follow(&mut child, step);
-    let status = child.wait().context(|| "wait for go build".into())?;
-    match status.success() {
-        true => Ok(()),
-        false => Err(Error::wrong(format!("build {}: go build failed:\n{said}", names(module)))),
+    /// Go is there, and new enough or able to fetch what is.
+    pub fn check_go(&self) -> Result<(), Error> {
+        let wanted = go_directive(&self.dir);
+        let lacking = |why: &str| {
+            Error::Lacking(format!(
+                "the lab builds the Kubernetes control plane from source and needs Go {wanted} or later: \
+                 install it from https://go.dev/dl ({why})"
+            ))
+        };
+        match go(&self.dir).arg("version").output() {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(lacking(String::from_utf8_lossy(&output.stderr).trim())),
+            Err(error) => Err(lacking(&format!("go: {error}"))),
+        }
     }
+
+    /// What the binaries depend on: another hash is another file, so an upgrade never meets a stale binary.
+    fn stem(&self) -> Result<String, Error> {
+        let mut hash = Sha256::new();
+        for file in ["go.mod", "go.sum"] {
+            let path = self.dir.join(file);
+            hash.update(fs::read(&path).context(|| format!("read {}", path.display()))?);
+        }
+        hash.update(COMPILE);
+        hash.update(self.link);
+        Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+fn names(binaries: &[(Tool, &str)]) -> String {
+    let names: Vec<&str> = binaries.iter().map(|(tool, _)| tool.name()).collect();
+    names.join(", ")
 }
 
 /// Counts packages as they are compiled; returns the rest of what the compiler said.
@@ -97,22 +125,6 @@ fn follow(child: &mut Child, step: &mut Step) -> String {
     said
 }
 
-/// Go is there, and new enough or able to fetch what is.
-fn check_go(dir: &Path) -> Result<(), Error> {
-    let wanted = go_directive(dir);
-    let lacking = |why: &str| {
-        Error::Lacking(format!(
-            "the lab builds the Kubernetes control plane from source and needs Go {wanted} or later: \
-             install it from https://go.dev/dl ({why})"
-        ))
-    };
-    match go(dir).arg("version").stderr(Stdio::piped()).stdout(Stdio::piped()).output() {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(lacking(String::from_utf8_lossy(&output.stderr).trim())),
-        Err(error) => Err(lacking(&format!("go: {error}"))),
-    }
-}
-
 fn go_directive(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("go.mod")).unwrap_or_default();
     let line = text.lines().find_map(|line| line.strip_prefix("go "));
@@ -129,23 +141,11 @@ fn go(dir: &Path) -> Command {
     command
 }
 
-/// What the binaries depend on: another hash is another file, so an upgrade never meets a stale binary.
-fn stem(module: &Module) -> Result<String, Error> {
-    let mut hash = Sha256::new();
-    for file in ["go.mod", "go.sum"] {
-        let path = module.dir.join(file);
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|mut file| file.read_to_end(&mut text));
-        read.context(|| format!("read {}", path.display()))?;
-        hash.update(text);
-    }
-    hash.update(COMPILE);
-    hash.update(module.link);
-    Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn last(package: &str) -> &str {
-    package.rsplit('/').next().unwrap_or(package)
+/// What `go build -o DIR/` calls the program of a package: the end of its path, but not a major version.
+fn executable(package: &str) -> &str {
+    let mut parts = package.rsplit('/');
+    let version = |part: &str| part.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
+    parts.find(|part| !version(part)).unwrap_or(package)
 }
 
 fn cache() -> Result<PathBuf, Error> {

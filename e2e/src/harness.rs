@@ -23,7 +23,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::kit::{Kit, Wanted};
-use crate::namespace::{self, Home, Interrupt};
+use crate::namespace::{self, Interrupt};
 use crate::scene::Stage;
 use crate::{Context, Error, Lab, Scene};
 
@@ -66,7 +66,7 @@ impl Setup {
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { kanary: self.installs, kubectl: false }
+        Wanted { kanary: self.installs, person: false }
     }
 }
 
@@ -105,12 +105,13 @@ macro_rules! cases {
 pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
-    let done = match (namespace::inner(), env::var(CONTEXT)) {
+    let done = if args.list || idle(&args, &cases) {
         // Nothing would run, so nothing need start.
-        _ if args.list || idle(&args, &cases) => Ok(libtest_mimic::run(&args, names(cases)).exit_code()),
-        (Some(kit), _) => inside(kit, &setup, &args, cases),
-        (None, Ok(context)) => elsewhere(&context, &args, cases),
-        (None, Err(_)) => outside(&setup),
+        Ok(libtest_mimic::run(&args, names(cases)).exit_code())
+    } else if let Ok(context) = env::var(CONTEXT) {
+        elsewhere(&context, &args, cases)
+    } else {
+        namespace::main(setup.wanted(), Interrupt::Ends, |kit| inside(kit, &setup, &args, cases))
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -125,16 +126,6 @@ fn idle(args: &Arguments, cases: &[Case]) -> bool {
 
 fn names(cases: Vec<Case>) -> Vec<Trial> {
     cases.into_iter().map(|case| Trial::test(case.name, || Ok(()))).collect()
-}
-
-/// Builds what is needed, and runs this program again where the lab will be.
-fn outside(setup: &Setup) -> Result<ExitCode, Error> {
-    let home = Home::create()?;
-    let kit = setup.wanted().build(home.path())?;
-    // On this thread: the inner process is bound to the life of the thread that started it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context(|| "start a runtime".into())?;
-    runtime.block_on(namespace::enter(&kit, home, Interrupt::Ends, std::future::pending()))
 }
 
 fn inside(kit: Kit, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {

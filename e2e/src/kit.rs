@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::progress::Progress;
-use crate::tools::{CONTROL_PLANE, Tool, Tools};
+use crate::tools::{self, CONTROL_PLANE, Tool, Tools};
 use crate::{Context, Error, manifests};
 
 /// Handed from the outer process to the inner one.
@@ -22,6 +22,8 @@ pub struct Kit {
     pub tools: Tools,
     /// The controller, unless this lab has none.
     pub kanary: Option<PathBuf>,
+    /// The address of the API server for the host, if a person is to look around.
+    pub server: Option<String>,
 }
 
 /// What to build.
@@ -29,30 +31,34 @@ pub struct Kit {
 pub struct Wanted {
     /// Build the controller.
     pub kanary: bool,
-    /// Have a kubectl, for a person.
-    pub kubectl: bool,
+    /// A person will look around: have a kubectl, and a way in from the host.
+    pub person: bool,
 }
 
 impl Wanted {
     /// Builds it: Go and Rust beside each other, since the end of a build is one linker on one core.
-    pub fn build(self, dir: PathBuf) -> Result<Kit, Error> {
-        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(self.kubectl.then_some(Tool::Kubectl)).collect();
-        let progress = Progress::new(3 + usize::from(self.kanary));
+    pub fn build(self) -> Result<Kit, Error> {
+        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(self.person.then_some(Tool::Kubectl)).collect();
+        let plan = tools::plan(&wanted)?;
+        let progress = Progress::new(plan.to_build() + usize::from(self.kanary));
         thread::scope(|scope| {
             let kanary = self.kanary.then(|| scope.spawn(|| build_kanary(&progress)));
-            let tools = Tools::ensure(&wanted, &progress)?;
+            let tools = plan.carry_out(&progress)?;
             let kanary =
                 kanary.map(|thread| thread.join().unwrap_or_else(|_| Err(Error::wrong("cargo build panicked"))));
-            Ok(Kit { dir, tools, kanary: kanary.transpose()? })
+            Ok(Kit { dir: PathBuf::new(), tools, kanary: kanary.transpose()?, server: None })
         })
     }
 }
 
 /// `cargo build --bin kanary`, in the profile that this program was built in.
+///
+/// With both packages selected their dependencies have the features that they have here, and are not built again.
 fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(manifests::repository()).args(["build", "--bin", "kanary", "--message-format=json"]);
+    command.current_dir(manifests::repository()).args(["build", "--message-format=json"]);
+    command.args(["--package=kanary", "--package=kanary-e2e", "--bin=kanary"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -100,6 +100,11 @@ impl Lab {
         self.plane.audit()
     }
 
+    /// What it runs.
+    pub fn kit(&self) -> &Kit {
+        self.plane.kit()
+    }
+
     /// The lab's files: logs, keys, the store.
     pub fn dir(&self) -> &Path {
         self.plane.dir()

@@ -25,6 +25,7 @@ pub mod controller;
 pub mod error;
 pub mod go;
 pub mod harness;
+pub mod home;
 pub mod kit;
 pub mod lab;
 pub mod manifests;

@@ -6,33 +6,22 @@
 //! parent-death signal. The outer process keeps nothing but the directory of files.
 
 use std::env;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::fs;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::kit::Kit;
+use crate::bridge::Bridge;
+use crate::home::Home;
+use crate::kit::{Kit, Wanted};
 use crate::{Context, Error};
 
 /// Carries the kit to the inner process.
 const KIT: &str = "KANARY_LAB_KIT";
-const PREFIX: &str = "kanary-lab-";
-const LOCK: &str = "lock";
-
-/// The kit, if this is the inner process.
-///
-/// The variable alone does not say so: a program that the lab runs inherits it, but is never process 1.
-pub fn inner() -> Option<Kit> {
-    let kit = env::var(KIT).ok().filter(|_| std::process::id() == 1)?;
-    serde_json::from_str(&kit).ok()
-}
 
 /// What Ctrl-C means while the inner process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,89 +32,97 @@ pub enum Interrupt {
     Passes,
 }
 
-/// A directory for one lab's files; gone when dropped, and swept by the next lab if this process cannot.
-#[derive(Debug)]
-pub struct Home {
-    dir: TempDir,
-    _lock: File,
-}
-
-impl Home {
-    /// Makes one, and removes those whose owner was killed.
-    pub fn create() -> Result<Self, Error> {
-        let base = env::temp_dir();
-        sweep(&base);
-        let told = || format!("create a directory in {}", base.display());
-        // It holds the keys of the cluster, and socket files that lead into it.
-        let mine = Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir_in(&base).context(told)?;
-        // Locked before it has its name, or another lab would find it free and sweep.
-        let nameless = dir.path().join("nameless");
-        let lock = File::create(&nameless).context(told)?;
-        lock.lock().context(told)?;
-        fs::rename(nameless, dir.path().join(LOCK)).context(told)?;
-        Ok(Self { dir, _lock: lock })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        self.dir.path().to_owned()
-    }
-
-    /// Removes it; a process that the kernel is still ending may write once more.
-    fn remove(self) {
-        for _ in 0..50 {
-            if fs::remove_dir_all(self.dir.path()).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-/// A directory whose lock is free belongs to nobody that lives.
-fn sweep(base: &Path) {
-    for entry in fs::read_dir(base).into_iter().flatten().flatten() {
-        let abandoned = || File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) && abandoned() {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-/// Runs this program again as the inner process, with the same arguments, until it ends.
+/// The main function of a program that has a lab: builds what is wanted, and runs `inside` where the lab will be.
 ///
-/// `beside` runs out here meanwhile, where the host's network is.
-pub async fn enter(
-    kit: &Kit,
-    home: Home,
+/// The program runs twice, with the same arguments; what it does before this it does twice, see [`is_inner`].
+pub fn main(
+    wanted: Wanted,
     interrupt: Interrupt,
-    beside: impl Future<Output = Result<(), Error>>,
+    inside: impl FnOnce(Kit) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
-    let mut child = command(kit)?.spawn().context(|| "run unshare (of util-linux)".into())?;
-    let ended = tokio::select! {
-        ended = wait(&mut child, interrupt) => ended,
-        Err(error) = beside => Err(error),
-    };
-    end(&mut child).await;
-    let failed = !matches!(&ended, Ok(code) if *code == 0);
-    if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
-        eprintln!("the lab's logs stay in {}", home.dir.keep().display());
-    } else {
-        home.remove();
+    if let Some(kit) = handed() {
+        return inside(kit);
     }
-    Ok(ExitCode::from(ended?))
+    // On this thread: the inner process is bound to the life of the thread that started it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.context(|| "start a runtime".into())?.block_on(async {
+        check().await?;
+        // The directory comes after the build, so that Ctrl-C meanwhile leaves none.
+        let mut kit = wanted.build()?;
+        let home = Home::create()?;
+        kit.dir = home.path();
+        let bridge = match wanted.person {
+            true => Some(Bridge::open(&mut kit).await?),
+            false => None,
+        };
+        let ended = enter(&kit, interrupt, bridge).await;
+        let failed = !matches!(&ended, Ok(0));
+        if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
+            eprintln!("the lab's logs stay in {}", home.keep().display());
+        } else {
+            home.remove();
+        }
+        ended.map(ExitCode::from)
+    })
 }
 
-fn command(kit: &Kit) -> Result<Command, Error> {
-    let program = env::current_exe().context(|| "find this program".into())?;
-    let kit = serde_json::to_string(kit)?;
+/// Whether this is the inner process: for what a program should say once only.
+pub fn is_inner() -> bool {
+    handed().is_some()
+}
+
+/// The kit, if this is the inner process.
+///
+/// The variable alone does not say so: a program that the lab runs inherits it, but is never process 1.
+fn handed() -> Option<Kit> {
+    let kit = env::var(KIT).ok().filter(|_| std::process::id() == 1)?;
+    serde_json::from_str(&kit).ok()
+}
+
+/// Runs this program again as the inner process, until it ends.
+async fn enter(kit: &Kit, interrupt: Interrupt, bridge: Option<Bridge>) -> Result<u8, Error> {
+    let mut child = command(kit)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
+    let bridging = tokio::spawn(async move {
+        if let Some(bridge) = bridge {
+            bridge.run().await
+        }
+    });
+    let ended = wait(&mut child, interrupt).await;
+    bridging.abort();
+    end(&mut child).await;
+    ended
+}
+
+/// Whether this machine lets us, before minutes are spent on building.
+async fn check() -> Result<(), Error> {
+    let output = unshare().arg("true").output().await.context(|| "run setpriv (of util-linux)".into())?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    match output.status.success() {
+        true => Ok(()),
+        false => Err(Error::Lacking(format!(
+            "the lab needs kernel namespaces of its own, and this machine does not let us make them: run as root, or \
+             allow them to users (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also \
+             kernel.apparmor_restrict_unprivileged_userns=0). It said: {}",
+            said.trim()
+        ))),
+    }
+}
+
+/// The program that makes the namespaces, bound to the life of the thread that starts it.
+fn unshare() -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--net", "--pid", "--fork", "--kill-child"]);
     command.args(["--mount", "--mount-proc"]);
     if !nix::unistd::geteuid().is_root() {
         command.arg("--map-root-user");
     }
+    command
+}
+
+fn command(kit: &Kit) -> Result<Command, Error> {
+    let program = env::current_exe().context(|| "find this program".into())?;
+    let kit = serde_json::to_string(kit)?;
+    let mut command = unshare();
     command.arg(program).args(env::args_os().skip(1)).env(KIT, kit);
     Ok(command)
 }

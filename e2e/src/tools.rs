@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::go::{self, Module};
+use crate::go::Module;
 use crate::progress::Progress;
 use crate::{Error, manifests};
 
@@ -69,11 +69,13 @@ impl Tool {
         }
     }
 
-    /// envtest's way to say: use these binaries. It knows of three.
-    fn asset(self) -> Option<PathBuf> {
+    /// A binary that is there already: in envtest's directory, which holds three of them, or a person's own kubectl.
+    fn given(self) -> Option<PathBuf> {
         let known = matches!(self, Self::Etcd | Self::KubeApiserver | Self::Kubectl);
-        let file = Path::new(&env::var_os("KUBEBUILDER_ASSETS").filter(|_| known)?).join(self.name());
-        file.is_file().then_some(file)
+        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| known).map(PathBuf::from);
+        let path = env::var_os("PATH").filter(|_| self == Self::Kubectl).unwrap_or_default();
+        let dirs = assets.into_iter().chain(env::split_paths(&path));
+        dirs.map(|dir| dir.join(self.name())).find(|file| file.is_file())
     }
 }
 
@@ -82,16 +84,6 @@ impl Tool {
 pub struct Tools(BTreeMap<Tool, PathBuf>);
 
 impl Tools {
-    /// Finds the wanted programs, and builds what is missing.
-    pub fn ensure(wanted: &[Tool], progress: &Progress) -> Result<Self, Error> {
-        let mut tools = Self::default();
-        for module in modules(wanted)? {
-            tools.0.extend(go::ensure(&module, progress)?);
-        }
-        tools.0.extend(wanted.iter().filter_map(|tool| Some((*tool, tool.asset()?))));
-        Ok(tools)
-    }
-
     /// The path of one.
     pub fn path(&self, tool: Tool) -> Result<&Path, Error> {
         let path = self.0.get(&tool).map(PathBuf::as_path);
@@ -99,10 +91,49 @@ impl Tools {
     }
 }
 
-/// The Go modules that hold what is wanted and not given, in the order of `wanted`.
-fn modules(wanted: &[Tool]) -> Result<Vec<Module>, Error> {
+/// Where each program will come from.
+#[derive(Debug)]
+pub struct Plan {
+    tools: Tools,
+    modules: Vec<Module>,
+}
+
+/// Finds what is there. An error here comes before anything is built: what is missing cannot be built on this machine.
+pub fn plan(wanted: &[Tool]) -> Result<Plan, Error> {
+    let mut tools = Tools::default();
+    for tool in wanted {
+        if let Some(path) = tool.given() {
+            tools.0.insert(*tool, path);
+        }
+    }
+    let mut modules = modules(wanted.iter().filter(|tool| !tools.0.contains_key(tool)))?;
+    for module in &modules {
+        tools.0.extend(module.cached()?);
+    }
+    modules.retain(|module| !module.binaries.iter().all(|(tool, _)| tools.0.contains_key(tool)));
+    modules.iter().try_for_each(Module::check_go)?;
+    Ok(Plan { tools, modules })
+}
+
+impl Plan {
+    /// How many builds it takes.
+    pub fn to_build(&self) -> usize {
+        self.modules.len()
+    }
+
+    /// Builds what is missing.
+    pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
+        for module in &self.modules {
+            self.tools.0.extend(module.build(progress)?);
+        }
+        Ok(self.tools)
+    }
+}
+
+/// The Go modules that hold the programs, in their order.
+fn modules<'a>(tools: impl Iterator<Item = &'a Tool>) -> Result<Vec<Module>, Error> {
     let mut modules: Vec<Module> = Vec::new();
-    for tool in wanted.iter().filter(|tool| tool.asset().is_none()) {
+    for tool in tools {
         let dir = manifests::repository().join("e2e/tools").join(tool.module());
         let at = match modules.iter().position(|module| module.dir == dir) {
             Some(at) => at,
