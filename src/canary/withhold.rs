@@ -77,12 +77,14 @@ pub fn withhold(seen: &Observed) -> Withheld {
         .flat_map(Claim::keys)
         .filter(|key| labels.contains_key(*key) && *key != names::CANARY_LABEL)
         .collect();
-    match smallest(&candidates.into_iter().collect::<Vec<_>>(), free) {
-        Some(keys) => Withheld { keys, unavoidable: None },
-        None => {
-            Withheld { keys: BTreeSet::new(), unavoidable: claims.iter().find(|c| c.takes(&labels)).map(Claim::name) }
-        }
+    let candidates: Vec<&String> = candidates.into_iter().collect();
+    if let Some(keys) = smallest(&candidates, free) {
+        return Withheld { keys, unavoidable: None };
     }
+    let bare: Labels =
+        labels.iter().filter(|(key, _)| !candidates.contains(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    let culprit = claims.iter().find(|claim| claim.takes(&bare)).or_else(|| claims.iter().find(|c| c.takes(&labels)));
+    Withheld { keys: BTreeSet::new(), unavoidable: culprit.map(Claim::name) }
 }
 
 fn claims(seen: &Observed) -> Vec<Claim<'_>> {

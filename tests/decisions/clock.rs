@@ -1,0 +1,80 @@
+//! The clock of a validation.
+
+use kanary::lifecycle::{Absence, Observed, plan};
+use serde_json::{Value, json};
+
+use crate::given::{at, observed, status, with_canary};
+
+/// Validating since second 0, for 60 s; seen so many seconds later.
+fn validating(seconds: i64, more: Value) -> Observed {
+    let spec = json!({"validation": {"validationPeriod": "60s", "items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y"}}}]}});
+    let mut clock = json!({
+        "validationStartedAt": at(0).to_string(), "evidenceSince": at(0).to_string(),
+        "canary": {"deployment": "try-kanary"},
+    });
+    crate::given::merge(&mut clock, more);
+    let status = status(&spec, "Validating", clock);
+    let mut seen = with_canary(observed(spec, status));
+    seen.now = at(seconds);
+    seen
+}
+
+fn told(seen: &Observed) -> Value {
+    json!(plan(seen).tell.expect("something to tell").status)
+}
+
+#[test]
+fn a_period_without_a_hitch_ends_at_its_deadline() {
+    let status = told(&validating(1, json!({})));
+    assert_eq!((&status["phase"], &status["deadline"]), (&json!("Validating"), &json!(at(60).to_string())));
+    assert_eq!(told(&validating(60, json!({})))["phase"], "Promoting");
+    assert_eq!(told(&validating(59, json!({})))["phase"], "Validating");
+}
+
+#[test]
+fn the_clock_stands_still_while_the_canary_is_not_available() {
+    let mut seen = validating(10, json!({}));
+    seen.pods.clear();
+    assert_eq!(told(&seen)["heldSince"], json!(at(10).to_string()));
+    // 30 s later it is back: the deadline moves by as much.
+    let status = told(&validating(40, json!({"heldSince": at(10).to_string()})));
+    assert_eq!(status["heldSince"], Value::Null);
+    assert_eq!(status["deadline"], json!(at(90).to_string()));
+}
+
+#[test]
+fn a_canary_that_is_not_available_is_never_promoted_whatever_the_time() {
+    let mut seen = validating(100_000, json!({"heldSince": at(50).to_string()}));
+    let canary = std::sync::Arc::make_mut(seen.canary.as_mut().expect("canary"));
+    canary.status.available_replicas = 0;
+    // The Deployment's own condition lies at maxUnavailable 100%.
+    canary.status.conditions =
+        serde_json::from_value(json!([{"type": "Available", "status": "True"}])).expect("conditions");
+    assert_eq!(told(&seen)["phase"], "Validating");
+}
+
+#[test]
+fn time_in_which_nobody_watched_does_not_count_and_counts_once() {
+    let mut seen = validating(70, json!({}));
+    seen.absences = vec![Absence { from: at(-50), until: at(-40) }, Absence { from: at(20), until: at(50) }];
+    let status = told(&seen);
+    assert_eq!((&status["phase"], &status["deadline"]), (&json!("Validating"), &json!(at(90).to_string())));
+    let kanary = std::sync::Arc::make_mut(&mut seen.kanary);
+    kanary.status = serde_json::from_value(status).expect("a status");
+    assert_eq!(plan(&seen).tell, None, "the same absence does not move the deadline twice");
+}
+
+#[test]
+fn an_absence_within_a_hold_is_part_of_the_hold() {
+    let mut seen = validating(60, json!({"heldSince": at(10).to_string()}));
+    seen.absences = vec![Absence { from: at(20), until: at(50) }];
+    assert_eq!(told(&seen)["deadline"], json!(at(110).to_string()));
+}
+
+#[test]
+fn an_edited_item_starts_its_evidence_anew_but_a_persons_word_does_not() {
+    let before =
+        json!([{"name": "labelWatch-0", "kind": "labelWatch", "verdict": "Unknown", "hash": "of another question"}]);
+    let status = told(&validating(50, json!({"items": before})));
+    assert_eq!(status["deadline"], json!(at(110).to_string()));
+}

@@ -1,0 +1,8 @@
+//! Decisions of the core, one by one: given what is observed, what follows? Whole histories are `simulation`'s subject.
+
+mod clock;
+mod given;
+mod production;
+mod promotion;
+mod verdict;
+mod withhold;

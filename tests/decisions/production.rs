@@ -1,0 +1,81 @@
+//! Canary pods in and out of the production Service.
+
+use kanary::{
+    api::Phase,
+    canary::withhold,
+    lifecycle::{Action, Observed, Patch},
+    traffic,
+};
+use serde_json::{Value, json};
+
+use crate::given::{observed, pod, service, with_canary};
+
+fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
+    let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
+    seen.pods = pods;
+    seen
+}
+
+/// Label changes and the record, by pod.
+fn moves(seen: &Observed, phase: Phase) -> Vec<(String, Value)> {
+    traffic::move_pods(seen, &withhold(seen), phase)
+        .into_iter()
+        .map(|action| match action {
+            Action::Patch { target, patch: Patch::Merge(patch) } => {
+                assert_eq!(patch["metadata"]["resourceVersion"], "7", "every write is guarded");
+                let record = &patch["metadata"]["annotations"]["kanary.k8s.io/production-labels"];
+                (target.name, json!([patch["metadata"]["labels"], record]))
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn only_ready_pods_join() {
+    let seen = seen("service", vec![pod("a", json!({}), true, json!({})), pod("b", json!({}), false, json!({}))]);
+    assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": "web"}, "app"]))]);
+}
+
+#[test]
+fn a_pod_that_is_in_stays_in_when_it_is_not_ready() {
+    let inside = json!({"kanary.k8s.io/production-labels": "app"});
+    let seen = seen("both", vec![pod("a", json!({"app": "web"}), false, inside)]);
+    assert_eq!(moves(&seen, Phase::Validating), []);
+}
+
+#[test]
+fn failure_takes_pods_out_and_remembers_that_they_were_in() {
+    let inside = json!({"kanary.k8s.io/production-labels": "app"});
+    let seen = seen("service", vec![pod("a", json!({"app": "web"}), true, inside)]);
+    assert_eq!(moves(&seen, Phase::Failing), [("a".into(), json!([{"app": null}, ""]))]);
+    let outside =
+        self::seen("service", vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))]);
+    assert_eq!(moves(&outside, Phase::Failing), []);
+    assert!(traffic::was_in_production(&outside.pods[0]));
+}
+
+#[test]
+fn a_pod_that_somebody_labelled_into_production_is_taken_out() {
+    let seen = seen("none", vec![pod("a", json!({"app": "web"}), true, json!({}))]);
+    assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null}, ""]))]);
+}
+
+#[test]
+fn a_changed_selector_moves_pods_to_the_new_labels() {
+    let inside = json!({"kanary.k8s.io/production-labels": "app"});
+    let mut seen = seen("service", vec![pod("a", json!({"app": "web"}), true, inside)]);
+    seen.services = vec![service("web", json!({"selector": {"shop": "front"}, "ports": [{"port": 80}]}))];
+    assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null, "shop": "front"}, "shop"]))]);
+}
+
+#[test]
+fn a_label_that_production_overrode_gets_its_own_value_back() {
+    let inside = json!({"kanary.k8s.io/production-labels": "app"});
+    let mut seen = seen("service", vec![pod("a", json!({"app": "web"}), true, inside)]);
+    let mut kanary = (*seen.kanary).clone();
+    kanary.spec.template.0["spec"]["template"]["metadata"]["labels"] = json!({"app": "web-next"});
+    seen.kanary = kanary.into();
+    seen.canary = None;
+    assert_eq!(moves(&seen, Phase::Failing), [("a".into(), json!([{"app": "web-next"}, ""]))]);
+}

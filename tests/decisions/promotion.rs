@@ -1,0 +1,123 @@
+//! The one write to the base.
+
+use kanary::lifecycle::{Action, Observed, Patch, Plan, plan};
+use serde_json::{Value, json};
+
+use crate::given::{autoscaler, base, observed, status, with_canary};
+
+fn promoting(spec: Value, base_patch: Value) -> Observed {
+    let status = status(&spec, "Promoting", json!({}));
+    let mut seen = with_canary(observed(spec, status));
+    seen.base = Some(base(base_patch));
+    seen
+}
+
+fn promotions(plan: &Plan) -> Vec<&Vec<Value>> {
+    let operations = |action| match action {
+        &Action::Promote { patch: Patch::Json(ref operations), .. } => Some(operations),
+        _ => None,
+    };
+    plan.actions.iter().filter_map(operations).collect()
+}
+
+fn phase(plan: &Plan) -> Value {
+    plan.tell.as_ref().map_or(Value::Null, |tell| json!([tell.status.phase, tell.status.message]))
+}
+
+fn paths(operations: &[Value]) -> Vec<&str> {
+    operations.iter().filter_map(|operation| operation["path"].as_str()).collect()
+}
+
+#[test]
+fn replaces_the_template_whole_and_guards_the_write() {
+    let plan = plan(&promoting(json!({}), json!({})));
+    let [operations] = promotions(&plan)[..] else { panic!("one promotion: {plan:?}") };
+    assert_eq!(operations[0], json!({"op": "replace", "path": "/metadata/resourceVersion", "value": "5"}));
+    assert_eq!(operations[1]["path"], "/spec/template");
+    assert!(!paths(operations).iter().any(|path| path.contains("selector") || path.contains("replicas")));
+}
+
+#[test]
+fn what_the_template_sets_follows_and_replicas_unless_autoscaled() {
+    let spec = json!({"template": {"spec": {"replicas": 7, "minReadySeconds": 3, "selector": {"matchLabels": {"app": "other"}}}}});
+    let mut seen = promoting(spec, json!({}));
+    let followed = plan(&seen);
+    assert_eq!(paths(promotions(&followed)[0])[2..4], ["/spec/minReadySeconds", "/spec/replicas"]);
+    seen.autoscalers = vec![autoscaler("web", "web")];
+    let autoscaled = plan(&seen);
+    assert!(!paths(promotions(&autoscaled)[0]).contains(&"/spec/replicas"));
+}
+
+#[test]
+fn only_after_a_persisted_verdict() {
+    let spec = json!({"validation": {"manual": {"status": "valid"}}});
+    for phase in ["Starting", "Validating", "Failing", "Failed", "Succeeded"] {
+        let status = status(&spec, phase, json!({"evidenceSince": crate::given::at(-9999).to_string()}));
+        let plan = plan(&with_canary(observed(spec.clone(), status)));
+        assert_eq!(promotions(&plan).len(), 0, "{phase}");
+    }
+}
+
+#[test]
+fn a_base_that_is_not_the_pinned_one_is_never_written() {
+    let cases = [
+        (
+            "another template",
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "hotfix"}]}}}}),
+            "changed the pod template",
+        ),
+        ("another uid", json!({"metadata": {"uid": "another"}}), "another one has its name"),
+        (
+            "a template that came and went",
+            json!({"metadata": {"annotations": {"deployment.kubernetes.io/revision": "3"}}}),
+            "changed it back",
+        ),
+    ];
+    for (name, patch, message) in cases {
+        let plan = plan(&promoting(json!({}), patch));
+        assert_eq!(promotions(&plan).len(), 0, "{name}");
+        let told = phase(&plan);
+        assert_eq!(told[0], "Failing", "{name}");
+        assert!(told[1].as_str().is_some_and(|text| text.contains(message)), "{name}: {told}");
+    }
+}
+
+#[test]
+fn a_paused_base_holds() {
+    let plan = plan(&promoting(json!({}), json!({"spec": {"paused": true}})));
+    assert_eq!(plan.actions, []);
+    assert!(phase(&plan)[1].as_str().is_some_and(|message| message.contains("rollout resume")), "{:?}", phase(&plan));
+}
+
+#[test]
+fn a_base_that_carries_our_token_was_promoted_whatever_its_template() {
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash();
+    let token = format!("{}/1/{hash}", crate::given::UID);
+    let mutated = json!({
+        "metadata": {"annotations": {"kanary.k8s.io/promoted-by": token, "deployment.kubernetes.io/revision": "2"}},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "v2"}, {"name": "injected", "image": "sidecar"}]}}},
+    });
+    let plan = plan(&promoting(json!({}), mutated));
+    assert_eq!(promotions(&plan).len(), 0);
+    assert_eq!(phase(&plan)[0], "Promoting", "it goes on to clean up");
+}
+
+#[test]
+fn no_update_leaves_the_base_alone_and_cleans_up() {
+    let plan = plan(&promoting(json!({"validation": {"noUpdate": true}}), json!({})));
+    assert_eq!(promotions(&plan).len(), 0);
+    assert!(matches!(plan.actions[..], [Action::Delete { .. }]), "{:?}", plan.actions);
+}
+
+#[test]
+fn the_canary_stays_while_the_bases_rollout_stalls() {
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash();
+    let stalled = json!({
+        "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
+        "status": {"observedGeneration": 2, "updatedReplicas": 0,
+                   "conditions": [{"type": "Progressing", "status": "False", "message": "quota exceeded"}]},
+    });
+    let plan = plan(&promoting(json!({}), stalled));
+    assert_eq!(plan.actions, []);
+    assert!(phase(&plan)[1].as_str().is_some_and(|message| message.contains("quota exceeded")), "{:?}", phase(&plan));
+}

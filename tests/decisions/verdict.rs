@@ -1,0 +1,77 @@
+//! What the items say together.
+
+use kanary::{
+    lifecycle::Observed,
+    validation::{Judgement, judge},
+};
+use serde_json::{Value, json};
+
+use crate::given::{observed, pod, with_canary};
+
+fn seen(validation: Value) -> Observed {
+    with_canary(observed(json!({"validation": validation}), Value::Null))
+}
+
+fn word(judgement: &Judgement) -> &'static str {
+    match judgement {
+        Judgement::Invalid { .. } => "invalid",
+        Judgement::Valid { .. } => "valid",
+        Judgement::Open { message: None } => "open",
+        Judgement::Open { message: Some(_) } => "waits",
+    }
+}
+
+#[test]
+fn manual_and_silence() {
+    let watch = json!({"labelWatch": {"podInvalidationLabels": {"bad": "y"}}});
+    let manual = |body: Value| json!({"manual": body});
+    // validation, verdict within the period, verdict once it is over
+    let cases = [
+        (json!({}), "open", "waits"),
+        (json!({"manual": {"status": "valid"}}), "valid", "valid"),
+        (json!({"manual": {"status": "invalid", "reason": "no"}}), "invalid", "invalid"),
+        (json!({"manual": {"statusAfterDeadline": "valid"}}), "open", "valid"),
+        (json!({"manual": {"statusAfterDeadline": "invalid"}}), "open", "invalid"),
+        (json!({"items": [manual(json!({"statusAfterDeadline": "valid"}))]}), "open", "valid"),
+        (json!({"items": [manual(json!({"statusAfterDeadline": "none"}))]}), "open", "waits"),
+        (
+            json!({"items": [manual(json!({"statusAfterDeadline": "none"}))], "manual": {"statusAfterDeadline": "valid"}}),
+            "open",
+            "waits",
+        ),
+        (json!({"items": [manual(json!({"status": "invalid"}))], "manual": {"status": "valid"}}), "invalid", "invalid"),
+        (json!({"items": [manual(json!({})), manual(json!({"status": "valid"}))]}), "open", "waits"),
+        (json!({"items": [watch.clone()]}), "open", "valid"),
+        (json!({"items": [watch.clone()], "manual": {"status": "invalid"}}), "invalid", "invalid"),
+        (json!({"items": [watch.clone()], "manual": {"status": "valid"}}), "open", "valid"),
+        (json!({"items": [watch.clone(), manual(json!({"status": "valid"}))]}), "open", "valid"),
+        (json!({"items": [watch, manual(json!({}))]}), "open", "waits"),
+        (json!({"items": [{"promQL": {"query": "vector(1)"}}]}), "open", "waits"),
+    ];
+    for (validation, within, after) in cases {
+        let seen = seen(validation.clone());
+        assert_eq!(word(&judge(&seen, false).0), within, "within: {validation}");
+        assert_eq!(word(&judge(&seen, true).0), after, "after: {validation}");
+    }
+}
+
+#[test]
+fn a_label_of_invalidation_names_the_pod() {
+    let watches = [
+        json!({"podInvalidationLabels": {"bad": "y", "why": "slow"}}),
+        json!({"podInvalidationSelector": {"matchExpressions": [{"key": "bad", "operator": "In", "values": ["y"]}]}}),
+    ];
+    for watch in watches {
+        let mut seen = seen(json!({"items": [{"name": "judge", "labelWatch": watch}]}));
+        seen.pods.push(pod("culprit", json!({"bad": "y", "why": "slow"}), true, json!({})));
+        let Judgement::Invalid { message } = judge(&seen, false).0 else { panic!("not invalid") };
+        assert!(message.contains("culprit") && message.starts_with("judge:"), "{message}");
+    }
+}
+
+#[test]
+fn some_labels_of_several_are_not_all() {
+    let mut seen = seen(json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y", "why": "slow"}}}]}));
+    seen.pods.push(pod("half", json!({"bad": "y"}), true, json!({})));
+    assert_eq!(word(&judge(&seen, false).0), "open");
+}
