@@ -1,5 +1,7 @@
 //! The checked-in CRD is the one that the types generate, and small enough for `kubectl apply`.
 
+#![allow(clippy::expect_used)]
+
 use kanary::api::crd;
 
 const CHECKED_IN: &str = include_str!("../crds/kanarydeployments.yaml");

@@ -67,20 +67,23 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
 
 /// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
 #[must_use]
-pub fn upkeep(seen: &Observed, withheld: &Withheld) -> Option<Action> {
+pub fn upkeep(seen: &Observed, wanted: &Value) -> Option<Action> {
     let target = Target { kind: Kind::Deployment, name: names::canary(&seen.kanary) };
-    let mut object = desired(&seen.kanary, withheld);
+    let with_replicas = |replicas: i32| {
+        let mut object = wanted.clone();
+        object["spec"]["replicas"] = replicas.into();
+        object
+    };
     let Some(canary) = seen.own_canary() else {
-        object["spec"]["replicas"] = scale::initial_replicas(&seen.kanary).into();
-        return Some(Action::Create { target, object });
+        return Some(Action::Create { target, object: with_replicas(scale::initial_replicas(&seen.kanary)) });
     };
     if canary.is_terminating() {
         return None;
     }
     let replicas = scale::replicas(seen, canary);
     let recorded = seen.canary_status().deployment_hash;
-    if !children::is_current(&object, canary, &canary.spec.hash, recorded.as_deref()) {
-        object["spec"]["replicas"] = replicas.unwrap_or(canary.spec.replicas).into();
+    if !children::is_current(wanted, canary, &canary.spec.hash, recorded.as_deref()) {
+        let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
         return Some(Action::Patch { target, patch: children::replace(canary, &object) });
     }
     let merge = |replicas| {

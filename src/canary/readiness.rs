@@ -1,8 +1,8 @@
 //! Is the canary available, and if not, which pod is in which trouble?
 
 use jiff::Timestamp;
+use serde_json::Value;
 
-use super::{Withheld, desired};
 use crate::{
     api::names,
     lifecycle::{Observed, children},
@@ -27,13 +27,12 @@ pub enum Readiness {
     },
 }
 
-/// Looks at the canary Deployment and its pods.
+/// Looks at the canary Deployment, which ought to be made from `wanted`, and its pods.
 #[must_use]
-pub fn readiness(seen: &Observed, withheld: &Withheld) -> Readiness {
+pub fn readiness(seen: &Observed, wanted: &Value) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
     let recorded = seen.canary_status().deployment_hash;
-    let is_current =
-        children::is_current(&desired(&seen.kanary, withheld), canary, &canary.spec.hash, recorded.as_deref());
+    let is_current = children::is_current(wanted, canary, &canary.spec.hash, recorded.as_deref());
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,

@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{Api, api::PostParams};
 
-use super::{Context, execute, trouble};
+use super::{Context, execute};
 use crate::{
     api::names::{MANAGER, PREFIX},
     lifecycle::Absence,
@@ -74,14 +74,13 @@ enum Bid {
 /// Campaigns, leads, and campaigns again, for ever.
 pub async fn campaign(context: Arc<Context>) {
     let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
-    let mut said = trouble::Said::default();
     let mut known: Option<Lease> = None;
     loop {
         let led = context.leadership.holds();
         let asked = Instant::now();
         match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
             Ok(Some(lease)) => {
-                said.resolve("leases");
+                context.said.resolve("leases");
                 context.leadership.set(Reign { trusted_until: Some(asked + TRUST), absences: absences(&lease) });
                 if !led {
                     tracing::info!(identity = context.identity, "leads");
@@ -89,8 +88,8 @@ pub async fn campaign(context: Arc<Context>) {
                 }
                 known = Some(lease);
             }
-            Ok(None) => said.resolve("leases"),
-            Err(error) => said.warn("leases", &error),
+            Ok(None) => context.said.resolve("leases"),
+            Err(error) => context.said.warn("leases", &error),
         }
         tokio::time::sleep(if context.leadership.holds() { RENEW_EVERY } else { TRY_EVERY }).await;
     }

@@ -83,6 +83,7 @@ struct Context {
     lease_namespace: String,
     identity: String,
     tended: Mutex<HashMap<Key, Arc<Notify>>>,
+    said: trouble::Said,
     weak: std::sync::Weak<Context>,
 }
 
@@ -99,6 +100,7 @@ impl Context {
             lease_namespace: settings.lease_namespace.clone(),
             identity: settings.identity.clone(),
             tended: Mutex::default(),
+            said: trouble::Said::default(),
             weak: weak.clone(),
         })
     }

@@ -1,24 +1,32 @@
 //! Errors of the watches and the lease in words that say what to do, each said once until it changes.
 
-use std::{collections::HashMap, fmt::Display};
+use std::{
+    collections::HashMap,
+    fmt::Display,
+    sync::{Mutex, PoisonError},
+};
 
 /// What was said last, by resource.
 #[derive(Default)]
-pub struct Said(HashMap<String, String>);
+pub struct Said(Mutex<HashMap<String, String>>);
 
 impl Said {
-    /// Warns, unless this was the last thing said of the resource.
-    pub fn warn(&mut self, resource: &str, error: &impl Display) {
+    /// Warns, unless the same was said of this or, where it concerns them all, of another resource.
+    pub fn warn(&self, resource: &str, error: &impl Display) {
         let advice = advice(resource, &error.to_string());
-        if self.0.insert(resource.to_owned(), advice.clone()).as_ref() != Some(&advice) {
-            tracing::warn!(resource, "{advice}; trying again");
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = said.values().all(|other| *other != advice);
+        said.insert(resource.to_owned(), advice.clone());
+        if is_news {
+            tracing::warn!("{advice}; trying again");
         }
     }
 
-    /// Says that the trouble is over, if there was any.
-    pub fn resolve(&mut self, resource: &str) {
-        if self.0.remove(resource).is_some() {
-            tracing::info!(resource, "works again");
+    /// Says that the trouble is over, if there was any and it was the last of its kind.
+    pub fn resolve(&self, resource: &str) {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(advice) = said.remove(resource).filter(|advice| said.values().all(|other| other != advice)) {
+            tracing::info!(was = advice, "works again");
         }
     }
 }

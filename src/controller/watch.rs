@@ -15,7 +15,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, memory::Memory, trouble};
+use super::{Context, Key, memory::Memory};
 use crate::{
     api::{KanaryDeployment, names},
     seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
@@ -148,19 +148,18 @@ fn follow<K, S>(
 {
     let context = context.clone();
     tokio::spawn(async move {
-        let mut said = trouble::Said::default();
         let mut stream = std::pin::pin!(stream.default_backoff());
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
                     if matches!(event, Event::InitDone) {
-                        said.resolve(&K::plural(&()));
+                        context.said.resolve(&K::plural(&()));
                     }
                     for object in memory(&context.world).apply(event) {
                         concerns(&context, &object).into_iter().for_each(|key| context.wake(&key));
                     }
                 }
-                Err(error) => said.warn(&K::plural(&()), &error),
+                Err(error) => context.said.warn(&K::plural(&()), &error),
             }
         }
     });
@@ -174,7 +173,6 @@ fn follow_bystanders(context: &Arc<Context>, index: usize, resource: ApiResource
     };
     let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
     tokio::spawn(async move {
-        let mut said = trouble::Said::default();
         let mut stream = std::pin::pin!(watcher(api, Config::default()).default_backoff());
         while let Some(event) = stream.next().await {
             match event {
@@ -184,7 +182,7 @@ fn follow_bystanders(context: &Arc<Context>, index: usize, resource: ApiResource
                         memory.apply(event);
                     }
                 }
-                Err(error) => said.warn(&resource.plural, &error),
+                Err(error) => context.said.warn(&resource.plural, &error),
             }
         }
     });

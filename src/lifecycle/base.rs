@@ -91,10 +91,10 @@ pub fn pin(seen: &Observed) -> Option<BaseStatus> {
 /// The dry run that speaks of this template and this base.
 #[must_use]
 pub fn rehearsal(seen: &Observed) -> Option<&Rehearsal> {
-    let base = seen.base.as_deref()?;
+    let (rehearsal, base) = seen.rehearsal.as_ref().zip(seen.base.as_deref())?;
     let fits =
-        |r: &&Rehearsal| r.template_hash == seen.kanary.spec.template.hash() && r.base_hash == base.spec.template.hash;
-    seen.rehearsal.as_ref().filter(fits)
+        rehearsal.base_hash == base.spec.template.hash && rehearsal.template_hash == seen.kanary.spec.template.hash();
+    fits.then_some(rehearsal)
 }
 
 /// When to try a refused promotion again.

@@ -15,6 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 pub use observed::{Absence, Fault, Observed, Rehearsal};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
+use serde_json::Value;
 
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase},
@@ -66,6 +67,8 @@ pub fn plan(seen: &Observed) -> Plan {
 /// What is true at this moment, whatever the phase.
 pub(crate) struct Facts {
     pub withheld: Withheld,
+    /// The canary Deployment as it should be.
+    pub wanted: Value,
     pub readiness: Readiness,
     pub taken: Option<Target>,
     pub obstacle: Option<Obstacle>,
@@ -75,13 +78,15 @@ pub(crate) struct Facts {
 impl Facts {
     fn gather(seen: &Observed) -> Self {
         let withheld = canary::withhold(seen);
+        let wanted = canary::desired(&seen.kanary, &withheld);
         let obstacle = traffic::obstacle(seen, &withheld);
         Self {
-            readiness: canary::readiness(seen, &withheld),
+            readiness: canary::readiness(seen, &wanted),
             taken: children::taken(seen),
             traffic_on: obstacle.is_none() && traffic::is_on(seen),
             obstacle,
             withheld,
+            wanted,
         }
     }
 }
@@ -120,8 +125,7 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
 }
 
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
-    let upkeep =
-        if story::refusal(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.withheld) };
+    let upkeep = if story::refusal(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
     upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
 }
 

@@ -2,12 +2,14 @@
 
 mod hpa;
 
+use std::sync::Arc;
+
 pub use hpa::{desired as autoscaler, upkeep as upkeep_autoscaler};
 
 use crate::{
     api::{Fixed, KanaryDeployment},
     lifecycle::Observed,
-    seen::Deployment,
+    seen::{Autoscaler, Deployment, Seen},
 };
 
 /// The fixed number of pods; one if nothing is said.
@@ -25,10 +27,12 @@ pub fn initial_replicas(kanary: &KanaryDeployment) -> i32 {
     }
 }
 
-/// Replicas that must be written; nothing while an autoscaler is asked for or still there, for then it writes them.
+/// Replicas that must be written; nothing while an autoscaler, ours or anybody's, is asked for or still there: it writes
+/// them.
 #[must_use]
 pub fn replicas(seen: &Observed, canary: &Deployment) -> Option<i32> {
-    let autoscaled = seen.kanary.spec.scale.hpa.is_some() || seen.autoscaler().is_some();
+    let scales_it = |hpa: &Arc<Autoscaler>| hpa.spec.deployment.as_deref() == Some(canary.name());
+    let autoscaled = seen.kanary.spec.scale.hpa.is_some() || seen.autoscalers.iter().any(scales_it);
     let wanted = fixed(&seen.kanary);
     (!autoscaled && canary.spec.replicas != wanted).then_some(wanted)
 }

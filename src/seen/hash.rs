@@ -9,13 +9,15 @@ use sha2::{Digest, Sha256};
 pub fn of(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(value, &mut hasher);
-    hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    name(hasher)
 }
 
 /// The hash of a JSON object.
 #[must_use]
 pub fn of_map(map: &Map<String, Value>) -> String {
-    of(&Value::Object(map.clone()))
+    let mut hasher = Sha256::new();
+    feed_map(map, &mut hasher);
+    name(hasher)
 }
 
 /// The hash of anything that serializes to JSON.
@@ -24,20 +26,35 @@ pub fn of_any<T: Serialize>(any: &T) -> String {
     of(&serde_json::to_value(any).unwrap_or_default())
 }
 
+fn name(hasher: Sha256) -> String {
+    let digest = hasher.finalize();
+    let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    format!("{number:016x}")
+}
+
+fn feed_map(map: &Map<String, Value>, hasher: &mut Sha256) {
+    let mut entries: Vec<_> = map.iter().filter(|(_, value)| !value.is_null()).collect();
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    hasher.update(b"{");
+    for (key, value) in entries {
+        feed_text(key, hasher);
+        hasher.update(b":");
+        feed(value, hasher);
+        hasher.update(b",");
+    }
+    hasher.update(b"}");
+}
+
+/// With its length before it, so that no text can pass for the end of itself.
+fn feed_text(text: &str, hasher: &mut Sha256) {
+    hasher.update(text.len().to_le_bytes());
+    hasher.update(b"\"");
+    hasher.update(text);
+}
+
 fn feed(value: &Value, hasher: &mut Sha256) {
     match value {
-        Value::Object(map) => {
-            let mut entries: Vec<_> = map.iter().filter(|(_, value)| !value.is_null()).collect();
-            entries.sort_unstable_by_key(|(key, _)| *key);
-            hasher.update(b"{");
-            for (key, value) in entries {
-                hasher.update(Value::from(key.as_str()).to_string());
-                hasher.update(b":");
-                feed(value, hasher);
-                hasher.update(b",");
-            }
-            hasher.update(b"}");
-        }
+        Value::Object(map) => feed_map(map, hasher),
         Value::Array(items) => {
             hasher.update(b"[");
             for item in items {
@@ -46,7 +63,8 @@ fn feed(value: &Value, hasher: &mut Sha256) {
             }
             hasher.update(b"]");
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => hasher.update(value.to_string()),
+        Value::String(text) => feed_text(text, hasher),
+        Value::Null | Value::Bool(_) | Value::Number(_) => hasher.update(value.to_string()),
     }
 }
 

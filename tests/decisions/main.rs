@@ -1,5 +1,7 @@
 //! Decisions of the core, one by one: given what is observed, what follows? Whole histories are `simulation`'s subject.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 mod clock;
 mod given;
 mod production;

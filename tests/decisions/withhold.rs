@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::given::{base, observed, service};
 
 /// Pod labels of the template, selectors of the Services, selector of the base, and the keys that must be withheld.
+#[allow(clippy::type_complexity)] // a table
 fn cases() -> Vec<(&'static str, Value, Vec<Value>, Value, Vec<&'static str>)> {
     let base = || json!({"matchLabels": {"app": "web"}});
     vec![
