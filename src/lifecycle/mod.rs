@@ -5,9 +5,11 @@
 pub mod base;
 pub mod children;
 mod clock;
+mod notices;
 mod observed;
 pub mod phase;
 mod plan;
+mod refusal;
 mod run;
 mod story;
 
@@ -121,11 +123,11 @@ fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
 
 /// Nothing is created while something stands in the way.
 fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
-    story::refusal(seen, facts).is_some() || facts.obstacle.is_some()
+    refusal::find(seen, facts).is_some() || facts.obstacle.is_some()
 }
 
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
-    let upkeep = if story::refusal(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
+    let upkeep = if refusal::find(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
     upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
 }
 
@@ -208,7 +210,7 @@ fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Optio
 
 /// The signs of the moment; in Validating the clock is brought up to now.
 fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
-    let judgeable = facts.readiness == Readiness::Ready && facts.traffic_on && story::refusal(seen, facts).is_none();
+    let judgeable = facts.readiness == Readiness::Ready && facts.traffic_on && refusal::find(seen, facts).is_none();
     if status.phase == Some(Phase::Validating) {
         if validation::is_edited(seen) {
             clock::begin_evidence(status, seen);

@@ -3,61 +3,17 @@
 use super::{
     Facts, Notice, Observed, base,
     base::Progress,
+    notices,
     phase::{Cause, Signs},
+    refusal,
 };
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Source, Truth, names},
     canary::{self, Readiness},
     scale,
     seen::Seen,
-    traffic,
     validation::Judgement,
 };
-
-/// Something that the user must change before the run can go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// One word.
-    pub reason: &'static str,
-    /// One sentence that says what to do.
-    pub message: String,
-}
-
-/// What makes the resource impossible to serve as it is, beyond what the CRD's rules can see.
-#[must_use]
-pub(super) fn refusal(seen: &Observed, facts: &Facts) -> Option<Refusal> {
-    let refuse = |reason, message| Some(Refusal { reason, message });
-    let template = &seen.kanary.spec.template;
-    if let Some(other) = template.namespace().filter(|namespace| *namespace != seen.kanary.namespace()) {
-        return refuse(
-            "ForeignNamespace",
-            format!(
-                "spec.template.metadata.namespace: is {other}, but the canary runs beside its KanaryDeployment; leave it out"
-            ),
-        );
-    }
-    if names::base(&seen.kanary) == names::canary(&seen.kanary) {
-        return refuse(
-            "NameTaken",
-            "spec.deploymentName: the base has the canary's own name; rename this KanaryDeployment".into(),
-        );
-    }
-    if let Some(taken) = &facts.taken {
-        return refuse(
-            "NameTaken",
-            format!(
-                "{} {} exists and was not made by this KanaryDeployment; remove it, or choose another name",
-                taken.kind.as_str(),
-                taken.name
-            ),
-        );
-    }
-    let claim = facts.withheld.unavoidable.as_ref()?;
-    refuse(
-        "SelectorTooWide",
-        format!("{claim} selects the canary's pods whatever labels they have; make it ask for a label"),
-    )
-}
 
 /// Brings conditions, message and columns up to now; the events of what begins or ends within a phase.
 pub(super) fn tell(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, signs: &Signs) -> Vec<Notice> {
@@ -70,12 +26,10 @@ pub(super) fn tell(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: 
         traffic_is(seen, status, facts, phase);
         running(seen, status, facts, signs, phase);
         updated(seen, status, signs, phase);
-        errored(seen, status, facts, phase);
-    } else {
-        errored(seen, status, facts, phase);
     }
+    errored(seen, status, facts, phase);
     status.report = Some(report(seen, status, phase));
-    notices(seen, &before, status, facts)
+    notices::within(seen, &before, status, facts)
 }
 
 fn set(
@@ -223,7 +177,7 @@ fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, signs: &Signs, 
 
 /// Errors are always visible: what the last requests met with, what the API server refuses, what the user must change.
 fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
-    let refusal = refusal(seen, facts)
+    let refusal = refusal::find(seen, facts)
         .filter(|_| matches!(phase, Phase::Starting | Phase::Validating))
         .map(|r| (r.reason, r.message));
     let rehearsal = base::rehearsal(seen).filter(|_| phase == Phase::Starting).and_then(|r| r.outcome.as_ref().err());
@@ -300,89 +254,4 @@ fn end(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
     }
     set(seen, status, ConditionType::CanaryReady, Truth::False, "Removed", "nothing of the canary is left");
     set(seen, status, ConditionType::Traffic, Truth::False, "Removed", "the canary gets no more traffic");
-}
-
-/// What happened within a phase and deserves an event.
-fn notices(seen: &Observed, before: &[Condition], status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Notice> {
-    let was = |type_: ConditionType, reason: &str| before.iter().any(|c| c.type_ == type_ && c.reason == reason);
-    let is =
-        |type_: ConditionType, reason: &str| status.conditions.iter().find(|c| c.type_ == type_ && c.reason == reason);
-    let news = |type_, reason: &str, warning| {
-        let condition = is(type_, reason).filter(|_| !was(type_, reason))?;
-        Some(Notice { warning, reason: reason.to_owned(), note: condition.message.clone() })
-    };
-    let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
-    let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
-    let first_pin = status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
-        && seen.status().base.is_none_or(|base| base.template_hash.is_none());
-    let created =
-        status.base.as_ref().filter(|base| first_pin && base.created && status.run == Some(1)).map(|base| Notice {
-            warning: false,
-            reason: "BaseCreated".into(),
-            note: format!("Deployment {} did not exist and was created from spec.template", base.name),
-        });
-    [
-        news(ConditionType::DeploymentUpdated, "Promoted", false)
-            .or_else(|| news(ConditionType::DeploymentUpdated, "RollingOut", false)),
-        news(ConditionType::DeploymentUpdated, "BasePaused", true),
-        news(ConditionType::DeploymentUpdated, "BaseRolloutStalled", true),
-        news(ConditionType::Running, "WaitsForEvidence", true),
-        news(ConditionType::Running, "Held", true),
-        created,
-        error.map(|now| Notice { warning: true, reason: now.reason.clone(), note: now.message.clone() }),
-    ]
-    .into_iter()
-    .flatten()
-    .chain(if first_pin { bystanders(seen, facts) } else { Vec::new() })
-    .collect()
-}
-
-/// Who is affected without being asked: what counts canary pods as the base's, and what no longer selects them.
-fn bystanders(seen: &Observed, facts: &Facts) -> Vec<Notice> {
-    let warn = |reason: &str, note| Notice { warning: true, reason: reason.into(), note };
-    let full = seen.kanary.spec.template.pod_labels();
-    let mut bare = full.clone();
-    bare.retain(|key, _| !facts.withheld.keys.contains(key));
-    let lost: Vec<String> = seen
-        .bystanders
-        .iter()
-        .filter(|other| other.kind() != "PodDisruptionBudget" && other.selects(&full) && !other.selects(&bare))
-        .map(|other| format!("{} {}", other.kind(), other.name()))
-        .collect();
-    let withheld: Vec<&str> = facts.withheld.keys.iter().map(String::as_str).collect();
-    let unselected = (!lost.is_empty()).then(|| {
-        warn(
-            "LabelsWithheld",
-            format!(
-                "canary pods do not carry {}, so these do not select them: {}",
-                withheld.join(", "),
-                lost.join(", ")
-            ),
-        )
-    });
-    let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
-    let counted = seen.base_autoscaler().filter(|_| joins && facts.obstacle.is_none()).map(|hpa| {
-        warn(
-            "BaseHPACountsCanary",
-            format!(
-                "while canary pods are in production, HorizontalPodAutoscaler {} counts them among those of the base",
-                hpa.name()
-            ),
-        )
-    });
-    let mut in_production = bare;
-    in_production.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
-    let budgets = seen
-        .bystanders
-        .iter()
-        .filter(|other| joins && other.kind() == "PodDisruptionBudget" && other.selects(&in_production));
-    let budget = budgets
-        .map(|budget| {
-            warn(
-                "PDBCountsCanary",
-                format!("while canary pods are in production, PodDisruptionBudget {} counts them", budget.name()),
-            )
-        })
-        .next();
-    unselected.into_iter().chain(counted).chain(budget).collect()
 }

@@ -1,0 +1,98 @@
+//! The events of what happens within a phase, and the warnings about who is affected without being asked.
+
+use super::{Facts, Notice, Observed};
+use crate::{
+    api::{Condition, ConditionType, KanaryDeploymentStatus, Truth},
+    seen::Seen,
+    traffic,
+};
+
+/// What happened within a phase and deserves an event.
+pub(super) fn within(
+    seen: &Observed,
+    before: &[Condition],
+    status: &KanaryDeploymentStatus,
+    facts: &Facts,
+) -> Vec<Notice> {
+    let was = |type_: ConditionType, reason: &str| before.iter().any(|c| c.type_ == type_ && c.reason == reason);
+    let is =
+        |type_: ConditionType, reason: &str| status.conditions.iter().find(|c| c.type_ == type_ && c.reason == reason);
+    let news = |type_, reason: &str, warning| {
+        let condition = is(type_, reason).filter(|_| !was(type_, reason))?;
+        Some(Notice { warning, reason: reason.to_owned(), note: condition.message.clone() })
+    };
+    let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
+    let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
+    let first_pin = status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
+        && seen.status().base.is_none_or(|base| base.template_hash.is_none());
+    let created =
+        status.base.as_ref().filter(|base| first_pin && base.created && status.run == Some(1)).map(|base| Notice {
+            warning: false,
+            reason: "BaseCreated".into(),
+            note: format!("Deployment {} did not exist and was created from spec.template", base.name),
+        });
+    [
+        news(ConditionType::DeploymentUpdated, "Promoted", false)
+            .or_else(|| news(ConditionType::DeploymentUpdated, "RollingOut", false)),
+        news(ConditionType::DeploymentUpdated, "BasePaused", true),
+        news(ConditionType::DeploymentUpdated, "BaseRolloutStalled", true),
+        news(ConditionType::Running, "WaitsForEvidence", true),
+        news(ConditionType::Running, "Held", true),
+        created,
+        error.map(|now| Notice { warning: true, reason: now.reason.clone(), note: now.message.clone() }),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(if first_pin { bystanders(seen, facts) } else { Vec::new() })
+    .collect()
+}
+
+/// Who is affected without being asked: what counts canary pods as the base's, and what no longer selects them.
+fn bystanders(seen: &Observed, facts: &Facts) -> Vec<Notice> {
+    let warn = |reason: &str, note| Notice { warning: true, reason: reason.into(), note };
+    let full = seen.kanary.spec.template.pod_labels();
+    let mut bare = full.clone();
+    bare.retain(|key, _| !facts.withheld.keys.contains(key));
+    let lost: Vec<String> = seen
+        .bystanders
+        .iter()
+        .filter(|other| other.kind() != "PodDisruptionBudget" && other.selects(&full) && !other.selects(&bare))
+        .map(|other| format!("{} {}", other.kind(), other.name()))
+        .collect();
+    let withheld: Vec<&str> = facts.withheld.keys.iter().map(String::as_str).collect();
+    let unselected = (!lost.is_empty()).then(|| {
+        warn(
+            "LabelsWithheld",
+            format!(
+                "canary pods do not carry {}, so these do not select them: {}",
+                withheld.join(", "),
+                lost.join(", ")
+            ),
+        )
+    });
+    let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
+    let counted = seen.base_autoscaler().filter(|_| joins && facts.obstacle.is_none()).map(|hpa| {
+        warn(
+            "BaseHPACountsCanary",
+            format!(
+                "while canary pods are in production, HorizontalPodAutoscaler {} counts them among those of the base",
+                hpa.name()
+            ),
+        )
+    });
+    let mut in_production = bare;
+    in_production.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
+    let budgets = seen
+        .bystanders
+        .iter()
+        .filter(|other| joins && other.kind() == "PodDisruptionBudget" && other.selects(&in_production));
+    let budget = budgets
+        .map(|budget| {
+            warn(
+                "PDBCountsCanary",
+                format!("while canary pods are in production, PodDisruptionBudget {} counts them", budget.name()),
+            )
+        })
+        .next();
+    unselected.into_iter().chain(counted).chain(budget).collect()
+}
