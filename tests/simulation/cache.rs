@@ -1,0 +1,144 @@
+//! A controller's memory: one watch for each kind, each as late as it likes, and the answers to its own writes.
+//!
+//! As in the real one, an event that is older than what is known is dropped; but what was forgotten upon an answer may
+//! come back for a moment, when late events tell of it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use kanary::{
+    api::{KanaryDeployment, names},
+    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service},
+};
+
+use crate::server::{KINDS, Kind, Server, Sight};
+
+type Known<K> = BTreeMap<String, Arc<K>>;
+
+#[derive(Clone, Default)]
+pub struct Cache {
+    kanaries: Known<KanaryDeployment>,
+    deployments: Known<Deployment>,
+    services: Known<Service>,
+    autoscalers: Known<Autoscaler>,
+    pods: Known<Pod>,
+    slices: Known<Endpoints>,
+    /// How many events of each kind were delivered.
+    read: [usize; 6],
+}
+
+impl Cache {
+    /// A full list of everything, as after a start.
+    pub fn fresh(server: &Server) -> Self {
+        let mut cache = Self::default();
+        for kind in KINDS {
+            cache.read[kind as usize] = server.events(kind).len();
+            server.list(kind).for_each(|(name, object)| cache.put(name, Sight::of(kind, object)));
+        }
+        cache
+    }
+
+    /// Delivers up to so many events of one kind; what they overtake is never seen, as when a watch begins anew.
+    pub fn deliver(&mut self, server: &Server, kind: Kind, count: usize) -> bool {
+        let read = &mut self.read[kind as usize];
+        let new = &server.events(kind)[*read..];
+        let new = &new[..count.min(new.len())];
+        *read += new.len();
+        let last: BTreeMap<&str, usize> = new.iter().enumerate().map(|(at, event)| (event.name.as_str(), at)).collect();
+        for event in last.values().map(|at| &new[*at]) {
+            match event.sight(kind) {
+                Some(sight) => self.put(&event.name, sight.clone()),
+                None => self.forget(kind, &event.name, &event.uid),
+            }
+        }
+        !new.is_empty()
+    }
+
+    /// Takes in the answer to a write.
+    pub fn take_in(&mut self, server: &Server, kind: Kind, name: &str, uid: Option<&str>) {
+        match (server.get(kind, name), uid) {
+            (Some(object), _) => self.put(name, Sight::of(kind, object)),
+            (None, Some(uid)) => self.forget(kind, name, uid),
+            (None, None) => {}
+        }
+    }
+
+    pub fn lags(&self, server: &Server, kind: Kind) -> bool {
+        self.read[kind as usize] < server.events(kind).len()
+    }
+
+    fn put(&mut self, name: &str, sight: Sight) {
+        match sight {
+            Sight::Kanary(seen) => keep(&mut self.kanaries, name, seen),
+            Sight::Deployment(seen) => keep(&mut self.deployments, name, seen),
+            Sight::Service(seen) => keep(&mut self.services, name, seen),
+            Sight::Autoscaler(seen) => keep(&mut self.autoscalers, name, seen),
+            Sight::Pod(seen) => keep(&mut self.pods, name, seen),
+            Sight::Slice(seen) => keep(&mut self.slices, name, seen),
+        }
+    }
+
+    fn forget(&mut self, kind: Kind, name: &str, uid: &str) {
+        match kind {
+            Kind::Kanary => drop_one(&mut self.kanaries, name, uid),
+            Kind::Deployment => drop_one(&mut self.deployments, name, uid),
+            Kind::Service => drop_one(&mut self.services, name, uid),
+            Kind::Autoscaler => drop_one(&mut self.autoscalers, name, uid),
+            Kind::Pod => drop_one(&mut self.pods, name, uid),
+            Kind::Slice => drop_one(&mut self.slices, name, uid),
+        }
+    }
+
+    pub fn kanary(&self, name: &str) -> Option<Arc<KanaryDeployment>> {
+        self.kanaries.get(name).cloned()
+    }
+
+    pub fn kanaries(&self) -> Vec<String> {
+        self.kanaries.keys().cloned().collect()
+    }
+
+    pub fn deployment(&self, name: &str) -> Option<Arc<Deployment>> {
+        self.deployments.get(name).cloned()
+    }
+
+    /// The Services that concern a `KanaryDeployment`: not those of other canaries.
+    pub fn services_for(&self, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
+        let mark = |service: &Service| service.spec.selector.get(names::CANARY_LABEL).cloned();
+        let concerns = |service: &&Arc<Service>| {
+            mark(service).is_none_or(|mark| mark == kanary.name()) || service.is_owned_by(kanary.uid())
+        };
+        self.services.values().filter(concerns).cloned().collect()
+    }
+
+    pub fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        self.autoscalers.values().cloned().collect()
+    }
+
+    /// The pods that a watch for our label delivers.
+    pub fn pods_of(&self, kanary: &str) -> Vec<Arc<Pod>> {
+        self.pods.values().filter(|pod| pod.label(names::CANARY_LABEL) == Some(kanary)).cloned().collect()
+    }
+
+    /// The pods behind a Service.
+    pub fn endpoints_of(&self, service: &str) -> BTreeSet<String> {
+        self.slices.get(service).map(|slice| slice.pods.clone()).unwrap_or_default()
+    }
+}
+
+fn version<K: Seen>(object: &K) -> u64 {
+    object.version().parse().expect("the simulated server counts")
+}
+
+fn keep<K: Seen>(known: &mut Known<K>, name: &str, seen: Arc<K>) {
+    if known.get(name).is_none_or(|before| version(&**before) <= version(&*seen)) {
+        known.insert(name.to_owned(), seen);
+    }
+}
+
+fn drop_one<K: Seen>(known: &mut Known<K>, name: &str, uid: &str) {
+    if known.get(name).is_some_and(|before| before.uid() == uid) {
+        known.remove(name);
+    }
+}

@@ -1,0 +1,126 @@
+//! The simulation's own stopwatch: for how long was a canary really seen to be available, and each item watched?
+//!
+//! It shares no code with the core's clock, and counts what happened, not what was written down.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use kanary::{
+    api::Phase,
+    lifecycle::Observed,
+    seen::{Deployment, Seen},
+};
+use serde_json::json;
+
+/// One run's.
+#[derive(Default)]
+pub struct Stopwatch {
+    run: i64,
+    /// The last look, and whether the canary was available then.
+    last: Option<(Timestamp, bool)>,
+    /// A new leader has a full view since then, and has not looked yet.
+    resumed: Option<Timestamp>,
+    seen: SignedDuration,
+    /// Looks that the controller could not write down.
+    lost: SignedDuration,
+    unwritten: bool,
+    /// What was on the watch when each item that gathers evidence appeared.
+    items: BTreeMap<String, SignedDuration>,
+}
+
+impl Stopwatch {
+    /// Validation begins, with a canary that is available.
+    pub fn begin(&mut self, seen: &Observed, run: i64) {
+        *self = Self { run, last: Some((seen.now, true)), ..Self::default() };
+        self.note_items(seen);
+    }
+
+    /// The controller looked.
+    pub fn look(&mut self, seen: &Observed) {
+        let status = seen.status();
+        if status.phase != Some(Phase::Validating) || status.run != Some(self.run) {
+            return;
+        }
+        let available = is_available(seen);
+        if let Some(since) = self.resumed.take().filter(|_| available) {
+            self.seen += since.duration_until(seen.now);
+        }
+        self.pass(seen.now);
+        self.last = Some((seen.now, available));
+        self.unwritten = false;
+        self.note_items(seen);
+    }
+
+    /// What it saw could not be written down.
+    pub fn lose(&mut self) {
+        self.unwritten = true;
+    }
+
+    /// From here on nobody looks.
+    pub fn stop(&mut self, now: Timestamp) {
+        self.pass(now);
+        self.last = None;
+        self.resumed = None;
+    }
+
+    /// Somebody has a full view again.
+    pub fn resume(&mut self, now: Timestamp) {
+        self.resumed = Some(now);
+    }
+
+    fn pass(&mut self, now: Timestamp) {
+        let Some((then, available)) = self.last else { return };
+        let span = then.duration_until(now);
+        match (available, self.unwritten) {
+            (true, _) => self.seen += span,
+            (false, true) => self.lost += span,
+            (false, false) => {}
+        }
+    }
+
+    fn note_items(&mut self, seen: &Observed) {
+        let now = self.seen;
+        let keys: Vec<String> = watches(seen);
+        self.items.retain(|key, _| keys.contains(key));
+        for key in keys {
+            self.items.entry(key).or_insert(now);
+        }
+    }
+
+    /// Why there is not enough evidence for success, if there is not.
+    pub fn objection(&self, seen: &Observed) -> Option<String> {
+        let validation = &seen.kanary.spec.validation;
+        let whole = validation.initial_delay + validation.validation_period;
+        let (seen_for, lost) = (self.seen, self.lost);
+        if seen_for + lost < whole {
+            return Some(format!("the canary was seen to be available for {seen_for:#} of {whole:#}"));
+        }
+        let young = self.items.iter().find(|(_, from)| seen_for - **from + lost < validation.validation_period);
+        young.map(|(item, from)| format!("{item} was watched for {:#} only", seen_for - *from))
+    }
+}
+
+/// Items that need time, by name and content.
+fn watches(seen: &Observed) -> Vec<String> {
+    let items = seen.kanary.spec.validation.items.iter().enumerate();
+    items
+        .filter(|(_, item)| item.label_watch.is_some())
+        .map(|(index, item)| format!("{index} {}", json!(item)))
+        .collect()
+}
+
+/// Every replica updated and available, one at least, and a pod that says so itself.
+pub fn is_available(seen: &Observed) -> bool {
+    let ours = seen.canary.as_deref().filter(|canary| canary.is_owned_by(seen.kanary.uid()));
+    let ready = seen.pods.iter().any(|pod| pod.status.ready && !pod.is_terminating());
+    ready && ours.is_some_and(|canary| is_full(canary) && !canary.is_terminating())
+}
+
+fn is_full(canary: &Deployment) -> bool {
+    let (status, wanted) = (&canary.status, canary.spec.replicas);
+    status.observed_generation == canary.metadata.generation.unwrap_or_default()
+        && wanted > 0
+        && status.updated_replicas == wanted
+        && status.available_replicas == wanted
+        && status.replicas == wanted
+}

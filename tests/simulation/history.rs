@@ -1,0 +1,270 @@
+//! One history: a scene, a stretch of chance with faults, and then calm, in which everything must come to rest.
+
+use jiff::{SignedDuration, Timestamp};
+use kanary::lifecycle::Absence;
+
+use crate::{
+    checker::{Check, Checker, Violation, ensure},
+    coverage::Coverage,
+    deployments::Deployments,
+    machinery,
+    mutant::Mutant,
+    person,
+    request::Weather,
+    rest,
+    rng::Rng,
+    scene,
+    server::{Actor, Server},
+    shell::{Deed, Shell},
+};
+
+/// In calm, so many rounds are enough for anything.
+const PATIENCE: usize = 400;
+
+pub struct World {
+    pub server: Server,
+    pub checker: Checker,
+    pub leader: Option<Shell>,
+    deployments: Deployments,
+    deposed: Vec<Shell>,
+    rng: Rng,
+    weather: Weather,
+    mutant: Mutant,
+    /// The last sign of life of a leader, as its Lease says.
+    renewed: Timestamp,
+    absences: Vec<Absence>,
+    trace: Option<Vec<String>>,
+}
+
+/// A broken law, and what led to it.
+pub struct Failure {
+    pub violation: Violation,
+    pub trace: Vec<String>,
+}
+
+/// Runs the history of a seed.
+pub fn run(seed: u64, mutant: Mutant, traced: bool) -> Result<Coverage, Failure> {
+    let mut world = World::new(seed, mutant, traced);
+    match world.live() {
+        Ok(()) => Ok(world.checker.coverage),
+        Err(violation) => Err(Failure { violation, trace: world.trace.unwrap_or_default() }),
+    }
+}
+
+impl World {
+    fn new(seed: u64, mutant: Mutant, traced: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let mut server = Server::default();
+        scene::set(&mut server, &mut rng);
+        let weather = rng.pick(&[
+            Weather::default(),
+            Weather::default(),
+            Weather { refused: 20, lost: 20 },
+            Weather { refused: 80, lost: 120 },
+        ]);
+        Self {
+            leader: Some(Shell::start(&server, Vec::new(), mutant)),
+            renewed: server.now,
+            server,
+            checker: Checker::default(),
+            deployments: Deployments::default(),
+            deposed: Vec::new(),
+            rng,
+            weather,
+            mutant,
+            absences: Vec::new(),
+            trace: traced.then(Vec::new),
+        }
+    }
+
+    fn live(&mut self) -> Check {
+        self.checker.check(&mut self.server, &Deed::Nothing)?;
+        let steps = 100 + self.rng.below(200);
+        // Some histories are quiet, so that a canary has the time to be proven.
+        let (person, chaos) = self.rng.pick(&[(1, 1), (4, 2), (12, 6), (30, 10)]);
+        for _ in 0..steps {
+            self.step(person, chaos)?;
+        }
+        self.rest()
+    }
+
+    fn step(&mut self, person: usize, chaos: usize) -> Check {
+        let moment = i64::try_from(self.rng.below(800)).unwrap_or_default();
+        self.pass(SignedDuration::from_millis(moment));
+        let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25];
+        match self.rng.weighted(&weights) {
+            0 => drop(self.deployments.step(&mut self.server, &mut self.rng, false)),
+            1 => drop(machinery::kubelet(&mut self.server, &mut self.rng, false)),
+            2 => drop(machinery::endpoints(&mut self.server, &mut self.rng, false)),
+            3 => drop(machinery::autoscaler(&mut self.server, &mut self.rng, false)),
+            4 => self.deliver(),
+            5 => return self.lead(),
+            6 => return self.act_deposed(),
+            7 => {
+                let deed = person::act(&mut self.server, &self.deployments, &mut self.rng);
+                self.note(|_| format!("a person {deed}"));
+                self.checker.coverage.reach(deed);
+            }
+            8 => self.chaos(),
+            9 => self.leap(),
+            _ => return self.calm_for(3),
+        }
+        if self.rng.percent(30) {
+            machinery::collect(&mut self.server);
+        }
+        self.check(&Deed::Nothing)
+    }
+
+    fn check(&mut self, deed: &Deed) -> Check {
+        if self.trace.is_some() {
+            let lines = rest::describe(&self.server, deed);
+            for line in lines {
+                self.note(|_| line);
+            }
+        }
+        self.checker.check(&mut self.server, deed)
+    }
+
+    fn note(&mut self, line: impl FnOnce(&Self) -> String) {
+        if self.trace.is_some() {
+            let line = format!("{} {}", self.server.now.strftime("%H:%M:%S%.3f"), line(self));
+            self.trace.as_mut().expect("it is traced").push(line);
+        }
+    }
+
+    fn pass(&mut self, time: SignedDuration) {
+        self.server.now = self.server.now.saturating_add(time).expect("it is not the end of time");
+        let due = self.renewed.saturating_add(SignedDuration::from_secs(5)).expect("nor is this");
+        if self.leader.is_some() && due <= self.server.now {
+            self.renewed = self.server.now;
+        }
+    }
+
+    fn leap(&mut self) {
+        let seconds = self.rng.pick(&[3, 10, 10, 40, 70]);
+        self.note(|_| format!("{seconds} s pass"));
+        self.pass(SignedDuration::from_secs(seconds));
+    }
+
+    fn deliver(&mut self) {
+        for shell in self.leader.iter_mut().chain(&mut self.deposed) {
+            let lagging = shell.lagging(&self.server);
+            if !lagging.is_empty() {
+                let kind = self.rng.pick(&lagging);
+                let count = self.rng.pick(&[1, 2, usize::MAX]);
+                shell.deliver(&self.server, kind, count);
+            }
+        }
+    }
+
+    fn lead(&mut self) -> Check {
+        let Some(leader) = &mut self.leader else { return Ok(()) };
+        let deed = leader.step(&mut self.server, &mut self.rng, self.weather);
+        self.check(&deed)
+    }
+
+    fn act_deposed(&mut self) -> Check {
+        if self.deposed.is_empty() {
+            return Ok(());
+        }
+        let index = self.rng.below(self.deposed.len());
+        let deed = self.deposed[index].step(&mut self.server, &mut self.rng, self.weather);
+        self.deposed.retain(|shell| !shell.passes.is_empty());
+        self.check(&deed)
+    }
+
+    fn chaos(&mut self) {
+        match (self.leader.take(), self.rng.below(3)) {
+            (None, _) => self.start(),
+            (Some(_), 0 | 1) => {
+                self.note(|_| "the controller crashes".into());
+                self.checker.nobody_watches(self.server.now);
+                if self.rng.percent(60) {
+                    self.leap();
+                    self.start();
+                }
+            }
+            (Some(mut old), _) => {
+                self.note(|_| "the leader is deposed, its writes are on the way".into());
+                self.checker.nobody_watches(self.server.now);
+                old.actor = Actor::Deposed;
+                self.deposed.push(old);
+                self.pass(SignedDuration::from_secs(15));
+                self.start();
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        let absence = Absence { from: self.renewed, until: self.server.now };
+        self.note(|_| "a controller starts to lead".into());
+        self.absences.push(absence);
+        self.checker.somebody_watches(self.server.now);
+        self.renewed = self.server.now;
+        self.leader = Some(Shell::start(&self.server, self.absences.clone(), self.mutant));
+    }
+
+    /// So many rounds in which everybody does all there is to do. Did anybody do anything in the last?
+    fn calm_for(&mut self, rounds: usize) -> Check {
+        for _ in 0..rounds {
+            self.round()?;
+        }
+        Ok(())
+    }
+
+    fn round(&mut self) -> Result<bool, Violation> {
+        let mut did = self.deployments.step(&mut self.server, &mut self.rng, true);
+        did |= machinery::kubelet(&mut self.server, &mut self.rng, true);
+        did |= machinery::endpoints(&mut self.server, &mut self.rng, true);
+        did |= machinery::autoscaler(&mut self.server, &mut self.rng, true);
+        did |= machinery::collect(&mut self.server);
+        self.check(&Deed::Nothing)?;
+        let Some(leader) = &mut self.leader else { return Ok(did) };
+        for kind in leader.lagging(&self.server) {
+            did |= leader.deliver(&self.server, kind, usize::MAX);
+        }
+        for _ in 0..10 {
+            let leader = self.leader.as_mut().expect("it is there");
+            let deed = leader.step(&mut self.server, &mut self.rng, self.weather);
+            if matches!(deed, Deed::Nothing) {
+                break;
+            }
+            did = true;
+            self.check(&deed)?;
+        }
+        Ok(did)
+    }
+
+    /// Faults stop. What was asked for must come about, and then there is silence.
+    fn rest(&mut self) -> Check {
+        self.note(|_| "from here on there is calm".into());
+        self.weather = Weather::default();
+        self.server.admission.forbidden = None;
+        self.server.admission.frozen = None;
+        while !self.deposed.is_empty() {
+            self.act_deposed()?;
+        }
+        if self.leader.is_none() {
+            self.start();
+        }
+        let mut idle = 0;
+        for _ in 0..PATIENCE {
+            let before = self.server.version();
+            let did = self.round()?;
+            idle = if self.server.version() == before { idle + 1 } else { 0 };
+            // What is refused for good is tried again for ever, and nothing changes.
+            if idle > 12 {
+                return rest::check(self);
+            }
+            if did {
+                continue;
+            }
+            let now = self.server.now;
+            let hour = now.saturating_add(SignedDuration::from_hours(1)).expect("it is not the end of time");
+            let wake = self.leader.as_ref().and_then(Shell::wake).unwrap_or(hour);
+            self.pass(now.duration_until(wake));
+        }
+        let lines = rest::statuses(&self.server);
+        ensure(false, "I5", || format!("it does not come to rest: {lines}"))
+    }
+}

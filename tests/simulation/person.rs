@@ -1,0 +1,324 @@
+//! People, and whatever else writes without asking: each of these may come at any moment.
+
+use kanary::api::names;
+use serde_json::{Value, json};
+
+use crate::{
+    deployments::Deployments,
+    rng::Rng,
+    scene::{self, BASE, KANARIES, SERVICE},
+    server::{Actor, Kind, Server},
+};
+
+const ME: Actor = Actor::Person;
+
+/// One deed; says which.
+pub fn act(server: &mut Server, deployments: &Deployments, rng: &mut Rng) -> &'static str {
+    let kanary = rng.pick(&server.names(Kind::Kanary).into_iter().chain(["trial".to_owned()]).collect::<Vec<_>>());
+    let deeds: [(usize, fn(&mut Hand) -> &'static str); 8] = [
+        (30, judge),
+        (22, ask_otherwise),
+        (12, change_base),
+        (14, meddle_with_canary),
+        (8, change_services),
+        (6, change_rules),
+        (4, delete_kanary),
+        (4, scale_base),
+    ];
+    let deed = deeds[rng.weighted(&deeds.map(|(weight, _)| weight))].1;
+    deed(&mut Hand { server, deployments, rng, kanary })
+}
+
+struct Hand<'a> {
+    server: &'a mut Server,
+    deployments: &'a Deployments,
+    rng: &'a mut Rng,
+    kanary: String,
+}
+
+impl Hand<'_> {
+    fn edit(&mut self, kind: Kind, name: &str, edit: impl FnOnce(&mut Value)) {
+        drop(self.server.edit(ME, kind, name, edit));
+    }
+
+    fn edit_kanary(&mut self, edit: impl FnOnce(&mut Value)) {
+        let name = self.kanary.clone();
+        self.edit(Kind::Kanary, &name, edit);
+    }
+
+    fn canary(&self) -> String {
+        format!("{}-kanary", self.kanary)
+    }
+
+    fn canary_pod(&mut self) -> Option<String> {
+        let label = |pod: &Value| pod["metadata"]["labels"][names::CANARY_LABEL] == self.kanary.as_str();
+        let pods: Vec<_> = self.server.list(Kind::Pod).filter(|(_, pod)| label(pod)).map(|(n, _)| n.clone()).collect();
+        (!pods.is_empty()).then(|| self.rng.pick(&pods))
+    }
+}
+
+fn judge(hand: &mut Hand) -> &'static str {
+    match hand.rng.below(10) {
+        0..=5 => {
+            hand.edit_kanary(|kanary| kanary["spec"]["validation"]["manual"] = json!({"status": "valid"}));
+            "says valid"
+        }
+        6 => {
+            hand.edit_kanary(|kanary| {
+                kanary["spec"]["validation"]["manual"] = json!({"status": "invalid", "reason": "smells"});
+            });
+            "says invalid"
+        }
+        7 => {
+            hand.edit_kanary(|kanary| drop(kanary["spec"]["validation"].as_object_mut().map(|v| v.remove("manual"))));
+            "takes the word back"
+        }
+        8 => {
+            if let Some(pod) = hand.canary_pod() {
+                hand.edit(Kind::Pod, &pod, |pod| pod["metadata"]["labels"]["judge"] = "bad".into());
+            }
+            "labels a canary pod as bad"
+        }
+        _ => {
+            let canary = hand.canary();
+            hand.edit(Kind::Deployment, &canary, |canary| canary["metadata"]["labels"]["judge"] = "bad".into());
+            "labels the canary as bad"
+        }
+    }
+}
+
+fn ask_otherwise(hand: &mut Hand) -> &'static str {
+    match hand.rng.below(7) {
+        0 => {
+            let template = scene::template(hand.rng);
+            hand.edit_kanary(|kanary| {
+                // The rule of the resource: the selector cannot change while the canary runs.
+                let selector = kanary["spec"]["template"]["spec"]["selector"].take();
+                kanary["spec"]["template"] = template;
+                kanary["spec"]["template"]["spec"]["selector"] = selector;
+            });
+            "edits the template"
+        }
+        1 => {
+            let scale = scene::scale(hand.rng);
+            hand.edit_kanary(|kanary| kanary["spec"]["scale"] = scale);
+            "edits the scale"
+        }
+        2 | 3 => {
+            let source = scene::source(hand.rng);
+            hand.edit_kanary(|kanary| kanary["spec"]["traffic"]["source"] = source);
+            "edits the source"
+        }
+        4 => {
+            let id = format!("try-{}", hand.rng.below(3));
+            hand.edit_kanary(|kanary| kanary["spec"]["runID"] = id.into());
+            "retries"
+        }
+        5 => {
+            let items = scene::items(hand.rng);
+            hand.edit_kanary(|kanary| kanary["spec"]["validation"]["items"] = items);
+            "edits the items"
+        }
+        _ => {
+            let validation = scene::validation(hand.rng);
+            hand.edit_kanary(|kanary| kanary["spec"]["validation"] = validation);
+            "edits the validation"
+        }
+    }
+}
+
+fn change_base(hand: &mut Hand) -> &'static str {
+    match hand.rng.below(8) {
+        0 | 1 => {
+            let image = format!("app:good-{}", 10 + hand.rng.below(3));
+            hand.edit(Kind::Deployment, BASE, |base| {
+                base["spec"]["template"]["spec"]["containers"][0]["image"] = image.into();
+            });
+            "edits the base"
+        }
+        2 | 3 => undo(hand),
+        4 | 5 => {
+            hand.edit(Kind::Deployment, BASE, |base| {
+                let paused = base["spec"]["paused"] == true;
+                base["spec"]["paused"] = (!paused).into();
+            });
+            "pauses or resumes the base"
+        }
+        6 => {
+            drop(hand.server.delete(ME, Kind::Deployment, BASE, None, hand.rng.percent(50)));
+            "deletes the base"
+        }
+        _ => {
+            drop(hand.server.delete(ME, Kind::Deployment, BASE, None, false));
+            let base = scene::base(hand.rng);
+            drop(hand.server.create(ME, Kind::Deployment, base));
+            "makes the base anew"
+        }
+    }
+}
+
+/// `kubectl rollout undo`: template and annotations of the revision before.
+fn undo(hand: &mut Hand) -> &'static str {
+    let Some(base) = hand.server.get(Kind::Deployment, BASE) else { return "undoes nothing" };
+    let sets = base["metadata"]["uid"].as_str().and_then(|uid| hand.deployments.history.get(uid));
+    let Some(before) = sets.filter(|sets| sets.len() > 1).map(|sets| sets[sets.len() - 2].clone()) else {
+        return "has nothing to undo";
+    };
+    if base["spec"]["paused"] == true {
+        return "cannot undo a paused base";
+    }
+    hand.edit(Kind::Deployment, BASE, |base| {
+        let revision = base["metadata"]["annotations"][names::REVISION].clone();
+        base["spec"]["template"] = before.template;
+        base["metadata"]["annotations"] = before.annotations;
+        base["metadata"]["annotations"][names::REVISION] = revision;
+    });
+    "undoes the rollout of the base"
+}
+
+fn scale_base(hand: &mut Hand) -> &'static str {
+    match hand.rng.below(3) {
+        0 => {
+            let hpa = scene::base_autoscaler();
+            if hand.server.create(ME, Kind::Autoscaler, hpa).is_err() {
+                drop(hand.server.delete(ME, Kind::Autoscaler, BASE, None, false));
+            }
+            "adds or removes an autoscaler of the base"
+        }
+        _ => {
+            let replicas = hand.rng.below(4);
+            hand.edit(Kind::Deployment, BASE, |base| base["spec"]["replicas"] = replicas.into());
+            "scales the base"
+        }
+    }
+}
+
+fn meddle_with_canary(hand: &mut Hand) -> &'static str {
+    let canary = hand.canary();
+    match hand.rng.below(9) {
+        0 => {
+            hand.edit(Kind::Deployment, &canary, |canary| {
+                canary["spec"]["template"]["spec"]["containers"][0]["image"] = "app:good-99".into();
+            });
+            "edits the canary's template"
+        }
+        1 => {
+            hand.edit(Kind::Deployment, &canary, |canary| canary["spec"]["replicas"] = 4.into());
+            "scales the canary"
+        }
+        2 => {
+            hand.edit(Kind::Deployment, &canary, |canary| canary["spec"]["paused"] = true.into());
+            "pauses the canary"
+        }
+        3 => {
+            drop(hand.server.delete(ME, Kind::Deployment, &canary, None, hand.rng.percent(50)));
+            "deletes the canary"
+        }
+        4 | 5 => {
+            let selector = hand.server.get(Kind::Service, SERVICE).map(|service| service["spec"]["selector"].clone());
+            if let (Some(pod), Some(Value::Object(labels))) = (hand.canary_pod(), selector) {
+                hand.edit(Kind::Pod, &pod, |pod| {
+                    for (key, value) in labels {
+                        pod["metadata"]["labels"][&key] = value;
+                    }
+                });
+            }
+            "puts a canary pod into production"
+        }
+        6 => {
+            if let Some(pod) = hand.canary_pod() {
+                drop(hand.server.delete(ME, Kind::Pod, &pod, None, false));
+            }
+            "deletes a canary pod"
+        }
+        7 => {
+            hand.edit(Kind::Autoscaler, &canary, |hpa| hpa["spec"]["maxReplicas"] = 9.into());
+            "edits the canary's autoscaler"
+        }
+        _ => {
+            drop(hand.server.delete(ME, Kind::Autoscaler, &canary, None, false));
+            "deletes the canary's autoscaler"
+        }
+    }
+}
+
+fn change_services(hand: &mut Hand) -> &'static str {
+    let canary = hand.canary();
+    match hand.rng.below(8) {
+        0 => {
+            drop(hand.server.delete(ME, Kind::Service, SERVICE, None, false));
+            "deletes the production Service"
+        }
+        1 | 2 => {
+            let service = scene::service(hand.rng);
+            drop(hand.server.create(ME, Kind::Service, service));
+            "creates the production Service"
+        }
+        3 => {
+            let selector = scene::selector(hand.rng);
+            hand.edit(Kind::Service, SERVICE, |service| service["spec"]["selector"] = selector);
+            "changes the production Service's selector"
+        }
+        4 => {
+            let port = 80 + hand.rng.below(3);
+            hand.edit(Kind::Service, SERVICE, |service| {
+                service["spec"]["ports"] = json!([{"name": "http", "port": port}]);
+            });
+            "changes the production Service's ports"
+        }
+        5 => {
+            let other = scene::other_service(hand.rng);
+            if hand.server.create(ME, Kind::Service, other).is_err() {
+                drop(hand.server.delete(ME, Kind::Service, "everything", None, false));
+            }
+            "adds or removes another Service"
+        }
+        6 => {
+            let foreign =
+                json!({"metadata": {"name": canary}, "spec": {"selector": {"app": "foreign"}, "ports": [{"port": 1}]}});
+            if hand.server.create(ME, Kind::Service, foreign).is_err() {
+                drop(hand.server.delete(ME, Kind::Service, &canary, None, false));
+            }
+            "takes or deletes the kanary service"
+        }
+        _ => {
+            hand.edit(Kind::Service, &canary, |service| service["spec"]["selector"]["more"] = "yes".into());
+            "edits the kanary service"
+        }
+    }
+}
+
+fn change_rules(hand: &mut Hand) -> &'static str {
+    let canary = hand.canary();
+    let rules = &mut hand.server.admission;
+    match hand.rng.below(4) {
+        0 => {
+            rules.frozen = if rules.frozen.is_some() { None } else { Some(BASE.to_owned()) };
+            "freezes or frees the base's template"
+        }
+        1 => {
+            rules.frozen = if rules.frozen.is_some() { None } else { Some(canary) };
+            "freezes or frees the canary's template"
+        }
+        2 => {
+            rules.forbidden = hand.rng.pick(&[None, Some(Kind::Pod), Some(Kind::Deployment), Some(Kind::Service)]);
+            "changes the quota"
+        }
+        _ => {
+            rules.sidecar = !rules.sidecar;
+            "installs or removes a webhook"
+        }
+    }
+}
+
+fn delete_kanary(hand: &mut Hand) -> &'static str {
+    if hand.rng.percent(50) {
+        let name = hand.rng.pick(&KANARIES[..1]);
+        let kanary = scene::kanary(name, hand.rng, hand.server.now);
+        drop(hand.server.create(ME, Kind::Kanary, kanary));
+        return "creates a KanaryDeployment";
+    }
+    let name = hand.kanary.clone();
+    drop(hand.server.delete(ME, Kind::Kanary, &name, None, hand.rng.percent(30)));
+    "deletes a KanaryDeployment"
+}

@@ -1,0 +1,99 @@
+//! Requests, in all weathers: some fail, and of some only the answer is lost.
+
+use kanary::{
+    lifecycle::{self, Action, Observed, Question, Rehearsal, Tell},
+    seen::{Seen, hash},
+};
+
+use crate::{
+    rng::Rng,
+    server::{Actor, Kind, Refused, Server, refuse},
+};
+
+/// How often requests fail, per mille.
+#[derive(Clone, Copy, Default)]
+pub struct Weather {
+    /// Nothing happened, and the answer is an error.
+    pub refused: usize,
+    /// It happened, and the answer is lost.
+    pub lost: usize,
+}
+
+/// What a write touched; the uid of what it deleted.
+pub struct Written {
+    pub kind: Kind,
+    pub name: String,
+    pub uid: Option<String>,
+}
+
+fn send<T>(rng: &mut Rng, weather: Weather, request: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
+    if rng.per_mille(weather.refused) {
+        return refuse(500, "InternalError: no answer");
+    }
+    let done = request();
+    if done.is_ok() && rng.per_mille(weather.lost) {
+        return refuse(500, "InternalError: the answer is lost");
+    }
+    done
+}
+
+/// A dry run of the promotion. A refusal is an answer too.
+pub fn rehearse(server: &Server, rng: &mut Rng, weather: Weather, question: Question) -> Result<Rehearsal, Refused> {
+    let Question::Rehearse { target, patch, template_hash, base_hash } = question;
+    let outcome = send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, &patch) {
+        Ok(object) => Ok(Ok(hash::of(&object["spec"]["template"]))),
+        Err(Refused { code: 403 | 422, why }) => Ok(Err(why)),
+        Err(other) => Err(other),
+    })?;
+    Ok(Rehearsal { template_hash, base_hash, at: server.now, outcome })
+}
+
+/// Carries out one action; what is gone already need not be deleted.
+pub fn act(
+    server: &mut Server,
+    rng: &mut Rng,
+    weather: Weather,
+    actor: Actor,
+    action: &Action,
+) -> Result<Written, Refused> {
+    let name = action.target().name.clone();
+    let kind = kind_of(action.target().kind);
+    let mut written = Written { kind, name: name.clone(), uid: None };
+    send(rng, weather, || match action {
+        Action::Create { object, .. } | Action::CreateBase { object, .. } => server.create(actor, kind, object.clone()),
+        Action::Patch { patch, .. } | Action::Promote { patch, .. } => server.patch(actor, kind, &name, patch),
+        Action::Delete { uid, .. } => {
+            written.uid = Some(uid.clone());
+            match server.delete(actor, kind, &name, Some(uid), kind == Kind::Deployment) {
+                Err(Refused { code: 404, .. }) => Ok(0),
+                other => other,
+            }
+        }
+    })?;
+    Ok(written)
+}
+
+/// Writes the status, if the resource is still as it was observed.
+pub fn tell(
+    server: &mut Server,
+    rng: &mut Rng,
+    weather: Weather,
+    actor: Actor,
+    observed: &Observed,
+    tell: &Tell,
+) -> Result<Written, Refused> {
+    let name = observed.kanary.name();
+    let status = serde_json::to_value(&tell.status).expect("a status serializes");
+    let version = Some(observed.kanary.version());
+    send(rng, weather, || server.put_status(actor, Kind::Kanary, name, status, version))?;
+    Ok(Written { kind: Kind::Kanary, name: name.to_owned(), uid: None })
+}
+
+fn kind_of(kind: lifecycle::Kind) -> Kind {
+    match kind {
+        lifecycle::Kind::Deployment => Kind::Deployment,
+        lifecycle::Kind::Service => Kind::Service,
+        lifecycle::Kind::HorizontalPodAutoscaler => Kind::Autoscaler,
+        lifecycle::Kind::Pod => Kind::Pod,
+    }
+}

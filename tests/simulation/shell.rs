@@ -1,0 +1,247 @@
+//! The controller around the core, as the real one behaves: it plans from its memory, carries out one write at a time,
+//! and makes the decision again whenever something fails.
+//!
+//! What it promises the core: it reads back what it wrote; after a start it has a full list; the status carries the
+//! resourceVersion that was observed; absences survive a restart.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kanary::{
+    api::{KanaryDeployment, Phase, names},
+    lifecycle::{self, Absence, Action, Fault, Observed, Plan, Tell},
+    traffic,
+};
+
+use crate::{
+    cache::Cache,
+    mutant::Mutant,
+    request::{self, Weather},
+    rng::Rng,
+    server::{Actor, KINDS, Kind, Refused, Server},
+};
+
+/// After a failure the shell waits a little.
+const BACKOFF: SignedDuration = SignedDuration::from_secs(2);
+
+/// A plan under way.
+pub struct Pass {
+    observed: Arc<Observed>,
+    actions: VecDeque<Action>,
+    tell: Option<Tell>,
+    /// After a fault the status goes first: what fails again must not keep it from being seen.
+    only_tells: bool,
+}
+
+/// What a step of the shell did, for the checker.
+pub enum Deed {
+    Nothing,
+    Planned { observed: Arc<Observed>, plan: Plan },
+    Acted { observed: Arc<Observed>, action: Action, done: Result<(), Refused> },
+    Told { observed: Arc<Observed>, tell: Tell, done: Result<(), Refused> },
+}
+
+pub struct Shell {
+    pub actor: Actor,
+    pub passes: BTreeMap<String, Pass>,
+    mutant: Mutant,
+    cache: Cache,
+    dirty: BTreeSet<String>,
+    wakes: BTreeMap<String, Timestamp>,
+    faults: BTreeMap<String, Vec<Fault>>,
+    rehearsals: BTreeMap<String, lifecycle::Rehearsal>,
+    /// Those whose EndpointSlices are watched, and whether the first list has come.
+    following: BTreeMap<String, bool>,
+    absences: Vec<Absence>,
+}
+
+impl Shell {
+    /// A controller that just became the leader.
+    pub fn start(server: &Server, absences: Vec<Absence>, mutant: Mutant) -> Self {
+        let cache = Cache::fresh(server);
+        Self {
+            actor: Actor::Leader,
+            passes: BTreeMap::new(),
+            mutant,
+            dirty: cache.kanaries().into_iter().collect(),
+            cache,
+            wakes: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            rehearsals: BTreeMap::new(),
+            following: BTreeMap::new(),
+            absences,
+        }
+    }
+
+    /// Some events of one kind arrive.
+    pub fn deliver(&mut self, server: &Server, kind: Kind, count: usize) -> bool {
+        let news = self.cache.deliver(server, kind, count);
+        if news {
+            self.dirty.extend(self.cache.kanaries());
+        }
+        news
+    }
+
+    /// The next time at which it wants to look again.
+    pub fn wake(&self) -> Option<Timestamp> {
+        self.wakes.values().min().copied()
+    }
+
+    /// The kinds that it has not seen the end of.
+    pub fn lagging(&self, server: &Server) -> Vec<Kind> {
+        KINDS.into_iter().filter(|kind| self.cache.lags(server, *kind)).collect()
+    }
+
+    /// Is there a fault that keeps it busy?
+    pub fn is_in_trouble(&self, name: &str) -> bool {
+        self.faults.contains_key(name)
+    }
+
+    /// One thing: a plan, or one write of one.
+    pub fn step(&mut self, server: &mut Server, rng: &mut Rng, weather: Weather) -> Deed {
+        let due: Vec<String> =
+            self.wakes.iter().filter(|(_, wake)| **wake <= server.now).map(|(name, _)| name.clone()).collect();
+        for name in due {
+            self.wakes.remove(&name);
+            self.dirty.insert(name);
+        }
+        let mut ready: Vec<String> = self.passes.keys().cloned().collect();
+        if self.actor == Actor::Leader {
+            ready.extend(self.dirty.iter().filter(|name| !self.passes.contains_key(*name)).cloned());
+        }
+        if ready.is_empty() {
+            return Deed::Nothing;
+        }
+        let name = rng.pick(&ready);
+        match self.passes.remove(&name) {
+            Some(pass) => self.go_on(server, rng, weather, &name, pass),
+            None => self.plan(server, rng, weather, &name),
+        }
+    }
+
+    fn plan(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str) -> Deed {
+        self.dirty.remove(name);
+        self.follow_endpoints(name);
+        let Some(mut observed) = self.observe(server.now, name) else { return Deed::Nothing };
+        if let Some(question) = lifecycle::question(&observed) {
+            match request::rehearse(server, rng, weather, question) {
+                Ok(rehearsal) => drop(self.rehearsals.insert(name.to_owned(), rehearsal)),
+                Err(why) => self.fail(server.now, name, "rehearse the promotion".into(), &why),
+            }
+            observed = self.observe(server.now, name).expect("it was there a moment ago");
+        }
+        let plan = self.mutant.plan(&mut observed);
+        let observed = Arc::new(observed);
+        if let Some(wake) = plan.wake {
+            self.wakes.insert(name.to_owned(), wake);
+        }
+        let only_tells = !observed.faults.is_empty() && plan.tell.is_some();
+        let actions = if only_tells { VecDeque::new() } else { plan.actions.clone().into() };
+        let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells };
+        self.proceed(server.now, name, pass);
+        Deed::Planned { observed, plan }
+    }
+
+    /// Keeps what is left of a pass. One that went well to its end clears the faults of those before.
+    fn proceed(&mut self, now: Timestamp, name: &str, pass: Pass) {
+        if !pass.actions.is_empty() || pass.tell.is_some() {
+            self.passes.insert(name.to_owned(), pass);
+        } else if pass.only_tells {
+            self.retry(now, name);
+        } else if self.faults.remove(name).is_some() {
+            self.dirty.insert(name.to_owned());
+        }
+    }
+
+    fn go_on(&mut self, server: &mut Server, rng: &mut Rng, weather: Weather, name: &str, mut pass: Pass) -> Deed {
+        let observed = pass.observed.clone();
+        if let Some(action) = pass.actions.pop_front() {
+            let done = request::act(server, rng, weather, self.actor, &action);
+            self.conclude(server, name, pass, &done, action.describe());
+            return Deed::Acted { observed, action, done: done.map(drop) };
+        }
+        let tell = pass.tell.take().expect("a pass without one ends before");
+        let done = request::tell(server, rng, weather, self.actor, &observed, &tell);
+        self.conclude(server, name, pass, &done, "write the status".into());
+        Deed::Told { observed, tell, done: done.map(drop) }
+    }
+
+    /// Takes in the answer to a write.
+    fn conclude(
+        &mut self,
+        server: &Server,
+        name: &str,
+        pass: Pass,
+        done: &Result<request::Written, Refused>,
+        what: String,
+    ) {
+        match done {
+            Ok(written) => {
+                if self.mutant != Mutant::ForgetsItsWrites {
+                    self.cache.take_in(server, written.kind, &written.name, written.uid.as_deref());
+                }
+                self.dirty.insert(name.to_owned());
+                self.proceed(server.now, name, pass);
+            }
+            Err(why) => self.fail(server.now, name, what, why),
+        }
+    }
+
+    /// A decision on a stale view is made again; anything else is told, and tried again.
+    fn fail(&mut self, now: Timestamp, name: &str, action: String, why: &Refused) {
+        if ![404, 409].contains(&why.code) {
+            let fault = Fault { action, error: why.why.clone() };
+            let known = self.faults.insert(name.to_owned(), vec![fault.clone()]);
+            if known.is_none_or(|known| known != [fault]) {
+                self.dirty.insert(name.to_owned());
+                return;
+            }
+        }
+        self.retry(now, name);
+    }
+
+    fn retry(&mut self, now: Timestamp, name: &str) {
+        self.dirty.remove(name);
+        self.wakes.insert(name.to_owned(), now.saturating_add(BACKOFF).unwrap_or(now));
+    }
+
+    /// What it sees now.
+    pub fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
+        let kanary = self.cache.kanary(name)?;
+        let endpoints = kanary.spec.service_name.as_ref().filter(|_| self.following.get(name) == Some(&true));
+        Some(Observed {
+            now,
+            base: self.cache.deployment(&names::base(&kanary)),
+            canary: self.cache.deployment(&names::canary(&kanary)),
+            pods: self.cache.pods_of(name),
+            services: self.cache.services_for(&kanary),
+            autoscalers: self.cache.autoscalers(),
+            bystanders: Vec::new(),
+            endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
+            absences: self.absences.clone(),
+            rehearsal: self.rehearsals.get(name).cloned(),
+            faults: self.faults.get(name).cloned().unwrap_or_default(),
+            kanary,
+        })
+    }
+
+    /// EndpointSlices are watched only while pods leave production; their first list comes a little later.
+    fn follow_endpoints(&mut self, name: &str) {
+        let Some(kanary) = self.cache.kanary(name) else { return };
+        let leaves = is_failing(&kanary) && self.cache.pods_of(name).iter().any(|pod| traffic::was_in_production(pod));
+        let known = self.following.remove(name);
+        if leaves {
+            self.following.insert(name.to_owned(), known.is_some());
+        }
+        if leaves && known.is_none() {
+            self.dirty.insert(name.to_owned());
+        }
+    }
+}
+
+fn is_failing(kanary: &KanaryDeployment) -> bool {
+    kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Failing))
+}
