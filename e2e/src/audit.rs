@@ -157,3 +157,37 @@ impl From<Line> for Call {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Audit;
+
+    fn line(stage: &str, verb: &str, user: &str) -> String {
+        let object =
+            r#"{"apiGroup":"apps","resource":"deployments","subresource":"status","namespace":"n","name":"d"}"#;
+        format!(
+            r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"{user}"}},"requestURI":"/","objectRef":{object}}}"#
+        ) + "\n"
+    }
+
+    #[test]
+    fn a_watch_counts_once_and_a_line_half_written_not_yet() -> Result<(), crate::Error> {
+        let dir = tempfile::tempdir()?;
+        let audit = Audit::at(&dir.path().join("audit.log"));
+        let before = audit.mark();
+        let text = [
+            line("ResponseStarted", "watch", "a"),
+            line("ResponseComplete", "watch", "a"),
+            line("ResponseComplete", "patch", "a"),
+            line("ResponseComplete", "get", "b"),
+            r#"{"stage":"Resp"#.into(),
+        ];
+        std::fs::write(dir.path().join("audit.log"), text.concat())?;
+        let calls = audit.since(before, "a")?;
+        assert_eq!(calls.iter().filter(|call| call.is_watch()).count(), 1);
+        assert_eq!(calls.iter().filter(|call| call.is_write()).count(), 1);
+        assert_eq!(calls[1].resource, "deployments/status");
+        assert_eq!(audit.since(audit.mark(), "")?, []);
+        Ok(())
+    }
+}

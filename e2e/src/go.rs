@@ -56,6 +56,13 @@ impl Module {
         self.cached()
     }
 
+    /// Starts to download what a build will need; if that fails, the build says why.
+    pub fn fetch(&self) -> Option<Child> {
+        let packages = self.binaries.iter().map(|(_, package)| package);
+        let mut list = go(&self.dir);
+        list.args(["list", "-deps"]).args(packages).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+    }
+
     /// One `go build` for all of a module's programs: they share most packages, and their links run beside each other.
     fn compile(&self, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
         let mut command = go(&self.dir);
@@ -165,4 +172,16 @@ fn lock(path: &Path, step: &mut Step) -> Result<File, Error> {
         file.lock().context(told)?;
     }
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::executable;
+
+    #[test]
+    fn a_major_version_names_no_program() {
+        assert_eq!(executable("go.etcd.io/etcd/server/v3"), "server");
+        assert_eq!(executable("k8s.io/kubernetes/cmd/kubectl"), "kubectl");
+        assert_eq!(executable("example.org/vim"), "vim");
+    }
 }

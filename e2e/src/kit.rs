@@ -1,7 +1,6 @@
 //! What a lab needs before it starts: all of it is built while there is still a network.
 
 use std::env;
-use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -63,19 +62,11 @@ fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
         command.arg("--release");
     }
     let step = progress.step("kanary");
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .context(|| "start cargo build".into())?;
-    let mut messages = String::new();
-    if let Some(mut stdout) = child.stdout.take() {
-        stdout.read_to_string(&mut messages).context(|| "read from cargo build".into())?;
-    }
-    let status = child.wait().context(|| "wait for cargo build".into())?;
-    if !status.success() {
-        return Err(Error::wrong(format!("cargo build --bin kanary failed:\n{}", complaints(&messages))));
+    let output = command.stdin(Stdio::null()).output().context(|| "start cargo build".into())?;
+    let messages = String::from_utf8_lossy(&output.stdout);
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::wrong(format!("cargo build --bin kanary failed:\n{}{said}", complaints(&messages))));
     }
     step.done();
     executable(&messages).ok_or_else(|| Error::wrong("cargo build --bin kanary made no binary"))

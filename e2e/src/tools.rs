@@ -123,8 +123,13 @@ impl Plan {
 
     /// Builds what is missing.
     pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
+        // Downloads take the network and builds the processor, so the next are fetched while the first is built.
+        let ahead: Vec<_> = self.modules.iter().skip(1).filter_map(Module::fetch).collect();
         for module in &self.modules {
             self.tools.0.extend(module.build(progress)?);
+        }
+        for mut fetch in ahead {
+            let _ = fetch.wait();
         }
         Ok(self.tools)
     }

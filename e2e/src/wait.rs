@@ -105,3 +105,31 @@ pub fn yaml<K: Serialize>(seen: &Seen<K>) -> String {
     });
     documents.collect::<Vec<_>>().join("---\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::runtime::watcher::Event;
+
+    use super::{Seen, take};
+
+    fn named(name: &str) -> ConfigMap {
+        let metadata = kube::core::ObjectMeta { name: Some(name.into()), ..Default::default() };
+        ConfigMap { metadata, ..Default::default() }
+    }
+
+    #[test]
+    fn a_watch_that_starts_again_forgets_what_is_gone() {
+        let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+        let mut follow =
+            |event| (take(event, &mut seen, &mut fresh), seen.keys().cloned().collect::<Vec<_>>().join(" "));
+        assert_eq!(follow(Event::Init), (false, "".into()));
+        assert_eq!(follow(Event::InitApply(named("a"))), (false, "".into()));
+        assert_eq!(follow(Event::InitDone), (true, "a".into()));
+        assert_eq!(follow(Event::Apply(named("b"))), (true, "a b".into()));
+        assert_eq!(follow(Event::Init), (false, "a b".into()));
+        assert_eq!(follow(Event::InitApply(named("b"))), (false, "a b".into()));
+        assert_eq!(follow(Event::InitDone), (true, "b".into()));
+        assert_eq!(follow(Event::Delete(named("b"))), (true, "".into()));
+    }
+}

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         plays_show: lab_only,
         a_pod_can_become_unready_and_recover: lab_only,
         audit_counts_what_a_service_account_asks: lab_only,
-        what_is_awaited_in_vain_is_told: lab_only,
+        what_is_awaited_in_vain_is_told,
         nothing_survives_a_kill: lab_only,
     ];
     harness::main(Setup::bare(), cases)
