@@ -166,6 +166,12 @@ pub fn is_equal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     seen.base.as_deref().zip(promoted).is_some_and(|(base, hash)| base.spec.template.hash == *hash)
 }
 
+/// Had the base the template when it was pinned, so that this run never writes it?
+#[must_use]
+pub fn had_it_already(status: &KanaryDeploymentStatus) -> bool {
+    status.base.as_ref().is_some_and(|base| base.template_hash.is_some() && base.template_hash == base.promoted_hash)
+}
+
 /// Where the base stands, after a verdict of success.
 #[must_use]
 pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {

@@ -166,10 +166,10 @@ fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, signs: &Signs, 
             "BaseRolloutStalled",
             format!("Deployment {name} has the template, but its rollout stalls, so the canary stays: {why}"),
         ),
-        Progress::Done if written => (Truth::True, "Promoted", format!("Deployment {name} has the proven template")),
-        Progress::Done => {
+        Progress::Done if base::had_it_already(status) => {
             (Truth::True, "AlreadyUpToDate", format!("Deployment {name} had the proven template already"))
         }
+        Progress::Done => (Truth::True, "Promoted", format!("Deployment {name} has the proven template")),
     };
     status.message = Some(message.clone());
     set(seen, status, ConditionType::DeploymentUpdated, truth, reason, message);
