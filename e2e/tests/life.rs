@@ -1,0 +1,490 @@
+//! The life of a canary, from its birth to its end.
+
+mod support;
+
+use std::process::ExitCode;
+
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use kanary_e2e::scene::Kind;
+use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use support::*;
+
+fn main() -> ExitCode {
+    let cases = cases![
+        a_proven_template_becomes_the_base,
+        a_failed_template_leaves_production_alone,
+        status_tells_the_whole_story,
+        a_missing_base_is_created_and_then_judged,
+        a_base_that_cannot_be_created_is_told_of,
+        a_base_that_was_created_and_is_gone_is_not_created_again,
+        a_base_that_is_deleted_ends_the_run,
+        another_deployment_of_that_name_is_not_the_base,
+        a_base_that_others_deploy_to_is_not_overwritten,
+        a_base_that_was_changed_and_changed_back_is_not_the_one_that_was_compared: lab_only,
+        a_base_may_be_scaled_and_annotated_meanwhile,
+        a_paused_base_waits_to_be_resumed,
+        the_verdict_is_final: lab_only,
+        nothing_happens_before_the_schedule,
+        a_schedule_in_the_past_means_now,
+        a_new_run_id_tries_the_same_template_again,
+        no_update_judges_and_leaves_the_base_alone,
+        the_canary_goes_when_the_rollout_of_the_base_has_started: lab_only,
+        the_canary_stays_until_the_base_is_available_if_so_asked: lab_only,
+        the_canary_stays_while_the_rollout_of_the_base_stalls,
+        deleted_at_any_phase_it_takes_all_it_made_along: lab_only,
+        deleted_while_failing_it_takes_all_it_made_along,
+        a_new_template_while_it_runs_begins_again,
+        a_new_template_after_the_end_is_judged_like_the_first,
+        what_others_do_to_the_base_after_the_end_is_theirs,
+        the_period_counts_from_the_moment_the_canary_is_available: lab_only,
+    ];
+    harness::main(Setup::controller(&[]), cases)
+}
+
+async fn a_proven_template_becomes_the_base(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    let before = scene.get::<Deployment>(WEB).await?;
+    assert_eq!(image_of(&before), "web:1", "nothing changes before the verdict");
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_nothing_is_left(&scene).await?;
+    let after = scene.get::<Deployment>(WEB).await?;
+    // The original made it 1: it copied the whole spec, and a template without `replicas` has one.
+    assert_eq!((image_of(&after), replicas_of(&after)), ("web:2", 2));
+    assert_eq!(after.uid(), before.uid());
+    assert!(after.owner_references().is_empty(), "deleting the trial must not delete production");
+    Ok(())
+}
+
+/// The original left the canary's Deployment, Service and autoscaler after success and after failure.
+async fn a_failed_template_leaves_production_alone(scene: Scene) -> Result<(), Error> {
+    validating(&scene, traffic("both")).await?;
+    let before = scene.get::<Deployment>(WEB).await?;
+    say(&scene, "invalid").await?;
+    scene.kd_phase(TRIAL, "Failed").await?;
+    assert_nothing_is_left(&scene).await?;
+    assert_eq!(scene.get::<Deployment>(WEB).await?.metadata.generation, before.metadata.generation);
+    until_serves(&scene, WEB, 2, 0).await
+}
+
+async fn status_tells_the_whole_story(scene: Scene) -> Result<(), Error> {
+    validating(&scene, merged(traffic("both"), json!({"scale": {"static": {"replicas": 2}}}))).await?;
+    let reason = json!({"status": "valid", "reason": "Ann looked at it"});
+    change(&scene, json!({"validation": {"manual": reason}})).await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    let web = scene.get::<Deployment>(WEB).await?;
+    let expected = json!({
+        "observedGeneration": kd["metadata"]["generation"],
+        "run": 1,
+        "base": {"name": WEB, "uid": web.uid(), "created": false},
+        "canary": {"deployment": CANARY, "service": CANARY, "readyReplicas": 0, "replicas": 0},
+        "items": [{"name": "manual-0", "kind": "manual", "verdict": "Valid"}],
+        "report": {"status": "Succeeded", "scale": "static 2", "traffic": "both", "validation": "manual"},
+    });
+    assert_contains(&kd["status"], &expected);
+    let conditions = [
+        ("Scheduled", "True", "Due"),
+        ("CanaryReady", "False", "Removed"),
+        ("Traffic", "False", "Removed"),
+        ("Running", "False", "Judged"),
+        ("Succeeded", "True", "Valid"),
+        ("DeploymentUpdated", "True", "Promoted"),
+    ];
+    for (type_, status, reason) in conditions {
+        assert_contains(condition(&kd, type_), &json!({"status": status, "reason": reason}));
+    }
+    assert!(text(condition(&kd, "Succeeded"), "/message").contains("Ann looked at it"));
+    let times = ["startedAt", "validationStartedAt", "verdictAt", "finishedAt"].map(|name| time(&kd, name));
+    assert!(times.is_sorted(), "{times:?}");
+    for reason in ["Started", "Validating", "Valid", "Promoted", "Succeeded"] {
+        until_event(&scene, reason).await?;
+    }
+    Ok(())
+}
+
+/// The original deployed the candidate as production at once, and called that the end.
+async fn a_missing_base_is_created_and_then_judged(scene: Scene) -> Result<(), Error> {
+    scene.apply(trial(json!({"serviceName": null, "template": whole_template()}))).await?;
+    let kd = scene.kd_phase(TRIAL, "Validating").await?;
+    let web = scene.until(WEB, "the base is available", |web| has_available(web, 3)).await?;
+    assert_contains(&kd["status"]["base"], &json!({"name": WEB, "uid": web.uid(), "created": true}));
+    until_event(&scene, "BaseCreated").await?;
+    say(&scene, "valid").await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(condition(&kd, "DeploymentUpdated")["reason"], "AlreadyUpToDate");
+    let after = scene.get::<Deployment>(WEB).await?;
+    assert_eq!(after.metadata.generation, web.metadata.generation, "it has the template: nothing is written");
+    assert_nothing_is_left(&scene).await
+}
+
+/// The original crashed on a template without a selector, and never showed an error in a status.
+async fn a_base_that_cannot_be_created_is_told_of(scene: Scene) -> Result<(), Error> {
+    scene.apply(trial(json!({}))).await?;
+    let kd = until_reason(&scene, "Errored", "RequestFailed").await?;
+    assert!(text(condition(&kd, "Errored"), "/message").contains("selector"), "{kd}");
+    assert!(text(&kd, "/status/message").contains("selector"), "{kd}");
+    scene.apply(web(json!({}))).await?;
+    let kd = scene.kd_phase(TRIAL, "Validating").await?;
+    assert_eq!(condition(&kd, "Errored")["status"], "False");
+    Ok(())
+}
+
+async fn a_base_that_was_created_and_is_gone_is_not_created_again(scene: Scene) -> Result<(), Error> {
+    scene.apply(trial(json!({"serviceName": null, "template": whole_template()}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    scene.delete::<Deployment>(WEB).await?;
+    let kd = scene.kd_phase(TRIAL, "Failed").await?;
+    assert_eq!(condition(&kd, "Failed")["reason"], "BaseGone");
+    // Nor by a second try: a base that was recorded once is never created again.
+    change(&scene, json!({"runID": "again"})).await?;
+    scene.until_kd(TRIAL, "run 2 waits", |kd| kd["status"]["run"] == 2 && phase(kd) == "Starting").await?;
+    let kd = change(&scene, json!({"validation": {"manual": {"status": "invalid"}}})).await?;
+    until_answered(&scene, &kd).await?;
+    scene.kd_phase(TRIAL, "Failed").await?;
+    assert!(scene.find::<Deployment>(WEB).await?.is_none());
+    Ok(())
+}
+
+async fn a_base_that_is_deleted_ends_the_run(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    scene.delete::<Deployment>(WEB).await?;
+    fails_for(&scene, "BaseGone").await?;
+    assert!(scene.find::<Deployment>(WEB).await?.is_none(), "it is not created again");
+    Ok(())
+}
+
+/// A name is not an identity: who compares names promotes what was never compared.
+async fn another_deployment_of_that_name_is_not_the_base(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    scene.delete::<Deployment>(WEB).await?;
+    scene.apply(web(json!({}))).await?;
+    fails_for(&scene, "BaseGone").await?;
+    assert_eq!(base_image(&scene).await?, "web:1");
+    Ok(())
+}
+
+/// The original wrote what it had read long ago: a deploy that came meanwhile was lost.
+async fn a_base_that_others_deploy_to_is_not_overwritten(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    deploy(&scene, "web:hotfix").await?;
+    fails_for(&scene, "BaseChanged").await?;
+    assert_eq!(base_image(&scene).await?, "web:hotfix");
+    Ok(())
+}
+
+/// Who compares templates only sees none of it; the revision remembers.
+async fn a_base_that_was_changed_and_changed_back_is_not_the_one_that_was_compared(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    // It cannot see the two changes one by one: the base has the first template again when the run begins to be judged.
+    scene.apply(trial(playing("never-ready"))).await?;
+    let kd = scene.until_kd(TRIAL, "the base is pinned", |kd| kd["status"]["base"]["revision"] == "1").await?;
+    assert_eq!(phase(&kd), "Starting");
+    deploy(&scene, "web:hotfix").await?;
+    deploy(&scene, "web:1").await?;
+    fails_for(&scene, "BaseChanged").await.map(drop)
+}
+
+async fn a_base_may_be_scaled_and_annotated_meanwhile(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    let change = json!({"metadata": {"annotations": {"team": "shop"}}, "spec": {"replicas": 4, "minReadySeconds": 1}});
+    scene.patch::<Deployment>(WEB, change).await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    let web = scene.get::<Deployment>(WEB).await?;
+    assert_eq!((image_of(&web), replicas_of(&web)), ("web:2", 4));
+    assert_eq!(web.annotations().get("team").map(String::as_str), Some("shop"));
+    Ok(())
+}
+
+/// Written to a paused base, the template would reach no pod: who writes it there reports a success that is none.
+async fn a_paused_base_waits_to_be_resumed(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    scene.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
+    say(&scene, "valid").await?;
+    let kd = until_reason(&scene, "DeploymentUpdated", "BasePaused").await?;
+    assert!(text(&kd, "/status/message").contains("kubectl rollout resume deployment web"), "{kd}");
+    assert_contains(&kd["status"], &json!({"phase": "Promoting", "report": {"status": "Succeeded"}}));
+    assert_eq!(base_image(&scene).await?, "web:1");
+    until_canary_pods(&scene, 1).await?;
+    scene.patch::<Deployment>(WEB, json!({"spec": {"paused": false}})).await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    Ok(())
+}
+
+async fn the_verdict_is_final(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    scene.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
+    say(&scene, "valid").await?;
+    until_reason(&scene, "DeploymentUpdated", "BasePaused").await?;
+    let regret = say(&scene, "invalid").await?;
+    scene.play(&canary_pod(&scene).await?, Some("never-ready")).await?;
+    let kd = until_answered(&scene, &regret).await?;
+    assert_eq!(phase(&kd), "Promoting");
+    scene.patch::<Deployment>(WEB, json!({"spec": {"paused": false}})).await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    let regret = change(&scene, json!({"validation": {"manual": {"reason": "too late"}, "noUpdate": true}})).await?;
+    assert_eq!(phase(&until_answered(&scene, &regret).await?), "Succeeded");
+    Ok(())
+}
+
+/// The original counted from the creation of the resource: one that waited longer than its period was judged at a
+/// glance.
+async fn nothing_happens_before_the_schedule(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.apply(trial(merged(watching("2s"), json!({"schedule": "2099-01-01T00:00:00Z"})))).await?;
+    let kd = scene.kd_phase(TRIAL, "Scheduled").await?;
+    assert_contains(condition(&kd, "Scheduled"), &json!({"status": "False", "reason": "Waiting"}));
+    assert_nothing_is_left(&scene).await?;
+    let soon = Timestamp::now() + SignedDuration::from_secs(3);
+    change(&scene, json!({"schedule": soon.to_string()})).await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert!(time(&kd, "startedAt") >= Some(soon), "{kd}");
+    assert!(time(&kd, "verdictAt") >= time(&kd, "validationStartedAt").map(|at| at + SignedDuration::from_secs(2)));
+    Ok(())
+}
+
+/// The original refused a schedule more than a minute ago, at each look: a canary died a minute after it began.
+async fn a_schedule_in_the_past_means_now(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({"schedule": "2020-01-01T00:00:00Z"})).await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    Ok(())
+}
+
+async fn a_new_run_id_tries_the_same_template_again(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    say(&scene, "invalid").await?;
+    scene.kd_phase(TRIAL, "Failed").await?;
+    change(&scene, json!({"runID": "again", "validation": {"manual": null}})).await?;
+    let kd = scene.kd_phase(TRIAL, "Validating").await?;
+    assert_contains(&kd["status"], &json!({"run": 2, "runID": "again", "report": {"status": "Validating"}}));
+    assert!(condition(&kd, "Failed").is_null(), "the first run's verdict is not this one's");
+    until_event(&scene, "Retried").await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    Ok(())
+}
+
+async fn no_update_judges_and_leaves_the_base_alone(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({"validation": {"noUpdate": true}})).await?;
+    let before = scene.get::<Deployment>(WEB).await?;
+    say(&scene, "valid").await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_contains(condition(&kd, "DeploymentUpdated"), &json!({"status": "False", "reason": "NoUpdate"}));
+    let after = scene.get::<Deployment>(WEB).await?;
+    assert_eq!(after.metadata.generation, before.metadata.generation);
+    assert_eq!(after.annotations().get("kanary.k8s.io/promoted-by"), None);
+    assert_nothing_is_left(&scene).await
+}
+
+async fn the_canary_goes_when_the_rollout_of_the_base_has_started(scene: Scene) -> Result<(), Error> {
+    promoting_what_is_not_ready(&scene, "rolloutStarted").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_nothing_is_left(&scene).await?;
+    let web = scene.get::<Deployment>(WEB).await?;
+    assert!(!has_available(&web, 2), "the rollout has only started");
+    Ok(())
+}
+
+/// At `maxUnavailable: 100%` the base's own condition says Available while no pod is ready: who believes it takes the
+/// canary away.
+async fn the_canary_stays_until_the_base_is_available_if_so_asked(scene: Scene) -> Result<(), Error> {
+    promoting_what_is_not_ready(&scene, "rolloutComplete").await?;
+    let rolled_out = |web: &Deployment| {
+        let status = web.status.clone().unwrap_or_default();
+        let says_available = status.conditions.iter().flatten().any(|c| c.type_ == "Available" && c.status == "True");
+        let updated = status.updated_replicas == Some(2) && status.replicas == Some(2);
+        says_available && updated && status.ready_replicas.is_none()
+    };
+    scene.until(WEB, "is available with no ready pod", rolled_out).await?;
+    until_reason(&scene, "DeploymentUpdated", "RollingOut").await?;
+    let kd = change(&scene, json!({"validation": {"noUpdate": true}})).await?;
+    assert_eq!(phase(&until_answered(&scene, &kd).await?), "Promoting");
+    until_canary_pods(&scene, 1).await?;
+    for pod in scene.list::<Pod>("app=web,!kanary.k8s.io/canary").await? {
+        recovers(&scene, &pod.name_any()).await?;
+    }
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert!(has_available(&scene.get(WEB).await?, 2));
+    assert_nothing_is_left(&scene).await
+}
+
+async fn the_canary_stays_while_the_rollout_of_the_base_stalls(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({"validation": {"cleanup": "rolloutComplete"}})).await?;
+    // Two pods of the base and one of the canary: there is no room for the base to roll.
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}});
+    scene.apply(merged(quota, json!({"spec": {"hard": {"pods": "3"}}}))).await?;
+    let counted = |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|status| status.used.is_some());
+    scene.until("full", "pods are counted", counted).await?;
+    say(&scene, "valid").await?;
+    let kd = until_reason(&scene, "DeploymentUpdated", "BaseRolloutStalled").await?;
+    assert!(text(&kd, "/status/message").contains("exceeded quota"), "{kd}");
+    until_canary_pods(&scene, 1).await?;
+    scene.delete::<ResourceQuota>("full").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert!(has_available(&scene.get(WEB).await?, 2));
+    Ok(())
+}
+
+async fn deleted_at_any_phase_it_takes_all_it_made_along(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
+    let before = scene.get::<Deployment>(WEB).await?;
+    let phases = [
+        ("Scheduled", json!({"schedule": "2099-01-01T00:00:00Z"})),
+        ("Starting", playing("never-ready")),
+        ("Validating", json!({})),
+        // Until the base is resumed.
+        ("Promoting", json!({"validation": {"manual": {"status": "valid"}}})),
+        ("Succeeded", json!({"validation": {"manual": {"status": "valid"}, "noUpdate": true}})),
+        ("Failed", json!({"validation": {"manual": {"status": "invalid"}}})),
+    ];
+    for (phase, change) in phases {
+        let name = phase.to_lowercase();
+        scene.apply(trial_of(&name, merged(traffic("both"), change))).await?;
+        scene.kd_phase(&name, phase).await?;
+        scene.delete_kd(&name).await?;
+        scene.until_kd_gone(&name).await?;
+        until_all_is_gone(&scene, &name).await?;
+    }
+    until_serves(&scene, WEB, 2, 0).await?;
+    let after = scene.get::<Deployment>(WEB).await?;
+    assert_eq!((after.uid(), after.metadata.generation), (before.uid(), before.metadata.generation));
+    Ok(())
+}
+
+async fn deleted_while_failing_it_takes_all_it_made_along(scene: Scene) -> Result<(), Error> {
+    validating(&scene, traffic("both")).await?;
+    let pod = canary_pod(&scene).await?;
+    scene.patch::<Pod>(&pod, json!({"metadata": {"finalizers": ["lab.kanary.k8s.io/stay"]}})).await?;
+    say(&scene, "invalid").await?;
+    scene.until::<Pod>(&pod, "is to be deleted", |pod| pod.metadata.deletion_timestamp.is_some()).await?;
+    assert_eq!(phase(&scene.kd(TRIAL).await?), "Failing", "it is not over while a pod is left");
+    scene.delete_kd(TRIAL).await?;
+    scene.until_kd_gone(TRIAL).await?;
+    scene.patch::<Pod>(&pod, json!({"metadata": {"finalizers": null}})).await?;
+    until_all_is_gone(&scene, TRIAL).await
+}
+
+async fn a_new_template_while_it_runs_begins_again(scene: Scene) -> Result<(), Error> {
+    validating(&scene, watching("1h")).await?;
+    change(&scene, image("web:3")).await?;
+    let again = |kd: &Value| kd["status"]["run"] == 2 && phase(kd) == "Validating";
+    scene.until_kd(TRIAL, "is judged again", again).await?;
+    until_event(&scene, "Restarted").await?;
+    assert_eq!(image_of(&scene.get(CANARY).await?), "web:3");
+    change(&scene, watching("1s")).await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    let sets = scene.list::<ReplicaSet>("app=web,!kanary.k8s.io/canary").await?;
+    let images = sets.iter().map(|set| json!(set)["spec"]["template"]["spec"]["containers"][0]["image"].clone());
+    let mut images: Vec<Value> = images.collect();
+    images.sort_by_key(Value::to_string);
+    assert_eq!(images, ["web:1", "web:3"], "what was not proven never was in production");
+    Ok(())
+}
+
+/// The original promoted an edit after success at once, with no validation.
+async fn a_new_template_after_the_end_is_judged_like_the_first(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    change(&scene, merged(image("web:3"), json!({"validation": {"manual": null}}))).await?;
+    let again = |kd: &Value| kd["status"]["run"] == 2 && phase(kd) == "Validating";
+    scene.until_kd(TRIAL, "is judged", again).await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    say(&scene, "invalid").await?;
+    scene.kd_phase(TRIAL, "Failed").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    Ok(())
+}
+
+/// The original wrote the base again at each look, for ever: a later deploy, a later scale were reverted.
+async fn what_others_do_to_the_base_after_the_end_is_theirs(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    let others = merged(web(json!({"spec": {"replicas": 1}})), json!({"metadata": {"labels": {"by": "others"}}}));
+    scene.patch::<Deployment>(WEB, others.clone()).await?;
+    let provoked = change(&scene, json!({"validation": {"cleanup": "rolloutComplete"}})).await?;
+    until_answered(&scene, &provoked).await?;
+    let web = scene.until(WEB, "is rolled out", |web| has_available(web, 1)).await?;
+    assert_contains(&json!(web), &json!({"spec": others["spec"], "metadata": others["metadata"]}));
+    assert_eq!(phase(&scene.kd(TRIAL).await?), "Succeeded");
+    Ok(())
+}
+
+/// The original counted from the creation of the resource: a slow image pull ate the period.
+async fn the_period_counts_from_the_moment_the_canary_is_available(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.apply(trial(merged(watching("2s"), playing("never-ready")))).await?;
+    until_reason(&scene, "CanaryReady", "Progressing").await?;
+    // As long as the period: another trial comes and goes.
+    scene.apply(trial_of("other", merged(watching("2s"), json!({"validation": {"noUpdate": true}})))).await?;
+    scene.kd_phase("other", "Succeeded").await?;
+    assert_eq!(phase(&scene.kd(TRIAL).await?), "Starting");
+    let well = Timestamp::now();
+    recovers(&scene, &canary_pod(&scene).await?).await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert!(time(&kd, "validationStartedAt") >= Some(well), "{kd}");
+    assert!(time(&kd, "verdictAt") >= Some(well + SignedDuration::from_secs(2)), "{kd}");
+    Ok(())
+}
+
+/// All that a Deployment needs, for there is none yet.
+fn whole_template() -> Value {
+    json!({"spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}}})
+}
+
+fn phase(kd: &Value) -> &str {
+    text(kd, "/status/phase")
+}
+
+fn time(kd: &Value, field: &str) -> Option<Timestamp> {
+    kd["status"][field].as_str()?.parse().ok()
+}
+
+/// Somebody deploys, without Kanary.
+async fn deploy(scene: &Scene, image: &str) -> Result<(), Error> {
+    let containers = json!([{"name": "web", "image": image}]);
+    let change = json!({"spec": {"template": {"spec": {"containers": containers}}}});
+    let generation = scene.patch::<Deployment>(WEB, change).await?.metadata.generation;
+    let seen = |web: &Deployment| web.status.as_ref().is_some_and(|status| status.observed_generation == generation);
+    scene.until(WEB, "the deploy is seen", seen).await.map(drop)
+}
+
+async fn fails_for(scene: &Scene, reason: &str) -> Result<(), Error> {
+    let kd = scene.kd_phase(TRIAL, "Failed").await?;
+    assert_eq!(condition(&kd, "Failed")["reason"], reason);
+    assert_eq!(kd["status"]["report"]["status"], "Failed");
+    until_event(scene, reason).await?;
+    assert_nothing_is_left(scene).await
+}
+
+/// Proven by a pod that became well, but no pod of the base will be ready by itself.
+async fn promoting_what_is_not_ready(scene: &Scene, cleanup: &str) -> Result<(), Error> {
+    production(scene).await?;
+    let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}});
+    let change = json!({"template": {"spec": {"strategy": strategy}}, "validation": {"cleanup": cleanup}});
+    scene.apply(trial(merged(playing("never-ready"), change))).await?;
+    recovers(scene, &canary_pod(scene).await?).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    say(scene, "valid").await.map(drop)
+}
+
+async fn until_all_is_gone(scene: &Scene, trial: &str) -> Result<(), Error> {
+    async fn gone<K: Kind>(scene: &Scene, labels: &str) -> Result<(), Error> {
+        scene.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
+    }
+    let labels = canary_labels(trial);
+    gone::<Deployment>(scene, &labels).await?;
+    gone::<k8s_openapi::api::core::v1::Service>(scene, &labels).await?;
+    gone::<Pod>(scene, &labels).await
+}

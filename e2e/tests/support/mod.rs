@@ -1,0 +1,291 @@
+//! Who plays: the base `web` with its Service `web`, and `trial`, a KanaryDeployment that tries `web:2` in its place.
+//!
+//! Each is made by a function that takes what is different this time, as a JSON merge patch. Unless told otherwise a
+//! trial has no traffic and waits for a person, so that the test decides how long it takes and how it ends.
+
+#![allow(dead_code, unreachable_pub, unused_imports)] // each test binary needs its own part
+
+mod witness;
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{Event, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kanary_e2e::scene::{Kind, PLAY};
+use kanary_e2e::wait::Seen;
+use kanary_e2e::{Context, Error, Scene};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+pub use witness::Witness;
+
+/// The base, and the production Service.
+pub const WEB: &str = "web";
+/// The KanaryDeployment, unless there are several.
+pub const TRIAL: &str = "trial";
+/// Its Deployment, its HorizontalPodAutoscaler and its Service.
+pub const CANARY: &str = "trial-kanary";
+/// The label on all that a trial makes; its value is the trial's name.
+pub const CANARY_LABEL: &str = "kanary.k8s.io/canary";
+
+/// As a JSON merge patch: objects are merged, null removes, all else replaces. A null that removes nothing stays, so
+/// that changes can be merged with each other.
+pub fn merged(mut value: Value, change: Value) -> Value {
+    let Value::Object(changes) = change else { return change };
+    if !value.is_object() {
+        value = json!({});
+    }
+    for (key, change) in changes {
+        let had = value.as_object_mut().and_then(|map| map.remove(&key));
+        if !(change.is_null() && had.is_some()) {
+            value[&key] = merged(had.unwrap_or_default(), change);
+        }
+    }
+    value
+}
+
+/// The base: two pods of `web:1`.
+pub fn web(change: Value) -> Value {
+    let web = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": WEB, "labels": {"app": "web"}},
+        "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "web:1"}]},
+        }},
+    });
+    merged(web, change)
+}
+
+/// The production Service.
+pub fn service(change: Value) -> Value {
+    let service = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": WEB},
+        "spec": {"selector": {"app": "web"}, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+    });
+    merged(service, change)
+}
+
+/// The trial; `change` is about its `spec`.
+pub fn trial(change: Value) -> Value {
+    trial_of(TRIAL, change)
+}
+
+/// A trial of another name.
+pub fn trial_of(name: &str, change: Value) -> Value {
+    let trial = json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": name},
+        "spec": {"deploymentName": WEB, "serviceName": WEB, "template": {"spec": {"template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "web:2"}]},
+        }}}},
+    });
+    merged(trial, json!({"spec": change}))
+}
+
+/// A change of `spec.template`: its pods have one container, of this image.
+pub fn image(image: &str) -> Value {
+    pods(json!({"spec": {"containers": [{"name": "web", "image": image}]}}))
+}
+
+/// A change of `spec.template`: its pods play this, e.g. `crash-loop`.
+pub fn playing(play: &str) -> Value {
+    pods(json!({"metadata": {"annotations": {PLAY: play}}}))
+}
+
+/// A change of `spec.template.spec.template`.
+pub fn pods(change: Value) -> Value {
+    json!({"template": {"spec": {"template": change}}})
+}
+
+/// `spec.traffic.source`.
+pub fn traffic(source: &str) -> Value {
+    json!({"traffic": {"source": source}})
+}
+
+/// An item that fails when a canary pod carries the label `bad=yes`, judged for so long.
+pub fn watching(period: &str) -> Value {
+    let watch = json!({"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
+    json!({"validation": {"validationPeriod": period, "items": [watch]}})
+}
+
+/// The base and its Service stand in production.
+pub async fn production(scene: &Scene) -> Result<(), Error> {
+    scene.apply(service(json!({}))).await?;
+    scene.apply(web(json!({}))).await?;
+    scene.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
+}
+
+/// Production stands, and the trial is being judged.
+pub async fn validating(scene: &Scene, change: Value) -> Result<Value, Error> {
+    production(scene).await?;
+    scene.apply(trial(change)).await?;
+    scene.kd_phase(TRIAL, "Validating").await
+}
+
+/// A person says `valid` or `invalid`.
+pub async fn say(scene: &Scene, word: &str) -> Result<Value, Error> {
+    say_of(scene, TRIAL, word).await
+}
+
+/// A person says `valid` or `invalid` of a trial of another name.
+pub async fn say_of(scene: &Scene, name: &str, word: &str) -> Result<Value, Error> {
+    scene.patch_kd(name, json!({"spec": {"validation": {"manual": {"status": word}}}})).await
+}
+
+/// A change of the trial's `spec`.
+pub async fn change(scene: &Scene, spec: Value) -> Result<Value, Error> {
+    scene.patch_kd(TRIAL, json!({"spec": spec})).await
+}
+
+/// Waits until a condition of the trial has this reason.
+pub async fn until_reason(scene: &Scene, type_: &str, reason: &str) -> Result<Value, Error> {
+    let awaited = format!("{type_} is {reason}");
+    scene.until_kd(TRIAL, &awaited, |kd| condition(kd, type_)["reason"] == reason).await
+}
+
+/// Waits until the controller has answered the spec as it was when `written` was returned.
+pub async fn until_answered(scene: &Scene, written: &Value) -> Result<Value, Error> {
+    let generation = written["metadata"]["generation"].clone();
+    scene.until_kd(TRIAL, "answers the spec", |kd| kd["status"]["observedGeneration"] == generation).await
+}
+
+/// Waits for an event of the trial.
+pub async fn until_event(scene: &Scene, reason: &str) -> Result<Event, Error> {
+    let fits = |event: &&Event| {
+        event.reason.as_deref() == Some(reason) && event.involved_object.kind.as_deref() == Some("KanaryDeployment")
+    };
+    let awaited = format!("the event {reason}");
+    let events = scene.until_all::<Event>("", &awaited, |events| events.values().any(|event| fits(&event))).await?;
+    events.values().find(fits).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
+}
+
+/// A condition of a KanaryDeployment; null if it has none of this type.
+pub fn condition<'a>(kd: &'a Value, type_: &str) -> &'a Value {
+    let conditions = kd["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().find(|c| c["type"] == type_).unwrap_or(&Value::Null)
+}
+
+/// Text at a path, such as `/status/message`; empty if there is none.
+pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Fails if `part` is not in `whole`: each key of `part` with its value, each item of a list at its place.
+#[track_caller]
+pub fn assert_contains(whole: &Value, part: &Value) {
+    fn differs(whole: &Value, part: &Value, at: &str) -> Option<String> {
+        match part {
+            Value::Object(map) => map.iter().find_map(|(key, part)| differs(&whole[key], part, &format!("{at}/{key}"))),
+            Value::Array(list) => {
+                let items = list.iter().enumerate();
+                items.into_iter().find_map(|(n, part)| differs(&whole[n], part, &format!("{at}/{n}")))
+            }
+            part => (whole != part).then(|| format!("{at} is {whole}, not {part}")),
+        }
+    }
+    if let Some(difference) = differs(whole, part, "") {
+        panic!("{difference}, in {whole:#}");
+    }
+}
+
+/// An object as the API server has it: a type would drop what it does not know.
+pub async fn json_of<K: Kind>(scene: &Scene, name: &str) -> Result<Value, Error> {
+    let url = format!("{}/{name}", K::url_path(&(), Some(scene.namespace())));
+    let request = http::Request::get(&url).body(Vec::new()).context(|| url.clone())?;
+    scene.client().request(request).await.context(|| format!("GET {url}"))
+}
+
+/// The image of a Deployment's first container.
+pub fn image_of(deployment: &Deployment) -> &str {
+    let containers = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref()).map(|spec| &spec.containers);
+    containers.and_then(|all| all.first()?.image.as_deref()).unwrap_or_default()
+}
+
+/// The base's image now.
+pub async fn base_image(scene: &Scene) -> Result<String, Error> {
+    scene.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
+}
+
+/// Replicas that a Deployment asks for.
+pub fn replicas_of(deployment: &Deployment) -> i32 {
+    deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
+}
+
+/// So many pods of the present template are available, and there is no other.
+pub fn has_available(deployment: &Deployment, count: i32) -> bool {
+    let generation = deployment.metadata.generation;
+    deployment.status.as_ref().is_some_and(|status| {
+        status.observed_generation == generation
+            && status.replicas == Some(count)
+            && status.updated_replicas == Some(count)
+            && status.available_replicas == Some(count)
+    })
+}
+
+/// Waits for so many canary pods that exist and are not on their way out.
+pub async fn until_canary_pods(scene: &Scene, count: usize) -> Result<Vec<Pod>, Error> {
+    let awaited = format!("{count} canary pods");
+    let live = |pods: &Seen<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
+    let met = |pods: &Seen<Pod>| pods.len() == count && live(pods) == count;
+    let pods = scene.until_all(&canary_labels(TRIAL), &awaited, met).await?;
+    Ok(pods.into_values().collect())
+}
+
+/// A pod that plays `never-ready` becomes well. Not before it was seen to be ill: the lab may have its illness in hand.
+pub async fn recovers(scene: &Scene, pod: &str) -> Result<(), Error> {
+    scene.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
+    scene.play(pod, None).await?;
+    scene.until(pod, "is well", |pod| ready(pod) == Some("True")).await.map(drop)
+}
+
+/// The status of a pod's condition `Ready`.
+pub fn ready(pod: &Pod) -> Option<&str> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    Some(&conditions.iter().find(|condition| condition.type_ == "Ready")?.status)
+}
+
+/// The trial's only pod.
+pub async fn canary_pod(scene: &Scene) -> Result<String, Error> {
+    let pods = until_canary_pods(scene, 1).await?;
+    pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("no canary pod"))
+}
+
+/// The label selector of all that a trial makes.
+pub fn canary_labels(name: &str) -> String {
+    format!("{CANARY_LABEL}={name}")
+}
+
+/// Names of the ready pods that a Service sends traffic to.
+pub fn served(slices: &Seen<EndpointSlice>) -> BTreeSet<String> {
+    let endpoints = slices.values().flat_map(|slice| &slice.endpoints);
+    let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true));
+    ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
+}
+
+/// Waits until a Service serves so many pods of the base and so many of the canary.
+pub async fn until_serves(scene: &Scene, service: &str, base: usize, canary: usize) -> Result<(), Error> {
+    let labels = format!("kubernetes.io/service-name={service}");
+    let awaited = format!("{base} base pods and {canary} canary pods get traffic");
+    let met = |slices: &Seen<EndpointSlice>| {
+        let (canaries, bases): (Vec<_>, Vec<_>) = served(slices).into_iter().partition(|pod| pod.contains("-kanary-"));
+        (bases.len(), canaries.len()) == (base, canary)
+    };
+    scene.until_all(&labels, &awaited, met).await.map(drop)
+}
+
+/// Nothing of any trial is there, not even on its way out.
+pub async fn assert_nothing_is_left(scene: &Scene) -> Result<(), Error> {
+    async fn names<K: Kind>(scene: &Scene) -> Result<Vec<String>, Error> {
+        Ok(scene.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
+    }
+    let left = [
+        names::<Deployment>(scene).await?,
+        names::<HorizontalPodAutoscaler>(scene).await?,
+        names::<Service>(scene).await?,
+        names::<Pod>(scene).await?,
+    ];
+    assert_eq!(left.concat(), Vec::<String>::new());
+    Ok(())
+}
