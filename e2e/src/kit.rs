@@ -56,6 +56,10 @@ impl Wanted {
 fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    // What an outer cargo says of this package is no business of the inner one: crates that look at it would be built anew.
+    for (variable, _) in env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
+        command.env_remove(variable);
+    }
     command.current_dir(manifests::repository()).args(["build", "--message-format=json"]);
     command.args(["--package=kanary", "--package=kanary-e2e", "--bin=kanary"]);
     if !cfg!(debug_assertions) {
@@ -70,6 +74,12 @@ fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     }
     step.done();
     executable(&messages).ok_or_else(|| Error::wrong("cargo build --bin kanary made no binary"))
+}
+
+fn is_of_package(variable: &str) -> bool {
+    ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"]
+        .iter()
+        .any(|p| variable.starts_with(p))
 }
 
 fn parsed(messages: &str) -> impl Iterator<Item = Value> {
