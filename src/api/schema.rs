@@ -4,6 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+const RULES: &str = "x-kubernetes-validations";
+const NOT_A_LABEL: &str =
+    "not a label: letters, digits, '-', '_' and '.', at most 63; before the key a prefix/, if any";
 
 /// An object that is stored as written.
 pub fn opaque(_: &mut SchemaGenerator) -> Schema {
@@ -49,18 +52,26 @@ pub fn selector(_: &mut SchemaGenerator) -> Schema {
         "type": "object",
         "minProperties": 1,
         "properties": {
-            "matchLabels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "matchLabels": some_labels(),
             "matchExpressions": {
                 "type": "array",
+                "minItems": 1,
                 "maxItems": 16,
                 "items": {
                     "type": "object",
                     "required": ["key", "operator"],
                     "properties": {
-                        "key": {"type": "string"},
+                        "key": {"type": "string", "maxLength": 316},
                         "operator": {"type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"]},
-                        "values": {"type": "array", "items": {"type": "string"}},
+                        "values": {"type": "array", "maxItems": 16, "items": {"type": "string", "maxLength": 63}},
                     },
+                    RULES: [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+                        "message": "In and NotIn need values; Exists and DoesNotExist take none",
+                    }, {
+                        "rule": "!format.qualifiedName().validate(self.key).hasValue() && (!has(self.values) || self.values.all(v, !format.labelValue().validate(v).hasValue()))",
+                        "message": NOT_A_LABEL,
+                    }],
                 },
             },
         },
@@ -69,7 +80,21 @@ pub fn selector(_: &mut SchemaGenerator) -> Schema {
 
 /// Labels, at least one.
 pub fn labels(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "minProperties": 1, "additionalProperties": {"type": "string"}})
+    some_labels().try_into().unwrap_or_default()
+}
+
+/// What can never be a label would never be seen, and the canary be valid for want of evidence.
+fn some_labels() -> Value {
+    json!({
+        "type": "object",
+        "minProperties": 1,
+        "maxProperties": 16,
+        "additionalProperties": {"type": "string", "maxLength": 63},
+        RULES: [{
+            "rule": "self.all(k, !format.qualifiedName().validate(k).hasValue() && !format.labelValue().validate(self[k]).hasValue())",
+            "message": NOT_A_LABEL,
+        }],
+    })
 }
 
 /// A finite number.
@@ -124,7 +149,8 @@ pub fn optional_url(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-const A_DURATION: &str = "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$')";
+/// More digits would leave CEL's range and the clock's; six are a hundred years in hours.
+const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]+)?(ms|s|m|h))+$')";
 
 /// A duration that may be zero.
 pub fn duration_or_zero(_: &mut SchemaGenerator) -> Schema {
@@ -148,6 +174,6 @@ fn duration(default: &str, rule: &str, message: &str) -> Schema {
 }
 
 fn ruled(mut schema: Schema, rule: &str, message: &str) -> Schema {
-    schema.insert("x-kubernetes-validations".into(), json!([{"rule": rule, "message": message}]));
+    schema.insert(RULES.into(), json!([{"rule": rule, "message": message}]));
     schema
 }
