@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use kube::{
     Api, Resource,
-    api::{DeleteParams, PatchParams, Preconditions, PropagationPolicy},
+    api::{DeleteParams, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{NamespaceResourceScope, Request},
     runtime::events::{Event, EventType},
 };
@@ -59,8 +59,10 @@ pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<
         Kind::HorizontalPodAutoscaler => write::<Autoscaler>(context, &world.autoscalers, namespace, action).await,
         Kind::Pod => write::<Pod>(context, &world.pods, namespace, action).await,
     };
-    tracing::info!(namespace, action = action.describe(), error = result.as_ref().err().map(ToString::to_string));
-    result.map_err(|error| stop(action.describe(), &error))
+    // What fails is said by whoever decides whether to try again.
+    result.map_err(|error| stop(action.describe(), &error))?;
+    tracing::info!(namespace, action = action.describe());
+    Ok(())
 }
 
 async fn write<K>(context: &Context, memory: &Memory<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
@@ -113,8 +115,13 @@ where
     bounded(context.client.request(request.map_err(kube::Error::BuildRequest)?)).await
 }
 
+/// A patch refuses unknown fields as a create does: what the canary may not have, the base would lose in silence.
 fn params() -> PatchParams {
-    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(MANAGER.into()),
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::default()
+    }
 }
 
 /// A Deployment goes in the foreground: once it is gone, so is what hangs on it. The others have nothing hanging on them
@@ -156,9 +163,16 @@ pub async fn rehearse(context: &Context, namespace: &str, question: &Question) -
     let params = PatchParams { dry_run: true, ..params() };
     match patched::<Deployment>(context, namespace, target, patch, &params).await {
         Ok(base) => Ok(Ok(base.spec.template.hash)),
-        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => Ok(Err(status.message.clone())),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
+            Ok(Err(in_short(&status.message).to_owned()))
+        }
         Err(error) => Err(stop(format!("rehearse the promotion of Deployment {}", target.name), &error)),
     }
+}
+
+/// Of a patched object with unknown fields the API server quotes all before it names them.
+fn in_short(message: &str) -> &str {
+    message.rfind("strict decoding error: ").map_or(message, |at| &message[at..])
 }
 
 /// Persists the status, then publishes its events. A status that was decided on a stale view is refused with 409.
@@ -218,7 +232,7 @@ fn shortened(note: &str) -> String {
 fn stop(action: String, error: &kube::Error) -> Stop {
     match error {
         kube::Error::Api(status) if matches!(status.code, 404 | 409) && !is_final(status) => Stop::Stale(action),
-        kube::Error::Api(status) => Stop::Failed(Fault { action, error: status.message.clone() }),
+        kube::Error::Api(status) => Stop::Failed(Fault { action, error: in_short(&status.message).to_owned() }),
         other => Stop::Failed(Fault { action, error: other.to_string() }),
     }
 }
