@@ -1,0 +1,245 @@
+//! What is wrong is refused: at admission where no cluster is needed to see it, else in a condition. Either way the
+//! sentence names the field and the cure, and no canary pod is made.
+
+mod refused;
+
+use std::process::ExitCode;
+
+use http::Request;
+use kanary_e2e::harness::Case;
+use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
+use kube::api::{Patch, PatchParams};
+use kube::core::params::ValidationDirective;
+use refused::{CLUSTER, Cure, SCHEMA, Trouble, Wrong};
+use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    let troubles = CLUSTER.iter().map(|trouble| Case::new(trouble.name, move |scene| meets(scene, trouble)).lab_only());
+    let rest = cases![
+        the_schema_refuses_what_is_wrong,
+        the_original_basic_example_is_refused_as_written,
+        while_the_canary_runs_base_and_selector_stand,
+    ];
+    harness::main(Setup::controller(&[]), rest.into_iter().chain(troubles).collect())
+}
+
+/// A KanaryDeployment without a mistake.
+fn good() -> Value {
+    json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": "try"},
+        "spec": {
+            "deploymentName": "web",
+            "template": {"spec": {"template": {
+                "metadata": {"labels": {"app": "web"}},
+                "spec": {"containers": [{"name": "web", "image": "web:2"}]},
+            }}},
+        },
+    })
+}
+
+const BASE: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: 'web:1'}]}
+";
+
+/// RFC 7386, as far as it goes for YAML: what `null` names is taken out.
+fn merge(into: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else { return into.clone_from(patch) };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    for (key, value) in patch {
+        match (value, into.as_object_mut()) {
+            (Value::Null, Some(into)) => drop(into.remove(key)),
+            _ => merge(&mut into[key], value),
+        }
+    }
+}
+
+fn with(patch: &str) -> Result<Value, Error> {
+    let mut kanary = good();
+    for patch in manifests::parse(&expanded(patch))? {
+        merge(&mut kanary, &patch);
+    }
+    Ok(kanary)
+}
+
+/// `x*57` is that many letters: nobody counts them by eye.
+fn expanded(text: &str) -> String {
+    let count = |word: &str| word.strip_prefix("x*")?.parse::<usize>().ok();
+    text.split(' ')
+        .map(|word| count(word).map_or(word.to_owned(), |count| "x".repeat(count)))
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Sends it as kubectl does, and keeps nothing. `None`: it is welcome.
+async fn refusal(scene: &Scene, kanary: &Value) -> Result<Option<String>, Error> {
+    let uri = format!(
+        "/apis/kanary.k8s.io/v1alpha1/namespaces/{}/kanarydeployments?dryRun=All&fieldValidation=Strict",
+        scene.namespace()
+    );
+    let request = Request::post(uri).header("Content-Type", "application/json").body(serde_json::to_vec(kanary)?);
+    let request = request.map_err(|error| Error::wrong(error.to_string()))?;
+    said(scene.client().request::<Value>(request).await)
+}
+
+fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
+    match answer {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => Ok(Some(status.message.clone())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All mistakes are tried, so that one run tells of all.
+async fn the_schema_refuses_what_is_wrong(scene: Scene) -> Result<(), Error> {
+    let mut findings = Vec::new();
+    for Wrong { name, wrong, says, right } in SCHEMA {
+        match refusal(&scene, &with(wrong)?).await? {
+            None => findings.push(format!("{name}: is accepted")),
+            Some(said) if !says.iter().all(|words| said.contains(words)) => {
+                findings.push(format!("{name}: is refused, but not with {says:?}: {said}"));
+            }
+            Some(_) => {}
+        }
+        if let Some(said) = refusal(&scene, &with(right)?).await? {
+            findings.push(format!("{name}: what is right is refused: {said}"));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
+}
+
+/// Its `items` stand beside `validation`, not in it: pruned in silence they would make a canary that nobody judges.
+async fn the_original_basic_example_is_refused_as_written(scene: Scene) -> Result<(), Error> {
+    let mut original = with(
+        "metadata: {name: nginx, labels: {app: nginx}}
+spec:
+  serviceName: nginx
+  deploymentName: nginx
+  scale: {static: {replicas: 1}}
+  traffic: {source: both}",
+    )?;
+    let items = json!([{"manual": {"statusAfterDeadline": "none"}}]);
+    original["spec"]["validation"] = Value::Null;
+    original["spec"]["items"] = items.clone();
+    let said = refusal(&scene, &original).await?.unwrap_or_default();
+    assert!(said.contains(r#"unknown field "spec.items""#), "{said}");
+
+    merge(&mut original, &json!({"spec": {"items": null, "validation": {"items": items}}}));
+    assert_eq!(refusal(&scene, &original).await?, None);
+    Ok(())
+}
+
+async fn while_the_canary_runs_base_and_selector_stand(scene: Scene) -> Result<(), Error> {
+    scene.apply(BASE).await?;
+    scene.apply(with("spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}")?).await?;
+    scene.kd_phase("try", "Validating").await?;
+    let edits = [
+        ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": "other"})),
+        ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": null})),
+        (
+            "spec.deploymentName: the base cannot change while the canary runs",
+            json!({"deploymentName": null, "template": {"metadata": {"name": "other"}}}),
+        ),
+        (
+            "spec.template.spec.selector: cannot change while the canary runs",
+            json!({"template": {"spec": {"selector": {"matchLabels": {"app": "other"}}}}}),
+        ),
+        (
+            "spec.template.spec.selector: cannot change while the canary runs",
+            json!({"template": {"spec": {"selector": null}}}),
+        ),
+    ];
+    for (words, edit) in &edits {
+        let said = edited(&scene, edit).await?.unwrap_or_default();
+        assert!(said.contains(words) && said.contains("wait for the end, or delete"), "{edit}: {said}");
+    }
+    // The same base by another way, and another template of the same selector, are no such edits.
+    for edit in [
+        json!({"deploymentName": null, "template": {"metadata": {"name": "web"}}}),
+        json!({"template": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:3"}]}}}}}),
+    ] {
+        assert_eq!(edited(&scene, &edit).await?, None, "{edit}");
+    }
+
+    scene.patch_kd("try", json!({"spec": {"validation": {"manual": {"status": "invalid"}}}})).await?;
+    scene.kd_phase("try", "Failed").await?;
+    for (_, edit) in &edits {
+        assert_eq!(edited(&scene, edit).await?, None, "after the end: {edit}");
+    }
+    Ok(())
+}
+
+/// What the API server says to a change of the spec; it is not kept.
+async fn edited(scene: &Scene, spec: &Value) -> Result<Option<String>, Error> {
+    let strictly =
+        PatchParams { dry_run: true, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
+    said(scene.kanaries().patch("try", &strictly, &Patch::Merge(json!({"spec": spec}))).await)
+}
+
+/// The condition says what is wrong, nothing runs, and the cure that it names is one.
+async fn meets(scene: Scene, trouble: &'static Trouble) -> Result<(), Error> {
+    let mark = scene.lab()?.audit().mark();
+    if !trouble.setting.contains("kind: Deployment\nmetadata: {name: web}") {
+        scene.apply(BASE).await?;
+    }
+    scene.apply(trouble.setting).await?;
+    scene.apply(with(trouble.kanary)?).await?;
+    let awaited = format!("{} is {}, with {:?}", trouble.condition, trouble.reason, trouble.says);
+    let told = |kd: &Value| {
+        let mut conditions = kd["status"]["conditions"].as_array().into_iter().flatten();
+        let condition = conditions.find(|c| c["type"] == trouble.condition && c["reason"] == trouble.reason);
+        let message = condition.map(|c| c["message"].as_str().unwrap_or_default().to_owned());
+        message.is_some_and(|message| trouble.says.iter().all(|words| message.contains(words)))
+    };
+    let kd = scene.until_kd("try", &awaited, told).await?;
+    assert_eq!(kd["status"]["phase"], "Starting", "nothing is judged");
+    let message = kd["status"]["message"].as_str().unwrap_or_default();
+    assert!(trouble.says.iter().all(|words| message.contains(words)), "kubectl get -o wide shows {message}");
+    assert!(message.len() < 400, "a sentence that people read: {message}");
+    nothing_was_made(&scene, mark, trouble).await?;
+    match &trouble.cure {
+        Cure::None => return Ok(()),
+        Cure::Kanary(patch) => {
+            let patch = manifests::parse(patch)?.into_iter().next().unwrap_or_default();
+            scene.patch_kd("try", patch).await?;
+        }
+        Cure::Object(patch) => {
+            for object in manifests::parse(&patch.replace("NAMESPACE", scene.namespace()))? {
+                let (api, name) = manifests::locate(&scene.client(), &object, scene.namespace()).await?;
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(&object)).await?;
+            }
+        }
+        Cure::Create(object) => drop(scene.apply(*object).await?),
+        Cure::Delete(object) => {
+            for object in manifests::parse(object)? {
+                let (api, name) = manifests::locate(&scene.client(), &object, scene.namespace()).await?;
+                api.delete(&name, &Default::default()).await?;
+            }
+        }
+    }
+    let kd = scene.kd_phase("try", "Validating").await?;
+    let mut conditions = kd["status"]["conditions"].as_array().into_iter().flatten();
+    assert!(!conditions.any(|c| c["type"] == "Errored" && c["status"] == "True"), "the trouble is over: {kd}");
+    Ok(())
+}
+
+async fn nothing_was_made(scene: &Scene, mark: kanary_e2e::audit::Mark, trouble: &Trouble) -> Result<(), Error> {
+    use k8s_openapi::api::core::v1::Pod;
+    let pods: Vec<Pod> = scene.list("kanary.k8s.io/canary=try").await?;
+    assert!(pods.is_empty(), "no canary pod: {pods:?}");
+    let calls = scene.lab()?.audit().since(mark, ":kanary")?;
+    let made = calls.iter().filter(|call| {
+        call.namespace == scene.namespace() && call.verb == "create" && call.code == 201 && call.resource != "events"
+    });
+    let made: Vec<&str> = made.map(|call| call.resource.as_str()).collect();
+    assert_eq!(made, trouble.makes, "what was made before the refusal");
+    Ok(())
+}

@@ -1,0 +1,950 @@
+//! The table of mistakes.
+
+/// A mistake that the API server refuses.
+pub struct Wrong {
+    pub name: &'static str,
+    /// Merged into a good KanaryDeployment.
+    pub wrong: &'static str,
+    /// The answer has these words: the field, and the cure.
+    pub says: &'static [&'static str],
+    /// Its neighbour, which is good.
+    pub right: &'static str,
+}
+
+const fn wrong(name: &'static str, wrong: &'static str, says: &'static [&'static str], right: &'static str) -> Wrong {
+    Wrong { name, wrong, says, right }
+}
+
+const DURATION: &str = "must be a duration such as 90s, 15m or 1h30m";
+const POSITIVE: &str = "must be a positive duration such as 90s, 15m or 1h30m";
+
+/// What no cluster is needed for.
+pub const SCHEMA: &[Wrong] = &[
+    // Names.
+    wrong(
+        "a name of 57 characters",
+        "metadata: {name: x*57 }",
+        &["metadata.name: must be a DNS label", "at most 56 characters"],
+        "metadata: {name: x*56 }",
+    ),
+    wrong(
+        "an uppercase name",
+        "metadata: {name: Try}",
+        &["metadata.name", "Try", "lowercase"],
+        "metadata: {name: try}",
+    ),
+    wrong(
+        "a name with a dot",
+        "metadata: {name: try.web}",
+        &["metadata.name: must be a DNS label (lower-case letters, digits, '-')"],
+        "metadata: {name: try-web}",
+    ),
+    wrong(
+        "a name that begins with a digit, with kanary-service",
+        "{metadata: {name: 2nd}, spec: {serviceName: web, traffic: {source: kanary-service}}}",
+        &["spec.traffic.kanaryService: required when metadata.name begins with a digit"],
+        "{metadata: {name: 2nd}, spec: {serviceName: web, traffic: {source: kanary-service, kanaryService: second}}}",
+    ),
+    wrong(
+        "a name that begins with a digit, with both",
+        "{metadata: {name: 2nd}, spec: {serviceName: web, traffic: {source: both}}}",
+        &["spec.traffic.kanaryService: required when metadata.name begins with a digit"],
+        "{metadata: {name: 2nd}, spec: {serviceName: web, traffic: {source: service}}}",
+    ),
+    wrong(
+        "an uppercase deploymentName",
+        "spec: {deploymentName: Web}",
+        &["spec.deploymentName", "must be the name of a Deployment: lower-case letters"],
+        "spec: {deploymentName: web.1}",
+    ),
+    wrong(
+        "a deploymentName of 254 characters",
+        "spec: {deploymentName: x*254 }",
+        &["spec.deploymentName", "253"],
+        "spec: {deploymentName: x*253 }",
+    ),
+    wrong(
+        "the canary's own name for the base",
+        "spec: {deploymentName: try-kanary}",
+        &["spec.deploymentName: <name>-kanary is the canary itself", "rename"],
+        "spec: {deploymentName: try}",
+    ),
+    wrong(
+        "the canary's own name in the template",
+        "spec: {deploymentName: null, template: {metadata: {name: try-kanary}}}",
+        &["spec.deploymentName: <name>-kanary is the canary itself", "rename"],
+        "spec: {deploymentName: null, template: {metadata: {name: try}}}",
+    ),
+    wrong(
+        "a serviceName that begins with a digit",
+        "spec: {serviceName: 1web}",
+        &["spec.serviceName", "must be the name of a Service: a DNS label that begins with a letter"],
+        "spec: {serviceName: web1}",
+    ),
+    wrong(
+        "a serviceName of 64 characters",
+        "spec: {serviceName: x*64 }",
+        &["spec.serviceName", "63"],
+        "spec: {serviceName: x*63 }",
+    ),
+    wrong(
+        "a serviceName that is none",
+        "spec: {serviceName: ''}",
+        &["spec.serviceName", "must be the name of a Service"],
+        "spec: {serviceName: null}",
+    ),
+    wrong(
+        "a kanaryService with a dot",
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: web.canary}}",
+        &["spec.traffic.kanaryService", "must be the name of a Service: a DNS label"],
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: web-canary}}",
+    ),
+    wrong(
+        "a kanaryService of 64 characters",
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: x*64 }}",
+        &["spec.traffic.kanaryService", "63"],
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: x*63 }}",
+    ),
+    wrong(
+        "a kanaryService that is the production Service",
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: web}}",
+        &["spec.traffic.kanaryService: must differ from spec.serviceName"],
+        "spec: {serviceName: web, traffic: {source: both, kanaryService: web-2}}",
+    ),
+    wrong(
+        "a default kanaryService that is the production Service",
+        "spec: {serviceName: try-kanary, traffic: {source: both}}",
+        &[
+            "spec.traffic.kanaryService: its default <name>-kanary is the production Service itself; give it another name",
+        ],
+        "spec: {serviceName: try-kanary, traffic: {source: both, kanaryService: other}}",
+    ),
+    wrong("a runID of 254 characters", "spec: {runID: x*254 }", &["spec.runID", "253"], "spec: {runID: x*253 }"),
+    // The template.
+    wrong("no template", "spec: {template: null}", &["spec.template: Required value"], "{}"),
+    wrong("a template without a spec", "spec: {template: {spec: null}}", &["spec.template.spec: Required value"], "{}"),
+    wrong(
+        "a template without pods",
+        "spec: {template: {spec: {template: null}}}",
+        &["spec.template.spec.template: Required value"],
+        "{}",
+    ),
+    wrong(
+        "a template whose pods have no spec",
+        "spec: {template: {spec: {template: {spec: null}}}}",
+        &["spec.template.spec.template.spec: Required value"],
+        "{}",
+    ),
+    wrong(
+        "a template's field outside the spec",
+        "spec: {template: {replicas: 2}}",
+        &["unknown field \"spec.template.replicas\""],
+        "spec: {template: {spec: {replicas: 2, unheardOf: {by: this build}}}}",
+    ),
+    wrong(
+        "fewer than no replicas in the template",
+        "spec: {template: {spec: {replicas: -1}}}",
+        &["spec.template.spec.replicas", "greater than or equal to 0"],
+        "spec: {template: {spec: {replicas: 0}}}",
+    ),
+    wrong(
+        "replicas as a string",
+        "spec: {template: {spec: {replicas: '2'}}}",
+        &["spec.template.spec.replicas", "must be of type integer"],
+        "spec: {template: {spec: {replicas: 2}}}",
+    ),
+    wrong(
+        "negative minReadySeconds",
+        "spec: {template: {spec: {minReadySeconds: -1}}}",
+        &["spec.template.spec.minReadySeconds", "greater than or equal to 0"],
+        "spec: {template: {spec: {minReadySeconds: 0}}}",
+    ),
+    wrong(
+        "no time for progress",
+        "spec: {template: {spec: {progressDeadlineSeconds: 0}}}",
+        &["spec.template.spec.progressDeadlineSeconds", "greater than or equal to 1"],
+        "spec: {template: {spec: {progressDeadlineSeconds: 1}}}",
+    ),
+    wrong(
+        "a selector that is a string",
+        "spec: {template: {spec: {selector: app=web}}}",
+        &["spec.template.spec.selector", "must be of type object"],
+        "spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}",
+    ),
+    wrong(
+        "a label that is a number",
+        "spec: {template: {metadata: {labels: {version: 2}}}}",
+        &["spec.template.metadata.labels.version", "must be of type string"],
+        "spec: {template: {metadata: {labels: {version: '2'}}}}",
+    ),
+    wrong(
+        "a pod's annotation that is a truth",
+        "spec: {template: {spec: {template: {metadata: {annotations: {inject: true}}}}}}",
+        &["spec.template.spec.template.metadata.annotations.inject", "must be of type string"],
+        "spec: {template: {spec: {template: {metadata: {annotations: {inject: 'true'}}}}}}",
+    ),
+    wrong(
+        "a template's name of 254 characters",
+        "spec: {template: {metadata: {name: x*254 }}}",
+        &["spec.template.metadata.name", "253"],
+        "spec: {template: {metadata: {name: x*253 }}}",
+    ),
+    // Scale.
+    wrong(
+        "two scales",
+        "spec: {scale: {static: {replicas: 1}, hpa: {maxReplicas: 2}}}",
+        &["spec.scale: give static or hpa, not both"],
+        "spec: {scale: {hpa: {maxReplicas: 2}}}",
+    ),
+    wrong(
+        "no pod",
+        "spec: {scale: {static: {replicas: 0}}}",
+        &["spec.scale.static.replicas", "greater than or equal to 1"],
+        "spec: {scale: {static: {}}}",
+    ),
+    wrong(
+        "an hpa without maxReplicas",
+        "spec: {scale: {hpa: {minReplicas: 1}}}",
+        &["spec.scale.hpa.maxReplicas: Required value"],
+        "spec: {scale: {hpa: {maxReplicas: 1, minReplicas: 1}}}",
+    ),
+    wrong(
+        "an hpa of at most no pod",
+        "spec: {scale: {hpa: {maxReplicas: 0}}}",
+        &["spec.scale.hpa.maxReplicas", "greater than or equal to 1"],
+        "spec: {scale: {hpa: {maxReplicas: 1}}}",
+    ),
+    wrong(
+        "an hpa of at least no pod",
+        "spec: {scale: {hpa: {maxReplicas: 2, minReplicas: 0}}}",
+        &["spec.scale.hpa.minReplicas", "greater than or equal to 1"],
+        "spec: {scale: {hpa: {maxReplicas: 2, minReplicas: 2}}}",
+    ),
+    wrong(
+        "an hpa whose least is more than its most",
+        "spec: {scale: {hpa: {maxReplicas: 2, minReplicas: 3}}}",
+        &["spec.scale.hpa: minReplicas must not exceed maxReplicas"],
+        "spec: {scale: {hpa: {maxReplicas: 3, minReplicas: 2}}}",
+    ),
+    wrong(
+        "metrics that are words",
+        "spec: {scale: {hpa: {maxReplicas: 2, metrics: [cpu]}}}",
+        &["spec.scale.hpa.metrics[0]", "must be of type object"],
+        "spec: {scale: {hpa: {maxReplicas: 2, metrics: [{type: Resource}]}}}",
+    ),
+    wrong(
+        "an hpa's own target",
+        "spec: {scale: {hpa: {maxReplicas: 2, scaleTargetRef: {kind: Deployment, name: web}}}}",
+        &["unknown field \"spec.scale.hpa.scaleTargetRef\""],
+        "spec: {scale: {hpa: {maxReplicas: 2, behavior: {scaleDown: {}}}}}",
+    ),
+    // Traffic.
+    wrong(
+        "a source that is none of five",
+        "spec: {serviceName: web, traffic: {source: everything}}",
+        &["spec.traffic.source", "\"none\", \"service\", \"kanary-service\", \"both\", \"mirror\""],
+        "spec: {serviceName: web, traffic: {source: mirror}}",
+    ),
+    wrong(
+        "source service without serviceName",
+        "spec: {traffic: {source: service}}",
+        &["spec.serviceName: required for this spec.traffic.source; name the production Service, or use source: none"],
+        "spec: {traffic: {source: none}}",
+    ),
+    wrong(
+        "source mirror without serviceName",
+        "spec: {traffic: {source: mirror}}",
+        &["spec.serviceName: required for this spec.traffic.source"],
+        "spec: {traffic: {}}",
+    ),
+    wrong(
+        "a mirror of 101 percent",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 101}}}",
+        &["spec.traffic.mirror.percentage", "less than or equal to 100"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 100}}}",
+    ),
+    wrong(
+        "a mirror of less than nothing",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: -1}}}",
+        &["spec.traffic.mirror.percentage", "greater than or equal to 0"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 0}}}",
+    ),
+    wrong(
+        "an unknown mesh",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: linkerd}}}",
+        &["spec.traffic.mirror.provider", "\"istio\", \"gateway-api\""],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api}}}",
+    ),
+    wrong(
+        "an unknown way to confirm",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {confirm: hope}}}",
+        &["spec.traffic.mirror.confirm", "\"accepted\", \"requests\""],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {confirm: requests}}}",
+    ),
+    wrong(
+        "a VirtualService without a name",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {virtualService: {name: ''}}}}",
+        &["spec.traffic.mirror.virtualService.name", "at least 1 char"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {virtualService: {name: web, routes: [one]}}}}",
+    ),
+    wrong(
+        "more routes than 16",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {virtualService: {name: web, routes: [&r a, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r]}}}}",
+        &["spec.traffic.mirror.virtualService.routes", "at most 16 items"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {virtualService: {name: web, routes: [&r a, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r, *r]}}}}",
+    ),
+    wrong(
+        "an HTTPRoute without a name",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {rules: [one]}}}}",
+        &["spec.traffic.mirror.httpRoute.name: Required value"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {name: web, rules: [one]}}}}",
+    ),
+    // Time.
+    wrong(
+        "a schedule in words",
+        "spec: {schedule: tomorrow}",
+        &["spec.schedule", "date-time"],
+        "spec: {schedule: '2030-01-01T08:00:00Z'}",
+    ),
+    wrong(
+        "a schedule without a time of day",
+        "spec: {schedule: '2030-01-01'}",
+        &["spec.schedule", "date-time"],
+        "spec: {schedule: '2020-01-01T08:00:00+02:00'}",
+    ),
+    wrong(
+        "a negative period",
+        "spec: {validation: {validationPeriod: '-5s'}}",
+        &["spec.validation.validationPeriod", POSITIVE],
+        "spec: {validation: {validationPeriod: 5s}}",
+    ),
+    wrong(
+        "a period in letters",
+        "spec: {validation: {validationPeriod: abc}}",
+        &["spec.validation.validationPeriod", POSITIVE],
+        "spec: {validation: {validationPeriod: 1h30m}}",
+    ),
+    wrong(
+        "no period",
+        "spec: {validation: {validationPeriod: 0s}}",
+        &["spec.validation.validationPeriod", POSITIVE],
+        "spec: {validation: {validationPeriod: 1ms}}",
+    ),
+    wrong(
+        "a period of eleven thousand years",
+        "spec: {validation: {validationPeriod: 99999999h}}",
+        &["spec.validation.validationPeriod", POSITIVE],
+        "spec: {validation: {validationPeriod: 87600h}}",
+    ),
+    wrong(
+        "a period without a unit",
+        "spec: {validation: {validationPeriod: '15'}}",
+        &["spec.validation.validationPeriod", POSITIVE],
+        "spec: {validation: {validationPeriod: 1.5h}}",
+    ),
+    wrong(
+        "a period that is a number",
+        "spec: {validation: {validationPeriod: 15}}",
+        &["spec.validation.validationPeriod", "must be of type string"],
+        "spec: {validation: {validationPeriod: 15s}}",
+    ),
+    wrong(
+        "a negative delay",
+        "spec: {validation: {initialDelay: '-5s'}}",
+        &["spec.validation.initialDelay", DURATION],
+        "spec: {validation: {initialDelay: 0s}}",
+    ),
+    wrong(
+        "a delay of eleven thousand years",
+        "spec: {validation: {initialDelay: 99999999h}}",
+        &["spec.validation.initialDelay", DURATION],
+        "spec: {validation: {initialDelay: 5m}}",
+    ),
+    wrong(
+        "an interval under a second",
+        "spec: {validation: {maxIntervalPeriod: 500ms}}",
+        &["spec.validation.maxIntervalPeriod", "must be a duration of at least 1s, such as 20s"],
+        "spec: {validation: {maxIntervalPeriod: 1s}}",
+    ),
+    wrong(
+        "an interval of eleven thousand years",
+        "spec: {validation: {maxIntervalPeriod: 99999999h}}",
+        &["spec.validation.maxIntervalPeriod", "must be a duration of at least 1s, such as 20s"],
+        "spec: {validation: {maxIntervalPeriod: 1h}}",
+    ),
+    // The items.
+    wrong(
+        "an unknown cleanup",
+        "spec: {validation: {cleanup: never}}",
+        &["spec.validation.cleanup", "\"rolloutStarted\", \"rolloutComplete\""],
+        "spec: {validation: {cleanup: rolloutComplete}}",
+    ),
+    wrong(
+        "a word that is neither",
+        "spec: {validation: {manual: {status: maybe}}}",
+        &["spec.validation.manual.status", "\"valid\", \"invalid\""],
+        "spec: {validation: {manual: {status: invalid}}}",
+    ),
+    wrong(
+        "silence that means neither",
+        "spec: {validation: {manual: {statusAfterDeadline: consent}}}",
+        &["spec.validation.manual.statusAfterDeadline", "\"none\", \"valid\", \"invalid\""],
+        "spec: {validation: {manual: {statusAfterDeadline: none}}}",
+    ),
+    wrong(
+        "a reason of 1025 characters",
+        "spec: {validation: {manual: {reason: x*1025 }}}",
+        &["spec.validation.manual.reason", "1024"],
+        "spec: {validation: {manual: {reason: x*1024 }}}",
+    ),
+    wrong(
+        "an item of no kind",
+        "spec: {validation: {items: [{name: a}]}}",
+        &["spec.validation.items[]: give exactly one of manual, labelWatch, promQL"],
+        "spec: {validation: {items: [{name: a, manual: {}}]}}",
+    ),
+    wrong(
+        "an item of two kinds",
+        "spec: {validation: {items: [{manual: {}, promQL: {query: up}}]}}",
+        &["spec.validation.items[]: give exactly one of manual, labelWatch, promQL"],
+        "spec: {validation: {items: [{manual: {}}, {promQL: {query: up}}]}}",
+    ),
+    wrong(
+        "an item of a kind that there is not",
+        "spec: {validation: {items: [{promql: {query: up}}]}}",
+        &["unknown field \"spec.validation.items[0].promql\""],
+        "spec: {validation: {items: [{promQL: {query: up}}]}}",
+    ),
+    wrong(
+        "two items of one name",
+        "spec: {validation: {items: [{name: a, manual: {}}, {name: a, promQL: {query: up}}]}}",
+        &["spec.validation.items: two items have the same name; names are unique"],
+        "spec: {validation: {items: [{name: a, manual: {}}, {name: b, promQL: {query: up}}]}}",
+    ),
+    wrong(
+        "an item with another item's default name",
+        "spec: {validation: {items: [{name: manual-1, manual: {}}, {manual: {}}]}}",
+        &["spec.validation.items[].name: <kind>-<number> is the name of an item without one; choose another"],
+        "spec: {validation: {items: [{name: manual-one, manual: {}}, {manual: {}}]}}",
+    ),
+    wrong(
+        "an item with an empty name",
+        "spec: {validation: {items: [{name: '', manual: {}}]}}",
+        &["spec.validation.items[0].name", "at least 1 char"],
+        "spec: {validation: {items: [{name: A name, manual: {}}]}}",
+    ),
+    wrong(
+        "an item with a name of 64 characters",
+        "spec: {validation: {items: [{name: x*64 , manual: {}}]}}",
+        &["spec.validation.items[0].name", "63"],
+        "spec: {validation: {items: [{name: x*63 , manual: {}}]}}",
+    ),
+    wrong(
+        "more items than 16",
+        "spec: {validation: {items: [&m {manual: {}}, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m]}}",
+        &["spec.validation.items", "at most 16 items"],
+        "spec: {validation: {items: [&m {manual: {}}, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m]}}",
+    ),
+    wrong(
+        "an item's word that is neither",
+        "spec: {validation: {items: [{manual: {status: 'yes'}}]}}",
+        &["spec.validation.items[0].manual.status", "\"valid\", \"invalid\""],
+        "spec: {validation: {items: [{manual: {status: valid, statusAfterDeadline: invalid}}]}}",
+    ),
+    // labelWatch.
+    wrong(
+        "a labelWatch for nothing",
+        "spec: {validation: {items: [{labelWatch: {}}]}}",
+        &["spec.validation.items[].labelWatch: say what to watch: podInvalidationLabels"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: 'yes'}}}]}}",
+    ),
+    wrong(
+        "a labelWatch for no label of a pod",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {}}}]}}",
+        &["spec.validation.items[0].labelWatch.podInvalidationLabels", "at least 1 properties"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {example.com/bad: ''}}}]}}",
+    ),
+    wrong(
+        "a labelWatch for no label of the Deployment",
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {}}}]}}",
+        &["spec.validation.items[0].labelWatch.deploymentInvalidationLabels", "at least 1 properties"],
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {bad: 'yes'}}}]}}",
+    ),
+    wrong(
+        "a label that no pod can have",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: 'yes, very'}}}]}}",
+        &["spec.validation.items[0].labelWatch.podInvalidationLabels", "not a label"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: yes-very}}}]}}",
+    ),
+    wrong(
+        "a label's key that no Deployment can have",
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {so bad: x}}}]}}",
+        &["spec.validation.items[0].labelWatch.deploymentInvalidationLabels", "not a label"],
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {example.com/so-bad: x}}}]}}",
+    ),
+    wrong(
+        "a pod selector for everything",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {}}}]}}",
+        &["spec.validation.items[0].labelWatch.podInvalidationSelector", "at least 1 properties"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchLabels: {bad: 'yes'}}}}]}}",
+    ),
+    wrong(
+        "a Deployment selector for everything",
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationSelector: {}}}]}}",
+        &["spec.validation.items[0].labelWatch.deploymentInvalidationSelector", "at least 1 properties"],
+        "spec: {validation: {items: [{labelWatch: {deploymentInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists}]}}}]}}",
+    ),
+    wrong(
+        "a selector for everything, said with no labels",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchLabels: {}}}}]}}",
+        &["spec.validation.items[0].labelWatch.podInvalidationSelector.matchLabels", "at least 1 properties"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchLabels: {bad: x}}}}]}}",
+    ),
+    wrong(
+        "a selector for everything, said with no expressions",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: []}}}]}}",
+        &["spec.validation.items[0].labelWatch.podInvalidationSelector.matchExpressions", "at least 1 items"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists}]}}}]}}",
+    ),
+    wrong(
+        "an unknown operator",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Like}]}}}]}}",
+        &["podInvalidationSelector.matchExpressions[0].operator", "\"In\", \"NotIn\", \"Exists\", \"DoesNotExist\""],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: In, values: [a]}]}}}]}}",
+    ),
+    wrong(
+        "an expression without a key",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{operator: Exists}]}}}]}}",
+        &["podInvalidationSelector.matchExpressions[0].key: Required value"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: a, operator: DoesNotExist}]}}}]}}",
+    ),
+    wrong(
+        "an expression that asks for one of no values",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: In}]}}}]}}",
+        &["podInvalidationSelector.matchExpressions[0]", "In and NotIn need values; Exists and DoesNotExist take none"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: NotIn, values: [a]}]}}}]}}",
+    ),
+    wrong(
+        "an expression that asks whether there are values",
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists, values: [a]}]}}}]}}",
+        &["podInvalidationSelector.matchExpressions[0]", "In and NotIn need values; Exists and DoesNotExist take none"],
+        "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists, values: []}]}}}]}}",
+    ),
+    // promQL.
+    wrong(
+        "a promQL without a query",
+        "spec: {validation: {items: [{promQL: {failureLimit: 1}}]}}",
+        &["spec.validation.items[0].promQL.query: Required value"],
+        "spec: {validation: {items: [{promQL: {query: up, failureLimit: 1}}]}}",
+    ),
+    wrong(
+        "an empty query",
+        "spec: {validation: {items: [{promQL: {query: ''}}]}}",
+        &["spec.validation.items[0].promQL.query", "at least 1 char"],
+        "spec: {validation: {items: [{promQL: {query: up}}]}}",
+    ),
+    wrong(
+        "a query of 16385 characters",
+        "spec: {validation: {items: [{promQL: {query: x*16385 }}]}}",
+        &["spec.validation.items[0].promQL.query", "16384"],
+        "spec: {validation: {items: [{promQL: {query: x*16384 }}]}}",
+    ),
+    wrong(
+        "fewer failures than none",
+        "spec: {validation: {items: [{promQL: {query: up, failureLimit: -1}}]}}",
+        &["spec.validation.items[0].promQL.failureLimit", "greater than or equal to 0"],
+        "spec: {validation: {items: [{promQL: {query: up, failureLimit: 0}}]}}",
+    ),
+    wrong(
+        "no name for the pod's label",
+        "spec: {validation: {items: [{promQL: {query: up, podNameKey: ''}}]}}",
+        &["spec.validation.items[0].promQL.podNameKey", "at least 1 char"],
+        "spec: {validation: {items: [{promQL: {query: up, podNameKey: instance}}]}}",
+    ),
+    wrong(
+        "two ways to read the answer",
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: 1}, continuousValueDeviation: {maxDeviationPercent: 5}}}]}}",
+        &[
+            "spec.validation.items[].promQL: give at most one of valueInRange, continuousValueDeviation, discreteValueOutOfList",
+        ],
+        "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {maxDeviationPercent: 5}}}]}}",
+    ),
+    wrong(
+        "a range upside down",
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {min: 2, max: 1.5}}}]}}",
+        &["spec.validation.items[].promQL.valueInRange: min must not exceed max"],
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {min: 1.5, max: 2}}}]}}",
+    ),
+    wrong(
+        "a range above its default end",
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {min: 2}}}]}}",
+        &["spec.validation.items[].promQL.valueInRange: min must not exceed max"],
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {}}}]}}",
+    ),
+    wrong(
+        "a bound in words",
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: '0.3'}}}]}}",
+        &["spec.validation.items[0].promQL.valueInRange.max", "must be of type number"],
+        "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: 0.3}}}]}}",
+    ),
+    wrong(
+        "a deviation without a limit",
+        "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {}}}]}}",
+        &["spec.validation.items[0].promQL.continuousValueDeviation.maxDeviationPercent: Required value"],
+        "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {maxDeviationPercent: 0}}}]}}",
+    ),
+    wrong(
+        "a negative deviation",
+        "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {maxDeviationPercent: -0.1}}}]}}",
+        &["spec.validation.items[0].promQL.continuousValueDeviation.maxDeviationPercent", "greater than or equal to 0"],
+        "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {maxDeviationPercent: 250}}}]}}",
+    ),
+    wrong(
+        "values neither good nor bad",
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code}}}]}}",
+        &["spec.validation.items[].promQL.discreteValueOutOfList: give goodValues or badValues"],
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code, badValues: ['500']}}}]}}",
+    ),
+    wrong(
+        "values of no label",
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {badValues: ['500']}}}]}}",
+        &["spec.validation.items[0].promQL.discreteValueOutOfList.key: Required value"],
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code, goodValues: ['200']}}}]}}",
+    ),
+    wrong(
+        "a tolerance of 101 percent",
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code, badValues: ['500'], tolerancePercent: 101}}}]}}",
+        &["spec.validation.items[0].promQL.discreteValueOutOfList.tolerancePercent", "less than or equal to 100"],
+        "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code, badValues: ['500'], tolerancePercent: 100}}}]}}",
+    ),
+    wrong(
+        "a Prometheus by FTP",
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {url: 'ftp://prometheus'}}}]}}",
+        &["spec.validation.items[0].promQL.prometheus.url", "must be an http or https URL such as http://"],
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {url: 'https://prometheus'}}}]}}",
+    ),
+    wrong(
+        "a Prometheus without a host",
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {url: 'prometheus:9090'}}}]}}",
+        &["spec.validation.items[0].promQL.prometheus.url", "must be an http or https URL such as http://"],
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {url: 'http://prometheus:9090'}}}]}}",
+    ),
+    wrong(
+        "two ways to log in",
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: a}, basicAuthSecretRef: {name: b}}}}]}}",
+        &["spec.validation.items[].promQL.prometheus: give bearerTokenSecretRef or basicAuthSecretRef, not both"],
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b}, caSecretRef: {name: c, key: d}}}}]}}",
+    ),
+    wrong(
+        "a Secret without a name",
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: ''}}}}]}}",
+        &["spec.validation.items[0].promQL.prometheus.bearerTokenSecretRef.name", "at least 1 char"],
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: a, key: b}}}}]}}",
+    ),
+];
+
+/// A mistake that only the cluster shows.
+pub struct Trouble {
+    pub name: &'static str,
+    /// Objects that stand in the way; the base `web` is there besides, unless they have their own.
+    pub setting: &'static str,
+    /// Merged into a good KanaryDeployment.
+    pub kanary: &'static str,
+    pub condition: &'static str,
+    pub reason: &'static str,
+    pub says: &'static [&'static str],
+    /// What the controller makes before it is refused.
+    pub makes: &'static [&'static str],
+    pub cure: Cure,
+}
+
+/// What the sentence tells people to do.
+pub enum Cure {
+    /// It is another KanaryDeployment.
+    None,
+    Kanary(&'static str),
+    Object(&'static str),
+    Create(&'static str),
+    Delete(&'static str),
+}
+
+const SERVICE: &str =
+    "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}";
+
+/// What the cluster is needed for.
+pub const CLUSTER: &[Trouble] = &[
+    Trouble {
+        name: "foreign_namespace",
+        setting: "",
+        kanary: "spec: {template: {metadata: {namespace: elsewhere}}}",
+        condition: "Errored",
+        reason: "ForeignNamespace",
+        says: &["spec.template.metadata.namespace: is elsewhere", "leave it out"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {metadata: {namespace: null}}}"),
+    },
+    Trouble {
+        name: "deployment_taken",
+        setting: "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: try-kanary}
+spec:
+  replicas: 0
+  selector: {matchLabels: {app: other}}
+  template:
+    metadata: {labels: {app: other}}
+    spec: {containers: [{name: web, image: 'web:1'}]}",
+        kanary: "{}",
+        condition: "Errored",
+        reason: "NameTaken",
+        says: &[
+            "Deployment try-kanary exists and was not made by this KanaryDeployment; remove it, or choose another name",
+        ],
+        makes: &[],
+        cure: Cure::Delete("{apiVersion: apps/v1, kind: Deployment, metadata: {name: try-kanary}}"),
+    },
+    Trouble {
+        name: "autoscaler_taken",
+        setting: "
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: try-kanary}
+spec:
+  maxReplicas: 2
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: other}",
+        kanary: "spec: {scale: {hpa: {maxReplicas: 2}}}",
+        condition: "Errored",
+        reason: "NameTaken",
+        says: &["HorizontalPodAutoscaler try-kanary exists and was not made by this KanaryDeployment; remove it"],
+        makes: &[],
+        cure: Cure::Delete("{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: try-kanary}}"),
+    },
+    Trouble {
+        name: "service_taken",
+        setting: "
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: try-kanary}, spec: {selector: {app: other}, ports: [{port: 80}]}}",
+        kanary: "spec: {serviceName: web, traffic: {source: kanary-service}}",
+        condition: "Errored",
+        reason: "NameTaken",
+        says: &[
+            "Service try-kanary exists and was not made by this KanaryDeployment; remove it, or choose another name",
+        ],
+        makes: &[],
+        cure: Cure::Kanary("spec: {traffic: {kanaryService: another}}"),
+    },
+    Trouble {
+        name: "service_missing",
+        setting: "",
+        kanary: "spec: {serviceName: web, traffic: {source: service}}",
+        condition: "Traffic",
+        reason: "ServiceNotFound",
+        says: &["waiting for Service web (spec.serviceName) to exist"],
+        makes: &[],
+        cure: Cure::Create(SERVICE),
+    },
+    Trouble {
+        name: "service_external",
+        setting: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ExternalName, externalName: example.com}}",
+        kanary: "spec: {serviceName: web, traffic: {source: both}}",
+        condition: "Errored",
+        reason: "ServiceUnsupported",
+        says: &["Service web (spec.serviceName) is of type ExternalName", "name a Service with a selector"],
+        makes: &[],
+        cure: Cure::Object(
+            "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {type: ClusterIP, externalName: null, selector: {app: web}, ports: [{port: 80}]}}",
+        ),
+    },
+    Trouble {
+        name: "service_without_selector",
+        setting: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {ports: [{port: 80}]}}",
+        kanary: "spec: {serviceName: web, traffic: {source: service}}",
+        condition: "Errored",
+        reason: "ServiceUnsupported",
+        says: &["Service web (spec.serviceName) has no selector", "name a Service with a selector"],
+        makes: &[],
+        cure: Cure::Object("{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}}}"),
+    },
+    Trouble {
+        name: "service_without_ports",
+        setting: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {clusterIP: None, selector: {app: web}}}",
+        kanary: "spec: {serviceName: web, traffic: {source: kanary-service}}",
+        condition: "Errored",
+        reason: "ServiceUnsupported",
+        says: &["Service web (spec.serviceName) has no ports", "give it ports or use source: service"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {traffic: {source: service}}"),
+    },
+    Trouble {
+        name: "ambiguous_autoscalers",
+        setting: "
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata: {name: web}
+spec:
+  maxReplicas: 2
+  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}",
+        kanary: "spec: {serviceName: web, traffic: {source: service}, scale: {hpa: {maxReplicas: 2}}}",
+        condition: "Errored",
+        reason: "AmbiguousHPA",
+        says: &[
+            "HorizontalPodAutoscaler web scales",
+            "with spec.scale.hpa Kubernetes would stop scaling both: use spec.scale.static, or source: kanary-service",
+        ],
+        makes: &[],
+        cure: Cure::Kanary("spec: {scale: {hpa: null, static: {replicas: 1}}}"),
+    },
+    Trouble {
+        name: "labels_that_the_base_does_not_select",
+        setting: "",
+        kanary: "spec: {template: {spec: {template: {metadata: {labels: {app: other}}}}}}",
+        condition: "Errored",
+        reason: "PromotionRefused",
+        says: &[
+            "the API server would refuse to promote spec.template",
+            "spec.template.metadata.labels",
+            "`selector` does not match template `labels`",
+        ],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {template: {metadata: {labels: {app: web}}}}}}"),
+    },
+    Trouble {
+        name: "a_base_that_selects_everything",
+        setting: "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchExpressions: [{key: other, operator: DoesNotExist}]}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: 'web:1'}]}",
+        kanary: "{}",
+        condition: "Errored",
+        reason: "SelectorTooWide",
+        says: &["the base's selector selects the canary's pods whatever labels they have; make it ask for a label"],
+        makes: &[],
+        cure: Cure::None,
+    },
+    Trouble {
+        name: "unknown_field_in_the_pods",
+        setting: "",
+        kanary: "spec: {template: {spec: {template: {spec: {containerz: []}}}}}",
+        condition: "Errored",
+        reason: "PromotionRefused",
+        says: &[
+            "the API server would refuse to promote spec.template",
+            "unknown field \"spec.template.spec.containerz\"",
+        ],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {template: {spec: {containerz: null}}}}}"),
+    },
+    Trouble {
+        name: "no_containers",
+        setting: "",
+        kanary: "spec: {template: {spec: {template: {spec: {containers: []}}}}}",
+        condition: "Errored",
+        reason: "PromotionRefused",
+        says: &[
+            "the API server would refuse to promote spec.template",
+            "spec.template.spec.containers: Required value",
+        ],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {template: {spec: {containers: [{name: web, image: 'web:2'}]}}}}}"),
+    },
+    Trouble {
+        name: "no_image",
+        setting: "",
+        kanary: "spec: {template: {spec: {template: {spec: {containers: [{name: web}]}}}}}",
+        condition: "Errored",
+        reason: "PromotionRefused",
+        says: &["spec.template.spec.containers[0].image: Required value"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {template: {spec: {containers: [{name: web, image: 'web:2'}]}}}}}"),
+    },
+    Trouble {
+        name: "no_containers_and_no_base",
+        setting: "",
+        kanary: "spec: {deploymentName: new, template: {spec: {selector: {matchLabels: {app: web}}, template: {spec: {containers: []}}}}}",
+        condition: "Errored",
+        reason: "RequestFailed",
+        says: &["create the base Deployment new", "spec.template.spec.containers: Required value"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {template: {spec: {containers: [{name: web, image: 'web:2'}]}}}}}"),
+    },
+    Trouble {
+        name: "no_selector_and_no_base",
+        setting: "",
+        kanary: "spec: {deploymentName: new}",
+        condition: "Errored",
+        reason: "RequestFailed",
+        says: &["create the base Deployment new", "spec.selector: Required value"],
+        makes: &[],
+        cure: Cure::Create(
+            "{apiVersion: apps/v1, kind: Deployment, metadata: {name: new}, spec: {selector: {matchLabels: {app: web}}, template: {metadata: {labels: {app: web}}, spec: {containers: [{name: web, image: 'web:1'}]}}}}",
+        ),
+    },
+    Trouble {
+        name: "a_strategy_that_cannot_move",
+        setting: "",
+        kanary: "spec: {template: {spec: {strategy: {type: RollingUpdate, rollingUpdate: {maxSurge: 0, maxUnavailable: 0}}}}}",
+        condition: "Errored",
+        reason: "PromotionRefused",
+        says: &["spec.strategy.rollingUpdate.maxUnavailable", "may not be 0 when `maxSurge` is 0"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {template: {spec: {strategy: {rollingUpdate: {maxSurge: 1}}}}}"),
+    },
+    Trouble {
+        name: "metrics_that_are_none",
+        setting: "",
+        kanary: "spec: {scale: {hpa: {maxReplicas: 2, metrics: [{type: Wishes}]}}}",
+        condition: "Errored",
+        reason: "RequestFailed",
+        says: &["create HorizontalPodAutoscaler try-kanary", "spec.metrics[0].type"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {scale: {hpa: {metrics: null}}}"),
+    },
+    Trouble {
+        name: "quota_exceeded",
+        setting: "{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {requests.cpu: 1}}}",
+        kanary: "spec: {template: {spec: {template: {spec: {containers: [{name: web, image: 'web:2', resources: {requests: {cpu: 2}}}]}}}}}",
+        condition: "CanaryReady",
+        reason: "ReplicaFailure",
+        says: &["0 of 1 canary pods available", "exceeded quota: small, requested: requests.cpu=2"],
+        makes: &["deployments"],
+        cure: Cure::Object(
+            "{apiVersion: v1, kind: ResourceQuota, metadata: {name: small}, spec: {hard: {requests.cpu: 9}}}",
+        ),
+    },
+    Trouble {
+        name: "quota_of_services_exceeded",
+        setting: "
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}
+---
+{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {services: 1}}}",
+        kanary: "spec: {serviceName: web, traffic: {source: kanary-service}}",
+        condition: "Errored",
+        reason: "RequestFailed",
+        says: &["create Service try-kanary", "exceeded quota: one, requested: services=1"],
+        makes: &[],
+        cure: Cure::Object("{apiVersion: v1, kind: ResourceQuota, metadata: {name: one}, spec: {hard: {services: 2}}}"),
+    },
+    Trouble {
+        name: "pods_that_admission_refuses",
+        setting: "
+apiVersion: v1
+kind: LimitRange
+metadata: {name: small}
+spec: {limits: [{type: Container, max: {memory: 1Gi}}]}",
+        kanary: "spec: {template: {spec: {template: {spec: {containers: [{name: web, image: 'web:2', resources: {limits: {memory: 2Gi}}}]}}}}}",
+        condition: "CanaryReady",
+        reason: "ReplicaFailure",
+        says: &["0 of 1 canary pods available", "maximum memory usage per Container is 1Gi"],
+        makes: &["deployments"],
+        cure: Cure::Delete("{apiVersion: v1, kind: LimitRange, metadata: {name: small}}"),
+    },
+];
