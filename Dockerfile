@@ -1,0 +1,12 @@
+# A static binary and nothing else: no shell, no libc, no package manager.
+FROM rust:1-alpine AS build
+WORKDIR /src
+COPY . .
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
+    cargo build --release --locked -p kanary --bin kanary && cp target/release/kanary /kanary
+
+FROM scratch
+COPY --from=build /kanary /kanary
+USER 65532:65532
+ENTRYPOINT ["/kanary"]
+CMD ["run"]

@@ -1,0 +1,43 @@
+# `make` alone lists what there is.
+.DEFAULT_GOAL := help
+
+RUST := 1.89
+GO := 1.26
+
+help: ## Print this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: tools ## Watch three canaries live (a real control plane; no Docker, no root)
+	@cargo run -q -p kanary-e2e --bin demo
+
+test: tools ## Run everything: format, lints, unit tests, simulation, end to end
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace
+
+lab: tools ## Start a control plane with Kanary to play with, until Ctrl-C
+	@cargo run -q -p kanary-e2e --bin lab -- up
+
+crd: ## Generate crds/kanarydeployments.yaml from src/api
+	cargo run -q --bin kanary -- crd > crds/.new
+	mv crds/.new crds/kanarydeployments.yaml
+
+# What a fresh machine may lack, one sentence each.
+tools:
+	@lacks() { echo "make: $$1" >&2; exit 1; }; \
+	has() { command -v "$$1" > /dev/null; }; \
+	old() { [ "$$(printf '%s\n' "$$1" "$$2" | sort -V | head -n 1)" != "$$1" ]; }; \
+	has cargo || lacks "cargo is missing: install Rust $(RUST) or later from https://rustup.rs"; \
+	rust=$$(rustc --version | cut -d ' ' -f 2); \
+	old $(RUST) "$$rust" && lacks "Rust $$rust is too old: Kanary needs $(RUST) or later (rustup update)"; \
+	cargo fmt --version > /dev/null 2>&1 || lacks "rustfmt is missing: rustup component add rustfmt"; \
+	cargo clippy --version > /dev/null 2>&1 || lacks "clippy is missing: rustup component add clippy"; \
+	has cc || lacks "a C compiler is missing: install gcc (apt install gcc libc6-dev)"; \
+	has go || lacks "go is missing: the lab builds Kubernetes from source; install Go $(GO) or later from https://go.dev/dl"; \
+	go=$$(cd e2e/tools/kubernetes && go env GOVERSION | sed 's/^go//'); \
+	old $(GO) "$$go" && lacks "Go $$go is too old: the lab needs $(GO) or later (https://go.dev/dl)"; \
+	{ has unshare && has setpriv; } || lacks "unshare or setpriv is missing: install util-linux"; \
+	unshare --user --map-root-user true 2> /dev/null || [ "$$(id -u)" = 0 ] || \
+	lacks "unprivileged user namespaces are off, so the lab needs root or: sysctl kernel.unprivileged_userns_clone=1"
+
+.PHONY: help demo test lab crd tools
