@@ -1,0 +1,74 @@
+//! Three canaries, live: one is promoted, one fails, one waits for you.
+//!
+//! Everything on the screen is read from a watch on a real API server, when it happens. Nothing sleeps.
+
+mod play;
+mod screen;
+mod stage;
+
+use std::env;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+use kanary_e2e::kit::{Kit, Wanted};
+use kanary_e2e::namespace::{self, Interrupt};
+use kanary_e2e::{Context, Error, Lab, Setup, bridge};
+
+use crate::play::Play;
+use crate::screen::Screen;
+
+const USAGE: &str = "\
+Three canaries on a real Kubernetes control plane on this machine, without Docker.
+
+usage: demo [--auto]
+
+--auto approves the third canary by itself, as it does when stdin is not a terminal.";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let auto = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => !io::stdin().is_terminal(),
+        ["--auto"] => true,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    // The inner process is the first of its pid namespace; it goes on where the outer one began.
+    if std::process::id() != 1 {
+        introduce(&Screen::new());
+    }
+    let wanted = Wanted { kanary: true, person: true };
+    let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, auto));
+    done.unwrap_or_else(|error| {
+        eprintln!("error: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn introduce(screen: &Screen) {
+    screen.title("Kanary, live");
+    screen.text(
+        "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
+         own ServiceAccount. Only the kubelet is played (by kwok): pods are ready and have addresses, but no \
+         containers. The first time all of it is built from source, which takes some minutes.",
+    );
+}
+
+fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
+    let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
+    runtime.block_on(async {
+        let lab = Lab::start(kit, &Setup::installed()).await?;
+        let controller = lab.controller::<&str>(&[]).await?;
+        let invitation = bridge::invite(&lab).await?;
+        let screen = Screen::new();
+        screen.gap();
+        screen.text("To look around meanwhile, in another terminal:");
+        screen.code(&format!("export KUBECONFIG={}", invitation.kubeconfig.display()));
+        screen.code(&format!("export PATH={}:$PATH", invitation.bin.display()));
+        screen.code("kubectl -n demo get kd,deploy,svc,pods");
+        let kubectl = invitation.bin.join("kubectl");
+        Play::begin(&lab, controller, kubectl, screen, auto).await?.perform().await?;
+        Ok(ExitCode::SUCCESS)
+    })
+}

@@ -1,0 +1,206 @@
+//! What is seen of the cluster, and what of it is news.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures::stream::{BoxStream, SelectAll};
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kanary_e2e::scene::kanaries;
+use kanary_e2e::{Context, Error};
+use kube::api::DynamicObject;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{Config, Event, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::screen::Style;
+
+/// Marks everything that belongs to a canary.
+pub const CANARY: &str = "kanary.k8s.io/canary";
+/// A machine that is busy may take this long between two things that happen.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Something that happened: by whom or to whom, how it looks, and what.
+pub type News = (&'static str, Style, String);
+
+enum Change {
+    Kanary(Box<DynamicObject>),
+    Deployment(Box<Deployment>, bool),
+    Service(Box<Service>, bool),
+    Slice(Box<EndpointSlice>, bool),
+}
+
+/// A namespace, as the watches show it.
+pub struct Stage {
+    changes: SelectAll<BoxStream<'static, Change>>,
+    /// The statuses of the KanaryDeployments.
+    pub kanaries: BTreeMap<String, Value>,
+    /// The Deployments.
+    pub deployments: BTreeMap<String, Deployment>,
+    /// By EndpointSlice: its Service, and the pods that it lists as ready.
+    slices: BTreeMap<String, (String, BTreeSet<String>)>,
+}
+
+impl Stage {
+    /// Watches the namespace from now on.
+    pub fn watch(client: &Client, namespace: &str) -> Self {
+        let mut changes = SelectAll::new();
+        changes.push(follow(kanaries(client, namespace)).map(|(object, _)| Change::Kanary(object)).boxed());
+        let api = Api::namespaced(client.clone(), namespace);
+        changes.push(follow(api).map(|(object, gone)| Change::Deployment(object, gone)).boxed());
+        let api = Api::namespaced(client.clone(), namespace);
+        changes.push(follow(api).map(|(object, gone)| Change::Service(object, gone)).boxed());
+        let api = Api::namespaced(client.clone(), namespace);
+        changes.push(follow(api).map(|(object, gone)| Change::Slice(object, gone)).boxed());
+        Self { changes, kanaries: BTreeMap::new(), deployments: BTreeMap::new(), slices: BTreeMap::new() }
+    }
+
+    /// What happens next. With a person in the play, it may take as long as it takes.
+    pub async fn next(&mut self, patient: bool) -> Result<Vec<News>, Error> {
+        let next = self.changes.next();
+        let change = match patient {
+            true => next.await,
+            false => {
+                let told = || format!("wait for something to happen: nothing did for {} s", PATIENCE.as_secs());
+                tokio::time::timeout(PATIENCE, next).await.context(told)?
+            }
+        };
+        Ok(match change.ok_or_else(|| Error::wrong("the watches ended"))? {
+            Change::Kanary(object) => self.kanary(&object),
+            Change::Deployment(object, gone) => self.deployment(*object, gone),
+            Change::Service(object, gone) => service(&object, gone),
+            Change::Slice(object, gone) => self.slice(&object, gone),
+        })
+    }
+
+    /// The phase of a KanaryDeployment.
+    pub fn phase(&self, kanary: &str) -> &str {
+        self.kanaries.get(kanary).and_then(|status| status["phase"].as_str()).unwrap_or_default()
+    }
+
+    /// The ready pods behind a Service.
+    pub fn behind(&self, service: &str) -> BTreeSet<&String> {
+        self.slices.values().filter(|(name, _)| name == service).flat_map(|(_, pods)| pods).collect()
+    }
+
+    /// Canary pods behind a Service.
+    pub fn canaries_behind(&self, service: &str) -> Vec<&String> {
+        self.behind(service).into_iter().filter(|pod| is_canary(pod)).collect()
+    }
+
+    /// Are all pods of a Deployment of its present template, and available?
+    pub fn is_rolled_out(&self, name: &str) -> bool {
+        self.deployments.get(name).is_some_and(is_rolled_out)
+    }
+
+    fn kanary(&mut self, object: &DynamicObject) -> Vec<News> {
+        let status = object.data.get("status").cloned().unwrap_or_default();
+        let before = self.kanaries.insert(object.name_any(), status.clone()).unwrap_or_default();
+        let Some(phase) = status["phase"].as_str().filter(|phase| before["phase"] != *phase) else {
+            return Vec::new();
+        };
+        let style = match phase {
+            "Promoting" | "Succeeded" => Style::Green,
+            "Failing" | "Failed" => Style::Red,
+            _ => Style::Bold,
+        };
+        let verdict = status["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Succeeded");
+        let verdict = verdict.filter(|_| phase == "Promoting").and_then(|condition| condition["message"].as_str());
+        let message = verdict.or(status["message"].as_str()).unwrap_or_default();
+        vec![("phase", style, phase.to_owned()), ("", Style::Plain, message.to_owned())]
+    }
+
+    fn deployment(&mut self, object: Deployment, gone: bool) -> Vec<News> {
+        let name = object.name_any();
+        let mine = object.labels().contains_key(CANARY);
+        if gone {
+            self.deployments.remove(&name);
+            return vec![("canary", Style::Plain, format!("Deployment {name} is gone"))];
+        }
+        let before = self.deployments.insert(name.clone(), object.clone());
+        match before {
+            None if mine => vec![("canary", Style::Plain, format!("Deployment {name}, image {}", image(&object)))],
+            None => vec![("base", Style::Plain, format!("Deployment {name}, image {}", image(&object)))],
+            Some(before) if !mine && image(&before) != image(&object) => {
+                vec![("base", Style::Yellow, format!("{name} gets image {} in one write", image(&object)))]
+            }
+            Some(before) if !mine && !is_rolled_out(&before) && is_rolled_out(&object) => {
+                let replicas = object.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+                vec![("base", Style::Plain, format!("{name}: {replicas} of {replicas} pods updated and available"))]
+            }
+            Some(_) => Vec::new(),
+        }
+    }
+
+    fn slice(&mut self, object: &EndpointSlice, gone: bool) -> Vec<News> {
+        let Some(service) = object.labels().get("kubernetes.io/service-name").cloned() else { return Vec::new() };
+        let before: BTreeSet<String> = self.behind(&service).into_iter().cloned().collect();
+        match gone {
+            true => drop(self.slices.remove(&object.name_any())),
+            false => drop(self.slices.insert(object.name_any(), (service.clone(), ready_pods(object)))),
+        }
+        let now = self.behind(&service);
+        let joined = now.iter().filter(|pod| is_canary(pod) && !before.contains(**pod));
+        let joined = joined.map(|pod| (Style::Green, format!("+ {pod} in Service {service}")));
+        let left = before.iter().filter(|pod| is_canary(pod) && !now.contains(pod));
+        let left = left.map(|pod| (Style::Red, format!("- {pod} out of Service {service}")));
+        joined.chain(left).map(|(style, text)| ("traffic", style, text)).collect()
+    }
+}
+
+fn service(object: &Service, gone: bool) -> Vec<News> {
+    let name = object.name_any();
+    let mine = object.labels().contains_key(CANARY);
+    match (mine, gone) {
+        (true, true) => vec![("canary", Style::Plain, format!("Service {name} is gone"))],
+        // It is created once and never changed in this play.
+        (true, false) if object.metadata.generation.unwrap_or(1) == 1 => {
+            vec![("canary", Style::Plain, format!("Service {name}, for the canary's pods only"))]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Each object as it comes, and whether it is gone. A watch that breaks is opened again.
+fn follow<K>(api: Api<K>) -> impl Stream<Item = (Box<K>, bool)> + Send
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    watcher(api, Config::default()).default_backoff().filter_map(|event| async {
+        match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => Some((Box::new(object), false)),
+            Ok(Event::Delete(object)) => Some((Box::new(object), true)),
+            Ok(Event::Init | Event::InitDone) | Err(_) => None,
+        }
+    })
+}
+
+fn is_canary(pod: &str) -> bool {
+    pod.contains("-kanary-")
+}
+
+/// The image of the first container.
+pub fn image(deployment: &Deployment) -> String {
+    let pod = deployment.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    pod.and_then(|pod| pod.containers.first()?.image.clone()).unwrap_or_default()
+}
+
+fn is_rolled_out(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    deployment.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= deployment.metadata.generation
+            && status.replicas == Some(wanted)
+            && status.updated_replicas == Some(wanted)
+            && status.available_replicas == Some(wanted)
+    })
+}
+
+fn ready_pods(slice: &EndpointSlice) -> BTreeSet<String> {
+    let ready = slice.endpoints.iter().filter(|e| e.conditions.as_ref().and_then(|c| c.ready) == Some(true));
+    ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
+}
