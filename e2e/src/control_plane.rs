@@ -164,6 +164,8 @@ impl ControlPlane {
             format!("--controllers={CONTROLLERS}"),
             // 15 s by default, which a test would wait.
             "--horizontal-pod-autoscaler-sync-period=2s".into(),
+            // A machine that is busy renews the nodes' leases late; that must not make all pods unready.
+            "--node-monitor-grace-period=1h".into(),
         ];
         let scale = "--kube-api-qps=500 --kube-api-burst=1000 --concurrent-deployment-syncs=20 \
             --concurrent-replicaset-syncs=20 --concurrent-gc-syncs=40 --concurrent-namespace-syncs=20";
