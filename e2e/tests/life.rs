@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kanary_e2e::scene::Kind;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -443,14 +442,6 @@ fn whole_template() -> Value {
     json!({"spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}}})
 }
 
-fn phase(kd: &Value) -> &str {
-    text(kd, "/status/phase")
-}
-
-fn time(kd: &Value, field: &str) -> Option<Timestamp> {
-    kd["status"][field].as_str()?.parse().ok()
-}
-
 /// Somebody deploys, without Kanary.
 async fn deploy(scene: &Scene, image: &str) -> Result<(), Error> {
     let containers = json!([{"name": "web", "image": image}]);
@@ -477,14 +468,4 @@ async fn promoting_what_is_not_ready(scene: &Scene, cleanup: &str) -> Result<(),
     recovers(scene, &canary_pod(scene).await?).await?;
     scene.kd_phase(TRIAL, "Validating").await?;
     say(scene, "valid").await.map(drop)
-}
-
-async fn until_all_is_gone(scene: &Scene, trial: &str) -> Result<(), Error> {
-    async fn gone<K: Kind>(scene: &Scene, labels: &str) -> Result<(), Error> {
-        scene.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
-    }
-    let labels = canary_labels(trial);
-    gone::<Deployment>(scene, &labels).await?;
-    gone::<k8s_openapi::api::core::v1::Service>(scene, &labels).await?;
-    gone::<Pod>(scene, &labels).await
 }

@@ -13,6 +13,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::jiff::Timestamp;
 use kanary_e2e::scene::{Kind, PLAY};
 use kanary_e2e::wait::Seen;
 use kanary_e2e::{Context, Error, Scene};
@@ -172,6 +173,16 @@ pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// The phase.
+pub fn phase(kd: &Value) -> &str {
+    text(kd, "/status/phase")
+}
+
+/// A time in the status, such as `deadline`.
+pub fn time(kd: &Value, field: &str) -> Option<Timestamp> {
+    kd["status"][field].as_str()?.parse().ok()
+}
+
 /// Fails if `part` is not in `whole`: each key of `part` with its value, each item of a list at its place.
 #[track_caller]
 pub fn assert_contains(whole: &Value, part: &Value) {
@@ -288,4 +299,16 @@ pub async fn assert_nothing_is_left(scene: &Scene) -> Result<(), Error> {
     ];
     assert_eq!(left.concat(), Vec::<String>::new());
     Ok(())
+}
+
+/// Waits until nothing of a trial is there.
+pub async fn until_all_is_gone(scene: &Scene, trial: &str) -> Result<(), Error> {
+    async fn gone<K: Kind>(scene: &Scene, labels: &str) -> Result<(), Error> {
+        scene.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
+    }
+    let labels = canary_labels(trial);
+    gone::<Deployment>(scene, &labels).await?;
+    gone::<HorizontalPodAutoscaler>(scene, &labels).await?;
+    gone::<Service>(scene, &labels).await?;
+    gone::<Pod>(scene, &labels).await
 }
