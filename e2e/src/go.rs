@@ -1,10 +1,12 @@
 //! Builds the programs of one Go module into the cache, once per machine.
+//!
+//! One module for all of them: kwok and etcd then share most of what they depend on with Kubernetes, and it is compiled once.
 
 use std::env;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use sha2::{Digest, Sha256};
 
@@ -37,7 +39,7 @@ impl Module {
     /// Builds those that were not, and returns all.
     pub fn build(&self, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
         let (cache, stem) = (cache()?, self.stem()?);
-        let mut step = progress.step(&names(&self.binaries));
+        let mut step = progress.step("the Kubernetes control plane");
         // Two labs must not build the same: the second waits here, and then finds everything in place.
         let _lock = lock(&cache.join(format!("{stem}.lock")), &mut step)?;
         let there = self.cached()?;
@@ -56,26 +58,24 @@ impl Module {
         self.cached()
     }
 
-    /// Starts to download what a build will need; if that fails, the build says why.
-    pub fn fetch(&self) -> Option<Child> {
-        let packages = self.binaries.iter().map(|(_, package)| package);
-        let mut list = go(&self.dir);
-        list.args(["list", "-deps"]).args(packages).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-    }
-
-    /// One `go build` for all of a module's programs: they share most packages, and their links run beside each other.
+    /// One `go build` for all programs: they share most packages, and their links run beside each other.
     fn compile(&self, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
-        let mut command = go(&self.dir);
-        command.args(["build", "-v", "-trimpath"]);
-        command.arg(format!("-gcflags={COMPILE}")).arg(format!("-ldflags=-s -w {}", self.link));
-        command.arg("-o").arg(out.join("")).args(wanted.iter().map(|(_, package)| package));
-        let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go build".into())?;
-        let said = follow(&mut child, step);
-        let status = child.wait().context(|| "wait for go build".into())?;
-        match status.success() {
-            true => Ok(()),
-            false => Err(Error::wrong(format!("build {}: go build failed:\n{said}", names(wanted)))),
-        }
+        let packages = wanted.iter().map(|(_, package)| *package);
+        // Downloads what is needed, and says how much there is to compile.
+        let list = out.join("packages");
+        let into = File::create(&list).context(|| format!("create {}", list.display()))?;
+        run(go(&self.dir).args(["list", "-deps"]).args(packages.clone()).stdout(into), |line| {
+            step.says(line.trim_start_matches("go: "));
+        })?;
+        let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
+        let mut build = go(&self.dir);
+        build.args(["build", "-v", "-trimpath"]).arg(format!("-gcflags={COMPILE}"));
+        build.arg(format!("-ldflags=-s -w {}", self.link)).arg("-o").arg(out.join("")).args(packages);
+        let mut compiled = 0;
+        run(&mut build, |_| {
+            compiled += 1;
+            step.counts(compiled, all);
+        })
     }
 
     /// Go is there, and new enough or able to fetch what is.
@@ -107,29 +107,24 @@ impl Module {
     }
 }
 
-fn names(binaries: &[(Tool, &str)]) -> String {
-    let names: Vec<&str> = binaries.iter().map(|(tool, _)| tool.name()).collect();
-    names.join(", ")
-}
-
-/// Counts packages as they are compiled; returns the rest of what the compiler said.
-fn follow(child: &mut Child, step: &mut Step) -> String {
-    let Some(stderr) = child.stderr.take() else {
-        return String::new();
-    };
-    let (mut packages, mut said) = (0, String::new());
-    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-        if let Some(module) = line.strip_prefix("go: downloading ") {
-            step.says(&format!("downloading {module}"));
-        } else if line.contains([' ', '#', ':']) {
+/// Runs a `go` command to its end, line by line of what it says; the error has what it said and was not progress.
+fn run(command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Error> {
+    let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go".into())?;
+    let mut said = String::new();
+    let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
+    for line in lines.into_iter().flatten() {
+        // A package, or a download; all else is a complaint.
+        if line.starts_with("go: downloading ") || !line.contains([' ', '#', ':']) {
+            progress(&line);
+        } else {
             said.push_str(&line);
             said.push('\n');
-        } else {
-            packages += 1;
-            step.says(&format!("{packages} packages compiled"));
         }
     }
-    said
+    match child.wait().context(|| "wait for go".into())?.success() {
+        true => Ok(()),
+        false => Err(Error::wrong(format!("the control plane could not be built; go said:\n{said}"))),
+    }
 }
 
 fn go_directive(dir: &Path) -> String {
@@ -143,7 +138,7 @@ fn go(dir: &Path) -> Command {
     // The compiler's own collector costs a tenth of the build; no C compiler is needed.
     command.current_dir(dir).env("GOWORK", "off").env("CGO_ENABLED", "0").stdin(Stdio::null());
     if env::var_os("GOGC").is_none() {
-        command.env("GOGC", "off").env("GOMEMLIMIT", "2GiB");
+        command.env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
     }
     command
 }

@@ -56,13 +56,22 @@ fn spinner(title: &str) -> ProgressBar {
 }
 
 impl Step {
-    /// How far it is.
+    /// What happens now.
     pub fn says(&mut self, message: &str) {
         if let Some(bar) = &self.bar {
             bar.set_message(message.to_owned());
         } else if self.told.elapsed() >= PLAIN_EVERY {
             self.told = Instant::now();
             eprintln!("{}: {} s, {message}", self.title, self.started.elapsed().as_secs());
+        }
+    }
+
+    /// How far it is.
+    pub fn counts(&mut self, compiled: usize, all: usize) {
+        // A package comes up when its turn has come, and at last everything is linked.
+        match compiled < all * 99 / 100 {
+            true => self.says(&format!("{compiled} of {all} packages")),
+            false => self.says("linking"),
         }
     }
 

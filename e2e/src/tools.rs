@@ -33,7 +33,7 @@ pub const CONTROL_PLANE: [Tool; 5] =
     [Tool::KubeApiserver, Tool::KubeControllerManager, Tool::KubeScheduler, Tool::Kwok, Tool::Etcd];
 
 /// Kubernetes programs that were built without this report no version, and clients that parse it fall over.
-const KUBERNETES_VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
+const VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
 impl Tool {
@@ -49,7 +49,7 @@ impl Tool {
         }
     }
 
-    /// The Go package it is built from; `tools/<module>/go.mod` pins its version.
+    /// The Go package it is built from; `tools/kubernetes/go.mod` pins its version.
     fn package(self) -> &'static str {
         match self {
             Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
@@ -58,14 +58,6 @@ impl Tool {
             Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
             Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
             Self::Etcd => "go.etcd.io/etcd/server/v3",
-        }
-    }
-
-    fn module(self) -> &'static str {
-        match self {
-            Self::KubeApiserver | Self::KubeControllerManager | Self::KubeScheduler | Self::Kubectl => "kubernetes",
-            Self::Kwok => "kwok",
-            Self::Etcd => "etcd",
         }
     }
 
@@ -95,60 +87,39 @@ impl Tools {
 #[derive(Debug)]
 pub struct Plan {
     tools: Tools,
-    modules: Vec<Module>,
+    module: Option<Module>,
 }
 
 /// Finds what is there. An error here comes before anything is built: what is missing cannot be built on this machine.
 pub fn plan(wanted: &[Tool]) -> Result<Plan, Error> {
-    let mut tools = Tools::default();
+    let (mut tools, mut binaries) = (Tools::default(), Vec::new());
     for tool in wanted {
-        if let Some(path) = tool.given() {
-            tools.0.insert(*tool, path);
+        match tool.given() {
+            Some(path) => drop(tools.0.insert(*tool, path)),
+            None => binaries.push((*tool, tool.package())),
         }
     }
-    let mut modules = modules(wanted.iter().filter(|tool| !tools.0.contains_key(tool)))?;
-    for module in &modules {
-        tools.0.extend(module.cached()?);
+    let module = Module { dir: manifests::repository().join("e2e/tools/kubernetes"), link: VERSION, binaries };
+    let cached = module.cached()?;
+    if cached.len() == module.binaries.len() {
+        tools.0.extend(cached);
+        return Ok(Plan { tools, module: None });
     }
-    modules.retain(|module| !module.binaries.iter().all(|(tool, _)| tools.0.contains_key(tool)));
-    modules.iter().try_for_each(Module::check_go)?;
-    Ok(Plan { tools, modules })
+    module.check_go()?;
+    Ok(Plan { tools, module: Some(module) })
 }
 
 impl Plan {
     /// How many builds it takes.
     pub fn to_build(&self) -> usize {
-        self.modules.len()
+        usize::from(self.module.is_some())
     }
 
     /// Builds what is missing.
     pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
-        // Downloads take the network and builds the processor, so the next are fetched while the first is built.
-        let ahead: Vec<_> = self.modules.iter().skip(1).filter_map(Module::fetch).collect();
-        for module in &self.modules {
+        if let Some(module) = self.module {
             self.tools.0.extend(module.build(progress)?);
-        }
-        for mut fetch in ahead {
-            let _ = fetch.wait();
         }
         Ok(self.tools)
     }
-}
-
-/// The Go modules that hold the programs, in their order.
-fn modules<'a>(tools: impl Iterator<Item = &'a Tool>) -> Result<Vec<Module>, Error> {
-    let mut modules: Vec<Module> = Vec::new();
-    for tool in tools {
-        let dir = manifests::repository().join("e2e/tools").join(tool.module());
-        let at = match modules.iter().position(|module| module.dir == dir) {
-            Some(at) => at,
-            None => {
-                let link = if tool.module() == "kubernetes" { KUBERNETES_VERSION } else { "" };
-                modules.push(Module { dir, link, binaries: Vec::new() });
-                modules.len() - 1
-            }
-        };
-        modules[at].binaries.push((*tool, tool.package()));
-    }
-    Ok(modules)
 }
