@@ -11,31 +11,24 @@ use kube::{Client, ResourceExt};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::access::{self, ADMIN, CONTROLLER_MANAGER, KWOK, SCHEDULER};
+use crate::access::{self, ADMIN};
 use crate::audit::{Audit, POLICY};
+use crate::flags::Flags;
 use crate::kit::Kit;
-use crate::network::NODE_IP;
 use crate::pki::Pki;
 use crate::process::Process;
 use crate::tools::Tool;
-use crate::{Context, Error, manifests};
+use crate::{Context, Error};
 
 /// A slow machine may take this long for anything.
 const PATIENCE: Duration = Duration::from_secs(90);
 const BEAT: Duration = Duration::from_millis(40);
 /// Enough that a test can tell one from another; each has room for a million pods.
 const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
-const ETCD: &str = "http://127.0.0.1:2379";
-
-/// Controllers that need a cloud, a disk or a bootstrap that is not there.
-const CONTROLLERS: &str = "*,-nodeipam,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle,\
-    -persistentvolume-binder-controller,-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller,\
-    -ephemeral-volume-controller,-certificatesigningrequest-signing-controller";
-
 /// The running processes.
 pub struct ControlPlane {
     kit: Kit,
-    pki: Pki,
+    flags: Flags,
     processes: Vec<Process>,
     /// A client of the lab's admin.
     pub client: Client,
@@ -52,21 +45,22 @@ impl ControlPlane {
         let tokens = access::write_all(&kit.dir, &pki.ca_pem)?;
         fs::write(kit.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
         let client = access::client(&ADMIN.kubeconfig(&kit.dir)).await?;
-        let mut plane = Self { kit, pki, processes: Vec::new(), client };
-        plane.spawn(Tool::Etcd, plane.etcd())?;
+        let flags = Flags { dir: kit.dir.clone(), pki };
+        let mut plane = Self { kit, flags, processes: Vec::new(), client };
+        plane.spawn(Tool::Etcd, plane.flags.etcd())?;
         plane.await_port(2379).await?;
-        plane.spawn(Tool::KubeApiserver, plane.apiserver(&tokens))?;
+        plane.spawn(Tool::KubeApiserver, plane.flags.apiserver(&tokens))?;
         plane.await_port(6443).await?;
         // These need nothing of it yet, and load while it becomes ready.
-        plane.spawn(Tool::KubeScheduler, plane.scheduler())?;
-        plane.spawn(Tool::Kwok, plane.kwok()?)?;
+        plane.spawn(Tool::KubeScheduler, plane.flags.scheduler())?;
+        plane.spawn(Tool::Kwok, plane.flags.kwok()?)?;
         plane.await_ready().await?;
         Ok(plane)
     }
 
     /// Starts the controllers, and waits until pods can run.
     pub async fn act(&mut self) -> Result<(), Error> {
-        self.spawn(Tool::KubeControllerManager, self.controller_manager())?;
+        self.spawn(Tool::KubeControllerManager, self.flags.controller_manager())?;
         try_join_all(NODES.map(|name| self.create_node(name))).await?;
         self.await_pods_possible().await
     }
@@ -83,7 +77,7 @@ impl ControlPlane {
 
     /// The certificate authority, in PEM.
     pub fn ca_pem(&self) -> &str {
-        &self.pki.ca_pem
+        &self.flags.pki.ca_pem
     }
 
     /// The admin's kubeconfig, for processes inside the lab.
@@ -93,16 +87,12 @@ impl ControlPlane {
 
     /// The audit log.
     pub fn audit(&self) -> Audit {
-        Audit::at(&self.audit_log())
+        Audit::at(&self.kit.dir.join("audit.log"))
     }
 
     /// The processes, for those who measure them.
     pub fn processes(&self) -> &[Process] {
         &self.processes
-    }
-
-    fn audit_log(&self) -> PathBuf {
-        self.kit.dir.join("audit.log")
     }
 
     fn spawn(&mut self, tool: Tool, args: Vec<String>) -> Result<(), Error> {
@@ -111,86 +101,6 @@ impl ControlPlane {
         let log = self.kit.dir.join("logs").join(format!("{}.log", tool.name()));
         self.processes.push(Process::spawn(tool.name(), command, log)?);
         Ok(())
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.kit.dir.join(name).display().to_string()
-    }
-
-    fn etcd(&self) -> Vec<String> {
-        let peers = "http://127.0.0.1:2380";
-        vec![
-            format!("--data-dir={}", self.file("etcd")),
-            format!("--listen-client-urls={ETCD}"),
-            format!("--advertise-client-urls={ETCD}"),
-            format!("--listen-peer-urls={peers}"),
-            format!("--initial-advertise-peer-urls={peers}"),
-            format!("--initial-cluster=default={peers}"),
-            "--log-level=warn".into(),
-        ]
-    }
-
-    fn apiserver(&self, tokens: &Path) -> Vec<String> {
-        vec![
-            format!("--etcd-servers={ETCD}"),
-            "--secure-port=6443".into(),
-            "--bind-address=127.0.0.1".into(),
-            format!("--advertise-address={NODE_IP}"),
-            format!("--tls-cert-file={}", self.pki.cert.display()),
-            format!("--tls-private-key-file={}", self.pki.key.display()),
-            "--service-cluster-ip-range=10.96.0.0/12".into(),
-            "--service-account-issuer=https://kubernetes.default.svc".into(),
-            format!("--service-account-key-file={}", self.pki.token_pub.display()),
-            format!("--service-account-signing-key-file={}", self.pki.token_key.display()),
-            format!("--token-auth-file={}", tokens.display()),
-            "--authorization-mode=RBAC".into(),
-            "--allow-privileged".into(),
-            // OpenShift runs it; without it a role that lacks the finalizers subresource passes here and fails there.
-            "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
-            format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
-            format!("--audit-log-path={}", self.audit_log().display()),
-            // Written before the answer, so that a test that has the answer can count it.
-            "--audit-log-mode=blocking-strict".into(),
-            "--audit-log-maxsize=4096".into(),
-        ]
-    }
-
-    fn controller_manager(&self) -> Vec<String> {
-        let mut args = vec![
-            format!("--kubeconfig={}", CONTROLLER_MANAGER.kubeconfig(&self.kit.dir).display()),
-            "--leader-elect=false".into(),
-            format!("--service-account-private-key-file={}", self.pki.token_key.display()),
-            format!("--root-ca-file={}", self.pki.ca.display()),
-            format!("--controllers={CONTROLLERS}"),
-            // 15 s by default, which a test would wait.
-            "--horizontal-pod-autoscaler-sync-period=2s".into(),
-            // A machine that is busy renews the nodes' leases late; that must not make all pods unready.
-            "--node-monitor-grace-period=1h".into(),
-        ];
-        let scale = "--kube-api-qps=500 --kube-api-burst=1000 --concurrent-deployment-syncs=20 \
-            --concurrent-replicaset-syncs=20 --concurrent-gc-syncs=40 --concurrent-namespace-syncs=20";
-        args.extend(scale.split_whitespace().map(String::from));
-        args
-    }
-
-    fn scheduler(&self) -> Vec<String> {
-        vec![
-            format!("--kubeconfig={}", SCHEDULER.kubeconfig(&self.kit.dir).display()),
-            "--leader-elect=false".into(),
-            "--kube-api-qps=500".into(),
-            "--kube-api-burst=1000".into(),
-        ]
-    }
-
-    fn kwok(&self) -> Result<Vec<String>, Error> {
-        let mut args = vec![
-            format!("--kubeconfig={}", KWOK.kubeconfig(&self.kit.dir).display()),
-            "--manage-all-nodes=true".into(),
-            "--cidr=10.244.0.0/16".into(),
-            format!("--node-ip={NODE_IP}"),
-        ];
-        args.extend(stages()?.iter().map(|stage| format!("--config={}", stage.display())));
-        Ok(args)
     }
 
     /// The error of the first process that ended.
@@ -260,14 +170,4 @@ fn is_ready(node: &Node) -> bool {
     let conditions = node.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let tainted = node.spec.as_ref().is_some_and(|spec| spec.taints.as_ref().is_some_and(|taints| !taints.is_empty()));
     !tainted && !node.name_any().is_empty() && conditions.into_iter().any(|c| c.type_ == "Ready" && c.status == "True")
-}
-
-/// What kwok plays, one file for each stage.
-fn stages() -> Result<Vec<PathBuf>, Error> {
-    let dir = manifests::repository().join("e2e/stages");
-    let entries = fs::read_dir(&dir).context(|| format!("read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    Ok(files)
 }

@@ -59,3 +59,33 @@ pub fn describe(object: &Value) -> String {
         None => format!("{kind} {name}"),
     }
 }
+
+/// What can be created: JSON, or YAML with one or more documents.
+pub trait Manifest {
+    /// The objects.
+    fn objects(self) -> Result<Vec<Value>, Error>;
+}
+
+impl Manifest for Value {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        Ok(vec![self])
+    }
+}
+
+impl Manifest for &str {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        parse(self)
+    }
+}
+
+impl Manifest for String {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        parse(&self)
+    }
+}
+
+impl Manifest for &Path {
+    fn objects(self) -> Result<Vec<Value>, Error> {
+        read(self)
+    }
+}

@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{ApiResource, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+pub use crate::kd::kanaries;
+use crate::manifests::{self, Manifest};
 use crate::wait::{self, Seen, Unmet};
-use crate::{Context, Error, Lab, manifests, story};
+use crate::{Context, Error, Lab, story};
 
 /// Generous: a machine that is busy with something else must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -64,18 +66,6 @@ pub struct Scene {
     patience: Duration,
 }
 
-/// KanaryDeployments, without their Rust type: the lab does not depend on what it tests.
-pub fn kanaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let resource = ApiResource {
-        group: "kanary.k8s.io".into(),
-        version: "v1alpha1".into(),
-        api_version: "kanary.k8s.io/v1alpha1".into(),
-        kind: "KanaryDeployment".into(),
-        plural: "kanarydeployments".into(),
-    };
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
-
 impl Scene {
     /// Makes a namespace that is named after the test.
     pub async fn open(stage: Arc<Stage>, test: &str) -> Result<Self, Error> {
@@ -121,11 +111,6 @@ impl Scene {
     /// The namespace's objects of a kind.
     pub fn api<K: Kind>(&self) -> Api<K> {
         Api::namespaced(self.client(), &self.namespace)
-    }
-
-    /// The namespace's KanaryDeployments.
-    pub fn kanaries(&self) -> Api<DynamicObject> {
-        kanaries(&self.stage.client, &self.namespace)
     }
 
     /// Creates objects of any kind, from JSON or from YAML with one or more documents.
@@ -192,44 +177,6 @@ impl Scene {
         self.wait(self.api::<K>(), config, &of, awaited, met).await
     }
 
-    /// Reads a KanaryDeployment.
-    pub async fn kd(&self, name: &str) -> Result<Value, Error> {
-        let kd =
-            self.kanaries().get(name).await.context(|| format!("get {}", self.object("KanaryDeployment", name)))?;
-        Ok(serde_json::to_value(kd)?)
-    }
-
-    /// A JSON merge patch of a KanaryDeployment.
-    pub async fn patch_kd(&self, name: &str, patch: Value) -> Result<Value, Error> {
-        let patched = self.kanaries().patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await;
-        Ok(serde_json::to_value(patched.context(|| format!("patch {}", self.object("KanaryDeployment", name)))?)?)
-    }
-
-    /// Has a KanaryDeployment deleted.
-    pub async fn delete_kd(&self, name: &str) -> Result<(), Error> {
-        let deleted = self.kanaries().delete(name, &DeleteParams::default()).await;
-        deleted.map(drop).context(|| format!("delete {}", self.object("KanaryDeployment", name)))
-    }
-
-    /// Waits until `met` holds for a KanaryDeployment, as JSON.
-    pub async fn until_kd(&self, name: &str, awaited: &str, met: impl Fn(&Value) -> bool) -> Result<Value, Error> {
-        let met = |kd: &DynamicObject| serde_json::to_value(kd).is_ok_and(|kd| met(&kd));
-        let kd = self.until_one(self.kanaries(), "KanaryDeployment", name, awaited, met).await?;
-        Ok(serde_json::to_value(kd)?)
-    }
-
-    /// Waits until a KanaryDeployment is in a phase.
-    pub async fn kd_phase(&self, name: &str, phase: &str) -> Result<Value, Error> {
-        self.until_kd(name, &format!("phase {phase}"), |kd| kd["status"]["phase"] == phase).await
-    }
-
-    /// Waits until a KanaryDeployment does not exist.
-    pub async fn until_kd_gone(&self, name: &str) -> Result<(), Error> {
-        let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-        let of = self.object("KanaryDeployment", name);
-        self.wait(self.kanaries(), config, &of, "is gone", Seen::is_empty).await.map(drop)
-    }
-
     /// Tells a live pod what to play from now on; `None` = it is well.
     pub async fn play(&self, pod: &str, play: Option<&str>) -> Result<Pod, Error> {
         self.patch(pod, json!({"metadata": {"annotations": {PLAY: play}}})).await
@@ -245,7 +192,7 @@ impl Scene {
         self.stage.log.as_deref()
     }
 
-    async fn until_one<K>(
+    pub(crate) async fn until_one<K>(
         &self,
         api: Api<K>,
         kind: &str,
@@ -262,7 +209,7 @@ impl Scene {
         seen.remove(name).ok_or_else(|| Error::wrong(format!("{of} is gone")))
     }
 
-    async fn wait<K>(
+    pub(crate) async fn wait<K>(
         &self,
         api: Api<K>,
         config: watcher::Config,
@@ -285,41 +232,11 @@ impl Scene {
         }
     }
 
-    fn object(&self, kind: &str, name: &str) -> String {
+    pub(crate) fn object(&self, kind: &str, name: &str) -> String {
         format!("{kind} {}/{name}", self.namespace)
     }
 
     fn doing<K: Kind>(&self, verb: &str, name: &str) -> String {
         format!("{verb} {}", self.object(&K::kind(&()), name))
-    }
-}
-
-/// What can be created: JSON, or YAML with one or more documents.
-pub trait Manifest {
-    /// The objects.
-    fn objects(self) -> Result<Vec<Value>, Error>;
-}
-
-impl Manifest for Value {
-    fn objects(self) -> Result<Vec<Value>, Error> {
-        Ok(vec![self])
-    }
-}
-
-impl Manifest for &str {
-    fn objects(self) -> Result<Vec<Value>, Error> {
-        manifests::parse(self)
-    }
-}
-
-impl Manifest for String {
-    fn objects(self) -> Result<Vec<Value>, Error> {
-        manifests::parse(&self)
-    }
-}
-
-impl Manifest for &Path {
-    fn objects(self) -> Result<Vec<Value>, Error> {
-        manifests::read(self)
     }
 }
