@@ -38,6 +38,7 @@ type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
     installs: bool,
+    kubectl: bool,
     controller: Option<Vec<String>>,
     /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
     pub crds: Vec<std::path::PathBuf>,
@@ -60,13 +61,18 @@ impl Setup {
         Self { installs: true, controller: Some(args), ..Self::default() }
     }
 
+    /// And a kubectl among the lab's tools.
+    pub fn with_kubectl(self) -> Self {
+        Self { kubectl: true, ..self }
+    }
+
     /// Whether Kanary is installed.
     pub fn installs(&self) -> bool {
         self.installs
     }
 
     fn wanted(&self) -> Wanted {
-        Wanted { kanary: self.installs, person: false }
+        Wanted { kanary: self.installs, kubectl: self.kubectl, person: false }
     }
 }
 

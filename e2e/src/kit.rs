@@ -30,6 +30,8 @@ pub struct Kit {
 pub struct Wanted {
     /// Build the controller.
     pub kanary: bool,
+    /// Have a kubectl.
+    pub kubectl: bool,
     /// A person will look around: have a kubectl, and a way in from the host.
     pub person: bool,
 }
@@ -37,7 +39,8 @@ pub struct Wanted {
 impl Wanted {
     /// Builds it: Go and Rust beside each other, since the end of a build is one linker on one core.
     pub fn build(self) -> Result<Kit, Error> {
-        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(self.person.then_some(Tool::Kubectl)).collect();
+        let kubectl = (self.kubectl || self.person).then_some(Tool::Kubectl);
+        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(kubectl).collect();
         let plan = tools::plan(&wanted)?;
         let progress = Progress::new(plan.to_build() + usize::from(self.kanary));
         thread::scope(|scope| {

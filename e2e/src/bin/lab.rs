@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let wanted = Wanted { kanary: !task.bare, person: true };
+    let wanted = Wanted { kanary: !task.bare, person: true, ..Wanted::default() };
     let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
     let done = namespace::main(wanted, interrupt, |kit| inside(kit, task));
     done.unwrap_or_else(|error| {

@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     if std::process::id() != 1 {
         introduce(&Screen::new());
     }
-    let wanted = Wanted { kanary: true, person: true };
+    let wanted = Wanted { kanary: true, person: true, ..Wanted::default() };
     let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, auto));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
