@@ -1,0 +1,241 @@
+//! What becomes of the template: in the canary, and in the base once it is proven.
+
+mod support;
+
+use std::process::ExitCode;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use kanary_e2e::tools::Tool;
+use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use serde_json::{Value, json};
+use support::*;
+use tokio::process::Command;
+
+fn main() -> ExitCode {
+    let cases = cases![
+        a_field_that_this_build_does_not_know_survives: lab_only,
+        what_the_api_server_takes_is_taken,
+        a_misspelt_field_is_not_dropped_in_silence,
+        a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made,
+        the_pod_template_is_replaced_whole,
+        labels_and_annotations_are_merged,
+        what_the_template_sets_follows_and_the_rest_stays,
+        replicas_follow_where_the_template_sets_them,
+        replicas_of_an_autoscaled_base_are_the_autoscalers,
+        a_template_that_is_paused_pauses_nothing,
+        kubectl_tells_the_history_and_undoes: lab_only,
+        the_base_is_named_by_the_resource_or_by_the_template,
+    ];
+    harness::main(Setup::controller(&[]).with_kubectl(), cases)
+}
+
+/// Kubernetes 1.35 has it; the types that this is built with, of 1.33, do not: who reads a pod into them and writes it
+/// back has lost it.
+async fn a_field_that_this_build_does_not_know_survives(scene: Scene) -> Result<(), Error> {
+    let newer = json!({"hostnameOverride": "canary.example"});
+    let typed: k8s_openapi::api::core::v1::PodSpec = serde_json::from_value(newer.clone())?;
+    assert!(json!(typed)["hostnameOverride"].is_null(), "choose a newer field");
+    validating(&scene, pods(json!({"spec": newer}))).await?;
+    let spec = |deployment: Value| deployment["spec"]["template"]["spec"].clone();
+    assert_contains(&spec(json_of::<Deployment>(&scene, CANARY).await?), &newer);
+    promoted(&scene).await?;
+    assert_contains(&spec(json_of::<Deployment>(&scene, WEB).await?), &newer);
+    Ok(())
+}
+
+/// Server-side apply refuses both lists, for their keys are not unique; `kubectl create` and `replace` take them.
+async fn what_the_api_server_takes_is_taken(scene: Scene) -> Result<(), Error> {
+    let twice = json!([{
+        "name": "web", "image": "web:2",
+        "env": [{"name": "MODE", "value": "a"}, {"name": "MODE", "value": "b"}],
+        "ports": [{"name": "http", "containerPort": 8080}, {"name": "metrics", "containerPort": 8080}],
+    }]);
+    validating(&scene, pods(json!({"spec": {"containers": twice}}))).await?;
+    let containers = |deployment: Deployment| json!(deployment)["spec"]["template"]["spec"]["containers"].clone();
+    assert_contains(&containers(scene.get(CANARY).await?), &twice);
+    promoted(&scene).await?;
+    assert_contains(&containers(scene.get(WEB).await?), &twice);
+    Ok(())
+}
+
+/// Without strict validation the API server drops what it does not know, and the canary is not what was written.
+async fn a_misspelt_field_is_not_dropped_in_silence(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.apply(trial(pods(json!({"spec": {"terminationGracePeriod": 5}})))).await?;
+    let said = |kd: &Value| text(condition(kd, "Errored"), "/message").contains("terminationGracePeriod");
+    let kd = scene.until_kd(TRIAL, "the error names the field", said).await?;
+    assert_eq!(phase(&kd), "Starting");
+    assert_nothing_is_left(&scene).await?;
+    change(&scene, pods(json!({"spec": {"terminationGracePeriod": null}}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await.map(drop)
+}
+
+/// Who tries the promotion first when the canary is proven has proven it for nothing.
+async fn a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    let labels = |app: &str| pods(json!({"metadata": {"labels": {"app": app}}}));
+    scene.apply(trial(labels("other"))).await?;
+    let kd = until_reason(&scene, "Errored", "PromotionRefused").await?;
+    let message = text(&kd, "/status/message");
+    assert!(message.contains("`selector` does not match template `labels`"), "{message}");
+    until_event(&scene, "PromotionRefused").await?;
+    assert_nothing_is_left(&scene).await?;
+    change(&scene, labels("web")).await?;
+    let kd = scene.kd_phase(TRIAL, "Validating").await?;
+    assert_eq!(condition(&kd, "Errored")["status"].as_str().unwrap_or("False"), "False");
+    Ok(())
+}
+
+/// A merge, and an apply as well, leaves what the template no longer has: the base would be what no canary was.
+async fn the_pod_template_is_replaced_whole(scene: Scene) -> Result<(), Error> {
+    let old = json!({
+        "metadata": {"annotations": {"old": "yes"}},
+        "spec": {
+            "nodeSelector": {"kubernetes.io/os": "linux"},
+            "containers": [
+                {"name": "web", "image": "web:1", "env": [{"name": "OLD", "value": "yes"}]},
+                {"name": "sidecar", "image": "sidecar:1"},
+            ],
+        },
+    });
+    scene.apply(web(json!({"spec": {"template": old}}))).await?;
+    scene.apply(trial(json!({}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    promoted(&scene).await?;
+    let template = json!(scene.get::<Deployment>(WEB).await?)["spec"]["template"].clone();
+    assert_eq!(template["spec"]["containers"].as_array().map(Vec::len), Some(1));
+    let none =
+        json!({"metadata": {"annotations": null}, "spec": {"nodeSelector": null, "containers": [{"env": null}]}});
+    assert_contains(&template, &none);
+    Ok(())
+}
+
+/// The original replaced them: teams, tools and the Deployment controller's own revision lost theirs.
+async fn labels_and_annotations_are_merged(scene: Scene) -> Result<(), Error> {
+    let meta = json!({"labels": {"team": "shop", "tier": "old"}, "annotations": {"pager": "ann", "note": "old"}});
+    scene.apply(web(json!({"metadata": meta}))).await?;
+    let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
+    let new = json!({
+        "labels": {"tier": "new"},
+        "annotations": {"note": "new", "kubernetes.io/change-cause": "faster search", last_applied: "{}"},
+    });
+    scene.apply(trial(json!({"template": {"metadata": new}}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    promoted(&scene).await?;
+    let web = scene.until(WEB, "is rolled out", |web| has_available(web, 2)).await?;
+    let expected = json!({
+        "labels": {"app": "web", "team": "shop", "tier": "new"},
+        "annotations": {
+            "pager": "ann", "note": "new", "kubernetes.io/change-cause": "faster search",
+            "deployment.kubernetes.io/revision": "2", last_applied: null,
+        },
+    });
+    assert_contains(&json!(web)["metadata"], &expected);
+    Ok(())
+}
+
+async fn what_the_template_sets_follows_and_the_rest_stays(scene: Scene) -> Result<(), Error> {
+    let labels = json!({"app": "web", "version": "2"});
+    scene.apply(web(json!({"spec": {"revisionHistoryLimit": 3, "progressDeadlineSeconds": 100}}))).await?;
+    let sets = json!({
+        "strategy": {"type": "Recreate"}, "minReadySeconds": 1, "progressDeadlineSeconds": 200,
+        "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}},
+    });
+    scene.apply(trial(json!({"template": {"spec": sets}}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    // A canary that is recreated has a moment without pods: it does not take the strategy over.
+    let canary = json!(scene.get::<Deployment>(CANARY).await?)["spec"].clone();
+    assert_contains(&canary, &json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}}));
+    promoted(&scene).await?;
+    let web = json!(scene.get::<Deployment>(WEB).await?)["spec"].clone();
+    let expected = json!({
+        "strategy": {"type": "Recreate", "rollingUpdate": null}, "minReadySeconds": 1, "progressDeadlineSeconds": 200,
+        "revisionHistoryLimit": 3,
+    });
+    assert_contains(&web, &expected);
+    assert_eq!(web["selector"], json!({"matchLabels": {"app": "web"}}), "the selector is never touched");
+    Ok(())
+}
+
+async fn replicas_follow_where_the_template_sets_them(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({"template": {"spec": {"replicas": 5}}})).await?;
+    assert_eq!(replicas_of(&scene.get(CANARY).await?), 1, "the canary's number is spec.scale's business");
+    promoted(&scene).await?;
+    assert_eq!(replicas_of(&scene.get(WEB).await?), 5);
+    Ok(())
+}
+
+/// In the original each promotion, and then each look, took the autoscaler's number away.
+async fn replicas_of_an_autoscaled_base_are_the_autoscalers(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": WEB});
+    let autoscaler = json!({
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "peak"},
+        "spec": {"scaleTargetRef": target, "minReplicas": 4, "maxReplicas": 9},
+    });
+    scene.apply(autoscaler).await?;
+    scene.until(WEB, "is scaled up", |web| has_available(web, 4)).await?;
+    let witness = Witness::<Deployment>::of(&scene, "app=web").await?;
+    scene.apply(trial(json!({"template": {"spec": {"replicas": 1}}}))).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    promoted(&scene).await?;
+    scene.delete::<HorizontalPodAutoscaler>("peak").await?;
+    scene.delete::<Deployment>(WEB).await?;
+    let versions = witness.until_all_gone().await?;
+    assert!(versions.iter().any(|web| image_of(web) == "web:2"));
+    assert!(versions.iter().all(|web| replicas_of(web) == 4));
+    Ok(())
+}
+
+async fn a_template_that_is_paused_pauses_nothing(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({"template": {"spec": {"paused": true}}})).await?;
+    promoted(&scene).await?;
+    scene.until(WEB, "is rolled out", |web| image_of(web) == "web:2" && has_available(web, 2)).await.map(drop)
+}
+
+/// The base is written once: somebody who undoes it meets nobody who does it again.
+async fn kubectl_tells_the_history_and_undoes(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    promoted(&scene).await?;
+    scene.until(WEB, "is rolled out", |web| has_available(web, 2)).await?;
+    let history = kubectl(&scene, &["rollout", "history", "deployment/web"]).await?;
+    assert!(history.contains("promoted by KanaryDeployment trial, run 1"), "{history}");
+    kubectl(&scene, &["rollout", "undo", "deployment/web"]).await?;
+    let kd = change(&scene, json!({"validation": {"cleanup": "rolloutComplete"}})).await?;
+    until_answered(&scene, &kd).await?;
+    scene.until(WEB, "is rolled back", |web| image_of(web) == "web:1" && has_available(web, 2)).await.map(drop)
+}
+
+async fn the_base_is_named_by_the_resource_or_by_the_template(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    let name = json!({"template": {"metadata": {"name": WEB}}});
+    let spared = json!({"deploymentName": null, "validation": {"noUpdate": true}});
+    scene.apply(trial_of("other", merged(spared.clone(), name))).await?;
+    scene.apply(trial_of(WEB, spared)).await?;
+    for trial in ["other", WEB] {
+        let kd = scene.kd_phase(trial, "Validating").await?;
+        assert_eq!(kd["status"]["base"]["name"], WEB);
+    }
+    Ok(())
+}
+
+async fn promoted(scene: &Scene) -> Result<(), Error> {
+    say(scene, "valid").await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(condition(&kd, "DeploymentUpdated")["reason"], "Promoted");
+    Ok(())
+}
+
+/// What kubectl prints.
+async fn kubectl(scene: &Scene, args: &[&str]) -> Result<String, Error> {
+    let lab = scene.lab()?;
+    let mut command = Command::new(lab.kit().tools.path(Tool::Kubectl)?);
+    command.env("KUBECONFIG", lab.kubeconfig()).arg("--namespace").arg(scene.namespace()).args(args);
+    let output = command.output().await?;
+    let (printed, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !output.status.success() {
+        return Err(Error::wrong(format!("kubectl {}: {complaint}", args.join(" "))));
+    }
+    Ok(printed.into_owned())
+}
