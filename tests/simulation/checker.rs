@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use kanary::{
-    api::{KanaryDeployment, Phase, Template, names},
-    lifecycle::{Action, Observed, Plan, Tell},
+    api::{Phase, names},
+    lifecycle::{self, Action, Observed, Plan, Tell},
     seen::{Seen, hash},
 };
 use serde_json::Value;
@@ -14,9 +14,10 @@ use crate::{
     admission::covers,
     coverage::Coverage,
     evidence::{Stopwatch, is_available},
-    machinery::{owned, owners, uid},
+    machinery::uid,
     server::{Actor, Change, Kind, Server},
     shell::Deed,
+    writes::{self, nothing_left, only_what_follows},
 };
 
 /// A broken law, and how.
@@ -49,6 +50,13 @@ pub struct Checker {
     bases: BTreeMap<String, Vec<(u64, Option<(String, String)>)>>,
     /// The resourceVersion of the base that each run pinned.
     pins: BTreeMap<Run, u64>,
+    /// The images of each Deployment, by resourceVersion.
+    images: BTreeMap<String, Vec<(u64, Value)>>,
+    /// Canaries that somebody edited before the controller had written down what the API server made of its own write.
+    /// Known: it takes such an edit for the API server's defaults.
+    edited_unseen: BTreeSet<String>,
+    /// What was made by a write whose answer was lost, or by a controller that led no more: it must vanish, if late.
+    stragglers: BTreeSet<String>,
     /// What the production selector was when the canary's template was written, by canary.
     outside: BTreeMap<String, Value>,
 }
@@ -58,7 +66,7 @@ impl Checker {
     pub fn check(&mut self, server: &mut Server, deed: &Deed) -> Check {
         let changes = std::mem::take(&mut server.changes);
         for change in &changes {
-            self.remember(change);
+            self.remember(server, change);
         }
         match deed {
             Deed::Nothing => {}
@@ -66,6 +74,7 @@ impl Checker {
             Deed::Acted { observed, action, done } => {
                 self.note_loss(observed, done.is_err());
                 for change in &changes {
+                    self.note_straggler(change, done.is_err());
                     self.acted(server, observed, action, change)?;
                 }
             }
@@ -89,6 +98,15 @@ impl Checker {
         }
     }
 
+    fn note_straggler(&mut self, change: &Change, lost: bool) {
+        if let (None, Some(made)) = (&change.before, &change.after)
+            && (lost || change.actor == Actor::Deposed)
+        {
+            self.coverage.reach("straggler");
+            self.stragglers.insert(uid(made));
+        }
+    }
+
     /// Nobody watches any more.
     pub fn nobody_watches(&mut self, now: Timestamp) {
         self.stopwatches.values_mut().for_each(|watch| watch.stop(now));
@@ -99,7 +117,7 @@ impl Checker {
         self.stopwatches.values_mut().for_each(|watch| watch.resume(now));
     }
 
-    fn remember(&mut self, change: &Change) {
+    fn remember(&mut self, server: &Server, change: &Change) {
         if change.kind == Kind::Kanary
             && let Some(after) = &change.after
         {
@@ -113,6 +131,21 @@ impl Checker {
                 history.push((change.version, state));
             }
         }
+        if change.kind == Kind::Deployment
+            && let Some(after) = &change.after
+        {
+            let image = &after["spec"]["template"]["spec"]["containers"][0]["image"];
+            self.images.entry(change.name.clone()).or_default().push((change.version, image.clone()));
+        }
+        match change.actor {
+            Actor::Person if change.kind == Kind::Deployment && has_no_record(server, &change.name) => {
+                self.edited_unseen.insert(change.name.clone());
+            }
+            Actor::Leader | Actor::Deposed if change.kind == Kind::Deployment => {
+                self.edited_unseen.remove(&change.name);
+            }
+            _ => {}
+        }
         // A person who edits the canary's template, or the selector, is answered, not prevented.
         if change.actor == Actor::Person && change.kind == Kind::Deployment {
             self.outside.remove(&change.name);
@@ -121,28 +154,35 @@ impl Checker {
 
     fn planned(&mut self, observed: &Observed, plan: &Plan) -> Check {
         self.coverage.plans += 1;
+        let asked = self.is_as_asked(observed);
         if let Some(watch) = self.stopwatches.get_mut(observed.kanary.uid()) {
-            watch.look(observed);
+            watch.look(observed, asked);
         }
         let early = plan.wake.is_some_and(|wake| wake < observed.now);
         ensure(!early, "wake is never in the past", || format!("{:?} at {}", plan.wake, observed.now))?;
+        if self.coverage.plans % 16 == 0 {
+            self.replays(observed)?;
+        }
         let targets: BTreeSet<_> = plan.actions.iter().map(Action::target).collect();
         ensure(targets.len() == plan.actions.len(), "one write an object", || format!("{:?}", plan.actions))
     }
 
+    /// A dump of an observation replays the decision.
+    fn replays(&mut self, observed: &Observed) -> Check {
+        let dump = serde_json::to_string(observed).expect("it serializes");
+        let loaded: Observed = serde_json::from_str(&dump).expect("it deserializes");
+        let (plan, again) = (lifecycle::plan(observed), lifecycle::plan(&loaded));
+        ensure(plan == again, "a dump replays", || format!("{plan:?}\nbut of its dump\n{again:?}"))?;
+        ensure(lifecycle::question(observed) == lifecycle::question(&loaded), "a dump replays", || dump)
+    }
+
     fn acted(&mut self, server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
-        only_its_own(observed, action, change)?;
+        writes::check(server, observed, action, change)?;
         if let Action::CreateBase { .. } = action {
-            self.coverage.bases_created += 1;
-            return never_recreated(server, observed, change);
-        }
-        if let Action::Promote { .. } = action {
+            self.coverage.reach("a base is made");
+        } else if let Action::Promote { .. } = action {
             return self.promoted(server, observed, change);
-        }
-        if change.kind == Kind::Pod {
-            return joins_by_right(observed, change);
-        }
-        if change.kind == Kind::Deployment {
+        } else if change.kind == Kind::Deployment {
             let selector = observed.service().map(|service| serde_json::json!(service.spec.selector));
             self.outside.insert(change.name.clone(), selector.unwrap_or_default());
         }
@@ -177,7 +217,7 @@ impl Checker {
                 && status.base.is_some_and(|base| base.uid == uid(before));
             ensure(untouched, LAW, || format!("{run:?} overwrites somebody's change of the base"))?;
         }
-        self.coverage.promotions += 1;
+        self.coverage.reach("a base gets a template");
         Ok(())
     }
 
@@ -200,15 +240,31 @@ impl Checker {
             Phase::Validating => self.stopwatches.entry(run.0).or_default().begin(observed, run.1),
             Phase::Promoting => self.verdict(run, observed, tell)?,
             Phase::Failing => self.failure(&run, observed, tell)?,
-            Phase::Succeeded | Phase::Failed if change.actor == Actor::Leader => nothing_left(server, observed)?,
+            Phase::Succeeded | Phase::Failed if change.actor == Actor::Leader => {
+                nothing_left(server, observed, &self.stragglers)?;
+            }
             Phase::Scheduled | Phase::Starting | Phase::Succeeded | Phase::Failed => {}
         }
         Ok(())
     }
 
+    /// Does the canary that was observed run the image that is asked for?
+    fn is_as_asked(&self, observed: &Observed) -> bool {
+        let Some(canary) = observed.canary.as_deref() else { return false };
+        if self.edited_unseen.contains(canary.name()) {
+            return true;
+        }
+        let version: u64 = canary.version().parse().unwrap_or_default();
+        let images = self.images.get(canary.name()).into_iter().flatten();
+        let image = images.take_while(|(at, _)| *at <= version).last().map(|(_, image)| image);
+        let template = observed.kanary.spec.template.pod_template();
+        image.is_some() && image == template.pointer("/spec/containers/0/image")
+    }
+
     /// I3: no success without an available canary and positive evidence for every item over the period.
     fn verdict(&mut self, run: Run, observed: &Observed, tell: &Tell) -> Check {
         const LAW: &str = "I3";
+        ensure(self.is_as_asked(observed), LAW, || format!("{run:?}: success of what was not asked for"))?;
         ensure(is_available(observed), LAW, || format!("{run:?}: success of a canary that is not available"))?;
         let validation = &observed.kanary.spec.validation;
         let word = |item: &Value| {
@@ -268,72 +324,8 @@ impl Checker {
     }
 }
 
-/// I4: nothing the user made is changed or deleted, but for the one promotion.
-fn only_its_own(observed: &Observed, action: &Action, change: &Change) -> Check {
-    let Some(before) = &change.before else { return Ok(()) };
-    let owned = owners(before).any(|owner| owner == observed.kanary.uid());
-    let pod = change.kind == Kind::Pod
-        && before["metadata"]["labels"][names::CANARY_LABEL] == observed.kanary.name()
-        && matches!(action, Action::Patch { .. });
-    ensure(owned || pod || matches!(action, Action::Promote { .. }), "I4", || {
-        format!("{} is not ours: {}", change.name, action.describe())
-    })
-}
-
-/// I4: a promotion touches what follows the template, and nothing else.
-fn only_what_follows(before: &Value, after: &Value, template: &Value) -> Check {
-    const FOLLOW: [&str; 6] =
-        ["template", "strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds", "replicas"];
-    let fields = |object: &Value| object["spec"].as_object().cloned().unwrap_or_default();
-    let (old, new) = (fields(before), fields(after));
-    for key in old.keys().chain(new.keys()) {
-        let follows = FOLLOW.contains(&key.as_str()) && (key == "template" || template["spec"].get(key).is_some());
-        ensure(follows || old.get(key) == new.get(key), "I4", || format!("the promotion changes spec.{key}"))?;
-    }
-    for field in ["labels", "annotations"] {
-        let had = before["metadata"][field].as_object().cloned().unwrap_or_default();
-        let kept = had.keys().all(|key| after["metadata"][field].get(key).is_some());
-        ensure(kept, "I4", || format!("the promotion takes {field} away"))?;
-    }
-    Ok(())
-}
-
-/// A base that was recorded once is never created again.
-fn never_recreated(server: &Server, observed: &Observed, change: &Change) -> Check {
-    let persisted = server.get(Kind::Kanary, observed.kanary.name()).is_some_and(|kanary| {
-        kanary["metadata"]["uid"] == observed.kanary.uid()
-            && kanary.pointer("/status/base/name").is_some_and(|name| *name == change.name.as_str())
-    });
-    ensure(!persisted || change.actor == Actor::Deposed, "I1", || "a base that is gone is created again".into())
-}
-
-/// I2: nothing but the source that is asked for, in a run that is alive, puts a pod into production.
-fn joins_by_right(observed: &Observed, change: &Change) -> Check {
-    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(()) };
-    let Some(service) = observed.service() else { return Ok(()) };
-    let selector = serde_json::json!(service.spec.selector);
-    let joins = !covers(&selector, &before["metadata"]["labels"]) && covers(&selector, &after["metadata"]["labels"]);
-    let alive = matches!(observed.status().phase, Some(Phase::Starting | Phase::Validating | Phase::Promoting));
-    let asked = observed.kanary.spec.traffic.source.joins_production();
-    ensure(!joins || alive && asked, "I2", || format!("pod {} is put into production", change.name))
-}
-
-/// I4: when the run is over, nothing of it is left.
-pub fn nothing_left(server: &Server, observed: &Observed) -> Check {
-    let left = leftovers(server, &observed.kanary);
-    ensure(left.is_empty(), "I4", || format!("the run is over, but {left:?} are left"))
-}
-
-/// What the controller made, and the pods of it.
-pub fn leftovers(server: &Server, kanary: &KanaryDeployment) -> Vec<String> {
-    let kinds = [Kind::Deployment, Kind::Service, Kind::Autoscaler];
-    let mut left: Vec<String> = kinds.into_iter().flat_map(|kind| owned(server, kind, kanary.uid())).collect();
-    let ours = |pod: &Value| pod["metadata"]["labels"][names::CANARY_LABEL] == kanary.name();
-    left.extend(server.list(Kind::Pod).filter(|(_, pod)| ours(pod)).map(|(name, _)| name.clone()));
-    left
-}
-
-/// The template as it is hashed.
-pub fn template_hash(kanary: &Value) -> String {
-    kanary["spec"]["template"].as_object().map(|map| Template(map.clone()).hash()).unwrap_or_default()
+/// Is it a canary of which the status does not say yet what the API server made of it?
+fn has_no_record(server: &Server, deployment: &str) -> bool {
+    let kanary = deployment.strip_suffix("-kanary").and_then(|name| server.get(Kind::Kanary, name));
+    kanary.is_some_and(|kanary| kanary.pointer("/status/canary/deploymentHash").is_none())
 }

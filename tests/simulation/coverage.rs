@@ -1,17 +1,53 @@
 //! Which corners the histories reached. A run of the simulation that never saw a failure proves nothing about failures.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kanary::{
-    api::Truth,
+    api::Condition,
     lifecycle::{Observed, Tell},
 };
+
+/// In ten thousand histories each of these must be reached so often.
+const ENOUGH: [(&str, u64); 34] = [
+    ("phase Starting", 8000),
+    ("phase Validating", 5000),
+    ("phase Promoting", 2000),
+    ("phase Succeeded", 1500),
+    ("phase Failing", 4000),
+    ("phase Failed", 4000),
+    ("rests in Starting", 300),
+    ("rests in Validating", 200),
+    ("rests in Promoting", 200),
+    ("rests in Succeeded", 1000),
+    ("rests in Failed", 2000),
+    ("a base gets a template", 1000),
+    ("BaseCreated", 400),
+    ("BaseChanged", 500),
+    ("BaseGone", 500),
+    ("BasePaused", 400),
+    ("BaseRolloutStalled", 10),
+    ("CanaryNotAvailable", 1000),
+    ("Invalid", 1000),
+    ("Restarted", 500),
+    ("Retried", 500),
+    ("NoUpdate", 100),
+    ("AlreadyUpToDate", 100),
+    ("WaitsForEvidence", 300),
+    ("PromotionRefused", 300),
+    ("RequestFailed", 2000),
+    ("NameTaken", 100),
+    ("AmbiguousHPA", 100),
+    ("ServiceNotFound", 500),
+    ("ReplicaFailure", 30),
+    ("held", 300),
+    ("absence", 300),
+    ("straggler", 100),
+    ("undoes the rollout of the base", 200),
+];
 
 #[derive(Clone, Default)]
 pub struct Coverage {
     pub plans: usize,
-    pub promotions: usize,
-    pub bases_created: usize,
     /// Phases entered, reasons of conditions and events, and whatever else is worth a count.
     pub reached: BTreeMap<String, usize>,
 }
@@ -24,14 +60,11 @@ impl Coverage {
         }
     }
 
-    /// The phase, the events and the conditions that a status brings.
+    /// The phase, the events and the conditions that a status brings; each reason once, however it is told.
     pub fn told(&mut self, observed: &Observed, tell: &Tell) {
         let before = observed.status();
         if before.phase != tell.status.phase {
-            self.reach(&format!("{:?}", tell.status.phase.expect("a status that is told has a phase")));
-        }
-        for notice in &tell.notices {
-            self.reach(&notice.reason);
+            self.reach(&format!("phase {:?}", tell.status.phase.expect("a status that is told has a phase")));
         }
         if tell.status.held_since.is_some() && before.held_since.is_none() {
             self.reach("held");
@@ -39,18 +72,22 @@ impl Coverage {
         if tell.status.accounted_until != before.accounted_until && tell.status.accounted_until.is_some() {
             self.reach("absence");
         }
-        for condition in tell.status.conditions.iter().filter(|condition| condition.status == Truth::False) {
-            let known = before.conditions.iter().any(|c| c.type_ == condition.type_ && c.reason == condition.reason);
-            if !known {
-                self.reach(&condition.reason);
-            }
-        }
+        let known = |new: &Condition| before.conditions.iter().any(|c| c.type_ == new.type_ && c.reason == new.reason);
+        let news = tell.status.conditions.iter().filter(|condition| !known(condition)).map(|c| c.reason.as_str());
+        let reasons: BTreeSet<&str> = tell.notices.iter().map(|notice| notice.reason.as_str()).chain(news).collect();
+        reasons.into_iter().for_each(|reason| self.reach(reason));
+    }
+
+    /// What was reached less often than so many times in ten thousand histories, and should not be.
+    pub fn gaps(&self, histories: u64) -> Vec<String> {
+        let wanted = |least: u64| usize::try_from(least * histories / 10_000).unwrap_or_default();
+        let reached = |what: &str| self.reached.get(what).copied().unwrap_or_default();
+        let short = ENOUGH.iter().filter(|(what, least)| reached(what) < wanted(*least));
+        short.map(|(what, least)| format!("{what}: {} of {}", reached(what), wanted(*least))).collect()
     }
 
     pub fn merge(&mut self, other: &Self) {
         self.plans += other.plans;
-        self.promotions += other.promotions;
-        self.bases_created += other.bases_created;
         for (what, count) in &other.reached {
             *self.reached.entry(what.clone()).or_default() += count;
         }

@@ -26,28 +26,26 @@ pub struct Stopwatch {
     unwritten: bool,
     /// What was on the watch when each item that gathers evidence appeared.
     items: BTreeMap<String, SignedDuration>,
+    /// The items of the last look, which count once it is written down.
+    looked_at: Option<(Vec<String>, SignedDuration)>,
 }
 
 impl Stopwatch {
     /// Validation begins, with a canary that is available.
     pub fn begin(&mut self, seen: &Observed, run: i64) {
-        *self = Self { run, last: Some((seen.now, true)), ..Self::default() };
-        self.note_items(seen);
+        let items = watches(seen).into_iter().map(|item| (item, SignedDuration::ZERO)).collect();
+        *self = Self { run, last: Some((seen.now, true)), items, ..Self::default() };
     }
 
     /// The controller looked.
-    pub fn look(&mut self, seen: &Observed) {
+    pub fn look(&mut self, seen: &Observed, as_asked: bool) {
         let status = seen.status();
         if status.phase != Some(Phase::Validating) || status.run != Some(self.run) {
             return;
         }
-        let available = is_available(seen);
-        if let Some(since) = self.resumed.take().filter(|_| available) {
-            self.seen += since.duration_until(seen.now);
-        }
+        let available = as_asked && is_available(seen);
         self.pass(seen.now);
         self.last = Some((seen.now, available));
-        self.unwritten = false;
         self.note_items(seen);
     }
 
@@ -60,7 +58,6 @@ impl Stopwatch {
     pub fn stop(&mut self, now: Timestamp) {
         self.pass(now);
         self.last = None;
-        self.resumed = None;
     }
 
     /// Somebody has a full view again.
@@ -69,6 +66,10 @@ impl Stopwatch {
     }
 
     fn pass(&mut self, now: Timestamp) {
+        // A leader looks as soon as it has its list; that chance puts some seconds in between is not its fault.
+        if let Some(since) = self.resumed.take() {
+            self.seen += since.duration_until(now);
+        }
         let Some((then, available)) = self.last else { return };
         let span = then.duration_until(now);
         match (available, self.unwritten) {
@@ -79,12 +80,13 @@ impl Stopwatch {
     }
 
     fn note_items(&mut self, seen: &Observed) {
-        let now = self.seen;
-        let keys: Vec<String> = watches(seen);
-        self.items.retain(|key, _| keys.contains(key));
-        for key in keys {
-            self.items.entry(key).or_insert(now);
+        if let Some((keys, at)) = self.looked_at.replace((watches(seen), self.seen)).filter(|_| !self.unwritten) {
+            self.items.retain(|key, _| keys.contains(key));
+            for key in keys {
+                self.items.entry(key).or_insert(at);
+            }
         }
+        self.unwritten = false;
     }
 
     /// Why there is not enough evidence for success, if there is not.
@@ -95,8 +97,9 @@ impl Stopwatch {
         if seen_for + lost < whole {
             return Some(format!("the canary was seen to be available for {seen_for:#} of {whole:#}"));
         }
-        let young = self.items.iter().find(|(_, from)| seen_for - **from + lost < validation.validation_period);
-        young.map(|(item, from)| format!("{item} was watched for {:#} only", seen_for - *from))
+        let watched = |item: &String| seen_for - self.items.get(item).copied().unwrap_or(seen_for);
+        let young = watches(seen).into_iter().find(|item| watched(item) + lost < validation.validation_period);
+        young.map(|item| format!("{item} was watched for {:#} only", watched(&item)))
     }
 }
 

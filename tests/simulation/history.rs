@@ -79,7 +79,7 @@ impl World {
 
     fn live(&mut self) -> Check {
         self.checker.check(&mut self.server, &Deed::Nothing)?;
-        let steps = 100 + self.rng.below(200);
+        let steps = 60 + self.rng.below(160);
         // Some histories are quiet, so that a canary has the time to be proven.
         let (person, chaos) = self.rng.pick(&[(1, 1), (4, 2), (12, 6), (30, 10)]);
         for _ in 0..steps {
@@ -177,11 +177,14 @@ impl World {
         match (self.leader.take(), self.rng.below(3)) {
             (None, _) => self.start(),
             (Some(_), 0 | 1) => {
-                self.note(|_| "the controller crashes".into());
-                self.checker.nobody_watches(self.server.now);
-                if self.rng.percent(60) {
+                self.crash();
+                while self.rng.percent(60) {
                     self.leap();
                     self.start();
+                    if self.rng.percent(70) {
+                        break;
+                    }
+                    self.crash();
                 }
             }
             (Some(mut old), _) => {
@@ -195,9 +198,18 @@ impl World {
         }
     }
 
+    fn crash(&mut self) {
+        self.note(|_| "the controller crashes".into());
+        self.checker.nobody_watches(self.server.now);
+        self.leader = None;
+    }
+
     fn start(&mut self) {
         let absence = Absence { from: self.renewed, until: self.server.now };
         self.note(|_| "a controller starts to lead".into());
+        if self.mutant == Mutant::ForgetsAbsences {
+            self.absences.clear();
+        }
         self.absences.push(absence);
         self.checker.somebody_watches(self.server.now);
         self.renewed = self.server.now;
@@ -247,7 +259,7 @@ impl World {
         if self.leader.is_none() {
             self.start();
         }
-        let mut idle = 0;
+        let mut idle: i64 = 0;
         for _ in 0..PATIENCE {
             let before = self.server.version();
             let did = self.round()?;
@@ -262,7 +274,8 @@ impl World {
             let now = self.server.now;
             let hour = now.saturating_add(SignedDuration::from_hours(1)).expect("it is not the end of time");
             let wake = self.leader.as_ref().and_then(Shell::wake).unwrap_or(hour);
-            self.pass(now.duration_until(wake));
+            // Ever later: one who tries again every few seconds does not keep the others from their deadlines.
+            self.pass(now.duration_until(wake) + SignedDuration::from_mins(idle));
         }
         let lines = rest::statuses(&self.server);
         ensure(false, "I5", || format!("it does not come to rest: {lines}"))

@@ -1,16 +1,172 @@
-//! Deliberate mistakes, each a wrapper around the plan: a checker that never fails proves nothing.
+//! Deliberate mistakes: a checker that never fails proves nothing.
+//!
+//! Most are wrappers around the plan, which change what it sees or what it says; the core is left as it is.
 
-use kanary::lifecycle::{self, Observed, Plan};
+use std::sync::Arc;
+
+use kanary::{
+    api::{ConditionType, ManualOverride, Phase, Word, names},
+    lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
+    seen::Seen,
+};
+use serde_json::json;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Mutant {
     #[default]
     None,
+    /// Takes whatever base there is for the one that was pinned.
+    BlindToTheBase,
+    /// Promotes without looking whether the base is as observed.
+    Unguarded,
+    /// Promotes as soon as it has decided to, and persists the verdict later.
+    ActsBeforeItTells,
+    /// Forgets that it has promoted.
+    PromotesTwice,
+    /// Makes a base that somebody deleted again.
+    RecreatesTheBase,
+    /// Takes an item without evidence for a valid one.
+    BelievesUnknown,
+    /// Counts the time in which nobody watched.
+    IgnoresAbsences,
+    /// Knows only of the last absence, as if the others were not kept.
+    ForgetsAbsences,
+    /// Counts the time in which the canary was not available.
+    IgnoresHolds,
+    /// Leaves all labels in the canary's template.
+    LeavesLabelsIn,
+    /// Moves pods into production while the run fails.
+    KeepsPodsIn,
+    /// Deletes the canary before its pods have left production.
+    DeletesTooEarly,
+    /// Deletes the canary as soon as the verdict is there.
+    CleansUpAtOnce,
+    /// Forgets a Service of its own at the end.
+    ForgetsAChild,
+    /// Takes a Deployment that stands in the way.
+    TakesWhatIsThere,
+    /// Plans before it has seen what it wrote.
     ForgetsItsWrites,
+    /// Writes its status each time it looks.
+    NeverSilent,
+    /// Does not remove what arrives after the end.
+    ForgetsStragglers,
 }
 
 impl Mutant {
-    pub fn plan(self, observed: &mut Observed) -> Plan {
-        lifecycle::plan(observed)
+    /// The plan of the core, less or more the mistake.
+    pub fn plan(self, seen: &Observed) -> Plan {
+        if self == Self::None {
+            return lifecycle::plan(seen);
+        }
+        let mut view = seen.clone();
+        self.blur(&mut view);
+        let mut plan = lifecycle::plan(&view);
+        self.spoil(seen, &mut plan);
+        plan
     }
+
+    /// What it sees wrongly.
+    fn blur(self, seen: &mut Observed) {
+        match self {
+            Self::BlindToTheBase => pretend_base_is_pinned(seen),
+            Self::PromotesTwice => {
+                pretend_base_is_pinned(seen);
+                let status = status_of(seen);
+                status.conditions.retain(|condition| condition.type_ != ConditionType::DeploymentUpdated);
+                if let Some(base) = seen.base.as_mut().map(Arc::make_mut) {
+                    base.metadata.annotations.get_or_insert_default().remove(names::PROMOTED_BY);
+                }
+            }
+            Self::BelievesUnknown => {
+                let validation = &mut Arc::make_mut(&mut seen.kanary).spec.validation;
+                validation.items.clear();
+                validation.manual = Some(ManualOverride { status: Some(Word::Valid), ..ManualOverride::default() });
+            }
+            Self::IgnoresAbsences => seen.absences.clear(),
+            Self::IgnoresHolds => status_of(seen).held_since = None,
+            Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
+                let uid = seen.kanary.uid().to_owned();
+                seen.services.retain(|service| !service.is_owned_by(&uid));
+            }
+            _ => {}
+        }
+    }
+
+    /// What it does wrongly.
+    fn spoil(self, seen: &Observed, plan: &mut Plan) {
+        let phase = seen.status().phase;
+        match self {
+            Self::Unguarded => plan.actions.iter_mut().for_each(unguard),
+            Self::ActsBeforeItTells => {
+                let decides = plan.tell.as_ref().is_some_and(|tell| tell.status.phase == Some(Phase::Promoting));
+                if decides && phase == Some(Phase::Validating) {
+                    plan.actions.extend(base::promote(seen));
+                }
+            }
+            Self::RecreatesTheBase => {
+                let pinned = seen.status().base.is_some_and(|base| base.template_hash.is_some());
+                if pinned && seen.base.is_none() && phase == Some(Phase::Failing) {
+                    plan.actions = vec![base::create(seen)];
+                }
+            }
+            Self::LeavesLabelsIn => plan.actions.iter_mut().for_each(|action| leave_labels_in(seen, action)),
+            Self::KeepsPodsIn if phase == Some(Phase::Failing) => {
+                plan.actions.retain(|action| action.target().kind != Kind::Pod);
+                if plan.actions.is_empty() {
+                    plan.actions = children::remove_all(seen);
+                }
+            }
+            Self::DeletesTooEarly if phase == Some(Phase::Failing) => {
+                plan.actions.retain(|action| action.target().kind == Kind::Pod);
+                plan.actions.extend(children::remove_all(seen));
+            }
+            Self::CleansUpAtOnce if phase == Some(Phase::Promoting) && plan.actions.is_empty() => {
+                plan.actions = children::remove_all(seen);
+            }
+            Self::TakesWhatIsThere => plan.actions.extend(take_services(seen)),
+            Self::NeverSilent if plan.tell.is_none() => {
+                let mut status = seen.status();
+                status.message = Some(format!("all is well at {}", seen.now));
+                plan.tell = status.phase.map(|_| Tell { status, notices: Vec::new() });
+            }
+            Self::ForgetsStragglers if phase.is_some_and(Phase::is_over) => plan.actions.clear(),
+            _ => {}
+        }
+    }
+}
+
+fn status_of(seen: &mut Observed) -> &mut kanary::api::KanaryDeploymentStatus {
+    Arc::make_mut(&mut seen.kanary).status.get_or_insert_default()
+}
+
+fn pretend_base_is_pinned(seen: &mut Observed) {
+    let Some(pinned) = seen.status().base else { return };
+    let (Some(base), Some(hash)) = (seen.base.as_mut().map(Arc::make_mut), pinned.template_hash) else { return };
+    base.spec.template.hash = hash;
+    base.metadata.uid = Some(pinned.uid);
+    if let Some(revision) = pinned.revision {
+        base.metadata.annotations.get_or_insert_default().insert(names::REVISION.into(), revision);
+    }
+}
+
+fn unguard(action: &mut Action) {
+    if let Action::Promote { patch: Patch::Json(operations), .. } = action {
+        operations.retain(|operation| operation["path"] != "/metadata/resourceVersion");
+    }
+}
+
+fn leave_labels_in(seen: &Observed, action: &mut Action) {
+    let Action::Create { target, object } = action else { return };
+    if target.kind == Kind::Deployment {
+        for (key, value) in seen.kanary.spec.template.pod_labels() {
+            object["spec"]["template"]["metadata"]["labels"][&key] = json!(value);
+        }
+    }
+}
+
+/// Deletes a Service of somebody else that has the kanary service's name.
+fn take_services(seen: &Observed) -> Option<Action> {
+    let service = seen.service_named(&names::kanary_service(&seen.kanary)).filter(|service| !seen.is_ours(*service))?;
+    children::delete(Kind::Service, service)
 }

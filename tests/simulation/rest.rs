@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use crate::{
     admission::covers,
-    checker::{Check, ensure, leftovers, template_hash},
+    checker::{Check, ensure},
     history::World,
     machinery::{is_ready, owners},
     server::{Kind, Server},
     shell::Deed,
+    writes::{leftovers, template_hash},
 };
 
 const LAW: &str = "I5";
@@ -23,10 +24,11 @@ const LAW: &str = "I5";
 pub fn check(world: &mut World) -> Check {
     for (_, object) in world.server.list(Kind::Kanary) {
         let kanary = KanaryDeployment::deserialize(object.as_ref()).expect("it is one");
-        let seen = world.leader.as_ref().and_then(|leader| leader.observe(world.server.now, kanary.name()));
-        let plan = lifecycle::plan(&seen.expect("it was delivered"));
-        let tries = world.leader.as_ref().is_some_and(|leader| leader.is_in_trouble(kanary.name()));
-        ensure(tries || plan.actions.is_empty() && plan.tell.is_none(), LAW, || format!("it is not silent: {plan:?}"))?;
+        let leader = world.leader.as_ref().expect("somebody leads");
+        let plan = leader.plan_now(world.server.now, kanary.name()).expect("it was delivered");
+        // What is refused for good is tried again for ever.
+        let silent = plan.actions.is_empty() && plan.tell.is_none() || leader.is_in_trouble(kanary.name());
+        ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);
         place(&world.server, object, &kanary, phase)?;
         world.checker.coverage.reach(&format!("rests in {:?}", phase.expect("it began")));
@@ -59,7 +61,7 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
             ensure(stuck, LAW, || format!("it promotes for ever, and does not say why: {}", told()))
         }
         Some(Phase::Succeeded | Phase::Failed) => {
-            let left = leftovers(server, kanary);
+            let left: Vec<_> = leftovers(server, kanary).into_iter().map(|(name, _)| name).collect();
             ensure(left.is_empty(), "I4", || format!("{left:?} outlive the run"))?;
             let same = object["status"]["templateHash"] == template_hash(object)
                 && object["status"].get("runID") == object["spec"].get("runID");

@@ -150,7 +150,7 @@ impl Server {
         let meta = &mut object["metadata"];
         meta["uid"] = format!("uid-{}", self.uids).into();
         meta["namespace"] = "shop".into();
-        meta["creationTimestamp"] = self.now.to_string().into();
+        meta["creationTimestamp"] = self.second();
         meta["generation"] = 1.into();
         Ok(self.store(actor, kind, &name, Some(object)))
     }
@@ -231,7 +231,7 @@ impl Server {
             return Ok(self.store(actor, kind, name, None));
         }
         let mut after = Value::clone(before);
-        after["metadata"]["deletionTimestamp"] = self.now.to_string().into();
+        after["metadata"]["deletionTimestamp"] = self.second();
         if foreground {
             after["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
         }
@@ -241,6 +241,11 @@ impl Server {
     /// The last finalizer, or the last second of grace, is over.
     pub fn remove(&mut self, kind: Kind, name: &str) {
         self.store(Actor::Machinery, kind, name, None);
+    }
+
+    /// Kubernetes counts whole seconds.
+    fn second(&self) -> Value {
+        self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
     }
 
     fn version_of(&self, kind: Kind, name: &str) -> u64 {

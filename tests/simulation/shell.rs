@@ -133,7 +133,7 @@ impl Shell {
             }
             observed = self.observe(server.now, name).expect("it was there a moment ago");
         }
-        let plan = self.mutant.plan(&mut observed);
+        let plan = self.mutant.plan(&observed);
         let observed = Arc::new(observed);
         if let Some(wake) = plan.wake {
             self.wakes.insert(name.to_owned(), wake);
@@ -208,8 +208,12 @@ impl Shell {
         self.wakes.insert(name.to_owned(), now.saturating_add(BACKOFF).unwrap_or(now));
     }
 
-    /// What it sees now.
-    pub fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
+    /// What it would do now.
+    pub fn plan_now(&self, now: Timestamp, name: &str) -> Option<Plan> {
+        Some(self.mutant.plan(&self.observe(now, name)?))
+    }
+
+    fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
         let kanary = self.cache.kanary(name)?;
         let endpoints = kanary.spec.service_name.as_ref().filter(|_| self.following.get(name) == Some(&true));
         Some(Observed {

@@ -1,0 +1,47 @@
+//! Each mistake is caught, by the law that forbids it, within a modest number of histories.
+
+use crate::{history, history::Failure, mutant::Mutant};
+
+const WITHIN: u64 = 3000;
+
+fn is_caught(mutant: Mutant, laws: &[&str]) {
+    // Other seeds than those of the main run: what is rare there must not be rare here by accident.
+    for seed in (0..WITHIN).map(|seed| seed + 1_000_000) {
+        if let Err(Failure { violation, .. }) = history::run(seed, mutant, false) {
+            assert!(laws.contains(&violation.law), "{seed}: caught by {}: {}", violation.law, violation.how);
+            println!("{mutant:?} is caught after {} histories by {}: {}", seed - 999_999, violation.law, violation.how);
+            return;
+        }
+    }
+    panic!("nobody notices {mutant:?}");
+}
+
+macro_rules! mutants {
+    ($($name:ident: $mutant:ident breaks $($law:literal)or+;)*) => {
+        $(#[test]
+        fn $name() {
+            is_caught(Mutant::$mutant, &[$($law),+]);
+        })*
+    };
+}
+
+mutants! {
+    a_base_that_changed_is_not_overwritten: BlindToTheBase breaks "I1";
+    a_promotion_is_guarded: Unguarded breaks "I1";
+    the_verdict_is_persisted_first: ActsBeforeItTells breaks "I1";
+    the_base_is_written_once: PromotesTwice breaks "I1";
+    a_deleted_base_stays_deleted: RecreatesTheBase breaks "I1";
+    no_evidence_is_no_success: BelievesUnknown breaks "I3";
+    absences_do_not_count: IgnoresAbsences breaks "I3";
+    absences_are_kept: ForgetsAbsences breaks "I3";
+    time_without_a_canary_does_not_count: IgnoresHolds breaks "I3";
+    pods_are_born_outside_production: LeavesLabelsIn breaks "I2";
+    pods_leave_production_when_a_run_fails: KeepsPodsIn breaks "leave first";
+    pods_leave_before_they_are_deleted: DeletesTooEarly breaks "leave first";
+    the_canary_stays_for_the_rollout: CleansUpAtOnce breaks "cleanup";
+    no_child_is_forgotten: ForgetsAChild breaks "I4";
+    what_is_not_ours_is_left_alone: TakesWhatIsThere breaks "I4";
+    own_writes_are_seen: ForgetsItsWrites breaks "I4";
+    silence_is_kept: NeverSilent breaks "I5";
+    stragglers_are_removed: ForgetsStragglers breaks "I4";
+}

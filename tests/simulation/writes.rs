@@ -1,0 +1,162 @@
+//! What a single write of the controller may do, judged by the write alone.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kanary::{
+    api::{Cleanup, KanaryDeployment, Phase, Template, names},
+    lifecycle::{Action, Observed},
+    seen::Seen,
+};
+use serde_json::Value;
+
+use crate::{
+    admission::covers,
+    checker::{Check, ensure},
+    machinery::{owned, owners, uid},
+    server::{Actor, Change, Kind, Server},
+};
+
+/// All laws about one write.
+pub fn check(server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
+    only_its_own(observed, action, change)?;
+    if let Action::CreateBase { .. } = action {
+        never_recreated(server, observed, change)?;
+    }
+    in_its_time(observed, action)?;
+    match action {
+        Action::Delete { .. } if change.kind == Kind::Deployment => {
+            leaves_first(observed)?;
+            stays_for_the_rollout(observed)
+        }
+        Action::Patch { .. } if change.kind == Kind::Pod => joins_by_right(observed, change),
+        _ => Ok(()),
+    }
+}
+
+/// Nothing is made once the verdict is there, and what is removed before was no longer asked for.
+fn in_its_time(observed: &Observed, action: &Action) -> Check {
+    let spec = &observed.kanary.spec;
+    let runs = matches!(observed.status().phase, Some(Phase::Starting | Phase::Validating));
+    let superfluous = |action: &Action| match action.target().kind {
+        kanary::lifecycle::Kind::HorizontalPodAutoscaler => spec.scale.hpa.is_none(),
+        kanary::lifecycle::Kind::Service => {
+            !spec.traffic.source.has_kanary_service() || action.target().name != names::kanary_service(&observed.kanary)
+        }
+        _ => false,
+    };
+    let right = match action {
+        Action::Create { .. } | Action::CreateBase { .. } => runs,
+        Action::Delete { .. } => !runs || superfluous(action),
+        Action::Patch { .. } | Action::Promote { .. } => true,
+    };
+    ensure(right, "I4", || format!("{} in {:?}", action.describe(), observed.status().phase))
+}
+
+/// After success the canary stays until the base's rollout is as far as `cleanup` says.
+fn stays_for_the_rollout(observed: &Observed) -> Check {
+    let validation = &observed.kanary.spec.validation;
+    let Some(base) = observed.base.as_deref().filter(|_| observed.status().phase == Some(Phase::Promoting)) else {
+        return Ok(());
+    };
+    let (status, wanted) = (&base.status, base.spec.replicas);
+    let seen = status.observed_generation >= base.metadata.generation.unwrap_or_default();
+    let complete = status.updated_replicas == wanted && status.available_replicas >= wanted;
+    let far = match validation.cleanup {
+        Cleanup::RolloutStarted => seen && (status.updated_replicas > 0 || wanted == 0),
+        Cleanup::RolloutComplete => seen && complete && status.replicas == wanted,
+    };
+    ensure(far || validation.no_update, "cleanup", || "the canary goes before the base is rolled out".into())
+}
+
+/// A failed canary's pods leave the production Service, and then its EndpointSlices, before they are deleted.
+fn leaves_first(observed: &Observed) -> Check {
+    let status = observed.status();
+    let waited = status.verdict_at.is_some_and(|verdict| verdict.duration_until(observed.now).as_secs() >= 10);
+    if status.phase != Some(Phase::Failing) || waited {
+        return Ok(());
+    }
+    let selector = observed.service().map(|service| serde_json::json!(service.spec.selector)).unwrap_or_default();
+    let mut live = observed.pods.iter().filter(|pod| !pod.is_terminating());
+    let inside = live.find(|pod| {
+        let listed = observed.endpoints.as_ref().is_some_and(|listed| listed.contains(pod.name()));
+        listed || covers(&selector, &serde_json::json!(pod.labels()))
+    });
+    ensure(inside.is_none(), "leave first", || {
+        format!("{} is deleted while production sends traffic to it", inside.map(|pod| pod.name()).unwrap_or_default())
+    })
+}
+
+/// I4: nothing the user made is changed or deleted, but for the one promotion.
+fn only_its_own(observed: &Observed, action: &Action, change: &Change) -> Check {
+    let Some(before) = &change.before else { return Ok(()) };
+    let owned = owners(before).any(|owner| owner == observed.kanary.uid());
+    let pod = change.kind == Kind::Pod
+        && before["metadata"]["labels"][names::CANARY_LABEL] == observed.kanary.name()
+        && matches!(action, Action::Patch { .. });
+    ensure(owned || pod || matches!(action, Action::Promote { .. }), "I4", || {
+        format!("{} is not ours: {}", change.name, action.describe())
+    })
+}
+
+/// I4: a promotion touches what follows the template, and nothing else.
+pub fn only_what_follows(before: &Value, after: &Value, template: &Value) -> Check {
+    const FOLLOW: [&str; 6] =
+        ["template", "strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds", "replicas"];
+    let fields = |object: &Value| object["spec"].as_object().cloned().unwrap_or_default();
+    let (old, new) = (fields(before), fields(after));
+    for key in old.keys().chain(new.keys()) {
+        let follows = FOLLOW.contains(&key.as_str()) && (key == "template" || template["spec"].get(key).is_some());
+        ensure(follows || old.get(key) == new.get(key), "I4", || format!("the promotion changes spec.{key}"))?;
+    }
+    for field in ["labels", "annotations"] {
+        let had = before["metadata"][field].as_object().cloned().unwrap_or_default();
+        let kept = had.keys().all(|key| after["metadata"][field].get(key).is_some());
+        ensure(kept, "I4", || format!("the promotion takes {field} away"))?;
+    }
+    Ok(())
+}
+
+/// A base that was recorded once is never created again.
+fn never_recreated(server: &Server, observed: &Observed, change: &Change) -> Check {
+    let persisted = server.get(Kind::Kanary, observed.kanary.name()).is_some_and(|kanary| {
+        kanary["metadata"]["uid"] == observed.kanary.uid()
+            && kanary.pointer("/status/base/name").is_some_and(|name| *name == change.name.as_str())
+    });
+    ensure(!persisted || change.actor == Actor::Deposed, "I1", || "a base that is gone is created again".into())
+}
+
+/// I2: nothing but the source that is asked for, in a run that is alive, puts a pod into production.
+fn joins_by_right(observed: &Observed, change: &Change) -> Check {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(()) };
+    let Some(service) = observed.service() else { return Ok(()) };
+    let selector = serde_json::json!(service.spec.selector);
+    let joins = !covers(&selector, &before["metadata"]["labels"]) && covers(&selector, &after["metadata"]["labels"]);
+    let alive = matches!(observed.status().phase, Some(Phase::Starting | Phase::Validating | Phase::Promoting));
+    let asked = observed.kanary.spec.traffic.source.joins_production();
+    ensure(!joins || alive && asked, "I2", || format!("pod {} is put into production", change.name))
+}
+
+/// I4: when the run is over, nothing of it is left.
+pub fn nothing_left(server: &Server, observed: &Observed, stragglers: &BTreeSet<String>) -> Check {
+    let mut left = leftovers(server, &observed.kanary);
+    left.retain(|(_, object)| {
+        let late = |uid: &str| stragglers.contains(uid);
+        !late(&uid(object)) && !owners(object).any(late)
+    });
+    let names: Vec<_> = left.into_iter().map(|(name, _)| name).collect();
+    ensure(names.is_empty(), "I4", || format!("the run is over, but {names:?} are left"))
+}
+
+/// What the controller made, and the pods of it.
+pub fn leftovers(server: &Server, kanary: &KanaryDeployment) -> Vec<(String, Arc<Value>)> {
+    let of = |kind| owned(server, kind, kanary.uid()).into_iter().map(move |name| (kind, name));
+    let children = [Kind::Deployment, Kind::Service, Kind::Autoscaler].into_iter().flat_map(of);
+    let ours = |pod: &Value| pod["metadata"]["labels"][names::CANARY_LABEL] == kanary.name();
+    let pods = server.list(Kind::Pod).filter(|(_, pod)| ours(pod)).map(|(name, _)| (Kind::Pod, name.clone()));
+    children.chain(pods).filter_map(|(kind, name)| Some((name.clone(), server.get(kind, &name)?.clone()))).collect()
+}
+
+/// The template as it is hashed.
+pub fn template_hash(kanary: &Value) -> String {
+    kanary["spec"]["template"].as_object().map(|map| Template(map.clone()).hash()).unwrap_or_default()
+}
