@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-use crate::access::{self, SERVER};
+use crate::access;
 use crate::control_plane::ControlPlane;
 use crate::process::{self, Process};
 use crate::{Context, Error};
@@ -39,10 +39,10 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts `kanary run ARGS…` with a kubeconfig of the ServiceAccount's own token.
+    /// Starts `kanary run ARGS…` with a kubeconfig of the ServiceAccount's own token, for the API server at that address.
     ///
     /// It has just been started when this returns; [`Self::ready`] waits for more.
-    pub async fn start<S: AsRef<str>>(plane: &ControlPlane, args: &[S]) -> Result<Self, Error> {
+    pub async fn start<S: AsRef<str>>(plane: &ControlPlane, server: &str, args: &[S]) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
         let (name, port) = (format!("kanary-{nth}"), FIRST_PORT + nth);
         let program = plane.kit().kanary.as_ref();
@@ -51,7 +51,10 @@ impl Controller {
         command.arg("run").arg(format!("--address=127.0.0.1:{port}")).args(args.iter().map(AsRef::as_ref));
         // What the shipped Deployment gives by the downward API. A name is never given twice: `--identity` does that.
         command.env("POD_NAMESPACE", NAMESPACE).env("POD_NAME", &name);
-        command.env("KUBECONFIG", kubeconfig(plane, &name).await?).env("RUST_BACKTRACE", "1").env("NO_COLOR", "1");
+        command
+            .env("KUBECONFIG", kubeconfig(plane, server, &name).await?)
+            .env("RUST_BACKTRACE", "1")
+            .env("NO_COLOR", "1");
         let log = plane.dir().join("logs").join(format!("{name}.log"));
         Ok(Self { process: Process::spawn(&name, command, log)?, port })
     }
@@ -129,9 +132,9 @@ impl Controller {
 }
 
 /// A kubeconfig with the ServiceAccount's own token.
-async fn kubeconfig(plane: &ControlPlane, name: &str) -> Result<PathBuf, Error> {
+async fn kubeconfig(plane: &ControlPlane, server: &str, name: &str) -> Result<PathBuf, Error> {
     let path = plane.dir().join(format!("{name}.kubeconfig"));
-    access::write(&path, SERVER, plane.ca_pem(), &token(plane, ACCOUNT).await?)?;
+    access::write(&path, server, plane.ca_pem(), &token(plane, ACCOUNT).await?)?;
     Ok(path)
 }
 

@@ -10,6 +10,7 @@ use kube::{Api, Client};
 use crate::audit::Audit;
 use crate::control_plane::ControlPlane;
 use crate::controller::{self, Controller};
+use crate::gate::Gate;
 use crate::harness::Setup;
 use crate::kit::Kit;
 use crate::process::Process;
@@ -74,7 +75,12 @@ impl Lab {
 
     /// Starts a controller that may never become ready.
     pub async fn start_controller<S: AsRef<str>>(&self, args: &[S]) -> Result<Controller, Error> {
-        Controller::start(&self.plane, args).await
+        Controller::start(&self.plane, access::SERVER, args).await
+    }
+
+    /// Starts a controller that reaches the API server through a gate.
+    pub async fn controller_behind<S: AsRef<str>>(&self, gate: &Gate, args: &[S]) -> Result<Controller, Error> {
+        Controller::start(&self.plane, gate.url(), args).await
     }
 
     /// A client of the admin.

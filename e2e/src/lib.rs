@@ -24,6 +24,7 @@ pub mod control_plane;
 pub mod controller;
 pub mod error;
 pub mod flags;
+pub mod gate;
 pub mod go;
 pub mod harness;
 pub mod home;

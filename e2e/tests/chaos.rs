@@ -1,0 +1,239 @@
+//! The controller dies, at random moments and right after each of its writes, and comes back under the same name.
+//!
+//! Whatever happens: the base is written once and only with a proven template, nothing is left behind, and what the
+//! user made is as the user left it.
+
+mod support;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::Pod;
+use kanary_e2e::controller::NAMESPACE;
+use kanary_e2e::gate::Gate;
+use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use support::*;
+use tokio::sync::{Mutex, watch};
+
+/// How many lives the controller that dies at random has to bring to an end.
+const LIVES: usize = 50;
+/// So many at once.
+const AT_ONCE: usize = 10;
+/// After so many deaths it is let live, so that a slow machine gets to the end too.
+const MOST_DEATHS: usize = 100;
+/// A canary that dies and comes back waits for its own return.
+const PATIENCE: Duration = Duration::from_secs(400);
+
+fn main() -> ExitCode {
+    let cases = cases![
+        fifty_lives_of_a_controller_that_dies_at_random: lab_only,
+        a_promotion_that_is_cut_after_each_write: lab_only,
+        a_failure_that_is_cut_after_each_write: lab_only,
+    ];
+    harness::main(Setup::installed(), cases)
+}
+
+/// How a life goes, for whatever the controller does.
+#[derive(Clone, Copy, Debug)]
+enum Story {
+    /// Nothing speaks against the canary.
+    Promoted(&'static str),
+    /// A canary pod gets a label of invalidation.
+    Invalid,
+    /// Somebody ships a hotfix to the base meanwhile.
+    Hotfix,
+    /// The KanaryDeployment is deleted meanwhile.
+    Deleted,
+}
+
+const STORIES: [Story; 5] =
+    [Story::Promoted("kanary-service"), Story::Promoted("both"), Story::Invalid, Story::Hotfix, Story::Deleted];
+
+async fn fifty_lives_of_a_controller_that_dies_at_random(scene: Scene) -> Result<(), Error> {
+    let scene = scene.patience(PATIENCE);
+    let seed =
+        std::env::var("KANARY_E2E_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    eprintln!("replay the deaths with KANARY_E2E_SEED={seed}");
+    lead_here(&scene).await?;
+    let (over, is_over) = watch::channel(false);
+    let lives = async {
+        let lives = (0..LIVES).map(|nth| live(&scene, format!("{nth}"), STORIES[nth % STORIES.len()]));
+        let ends: Vec<_> = stream::iter(lives).buffer_unordered(AT_ONCE).collect().await;
+        over.send_replace(true);
+        ends.into_iter().collect::<Result<Vec<()>, Error>>()
+    };
+    let (ends, deaths) = tokio::join!(lives, die_at_random(&scene, seed, is_over));
+    assert!(deaths? > 10, "it died too seldom to show anything");
+    ends?;
+    assert_nothing_is_left(&scene).await
+}
+
+/// Starts the controller again and again, and lets it live for a moment of random length.
+async fn die_at_random(scene: &Scene, seed: u64, mut over: watch::Receiver<bool>) -> Result<usize, Error> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    for deaths in 0..MOST_DEATHS {
+        let controller = scene.lab()?.start_controller(&arguments(scene)).await?;
+        let life = tokio::time::sleep(Duration::from_millis(random.u64(100..4000)));
+        let is_over = tokio::select! {
+            () = life => false,
+            over = async { over.wait_for(|over| *over).await.is_ok() } => over,
+        };
+        if is_over {
+            return Ok(deaths);
+        }
+        controller.kill().await?;
+    }
+    let _last = scene.lab()?.start_controller(&arguments(scene)).await?;
+    let told = over.wait_for(|over| *over).await.map(|_| MOST_DEATHS);
+    told.map_err(|_| Error::wrong("the lives ended without a word"))
+}
+
+async fn a_promotion_that_is_cut_after_each_write(scene: Scene) -> Result<(), Error> {
+    cut_after_each_write(scene, Story::Promoted("both")).await
+}
+
+async fn a_failure_that_is_cut_after_each_write(scene: Scene) -> Result<(), Error> {
+    cut_after_each_write(scene, Story::Invalid).await
+}
+
+/// One life a write: its effect is there, its reply is not, the controller is dead, and another takes over.
+async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
+    let scene = scene.patience(PATIENCE);
+    lead_here(&scene).await?;
+    let client = scene.lab()?.client_of("kanary").await?;
+    for nth in 1.. {
+        let gate = Gate::open(client.clone(), nth).await?;
+        let controller = scene.lab()?.controller_behind(&gate, &arguments(&scene)).await?;
+        let successor = Mutex::new(None);
+        let rescue = async {
+            gate.closed().await;
+            controller.kill().await?;
+            *successor.lock().await = Some(scene.lab()?.start_controller(&arguments(&scene)).await?);
+            std::future::pending::<Result<(), Error>>().await
+        };
+        tokio::select! {
+            end = live(&scene, format!("cut-{nth}"), story) => end?,
+            error = rescue => error?,
+        }
+        if let Some(successor) = successor.into_inner() {
+            successor.kill().await?;
+        }
+        if !gate.is_closed() {
+            assert!(nth > 8, "a life has more writes than {nth}");
+            return assert_nothing_is_left(&scene).await;
+        }
+    }
+    Ok(())
+}
+
+/// One KanaryDeployment with a base and a Service of its own, from birth to end.
+async fn live(scene: &Scene, id: String, story: Story) -> Result<(), Error> {
+    let (web, trial) = (format!("web-{id}"), format!("trial-{id}"));
+    scene.apply(service(json!({"metadata": {"name": web}, "spec": {"selector": {"app": web}}}))).await?;
+    scene.apply(base(&web)).await?;
+    scene.until::<Deployment>(&web, "production is available", |web| has_available(web, 1)).await?;
+    scene.apply(trial_of(&trial, merged(template(&web), spec(story)))).await?;
+    match story {
+        Story::Promoted(_) => drop(scene.kd_phase(&trial, "Succeeded").await?),
+        Story::Invalid => {
+            scene.kd_phase(&trial, "Validating").await?;
+            invalidate(scene, &trial).await?;
+            scene.kd_phase(&trial, "Failed").await?;
+        }
+        Story::Hotfix => {
+            scene.kd_phase(&trial, "Validating").await?;
+            scene.patch::<Deployment>(&web, image_change("web:hotfix")).await?;
+            let kd = scene.kd_phase(&trial, "Failed").await?;
+            assert_eq!(condition(&kd, "Failed")["reason"], "BaseChanged");
+        }
+        Story::Deleted => {
+            scene.kd_phase(&trial, "Validating").await?;
+            scene.delete_kd(&trial).await?;
+            scene.until_kd_gone(&trial).await?;
+        }
+    }
+    until_all_is_gone(scene, &trial).await?;
+    until_serves(scene, &web, 1, 0).await?;
+    assert_base(scene, &web, story).await
+}
+
+/// The base has what the story says, and got it in one write: each template leaves a ReplicaSet and a revision.
+async fn assert_base(scene: &Scene, web: &str, story: Story) -> Result<(), Error> {
+    let (image, templates) = match story {
+        Story::Promoted(_) => ("web:2", 2),
+        Story::Hotfix => ("web:hotfix", 2),
+        Story::Invalid | Story::Deleted => ("web:1", 1),
+    };
+    let rolled_out = |base: &Deployment| {
+        let status = base.status.clone().unwrap_or_default();
+        status.observed_generation == base.metadata.generation && status.updated_replicas == Some(1)
+    };
+    let base: Deployment = scene.until(web, "its rollout is observed", rolled_out).await?;
+    assert_eq!((image_of(&base), base.metadata.generation), (image, Some(templates)), "{story:?}");
+    let owned =
+        |set: &ReplicaSet| set.owner_references().iter().any(|owner| Some(&owner.uid) == base.metadata.uid.as_ref());
+    let sets = scene.list::<ReplicaSet>("").await?.into_iter().filter(owned).count();
+    assert_eq!(i64::try_from(sets).ok(), Some(templates), "{story:?}");
+    Ok(())
+}
+
+async fn invalidate(scene: &Scene, trial: &str) -> Result<(), Error> {
+    let met = |pods: &kanary_e2e::wait::Seen<Pod>| pods.values().any(|pod| pod.metadata.deletion_timestamp.is_none());
+    let pods = scene.until_all::<Pod>(&canary_labels(trial), "there is a canary pod", met).await?;
+    for pod in pods.keys() {
+        scene.patch::<Pod>(pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    }
+    Ok(())
+}
+
+fn base(web: &str) -> Value {
+    let labels = json!({"app": web});
+    support::web(json!({
+        "metadata": {"name": web, "labels": labels},
+        "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}},
+    }))
+}
+
+fn template(web: &str) -> Value {
+    json!({"deploymentName": web, "serviceName": web, "template": {"spec": {"template": {"metadata": {"labels": {"app": web}}}}}})
+}
+
+fn spec(story: Story) -> Value {
+    match story {
+        Story::Promoted(source) => merged(traffic(source), watching("1s")),
+        Story::Invalid => merged(traffic("service"), watching("1h")),
+        Story::Hotfix | Story::Deleted => merged(traffic("both"), watching("1h")),
+    }
+}
+
+fn image_change(image: &str) -> Value {
+    json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
+}
+
+/// A controller for this scene alone, with a lease of its own; a restart under the same name need not wait for it.
+fn arguments(scene: &Scene) -> [String; 3] {
+    let namespace = scene.namespace();
+    [format!("--namespace={namespace}"), format!("--lease-namespace={namespace}"), "--identity=phoenix".into()]
+}
+
+async fn lead_here(scene: &Scene) -> Result<(), Error> {
+    let rbac = "rbac.authorization.k8s.io";
+    scene
+        .apply(json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": "leases"},
+            "rules": [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}],
+        }))
+        .await?;
+    scene
+        .apply(json!({
+            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": {"name": "leases"},
+            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leases"},
+            "subjects": [{"kind": "ServiceAccount", "name": "kanary", "namespace": NAMESPACE}],
+        }))
+        .await
+        .map(drop)
+}
