@@ -38,6 +38,6 @@ tools:
 	old $(GO) "$$go" && lacks "Go $$go is too old: the lab needs $(GO) or later (https://go.dev/dl)"; \
 	{ has unshare && has setpriv; } || lacks "unshare or setpriv is missing: install util-linux"; \
 	unshare --user --map-root-user true 2> /dev/null || [ "$$(id -u)" = 0 ] || \
-	lacks "unprivileged user namespaces are off, so the lab needs root or: sysctl kernel.unprivileged_userns_clone=1"
+	lacks "the lab needs user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
 
 .PHONY: help demo test lab crd tools

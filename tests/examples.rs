@@ -1,6 +1,8 @@
 //! The examples, and what README.md shows, are resources that this build understands: no field is unknown, and each
 //! begins a run. That the API server takes them, and how they end, is for the end-to-end tests.
 
+#![allow(clippy::expect_used, clippy::panic)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
