@@ -15,6 +15,7 @@ use crate::{
     coverage::Coverage,
     evidence::{Stopwatch, is_available},
     machinery::uid,
+    past::{Past, Run},
     server::{Actor, Change, Kind, Server},
     shell::Deed,
     writes::{self, nothing_left, only_what_follows},
@@ -33,30 +34,17 @@ pub fn ensure(holds: bool, law: &'static str, how: impl FnOnce() -> String) -> C
     if holds { Ok(()) } else { Err(Violation { law, how: how() }) }
 }
 
-/// A run: the uid of its `KanaryDeployment`, and its number.
-type Run = (String, i64);
-
 #[derive(Default)]
 pub struct Checker {
     pub coverage: Coverage,
+    past: Past,
     /// Verdicts of success that were persisted, with the hash of the proven template.
     verdicts: BTreeSet<(Run, String)>,
     /// How often each run changed the template of a base.
     promotions: BTreeMap<Run, usize>,
-    /// Every template that was ever asked for, by hash.
-    templates: BTreeMap<String, Value>,
     stopwatches: BTreeMap<String, Stopwatch>,
-    /// What became of the base, by name: resourceVersion, uid and template hash; none if it went.
-    bases: BTreeMap<String, Vec<(u64, Option<(String, String)>)>>,
     /// The resourceVersion of the base that each run pinned.
     pins: BTreeMap<Run, u64>,
-    /// The images of each Deployment, by resourceVersion.
-    images: BTreeMap<String, Vec<(u64, Value)>>,
-    /// Canaries that somebody edited before the controller had written down what the API server made of its own write.
-    /// Known: it takes such an edit for the API server's defaults.
-    edited_unseen: BTreeSet<String>,
-    /// What was made by a write whose answer was lost, or by a controller that led no more: it must vanish, if late.
-    stragglers: BTreeSet<String>,
     /// What the production selector was when the canary's template was written, by canary.
     outside: BTreeMap<String, Value>,
 }
@@ -66,7 +54,11 @@ impl Checker {
     pub fn check(&mut self, server: &mut Server, deed: &Deed) -> Check {
         let changes = std::mem::take(&mut server.changes);
         for change in &changes {
-            self.remember(server, change);
+            self.past.remember(server, change);
+            // A person who edits the canary's template is answered, not prevented.
+            if change.actor == Actor::Person && change.kind == Kind::Deployment {
+                self.outside.remove(&change.name);
+            }
         }
         match deed {
             Deed::Nothing => {}
@@ -74,16 +66,15 @@ impl Checker {
             Deed::Acted { observed, action, done } => {
                 self.note_loss(observed, done.is_err());
                 for change in &changes {
-                    self.note_straggler(change, done.is_err());
+                    if self.past.note_straggler(change, done.is_err()) {
+                        self.coverage.reach("straggler");
+                    }
                     self.acted(server, observed, action, change)?;
                 }
             }
             Deed::Told { observed, tell, done } => {
-                if done.is_err()
-                    && let Some(watch) = self.stopwatches.get_mut(observed.kanary.uid())
-                {
-                    watch.lose();
-                }
+                // With a lost answer it is written all the same.
+                self.note_loss(observed, done.is_err() && changes.is_empty());
                 for change in &changes {
                     self.told(server, observed, tell, change)?;
                 }
@@ -98,15 +89,6 @@ impl Checker {
         }
     }
 
-    fn note_straggler(&mut self, change: &Change, lost: bool) {
-        if let (None, Some(made)) = (&change.before, &change.after)
-            && (lost || change.actor == Actor::Deposed)
-        {
-            self.coverage.reach("straggler");
-            self.stragglers.insert(uid(made));
-        }
-    }
-
     /// Nobody watches any more.
     pub fn nobody_watches(&mut self, now: Timestamp) {
         self.stopwatches.values_mut().for_each(|watch| watch.stop(now));
@@ -117,44 +99,9 @@ impl Checker {
         self.stopwatches.values_mut().for_each(|watch| watch.resume(now));
     }
 
-    fn remember(&mut self, server: &Server, change: &Change) {
-        if change.kind == Kind::Kanary
-            && let Some(after) = &change.after
-        {
-            let template = &after["spec"]["template"];
-            self.templates.entry(hash::of(template)).or_insert_with(|| template.clone());
-        }
-        if change.kind == Kind::Deployment {
-            let state = change.after.as_ref().map(|after| (uid(after), hash::of(&after["spec"]["template"])));
-            let history = self.bases.entry(change.name.clone()).or_default();
-            if history.last().is_none_or(|(_, last)| *last != state) {
-                history.push((change.version, state));
-            }
-        }
-        if change.kind == Kind::Deployment
-            && let Some(after) = &change.after
-        {
-            let image = &after["spec"]["template"]["spec"]["containers"][0]["image"];
-            self.images.entry(change.name.clone()).or_default().push((change.version, image.clone()));
-        }
-        match change.actor {
-            Actor::Person if change.kind == Kind::Deployment && has_no_record(server, &change.name) => {
-                self.edited_unseen.insert(change.name.clone());
-            }
-            Actor::Leader | Actor::Deposed if change.kind == Kind::Deployment => {
-                self.edited_unseen.remove(&change.name);
-            }
-            _ => {}
-        }
-        // A person who edits the canary's template, or the selector, is answered, not prevented.
-        if change.actor == Actor::Person && change.kind == Kind::Deployment {
-            self.outside.remove(&change.name);
-        }
-    }
-
     fn planned(&mut self, observed: &Observed, plan: &Plan) -> Check {
         self.coverage.plans += 1;
-        let asked = self.is_as_asked(observed);
+        let asked = self.past.is_as_asked(observed);
         if let Some(watch) = self.stopwatches.get_mut(observed.kanary.uid()) {
             watch.look(observed, asked);
         }
@@ -200,7 +147,7 @@ impl Checker {
             format!("{run:?} writes the base without a persisted verdict on {proven}")
         })?;
         ensure(!observed.kanary.spec.validation.no_update, LAW, || "noUpdate, and the base is written".into())?;
-        let template = self.templates.get(&proven).cloned().unwrap_or_default();
+        let template = self.past.template(&proven);
         let mut wanted = Value::clone(before);
         wanted["spec"]["template"] = template["spec"]["template"].clone();
         drop(server.admission.admit(Kind::Deployment, Some(before), &mut wanted));
@@ -241,30 +188,17 @@ impl Checker {
             Phase::Promoting => self.verdict(run, observed, tell)?,
             Phase::Failing => self.failure(&run, observed, tell)?,
             Phase::Succeeded | Phase::Failed if change.actor == Actor::Leader => {
-                nothing_left(server, observed, &self.stragglers)?;
+                nothing_left(server, observed, &self.past.stragglers)?;
             }
             Phase::Scheduled | Phase::Starting | Phase::Succeeded | Phase::Failed => {}
         }
         Ok(())
     }
 
-    /// Does the canary that was observed run the image that is asked for?
-    fn is_as_asked(&self, observed: &Observed) -> bool {
-        let Some(canary) = observed.canary.as_deref() else { return false };
-        if self.edited_unseen.contains(canary.name()) {
-            return true;
-        }
-        let version: u64 = canary.version().parse().unwrap_or_default();
-        let images = self.images.get(canary.name()).into_iter().flatten();
-        let image = images.take_while(|(at, _)| *at <= version).last().map(|(_, image)| image);
-        let template = observed.kanary.spec.template.pod_template();
-        image.is_some() && image == template.pointer("/spec/containers/0/image")
-    }
-
     /// I3: no success without an available canary and positive evidence for every item over the period.
     fn verdict(&mut self, run: Run, observed: &Observed, tell: &Tell) -> Check {
         const LAW: &str = "I3";
-        ensure(self.is_as_asked(observed), LAW, || format!("{run:?}: success of what was not asked for"))?;
+        ensure(self.past.is_as_asked(observed), LAW, || format!("{run:?}: success of what was not asked for"))?;
         ensure(is_available(observed), LAW, || format!("{run:?}: success of a canary that is not available"))?;
         let validation = &observed.kanary.spec.validation;
         let word = |item: &Value| {
@@ -301,11 +235,10 @@ impl Checker {
         }
         let base = tell.status.base.clone().unwrap_or_default();
         let pin = self.pins.get(run).copied().unwrap_or_default();
-        let same = Some((base.uid.clone(), base.template_hash.clone().unwrap_or_default()));
-        let mut since = self.bases.get(&base.name).into_iter().flatten().filter(|(version, _)| *version > pin);
-        let unpinned = base.template_hash.is_none();
+        let hash = base.template_hash.clone().unwrap_or_default();
+        let touched = hash.is_empty() || self.past.was_touched(&base.name, pin, &base.uid, &hash);
         let going = observed.base.as_deref().is_some_and(Seen::is_terminating);
-        ensure(unpinned || going || since.any(|(_, state)| *state != same), "no false alarm", || {
+        ensure(going || touched, "no false alarm", || {
             format!("{run:?} fails with {reason}, but nobody touched the base")
         })
     }
@@ -322,10 +255,4 @@ impl Checker {
             format!("pod {} is born into production", change.name)
         })
     }
-}
-
-/// Is it a canary of which the status does not say yet what the API server made of it?
-fn has_no_record(server: &Server, deployment: &str) -> bool {
-    let kanary = deployment.strip_suffix("-kanary").and_then(|name| server.get(Kind::Kanary, name));
-    kanary.is_some_and(|kanary| kanary.pointer("/status/canary/deploymentHash").is_none())
 }

@@ -91,6 +91,10 @@ impl World {
     fn step(&mut self, person: usize, chaos: usize) -> Check {
         let moment = i64::try_from(self.rng.below(800)).unwrap_or_default();
         self.pass(SignedDuration::from_millis(moment));
+        if self.leader.as_ref().is_some_and(Shell::is_about_to_promote) && self.rng.percent(5) {
+            self.note(|_| "a person edits the base at the worst moment".into());
+            person::edit_base(&mut self.server);
+        }
         let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25];
         match self.rng.weighted(&weights) {
             0 => drop(self.deployments.step(&mut self.server, &mut self.rng, false)),

@@ -18,6 +18,7 @@ mod machinery;
 mod mutant;
 mod mutants;
 mod neighbour;
+mod past;
 mod patch;
 mod person;
 mod request;

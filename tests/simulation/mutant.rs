@@ -37,6 +37,10 @@ pub enum Mutant {
     LeavesLabelsIn,
     /// Moves pods into production while the run fails.
     KeepsPodsIn,
+    /// Leaves pods in production when the source asks for something else.
+    ForgetsToMovePods,
+    /// Takes a canary that somebody edited for its own.
+    IgnoresEdits,
     /// Deletes the canary before its pods have left production.
     DeletesTooEarly,
     /// Deletes the canary as soon as the verdict is there.
@@ -84,6 +88,10 @@ impl Mutant {
                 validation.manual = Some(ManualOverride { status: Some(Word::Valid), ..ManualOverride::default() });
             }
             Self::IgnoresAbsences => seen.absences.clear(),
+            Self::IgnoresEdits => {
+                let print = seen.own_canary().and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
+                status_of(seen).canary.get_or_insert_default().deployment_hash = print;
+            }
             Self::IgnoresHolds => status_of(seen).held_since = None,
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
@@ -116,6 +124,11 @@ impl Mutant {
                 if plan.actions.is_empty() {
                     plan.actions = children::remove_all(seen);
                 }
+            }
+            Self::ForgetsToMovePods
+                if phase == Some(Phase::Validating) && !seen.kanary.spec.traffic.source.joins_production() =>
+            {
+                plan.actions.retain(|action| action.target().kind != Kind::Pod);
             }
             Self::DeletesTooEarly if phase == Some(Phase::Failing) => {
                 plan.actions.retain(|action| action.target().kind == Kind::Pod);

@@ -2,14 +2,15 @@
 
 use crate::{history, history::Failure, mutant::Mutant};
 
-const WITHIN: u64 = 3000;
+const WITHIN: u64 = 5000;
 
-fn is_caught(mutant: Mutant, laws: &[&str]) {
+/// A mistake may break several laws; the one that forbids it must be among them.
+fn is_caught(mutant: Mutant, law: &str) {
     // Other seeds than those of the main run: what is rare there must not be rare here by accident.
-    for seed in (0..WITHIN).map(|seed| seed + 1_000_000) {
-        if let Err(Failure { violation, .. }) = history::run(seed, mutant, false) {
-            assert!(laws.contains(&violation.law), "{seed}: caught by {}: {}", violation.law, violation.how);
-            println!("{mutant:?} is caught after {} histories by {}: {}", seed - 999_999, violation.law, violation.how);
+    for number in 1..=WITHIN {
+        let Err(Failure { violation, .. }) = history::run(1_000_000 + number, mutant, false) else { continue };
+        if violation.law == law {
+            println!("{mutant:?} is caught after {number} histories by {law}: {}", violation.how);
             return;
         }
     }
@@ -17,10 +18,10 @@ fn is_caught(mutant: Mutant, laws: &[&str]) {
 }
 
 macro_rules! mutants {
-    ($($name:ident: $mutant:ident breaks $($law:literal)or+;)*) => {
+    ($($name:ident: $mutant:ident breaks $law:literal;)*) => {
         $(#[test]
         fn $name() {
-            is_caught(Mutant::$mutant, &[$($law),+]);
+            is_caught(Mutant::$mutant, $law);
         })*
     };
 }
@@ -37,6 +38,8 @@ mutants! {
     time_without_a_canary_does_not_count: IgnoresHolds breaks "I3";
     pods_are_born_outside_production: LeavesLabelsIn breaks "I2";
     pods_leave_production_when_a_run_fails: KeepsPodsIn breaks "leave first";
+    pods_follow_the_source: ForgetsToMovePods breaks "I2";
+    an_edited_canary_proves_nothing: IgnoresEdits breaks "I3";
     pods_leave_before_they_are_deleted: DeletesTooEarly breaks "leave first";
     the_canary_stays_for_the_rollout: CleansUpAtOnce breaks "cleanup";
     no_child_is_forgotten: ForgetsAChild breaks "I4";

@@ -30,6 +30,13 @@ pub fn act(server: &mut Server, deployments: &Deployments, rng: &mut Rng) -> &'s
     deed(&mut Hand { server, deployments, rng, kanary })
 }
 
+/// Somebody else gives the base another image.
+pub fn edit_base(server: &mut Server) {
+    drop(server.edit(ME, Kind::Deployment, BASE, |base| {
+        base["spec"]["template"]["spec"]["containers"][0]["image"] = "app:good-13".into();
+    }));
+}
+
 /// Who acts, and on which canary.
 pub struct Hand<'a> {
     pub server: &'a mut Server,

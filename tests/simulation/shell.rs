@@ -100,6 +100,12 @@ impl Shell {
         self.faults.contains_key(name)
     }
 
+    /// Is the one write to a base on its way?
+    pub fn is_about_to_promote(&self) -> bool {
+        let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
+        actions.any(|action| matches!(action, Action::Promote { .. }))
+    }
+
     /// One thing: a plan, or one write of one.
     pub fn step(&mut self, server: &mut Server, rng: &mut Rng, weather: Weather) -> Deed {
         let due: Vec<String> =
