@@ -258,11 +258,11 @@ impl<'a> Play<'a> {
 
     /// The real kubectl, and what it prints.
     async fn kubectl(&self, args: &[&str]) -> Result<(), Error> {
-        self.screen.code(&format!("$ kubectl -n {NAMESPACE} {}", args.join(" ")));
+        self.screen.output(&format!("$ kubectl -n {NAMESPACE} {}", args.join(" ")));
         let mut command = Command::new(&self.kubectl);
         command.env("KUBECONFIG", self.lab.kubeconfig()).args(["-n", NAMESPACE]).args(args);
         let output = command.output().await.context(|| "run kubectl".into())?;
-        self.screen.code(String::from_utf8_lossy(&output.stdout).trim_end());
+        self.screen.output(String::from_utf8_lossy(&output.stdout).trim_end());
         match output.status.success() {
             true => Ok(()),
             false => Err(Error::wrong(String::from_utf8_lossy(&output.stderr))),

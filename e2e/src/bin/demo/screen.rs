@@ -72,6 +72,11 @@ impl Screen {
         }
     }
 
+    /// What a program printed, as it is: kubectl's tables need all 80 columns.
+    pub fn output(&self, text: &str) {
+        println!("{}", self.paint(Style::Dim, text));
+    }
+
     /// An empty line.
     pub fn gap(&self) {
         println!();
