@@ -94,6 +94,7 @@ impl World {
         if self.leader.as_ref().is_some_and(Shell::is_about_to_promote) && self.rng.percent(5) {
             self.note(|_| "a person edits the base at the worst moment".into());
             person::edit_base(&mut self.server);
+            self.check(&Deed::Nothing)?;
         }
         let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25];
         match self.rng.weighted(&weights) {
