@@ -8,6 +8,7 @@ help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: tools ## Watch three canaries live (a real control plane; no Docker, no root)
+	@cargo build -p kanary-e2e --bin demo
 	@cargo run -q -p kanary-e2e --bin demo
 
 test: tools ## Run everything: format, lints, unit tests, simulation, end to end
@@ -16,6 +17,7 @@ test: tools ## Run everything: format, lints, unit tests, simulation, end to end
 	cargo test --workspace
 
 lab: tools ## Start a control plane with Kanary to play with, until Ctrl-C
+	@cargo build -p kanary-e2e --bin lab
 	@cargo run -q -p kanary-e2e --bin lab -- up
 
 crd: ## Generate crds/kanarydeployments.yaml from src/api
