@@ -65,6 +65,12 @@ pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Loss> {
     moved.then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
 }
 
+/// Does the run have a base to compare with?
+#[must_use]
+pub fn is_pinned(status: &KanaryDeploymentStatus) -> bool {
+    status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
+}
+
 /// The base as it is now, to be pinned. Nothing while there is none, or while the API server refuses the promotion; nor
 /// while the Deployment controller has not counted its template yet: the revision would move and look like an edit.
 #[must_use]
@@ -107,9 +113,8 @@ pub fn rehearse_again(rehearsal: &Rehearsal) -> jiff::Timestamp {
 #[must_use]
 pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Question> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
-    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
     let fresh = rehearsal(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < rehearse_again(r));
-    let needless = pinned || seen.kanary.spec.validation.no_update || fresh;
+    let needless = is_pinned(status) || seen.kanary.spec.validation.no_update || fresh;
     (!needless).then(|| Question::Rehearse {
         target: target(seen),
         patch: patch(seen, status, base),

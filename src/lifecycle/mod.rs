@@ -111,7 +111,7 @@ fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<A
 }
 
 fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
-    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
+    let pinned = base::is_pinned(status);
     let never_recorded = status.base.is_none() && seen.base.is_none();
     match (pinned, never_recorded) {
         (true, _) if is_hindered(seen, facts) => traffic::move_pods(seen, &facts.withheld, Phase::Starting),
@@ -158,9 +158,8 @@ fn leave_by(status: &KanaryDeploymentStatus) -> Option<Timestamp> {
 }
 
 fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {
-    let pinned = status.base.as_ref().is_some_and(|base| base.template_hash.is_some());
     if status.phase == Some(Phase::Starting)
-        && !pinned
+        && !base::is_pinned(status)
         && let Some(base) = base::pin(seen)
     {
         status.base = Some(base);
@@ -211,7 +210,11 @@ fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Optio
 
 /// The signs of the moment; in Validating the clock is brought up to now.
 fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
-    let judgeable = facts.readiness == Readiness::Ready && facts.traffic_on && refusal::find(seen, facts).is_none();
+    // A restart may find the canary of the run before still available: without a pin nothing is proven against anything.
+    let judgeable = base::is_pinned(status)
+        && facts.readiness == Readiness::Ready
+        && facts.traffic_on
+        && refusal::find(seen, facts).is_none();
     if status.phase == Some(Phase::Validating) {
         if validation::is_edited(seen) {
             clock::begin_evidence(status, seen);

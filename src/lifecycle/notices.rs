@@ -1,6 +1,6 @@
 //! The events of what happens within a phase, and the warnings about who is affected without being asked.
 
-use super::{Facts, Notice, Observed};
+use super::{Facts, Notice, Observed, base};
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Truth},
     seen::Seen,
@@ -23,8 +23,7 @@ pub(super) fn within(
     };
     let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
     let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
-    let first_pin = status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
-        && seen.status().base.is_none_or(|base| base.template_hash.is_none());
+    let first_pin = base::is_pinned(status) && !base::is_pinned(&seen.status());
     let created =
         status.base.as_ref().filter(|base| first_pin && base.created && status.run == Some(1)).map(|base| Notice {
             warning: false,
