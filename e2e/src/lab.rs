@@ -10,7 +10,6 @@ use kube::{Api, Client};
 use crate::audit::Audit;
 use crate::control_plane::ControlPlane;
 use crate::controller::{self, Controller};
-use crate::gate::Gate;
 use crate::harness::Setup;
 use crate::kit::Kit;
 use crate::process::Process;
@@ -78,9 +77,9 @@ impl Lab {
         Controller::start(&self.plane, access::SERVER, args).await
     }
 
-    /// Starts a controller that reaches the API server through a gate.
-    pub async fn controller_behind<S: AsRef<str>>(&self, gate: &Gate, args: &[S]) -> Result<Controller, Error> {
-        Controller::start(&self.plane, gate.url(), args).await
+    /// Starts a controller that looks for the API server at another address.
+    pub async fn controller_at<S: AsRef<str>>(&self, server: &str, args: &[S]) -> Result<Controller, Error> {
+        Controller::start(&self.plane, server, args).await
     }
 
     /// A client of the admin.

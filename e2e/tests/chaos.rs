@@ -11,7 +11,6 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::controller::NAMESPACE;
 use kanary_e2e::gate::Gate;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
@@ -58,7 +57,7 @@ async fn fifty_lives_of_a_controller_that_dies_at_random(scene: Scene) -> Result
     let seed =
         std::env::var("KANARY_E2E_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     eprintln!("replay the deaths with KANARY_E2E_SEED={seed}");
-    lead_here(&scene).await?;
+    may_lead(&scene).await?;
     let (over, is_over) = watch::channel(false);
     let lives = async {
         let lives = (0..LIVES).map(|nth| live(&scene, format!("{nth}"), STORIES[nth % STORIES.len()]));
@@ -76,7 +75,7 @@ async fn fifty_lives_of_a_controller_that_dies_at_random(scene: Scene) -> Result
 async fn die_at_random(scene: &Scene, seed: u64, mut over: watch::Receiver<bool>) -> Result<usize, Error> {
     let mut random = fastrand::Rng::with_seed(seed);
     for deaths in 0..MOST_DEATHS {
-        let controller = scene.lab()?.start_controller(&arguments(scene)).await?;
+        let controller = scene.lab()?.start_controller(&alone(scene, "phoenix")).await?;
         let life = tokio::time::sleep(Duration::from_millis(random.u64(100..4000)));
         let is_over = tokio::select! {
             () = life => false,
@@ -87,7 +86,7 @@ async fn die_at_random(scene: &Scene, seed: u64, mut over: watch::Receiver<bool>
         }
         controller.kill().await?;
     }
-    let _last = scene.lab()?.start_controller(&arguments(scene)).await?;
+    let _last = scene.lab()?.start_controller(&alone(scene, "phoenix")).await?;
     let told = over.wait_for(|over| *over).await.map(|_| MOST_DEATHS);
     told.map_err(|_| Error::wrong("the lives ended without a word"))
 }
@@ -103,16 +102,16 @@ async fn a_failure_that_is_cut_after_each_write(scene: Scene) -> Result<(), Erro
 /// One life a write: its effect is there, its reply is not, the controller is dead, and another takes over.
 async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
     let scene = scene.patience(PATIENCE);
-    lead_here(&scene).await?;
+    may_lead(&scene).await?;
     let client = scene.lab()?.client_of("kanary").await?;
     for nth in 1.. {
         let gate = Gate::open(client.clone(), nth).await?;
-        let controller = scene.lab()?.controller_behind(&gate, &arguments(&scene)).await?;
+        let controller = scene.lab()?.controller_at(gate.url(), &alone(&scene, "phoenix")).await?;
         let successor = Mutex::new(None);
         let rescue = async {
             gate.closed().await;
             controller.kill().await?;
-            *successor.lock().await = Some(scene.lab()?.start_controller(&arguments(&scene)).await?);
+            *successor.lock().await = Some(scene.lab()?.start_controller(&alone(&scene, "phoenix")).await?);
             std::future::pending::<Result<(), Error>>().await
         };
         tokio::select! {
@@ -212,28 +211,4 @@ fn spec(story: Story) -> Value {
 
 fn image_change(image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
-}
-
-/// A controller for this scene alone, with a lease of its own; a restart under the same name need not wait for it.
-fn arguments(scene: &Scene) -> [String; 3] {
-    let namespace = scene.namespace();
-    [format!("--namespace={namespace}"), format!("--lease-namespace={namespace}"), "--identity=phoenix".into()]
-}
-
-async fn lead_here(scene: &Scene) -> Result<(), Error> {
-    let rbac = "rbac.authorization.k8s.io";
-    scene
-        .apply(json!({
-            "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": "leases"},
-            "rules": [{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}],
-        }))
-        .await?;
-    scene
-        .apply(json!({
-            "apiVersion": format!("{rbac}/v1"), "kind": "RoleBinding", "metadata": {"name": "leases"},
-            "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leases"},
-            "subjects": [{"kind": "ServiceAccount", "name": "kanary", "namespace": NAMESPACE}],
-        }))
-        .await
-        .map(drop)
 }

@@ -44,7 +44,7 @@ fn advice(resource: &str, error: &str) -> String {
     if has("Unauthorized") {
         return "the API server does not accept the controller's credentials: check its ServiceAccount token or kubeconfig".into();
     }
-    if has("ConnectError") || has("Connection refused") || has("dns error") || has("tcp connect") {
+    if has("(Connect)") || has("Connection refused") || has("dns error") || has("tcp connect") {
         return "cannot reach the API server: check the kubeconfig and the network".into();
     }
     format!("{resource}: {error}")
@@ -59,7 +59,11 @@ mod tests {
         let cases = [
             ("kanarydeployments", "ApiError: 404 page not found (NotFound)", "kubectl apply -k deploy"),
             ("pods", "pods is forbidden: User \"x\" cannot list (Forbidden)", "deploy/rbac.yaml"),
-            ("pods", "client error (Connect): tcp connect error: Connection refused", "cannot reach the API server"),
+            (
+                "pods",
+                "failed to perform initial object list: ServiceError: client error (Connect)",
+                "cannot reach the API server",
+            ),
             ("leases", "Unauthorized", "credentials"),
             ("pods", "something else", "pods: something else"),
         ];

@@ -5,6 +5,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports)] // each test binary needs its own part
 
+mod own;
 mod witness;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use kanary_e2e::{Context, Error, Scene};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+pub use own::{alone, may_lead};
 pub use witness::Witness;
 
 /// The base, and the production Service.
