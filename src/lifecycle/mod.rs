@@ -172,7 +172,7 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         return;
     }
     // After a fault the status is told before anything is written, so what is planned says nothing of what is there.
-    let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.target().kind == kind);
+    let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.rewrites() == Some(kind));
     let before = status.canary.clone().unwrap_or_default();
     let canary = seen.own_canary();
     let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));

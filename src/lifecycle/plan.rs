@@ -141,6 +141,18 @@ impl Action {
         }
     }
 
+    /// The kind of the child whose whole spec it writes; a merge patch, as of replicas alone, does not.
+    #[must_use]
+    pub fn rewrites(&self) -> Option<Kind> {
+        match self {
+            Action::Create { target, .. } | Action::Patch { target, patch: Patch::Json(_) } => Some(target.kind),
+            Action::Patch { patch: Patch::Merge(_), .. }
+            | Action::CreateBase { .. }
+            | Action::Promote { .. }
+            | Action::Delete { .. } => None,
+        }
+    }
+
     /// As a person would say it.
     #[must_use]
     pub fn describe(&self) -> String {

@@ -48,6 +48,14 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
         created: base.created,
         ..BaseStatus::default()
     });
+    // A restart finds the children of the run before; what the API server made of them is known.
+    let children = before.canary.clone().filter(|_| !before.phase.is_some_and(Phase::is_over)).unwrap_or_default();
+    let canary = CanaryStatus {
+        deployment: names::canary(&seen.kanary),
+        deployment_hash: children.deployment_hash,
+        hpa_hash: children.hpa_hash,
+        ..CanaryStatus::default()
+    };
     KanaryDeploymentStatus {
         phase: Some(if is_due(seen) { Phase::Starting } else { Phase::Scheduled }),
         run: Some(before.run.unwrap_or_default() + 1),
@@ -55,7 +63,7 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
         template_hash: Some(hash),
         started_at: Some(seen.now),
         base,
-        canary: Some(CanaryStatus { deployment: names::canary(&seen.kanary), ..CanaryStatus::default() }),
+        canary: Some(canary),
         ..KanaryDeploymentStatus::default()
     }
 }
