@@ -23,7 +23,10 @@ impl Admission {
         match kind {
             Kind::Deployment => self.deployment(before, object),
             Kind::Service => service(object),
-            Kind::Autoscaler => Ok(set_default(&mut object["spec"], "minReplicas", json!(1))),
+            Kind::Autoscaler => {
+                set_default(&mut object["spec"], "minReplicas", json!(1));
+                Ok(())
+            }
             Kind::Kanary | Kind::Pod | Kind::Slice => Ok(()),
         }
     }

@@ -47,9 +47,10 @@ impl Cache {
         let new = &new[..count.min(new.len())];
         *read += new.len();
         let last: BTreeMap<&str, usize> = new.iter().enumerate().map(|(at, event)| (event.name.as_str(), at)).collect();
-        for event in last.values().map(|at| &new[*at]) {
+        for (at, event) in new.iter().enumerate() {
             match event.sight(kind) {
-                Some(sight) => self.put(&event.name, sight.clone()),
+                Some(sight) if last[event.name.as_str()] == at => self.put(&event.name, sight.clone()),
+                Some(_) => {}
                 None => self.forget(kind, &event.name, &event.uid),
             }
         }

@@ -37,7 +37,7 @@ pub fn ensure(holds: bool, law: &'static str, how: impl FnOnce() -> String) -> C
 #[derive(Default)]
 pub struct Checker {
     pub coverage: Coverage,
-    past: Past,
+    pub past: Past,
     /// Verdicts of success that were persisted, with the hash of the proven template.
     verdicts: BTreeSet<(Run, String)>,
     /// How often each run changed the template of a base.
@@ -89,8 +89,13 @@ impl Checker {
         }
     }
 
-    /// Nobody watches any more.
-    pub fn nobody_watches(&mut self, now: Timestamp) {
+    /// Nobody watches any more; what these had seen was not written down.
+    pub fn nobody_watches(&mut self, now: Timestamp, unwritten: &[String]) {
+        for uid in unwritten {
+            if let Some(watch) = self.stopwatches.get_mut(uid) {
+                watch.lose();
+            }
+        }
         self.stopwatches.values_mut().for_each(|watch| watch.stop(now));
     }
 
@@ -107,7 +112,7 @@ impl Checker {
         }
         let early = plan.wake.is_some_and(|wake| wake < observed.now);
         ensure(!early, "wake is never in the past", || format!("{:?} at {}", plan.wake, observed.now))?;
-        if self.coverage.plans % 16 == 0 {
+        if self.coverage.plans.is_multiple_of(16) {
             self.replays(observed)?;
         }
         let targets: BTreeSet<_> = plan.actions.iter().map(Action::target).collect();

@@ -51,7 +51,7 @@ impl Deployments {
     pub fn step(&mut self, server: &mut Server, rng: &mut Rng, calm: bool) -> bool {
         let names = server.names(Kind::Deployment);
         if calm {
-            return names.iter().fold(false, |did, name| self.reconcile(server, name, false) || did);
+            return names.iter().filter(|name| self.reconcile(server, name, false)).count() > 0;
         }
         let status_first = rng.percent(50);
         !names.is_empty() && self.reconcile(server, &rng.pick(&names), status_first)

@@ -131,9 +131,9 @@ impl World {
     }
 
     fn note(&mut self, line: impl FnOnce(&Self) -> String) {
-        if self.trace.is_some() {
-            let line = format!("{} {}", self.server.now.strftime("%H:%M:%S%.3f"), line(self));
-            self.trace.as_mut().expect("it is traced").push(line);
+        let line = self.trace.is_some().then(|| line(self));
+        if let (Some(trace), Some(line)) = (&mut self.trace, line) {
+            trace.push(format!("{} {line}", self.server.now.strftime("%H:%M:%S%.3f")));
         }
     }
 
@@ -179,9 +179,9 @@ impl World {
     }
 
     fn chaos(&mut self) {
-        match (self.leader.take(), self.rng.below(3)) {
-            (None, _) => self.start(),
-            (Some(_), 0 | 1) => {
+        match (self.leader.is_some(), self.rng.below(3)) {
+            (false, _) => self.start(),
+            (true, 0 | 1) => {
                 self.crash();
                 while self.rng.percent(60) {
                     self.leap();
@@ -192,9 +192,9 @@ impl World {
                     self.crash();
                 }
             }
-            (Some(mut old), _) => {
-                self.note(|_| "the leader is deposed, its writes are on the way".into());
-                self.checker.nobody_watches(self.server.now);
+            (true, _) => {
+                let mut old = self.crash().expect("it leads");
+                self.note(|_| "but it was only deposed, and its writes are on the way".into());
                 old.actor = Actor::Deposed;
                 self.deposed.push(old);
                 self.pass(SignedDuration::from_secs(15));
@@ -203,10 +203,12 @@ impl World {
         }
     }
 
-    fn crash(&mut self) {
+    fn crash(&mut self) -> Option<Shell> {
         self.note(|_| "the controller crashes".into());
-        self.checker.nobody_watches(self.server.now);
-        self.leader = None;
+        let leader = self.leader.take();
+        let unwritten = leader.as_ref().map(Shell::unwritten).unwrap_or_default();
+        self.checker.nobody_watches(self.server.now, &unwritten);
+        leader
     }
 
     fn start(&mut self) {

@@ -18,7 +18,7 @@ const US: Actor = Actor::Machinery;
 pub fn kubelet(server: &mut Server, rng: &mut Rng, calm: bool) -> bool {
     let pods = server.names(Kind::Pod);
     if calm {
-        return pods.iter().fold(false, |did, pod| run_pod(server, pod, false) || did);
+        return pods.iter().filter(|pod| run_pod(server, pod, false)).count() > 0;
     }
     if pods.is_empty() {
         return false;
@@ -35,7 +35,8 @@ fn run_pod(server: &mut Server, name: &str, stumble: bool) -> bool {
         return true;
     }
     let image = pod.pointer("/spec/containers/0/image").and_then(Value::as_str).unwrap_or_default();
-    let ready = !image.contains("bad") && !(stumble && image.contains("flaky"));
+    let stumbles = stumble && image.contains("flaky");
+    let ready = !image.contains("bad") && !stumbles;
     let status = if ready {
         running()
     } else if image.contains("flaky") {
@@ -73,7 +74,7 @@ pub fn endpoints(server: &mut Server, rng: &mut Rng, calm: bool) -> bool {
     if !calm && !services.is_empty() {
         services = vec![rng.pick(&services)];
     }
-    services.iter().fold(false, |did, service| list_endpoints(server, service) || did)
+    services.iter().filter(|service| list_endpoints(server, service)).count() > 0
 }
 
 fn list_endpoints(server: &mut Server, name: &str) -> bool {

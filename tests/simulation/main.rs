@@ -7,6 +7,8 @@
 //! `KANARY_SIM_SEED=7 cargo test --test simulation` replays one history and prints it;
 //! `KANARY_SIM_HISTORIES=100000` tells how many there are.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails by a panic says what it expected
+
 mod admission;
 mod cache;
 mod checker;

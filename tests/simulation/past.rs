@@ -41,12 +41,17 @@ impl Past {
                 let template = &after["spec"]["template"];
                 self.templates.entry(hash::of(template)).or_insert_with(|| template.clone());
             }
-            (Kind::Deployment, after) => self.remember_deployment(server, change, after.as_deref()),
+            (Kind::Deployment, after) => self.remember_deployment(change, after.as_deref()),
             _ => {}
+        }
+        if let (Kind::Deployment | Kind::Autoscaler, Actor::Person) = (change.kind, change.actor)
+            && has_no_record(server, change)
+        {
+            self.edited_unseen.insert(change.name.clone());
         }
     }
 
-    fn remember_deployment(&mut self, server: &Server, change: &Change, after: Option<&Value>) {
+    fn remember_deployment(&mut self, change: &Change, after: Option<&Value>) {
         let name = &change.name;
         let state = after.map(|after| (uid(after), hash::of(&after["spec"]["template"])));
         let states = self.states.entry(name.clone()).or_default();
@@ -57,11 +62,6 @@ impl Past {
             let image = &after["spec"]["template"]["spec"]["containers"][0]["image"];
             self.images.entry(name.clone()).or_default().push((change.version, image.clone()));
         }
-        match change.actor {
-            Actor::Person if has_no_record(server, name) => drop(self.edited_unseen.insert(name.clone())),
-            Actor::Leader | Actor::Deposed => drop(self.edited_unseen.remove(name)),
-            Actor::Person | Actor::Machinery => {}
-        }
     }
 
     /// Notes what was made by a write that nobody knows of. Was it?
@@ -69,6 +69,11 @@ impl Past {
         let unknown = lost || change.actor == Actor::Deposed;
         let made = change.after.as_ref().filter(|_| unknown && change.before.is_none());
         made.is_some_and(|made| self.stragglers.insert(uid(made)))
+    }
+
+    /// Did somebody edit this canary, or its autoscaler, before it was first seen?
+    pub fn was_edited_unseen(&self, canary: &str) -> bool {
+        self.edited_unseen.contains(canary)
     }
 
     /// A template that was asked for.
@@ -86,7 +91,7 @@ impl Past {
     /// Does the canary that was observed run the image that is asked for?
     pub fn is_as_asked(&self, observed: &Observed) -> bool {
         let Some(canary) = observed.canary.as_deref() else { return false };
-        if self.edited_unseen.contains(canary.name()) {
+        if self.was_edited_unseen(canary.name()) {
             return true;
         }
         let version: u64 = canary.version().parse().unwrap_or_default();
@@ -97,8 +102,9 @@ impl Past {
     }
 }
 
-/// Is it a canary of which the status does not say yet what the API server made of it?
-fn has_no_record(server: &Server, deployment: &str) -> bool {
-    let kanary = deployment.strip_suffix("-kanary").and_then(|name| server.get(Kind::Kanary, name));
-    kanary.is_some_and(|kanary| kanary.pointer("/status/canary/deploymentHash").is_none())
+/// Is it a child of which the status does not say yet what the API server made of it?
+fn has_no_record(server: &Server, change: &Change) -> bool {
+    let field = if change.kind == Kind::Deployment { "deploymentHash" } else { "hpaHash" };
+    let kanary = change.name.strip_suffix("-kanary").and_then(|name| server.get(Kind::Kanary, name));
+    kanary.is_some_and(|kanary| kanary.pointer(&format!("/status/canary/{field}")).is_none())
 }

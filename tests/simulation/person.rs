@@ -13,10 +13,13 @@ use crate::{
 
 pub const ME: Actor = Actor::Person;
 
+/// What somebody does; it says what that was.
+type Deed = fn(&mut Hand) -> &'static str;
+
 /// One deed; says which.
 pub fn act(server: &mut Server, deployments: &Deployments, rng: &mut Rng) -> &'static str {
     let kanary = rng.pick(&server.names(Kind::Kanary).into_iter().chain(["trial".to_owned()]).collect::<Vec<_>>());
-    let deeds: [(usize, fn(&mut Hand) -> &'static str); 8] = [
+    let deeds: [(usize, Deed); 8] = [
         (30, judge),
         (22, ask_otherwise),
         (12, change_base),

@@ -30,13 +30,15 @@ pub fn check(world: &mut World) -> Check {
         let silent = plan.actions.is_empty() && plan.tell.is_none() || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);
-        place(&world.server, object, &kanary, phase)?;
+        // What was edited before it was first seen passes for what was asked for.
+        let unseen = world.checker.past.was_edited_unseen(&names::canary(&kanary));
+        place(&world.server, object, &kanary, phase, unseen)?;
         world.checker.coverage.reach(&format!("rests in {:?}", phase.expect("it began")));
     }
     Ok(())
 }
 
-fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Option<Phase>) -> Check {
+fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Option<Phase>, unseen: bool) -> Check {
     let because = |type_: &str| condition(object, type_);
     let told = || format!("{phase:?}: {}", object["status"]);
     match phase {
@@ -52,12 +54,14 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
             let obstacle = because("Errored").0 == "True" || because("Traffic").1 == "ServiceNotFound";
             let why = reason == "WaitsForEvidence" || reason == "Held" && obstacle;
             ensure(why, LAW, || format!("it validates for ever, and does not say why: {}", told()))?;
-            if reason == "WaitsForEvidence" { canary_is_as_asked(server, object, kanary) } else { Ok(()) }
+            let asked = reason == "WaitsForEvidence" && !unseen;
+            if asked { canary_is_as_asked(server, object, kanary) } else { Ok(()) }
         }
         Some(Phase::Promoting) => {
             let (_, reason) = because("DeploymentUpdated");
             let base = server.get(Kind::Deployment, &names::base(kanary)).cloned().unwrap_or_default();
-            let stuck = reason == "BasePaused" && base["spec"]["paused"] == true || reason == "BaseRolloutStalled";
+            let paused = reason == "BasePaused" && base["spec"]["paused"] == true;
+            let stuck = paused || reason == "BaseRolloutStalled" || because("Errored").0 == "True";
             ensure(stuck, LAW, || format!("it promotes for ever, and does not say why: {}", told()))
         }
         Some(Phase::Succeeded | Phase::Failed) => {

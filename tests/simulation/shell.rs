@@ -13,6 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, Phase, names},
     lifecycle::{self, Absence, Action, Fault, Observed, Plan, Tell},
+    seen::Seen,
     traffic,
 };
 
@@ -104,6 +105,12 @@ impl Shell {
     pub fn is_about_to_promote(&self) -> bool {
         let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
         actions.any(|action| matches!(action, Action::Promote { .. }))
+    }
+
+    /// The uids of those with a status that is not written yet.
+    pub fn unwritten(&self) -> Vec<String> {
+        let untold = self.passes.values().filter(|pass| pass.tell.is_some());
+        untold.map(|pass| pass.observed.kanary.uid().to_owned()).collect()
     }
 
     /// One thing: a plan, or one write of one.
