@@ -6,5 +6,6 @@ mod clock;
 mod given;
 mod production;
 mod promotion;
+mod record;
 mod verdict;
 mod withhold;

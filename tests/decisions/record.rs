@@ -1,0 +1,84 @@
+//! What the status keeps of the base and of the canary, and when it may be relied on.
+
+use kanary::{
+    api::{KanaryDeploymentStatus, Phase},
+    lifecycle::{Fault, Observed, Rehearsal, plan},
+    seen::Seen,
+};
+use serde_json::{Value, json};
+
+use crate::given::{at, base, observed, status, with_canary};
+
+fn told(seen: &Observed) -> KanaryDeploymentStatus {
+    plan(seen).tell.map_or_else(|| seen.status(), |tell| tell.status)
+}
+
+fn record(status: &KanaryDeploymentStatus) -> Option<String> {
+    status.canary.clone()?.deployment_hash
+}
+
+/// Run 1 begins: the canary of before is there and available, the base is not pinned yet.
+fn unpinned(base_patch: Value) -> Observed {
+    let mut begun = status(&json!({}), "Starting", json!({}));
+    begun["base"] = json!({"name": "web", "uid": "base-uid"});
+    let mut seen = with_canary(observed(json!({}), begun));
+    seen.base = Some(base(base_patch));
+    seen
+}
+
+fn rehearsed(mut seen: Observed) -> Observed {
+    let base_hash = seen.base.as_ref().expect("a base").spec.template.hash.clone();
+    let template_hash = seen.kanary.spec.template.hash();
+    seen.rehearsal = Some(Rehearsal { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()) });
+    seen
+}
+
+/// A canary that somebody edited after it was recorded.
+fn edited(phase: &str) -> Observed {
+    let canary = with_canary(observed(json!({}), Value::Null)).canary.expect("a canary");
+    let applied = canary.annotation("kanary.k8s.io/applied-hash").expect("it is stamped").to_owned();
+    let record = json!({"canary": {"deployment": "try-kanary", "deploymentHash": format!("{applied}:as-it-was")}});
+    with_canary(observed(json!({}), status(&json!({}), phase, record)))
+}
+
+#[test]
+fn nothing_is_judged_before_the_base_is_pinned() {
+    let waits = told(&unpinned(json!({})));
+    assert_eq!((waits.phase, waits.base.expect("a base").template_hash), (Some(Phase::Starting), None));
+    let goes_on = told(&rehearsed(unpinned(json!({}))));
+    assert_eq!(goes_on.phase, Some(Phase::Validating));
+    assert!(goes_on.base.expect("a base").template_hash.is_some());
+}
+
+#[test]
+fn a_base_is_pinned_once_its_template_is_counted() {
+    let uncounted = told(&rehearsed(unpinned(json!({"metadata": {"generation": 2}}))));
+    assert_eq!((uncounted.phase, uncounted.base.expect("a base").template_hash), (Some(Phase::Starting), None));
+    let paused = told(&rehearsed(unpinned(json!({"spec": {"paused": true}}))));
+    assert_eq!(paused.base.expect("a base").revision, None);
+}
+
+#[test]
+fn an_edit_is_mended_and_the_record_made_anew() {
+    let seen = edited("Validating");
+    assert_eq!(plan(&seen).actions.len(), 1);
+    assert_eq!(record(&told(&seen)), None);
+}
+
+#[test]
+fn what_is_only_planned_does_not_touch_the_record() {
+    let mut seen = edited("Validating");
+    seen.faults = vec![Fault { action: "patch Deployment try-kanary".into(), error: "no answer".into() }];
+    assert_eq!(record(&told(&seen)), record(&seen.status()));
+}
+
+#[test]
+fn a_restart_keeps_the_record() {
+    let mut seen = edited("Validating");
+    let mut status = json!(seen.status());
+    status["templateHash"] = "another".into();
+    seen = with_canary(observed(json!({}), status));
+    let restarted = told(&seen);
+    assert_eq!(restarted.run, Some(2));
+    assert_eq!(record(&restarted), record(&seen.status()));
+}
