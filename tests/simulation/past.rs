@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kanary::{
+    api::names,
     lifecycle::Observed,
     seen::{Seen, hash},
 };
@@ -53,6 +54,10 @@ impl Past {
 
     fn remember_deployment(&mut self, change: &Change, after: Option<&Value>) {
         let name = &change.name;
+        // What a person deletes leaves its pods to the garbage collector.
+        if let (Actor::Person, Some(before), None) = (change.actor, &change.before, after) {
+            self.stragglers.insert(uid(before));
+        }
         let state = after.map(|after| (uid(after), hash::of(&after["spec"]["template"])));
         let states = self.states.entry(name.clone()).or_default();
         if states.last().is_none_or(|(_, last)| *last != state) {
@@ -102,9 +107,13 @@ impl Past {
     }
 }
 
-/// Is it a child of which the status does not say yet what the API server made of it?
+/// Is it a child of which the status does not say yet what the API server made of our last write?
 fn has_no_record(server: &Server, change: &Change) -> bool {
     let field = if change.kind == Kind::Deployment { "deploymentHash" } else { "hpaHash" };
     let kanary = change.name.strip_suffix("-kanary").and_then(|name| server.get(Kind::Kanary, name));
-    kanary.is_some_and(|kanary| kanary.pointer(&format!("/status/canary/{field}")).is_none())
+    let applied =
+        change.before.as_ref().and_then(|child| child["metadata"]["annotations"][names::APPLIED_HASH].as_str());
+    let (Some(kanary), Some(applied)) = (kanary, applied) else { return false };
+    let record = kanary.pointer(&format!("/status/canary/{field}")).and_then(Value::as_str);
+    record.is_none_or(|record| !record.starts_with(applied))
 }
