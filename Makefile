@@ -20,6 +20,10 @@ lab: tools ## Start a control plane with Kanary to play with, until Ctrl-C
 	@cargo build -p kanary-e2e --bin lab
 	@cargo run -q -p kanary-e2e --bin lab -- up
 
+bench: tools ## Print as JSON what canaries cost the controller and the API server (some minutes)
+	@cargo build --release -p kanary-e2e --bin bench
+	@cargo run -q --release -p kanary-e2e --bin bench
+
 crd: ## Generate crds/kanarydeployments.yaml from src/api
 	cargo run -q --bin kanary -- crd > crds/.new
 	mv crds/.new crds/kanarydeployments.yaml
@@ -42,4 +46,4 @@ tools:
 	unshare --user --map-root-user true 2> /dev/null || [ "$$(id -u)" = 0 ] || \
 	lacks "the lab needs user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
 
-.PHONY: help demo test lab crd tools
+.PHONY: help demo test lab bench crd tools
