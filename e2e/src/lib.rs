@@ -19,7 +19,10 @@
 
 pub mod access;
 pub mod audit;
+pub mod backend;
 pub mod bridge;
+pub mod cache;
+pub mod call;
 pub mod control_plane;
 pub mod controller;
 pub mod error;
@@ -31,16 +34,21 @@ pub mod home;
 pub mod kd;
 pub mod kit;
 pub mod lab;
+pub mod load;
 pub mod manifests;
+pub mod mesh;
 pub mod namespace;
 pub mod network;
 pub mod pki;
 pub mod process;
 pub mod progress;
+pub mod prometheus;
 pub mod scene;
 pub mod story;
 pub mod tools;
+pub mod traffic;
 pub mod wait;
+pub mod wheel;
 
 pub use error::{Context, Error};
 pub use harness::Setup;
