@@ -3,13 +3,15 @@
 //! It builds `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler` and `kwok` from their
 //! Go modules (once; they are kept in a cache), runs them in namespaces of the kernel that belong to this
 //! process alone, and runs Kanary there as it runs in production: with the shipped manifests, under its own
-//! ServiceAccount. Tests, the demo and the benchmark stand on it.
+//! ServiceAccount. Tests, the demo and the benchmark stand on it. For those who ask there is a mesh (istiod and
+//! Envoy), and a Prometheus.
 //!
 //! ```text
 //!  tools          builds what runs, before anything starts           (network: the host's)
 //!  namespace      this program again, in a net+pid+mount namespace   (when it dies, the kernel takes all)
 //!  control_plane  etcd, API server, controllers, scheduler, kubelet  (kwok plays the kubelet)
 //!  lab            a control plane with Kanary installed
+//!  backend        all pods: answers, counts, has metrics             (with a mesh or a Prometheus)
 //!  scene          a Kubernetes namespace for one test, and the means to wait for what should happen
 //!  harness        a test binary: one lab, many scenes
 //! ```
