@@ -382,11 +382,11 @@ fn arrived_at(copies: &[Arrival]) -> BTreeSet<u16> {
 async fn inside_a_mirror_without_a_port_goes_to_the_port_that_was_called(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
     for name in [WEB, CANARY] {
-        ports(&scene, name, [(80, 8080), (81, 8081)]).await?;
+        ports(&scene, name, [(80, 80), (81, 8081)]).await?;
     }
     put(&scene, virtual_service(&scene, json!({"name": "inside", "mirrors": [to(CANARY, 100)]}))).await?;
     until_named(&scene, "inside").await?;
-    for (port, pods_port) in [(80, 8080), (81, 8081)] {
+    for (port, pods_port) in [(80, 80), (81, 8081)] {
         let copies = copied(&scene, scene.calls_port(WEB, port)?.count(FEW)).await?;
         assert_eq!((copies.len(), arrived_at(&copies)), (FEW, [pods_port].into()));
     }

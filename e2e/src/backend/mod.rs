@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
 use kube::Client;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use self::arrivals::{Arrival, Arrivals};
 use self::manner::{Manner, Manners};
@@ -28,8 +28,9 @@ use self::metrics::Metrics;
 use self::pods::{Member, Pods};
 use crate::{Context, Error};
 
-/// What pods listen on: the `targetPort` of every Service that is to be called. Two, so that a port can be the wrong one.
-pub const PORTS: [u16; 2] = [8080, 8081];
+/// What pods listen on: the `targetPort` of every Service that is to be called. Several, so that a port can be the wrong one;
+/// 80 for manifests that were not written for the lab.
+pub const PORTS: [u16; 3] = [8080, 8081, 80];
 /// Where Prometheus finds the metrics of all pods.
 pub const METRICS_PORT: u16 = 19102;
 
@@ -63,11 +64,11 @@ impl Backend {
         let pages = Router::new().fallback(answer).with_state(backend.clone());
         for port in PORTS {
             let service = pages.clone().into_make_service_with_connect_info::<Reached>();
-            let listener = listen(Ipv4Addr::UNSPECIFIED, port).await?;
+            let listener = listen(Ipv4Addr::UNSPECIFIED, port)?;
             tokio::spawn(async move { axum::serve(listener, service).await });
         }
         let page = Router::new().fallback(expose).with_state(backend.clone());
-        let listener = listen(Ipv4Addr::LOCALHOST, METRICS_PORT).await?;
+        let listener = listen(Ipv4Addr::LOCALHOST, METRICS_PORT)?;
         tokio::spawn(async move { axum::serve(listener, page).await });
         Ok(backend)
     }
@@ -133,8 +134,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn listen(address: Ipv4Addr, port: u16) -> Result<TcpListener, Error> {
-    TcpListener::bind((address, port)).await.context(|| format!("listen on {address}:{port}"))
+/// Shares the port with a sidecar that listens on loopback only, as Envoy does: the kernel prefers the exact address.
+fn listen(address: Ipv4Addr, port: u16) -> Result<TcpListener, Error> {
+    let told = || format!("listen on {address}:{port}");
+    let socket = TcpSocket::new_v4().context(told)?;
+    socket.set_reuseaddr(true).context(told)?;
+    socket.set_reuseport(true).context(told)?;
+    socket.bind((address, port).into()).context(told)?;
+    socket.listen(1024).context(told)
 }
 
 /// The address that was called.

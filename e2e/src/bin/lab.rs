@@ -104,13 +104,15 @@ fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
 async fn stay(lab: &Lab, invitation: &Invitation) -> Result<ExitCode, Error> {
     println!("The lab is up. In another terminal:\n");
     println!("  export KUBECONFIG={}", invitation.kubeconfig.display());
-    println!("  {}/kubectl get nodes\n", invitation.bin.display());
-    for (port, what) in DOORS {
-        if let Some(address) = lab.kit().doors.get(&port) {
-            println!("  {:23} {what}", format!("http://{address}"));
-        }
+    println!("  {}/kubectl get nodes", invitation.bin.display());
+    let doors = &lab.kit().doors;
+    if doors.len() > 1 {
+        println!();
     }
-    println!("Logs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
+    for (address, what) in DOORS.iter().filter_map(|(port, what)| Some((doors.get(port)?, what))) {
+        println!("  http://{address}  {what}");
+    }
+    println!("\nLogs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
     // The outer process hears Ctrl-C as well, and ends this one.
     std::future::pending().await
 }

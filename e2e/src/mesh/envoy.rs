@@ -77,7 +77,8 @@ impl Envoy {
         fs::write(&config, bootstrap(role, address).to_string()).context(|| format!("write {}", config.display()))?;
         let mut command = Command::new(kit.tools.path(Tool::Envoy)?);
         command.arg("--config-path").arg(&config).args(["--concurrency", "1", "--disable-hot-restart"]);
-        command.args(["--log-level", "warning"]).current_dir(&kit.dir);
+        // Istio uses fields that Envoy calls deprecated, and Envoy says so each time.
+        command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&kit.dir);
         let log = kit.dir.join("logs").join(format!("{}.log", role.name()));
         let mut envoy = Self { process: Process::spawn(role.name(), command, log)?, role, caller: Caller::default() };
         let ready = envoy.url("/ready");
