@@ -20,6 +20,7 @@
 //! CNI; and nothing here knows what Kanary should do. That is for the tests.
 
 pub mod access;
+pub mod any;
 pub mod audit;
 pub mod backend;
 pub mod bridge;

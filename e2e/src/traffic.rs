@@ -10,6 +10,7 @@ use crate::backend::manner::Manner;
 use crate::backend::{Backend, PORTS};
 use crate::load::{Load, Report};
 use crate::mesh::ingress;
+use crate::mesh::route::Route;
 use crate::{Error, Scene};
 
 impl Scene {
@@ -53,6 +54,33 @@ impl Scene {
         let addresses = pods.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
         let to = addresses.map(|address: Ipv4Addr| SocketAddr::from((address, PORTS[0]))).collect();
         Load::new(to, labels)
+    }
+
+    /// Waits until `met` holds for the route that requests to a Service take inside the mesh: the first of its routes.
+    pub async fn until_route(
+        &self,
+        service: &str,
+        awaited: &str,
+        met: impl Fn(&Route) -> bool,
+    ) -> Result<Route, Error> {
+        self.lab()?.mesh()?.sidecar.until_route(&self.host(service), awaited, met).await
+    }
+
+    /// Waits until `met` holds for the route that requests to a host take at the gateway.
+    pub async fn until_gateway_route(
+        &self,
+        host: &str,
+        awaited: &str,
+        met: impl Fn(&Route) -> bool,
+    ) -> Result<Route, Error> {
+        self.lab()?.mesh()?.gateway.until_route(host, awaited, met).await
+    }
+
+    /// Waits until both proxies would send requests for a Service to so many pods.
+    pub async fn until_known(&self, service: &str, port: u16, pods: usize) -> Result<(), Error> {
+        let (mesh, host) = (self.lab()?.mesh()?, self.host(service));
+        mesh.sidecar.until_endpoints(&host, port, pods).await?;
+        mesh.gateway.until_endpoints(&host, port, pods).await
     }
 
     /// From now on the pods that carry these labels (`app=web,tier=front`; empty = all) answer like this. Of several that

@@ -8,12 +8,11 @@ use std::process::ExitCode;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
+use kanary_e2e::any;
 use kanary_e2e::backend::arrivals::Arrival;
-use kanary_e2e::load::{Load, Report};
-use kanary_e2e::mesh::envoy::Envoy;
-use kanary_e2e::mesh::route::Route;
-use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
+use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
+use support::mesh::*;
 use support::*;
 
 fn main() -> ExitCode {
@@ -37,11 +36,6 @@ fn main() -> ExitCode {
     harness::main(Setup::bare().with_mesh(), cases)
 }
 
-/// Enough for a bound that means something.
-const MANY: usize = 2_000;
-/// Enough for all or nothing.
-const FEW: usize = 40;
-
 /// The Service that gets copies, as Kanary would make it; its Deployment has the same name.
 const OTHER: &str = "other-kanary";
 
@@ -56,7 +50,7 @@ async fn world(scene: &Scene) -> Result<(), Error> {
     for (name, pods) in [(WEB, 2), (CANARY, 1), (OTHER, 1)] {
         scene.until::<Deployment>(name, "is available", |found| has_available(found, pods)).await?;
         let pods = usize::try_from(pods).unwrap_or_default();
-        scene.lab()?.mesh()?.sidecar.until_endpoints(&scene.host(name), 80, pods).await?;
+        scene.until_known(name, 80, pods).await?;
     }
     Ok(())
 }
@@ -67,72 +61,11 @@ fn labelled(deployment: Value, app: &str) -> Value {
     merged(deployment, json!({"spec": spec}))
 }
 
-/// A VirtualService of production's host with one route.
-fn virtual_service(scene: &Scene, route: Value) -> Value {
-    json!({
-        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-        "metadata": {"name": WEB, "namespace": scene.namespace()},
-        "spec": {"hosts": [WEB], "http": [merged(json!({"route": [{"destination": {"host": WEB}}]}), route)]},
-    })
-}
-
-/// One entry of `mirrors`.
-fn to(host: &str, percent: u32) -> Value {
-    json!({"destination": {"host": host}, "percentage": {"value": percent}})
-}
-
-/// Creates or changes an object, as its owner would.
-async fn put(scene: &Scene, object: Value) -> Result<(), Error> {
-    manifests::apply(&scene.client(), &object).await.map(drop)
-}
-
-/// Waits until the sidecar goes by the route of this name.
-async fn until_named(scene: &Scene, name: &str) -> Result<Route, Error> {
-    let met = |routes: &[Route]| routes.first().is_some_and(|route| route.name == name);
-    first(&scene.lab()?.mesh()?.sidecar, &scene.host(WEB), name, met).await
-}
-
-async fn first(envoy: &Envoy, host: &str, awaited: &str, met: impl Fn(&[Route]) -> bool) -> Result<Route, Error> {
-    let routes = envoy.until_routes(host, awaited, met).await?;
-    routes.into_iter().next().ok_or_else(|| Error::wrong("no route"))
-}
-
-/// Sends requests; production answers each of them, once, and what else arrived is returned.
-async fn copied(scene: &Scene, load: Load) -> Result<Vec<Arrival>, Error> {
-    let report = load.run().await;
-    assert_production_answers(&report);
-    scene.copies(&report).await
-}
-
-fn assert_production_answers(report: &Report) {
-    let strangers = report.answers.iter().find(|answer| answer.status != 200 || !is_of(WEB, &answer.from));
-    assert_eq!(strangers, None, "in {:?}", report.statuses());
-}
-
-/// A pod's name is its Deployment's, a hash and five letters.
-fn is_of(deployment: &str, pod: &str) -> bool {
-    let rest = pod.strip_prefix(deployment).and_then(|rest| rest.strip_prefix('-'));
-    rest.is_some_and(|rest| rest.split('-').count() == 2)
-}
-
-fn at(deployment: &str, copies: &[Arrival]) -> usize {
-    copies.iter().filter(|copy| is_of(deployment, &copy.pod)).count()
-}
-
-/// Each request is drawn for itself, so copies have a binomial distribution. That it strays further than six standard
-/// deviations has a probability of less than one in a million (Bernstein's inequality, for deviations of ten or more).
-#[track_caller]
-fn assert_share(copies: usize, of: usize, percent: u32) {
-    let (n, p) = (of as f64, f64::from(percent) / 100.0);
-    let (mean, bound) = (n * p, 6.0 * (n * p * (1.0 - p)).sqrt());
-    assert!((copies as f64 - mean).abs() <= bound, "{copies} copies of {of}, not {mean} ± {bound}");
-}
-
 async fn a_share_of_requests_is_copied_and_production_answers_all(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
     for percent in [0, 10, 50, 100] {
         let name = format!("copy-{percent}");
-        put(&scene, virtual_service(&scene, json!({"name": name, "mirrors": [to(CANARY, percent)]}))).await?;
+        scene.put(virtual_service(json!({"name": name, "mirrors": [mirror(CANARY, percent)]}))).await?;
         until_named(&scene, &name).await?;
         let copies = copied(&scene, scene.calls(WEB)?.count(MANY)).await?;
         assert_share(copies.len(), MANY, percent);
@@ -145,7 +78,7 @@ async fn a_share_of_requests_is_copied_and_production_answers_all(scene: Scene) 
 
 async fn mirrors_are_drawn_each_for_itself(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    put(&scene, virtual_service(&scene, json!({"name": "two", "mirrors": [to(CANARY, 30), to(OTHER, 60)]}))).await?;
+    scene.put(virtual_service(json!({"name": "two", "mirrors": [mirror(CANARY, 30), mirror(OTHER, 60)]}))).await?;
     until_named(&scene, "two").await?;
     let copies = copied(&scene, scene.calls(WEB)?.count(MANY)).await?;
     assert_share(at(CANARY, &copies), MANY, 30);
@@ -157,8 +90,8 @@ async fn mirrors_are_drawn_each_for_itself(scene: Scene) -> Result<(), Error> {
 /// Istio's webhook refuses the two together; without it both are obeyed, and the canary gets everything twice.
 async fn mirror_and_mirrors_both_copy(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    let both = json!({"name": "both", "mirror": {"host": CANARY}, "mirrors": [to(CANARY, 100)]});
-    put(&scene, virtual_service(&scene, both)).await?;
+    let both = json!({"name": "both", "mirror": {"host": CANARY}, "mirrors": [mirror(CANARY, 100)]});
+    scene.put(virtual_service(both)).await?;
     until_named(&scene, "both").await?;
     let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
     assert_eq!(at(CANARY, &copies), 2 * FEW);
@@ -172,8 +105,7 @@ async fn a_split_route_is_copied_whole(scene: Scene) -> Result<(), Error> {
         {"destination": {"host": WEB}, "weight": 50},
         {"destination": {"host": OTHER}, "weight": 50},
     ]);
-    put(&scene, virtual_service(&scene, json!({"name": "split", "route": route, "mirrors": [to(CANARY, 100)]})))
-        .await?;
+    scene.put(virtual_service(json!({"name": "split", "route": route, "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_named(&scene, "split").await?;
     let report = scene.calls(WEB)?.count(MANY).run().await;
     let elsewhere = report.answers.iter().filter(|answer| is_of(OTHER, &answer.from)).count();
@@ -185,12 +117,11 @@ async fn a_split_route_is_copied_whole(scene: Scene) -> Result<(), Error> {
 /// A delegate has no hosts; its routes are those of whoever delegates to it.
 async fn a_delegate_copies_as_its_root_would(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    let delegate = virtual_service(&scene, json!({"name": "delegated", "mirrors": [to(CANARY, 100)]}));
-    put(&scene, merged(delegate, json!({"metadata": {"name": "delegate"}, "spec": {"hosts": null}}))).await?;
+    let delegate = virtual_service(json!({"name": "delegated", "mirrors": [mirror(CANARY, 100)]}));
+    scene.put(merged(delegate, json!({"metadata": {"name": "delegate"}, "spec": {"hosts": null}}))).await?;
     let root = json!({"name": "root", "route": null, "delegate": {"name": "delegate", "namespace": scene.namespace()}});
-    put(&scene, virtual_service(&scene, root)).await?;
-    let met = |routes: &[Route]| routes.first().is_some_and(|route| route.name.contains("delegated"));
-    first(&scene.lab()?.mesh()?.sidecar, &scene.host(WEB), "the delegate's route", met).await?;
+    scene.put(virtual_service(root)).await?;
+    scene.until_route(WEB, "the delegate's route", |route| route.name.contains("delegated")).await?;
     let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
     assert_eq!(at(CANARY, &copies), FEW);
     Ok(())
@@ -199,7 +130,7 @@ async fn a_delegate_copies_as_its_root_would(scene: Scene) -> Result<(), Error> 
 /// The copies' own sidecar counts them: as requests of the Service that selects the canary, whatever their Host says.
 async fn a_copy_counts_at_the_workload_that_got_it(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    put(&scene, virtual_service(&scene, json!({"name": "all", "mirrors": [to(CANARY, 100)]}))).await?;
+    scene.put(virtual_service(json!({"name": "all", "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_named(&scene, "all").await?;
     copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
     let metrics = scene.lab()?.backend()?.metrics();
@@ -218,13 +149,13 @@ async fn a_copy_counts_at_the_workload_that_got_it(scene: Scene) -> Result<(), E
 /// Another namespace's VirtualService of production's host, which copies nothing.
 async fn put_elsewhere(scene: &Scene, export_to: &str) -> Result<(), Error> {
     let elsewhere = format!("{}-elsewhere", scene.namespace());
-    put(scene, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}})).await?;
+    scene.put(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}})).await?;
     let host = scene.host(WEB);
     let route = json!({"name": "theirs", "route": [{"destination": {"host": host}}]});
     // Istio breaks ties of a second by name.
     let meta = json!({"name": "a", "namespace": elsewhere});
     let theirs = json!({"metadata": meta, "spec": {"hosts": [host], "exportTo": [export_to]}});
-    put(scene, merged(virtual_service(scene, route), theirs)).await
+    scene.put(merged(virtual_service(route), theirs)).await
 }
 
 /// Of several VirtualServices of one host the oldest is obeyed, whatever its namespace; the others are accepted, and do
@@ -233,7 +164,7 @@ async fn an_older_virtual_service_of_another_namespace_wins(scene: Scene) -> Res
     world(&scene).await?;
     put_elsewhere(&scene, "*").await?;
     until_named(&scene, "theirs").await?;
-    put(&scene, virtual_service(&scene, json!({"name": "ours", "mirrors": [to(CANARY, 100)]}))).await?;
+    scene.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_all_is_known(&scene).await?;
     assert_eq!(copied(&scene, scene.calls(WEB)?.count(FEW)).await?, [], "ours is there, accepted, and does nothing");
     Ok(())
@@ -242,7 +173,7 @@ async fn an_older_virtual_service_of_another_namespace_wins(scene: Scene) -> Res
 /// One that is exported to the caller's namespace by name is obeyed even if it is younger.
 async fn a_virtual_service_that_is_exported_to_the_caller_wins(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    put(&scene, virtual_service(&scene, json!({"name": "ours", "mirrors": [to(CANARY, 100)]}))).await?;
+    scene.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_named(&scene, "ours").await?;
     assert_eq!(copied(&scene, scene.calls(WEB)?.count(FEW)).await?.len(), FEW);
     put_elsewhere(&scene, "default").await?;
@@ -255,40 +186,18 @@ async fn a_virtual_service_that_is_exported_to_the_caller_wins(scene: Scene) -> 
 async fn until_all_is_known(scene: &Scene) -> Result<(), Error> {
     let marker = json!({"name": "marker", "route": [{"destination": {"host": OTHER}}]});
     let host = json!({"metadata": {"name": "marker"}, "spec": {"hosts": [OTHER]}});
-    put(scene, merged(virtual_service(scene, marker), host)).await?;
-    let met = |routes: &[Route]| routes.first().is_some_and(|route| route.name == "marker");
-    first(&scene.lab()?.mesh()?.sidecar, &scene.host(OTHER), "marker", met).await.map(drop)
-}
-
-/// An HTTPRoute with rules of its own.
-fn http_route(scene: &Scene, parent: Value, rule: Value) -> Value {
-    let rule = merged(json!({"backendRefs": [{"name": WEB, "port": 80}]}), rule);
-    json!({
-        "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-        "metadata": {"name": WEB, "namespace": scene.namespace()},
-        "spec": {"parentRefs": [parent], "rules": [rule]},
-    })
-}
-
-fn on_the_service() -> Value {
-    json!({"group": "", "kind": "Service", "name": WEB, "port": 80})
-}
-
-/// A filter that copies.
-fn request_mirror(percent: u32) -> Value {
-    let mirror = json!({"backendRef": {"name": CANARY, "port": 80}, "percent": percent});
-    json!({"filters": [{"type": "RequestMirror", "requestMirror": mirror}]})
+    scene.put(merged(virtual_service(marker), host)).await?;
+    scene.until_route(OTHER, "the marker", |route| route.name == "marker").await.map(drop)
 }
 
 /// To istiod an HTTPRoute on a Service is one more VirtualService of its host: the oldest is obeyed.
 async fn an_older_http_route_on_the_service_wins(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    put(&scene, http_route(&scene, on_the_service(), json!({}))).await?;
-    let theirs = |routes: &[Route]| routes.first().is_some_and(|route| !route.origin.is_empty());
-    first(&scene.lab()?.mesh()?.sidecar, &scene.host(WEB), "the HTTPRoute", theirs).await?;
+    scene.put(http_route(the_service(), json!({}))).await?;
+    scene.until_route(WEB, "the HTTPRoute", |route| !route.origin.is_empty()).await?;
     // Istio breaks ties of a second by name.
-    let ours = virtual_service(&scene, json!({"name": "ours", "mirrors": [to(CANARY, 100)]}));
-    put(&scene, merged(ours, json!({"metadata": {"name": "z"}}))).await?;
+    let ours = virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}));
+    scene.put(merged(ours, json!({"metadata": {"name": "z"}}))).await?;
     until_all_is_known(&scene).await?;
     assert_eq!(copied(&scene, scene.calls(WEB)?.count(FEW)).await?, [], "ours is there, accepted, and does nothing");
     Ok(())
@@ -296,9 +205,10 @@ async fn an_older_http_route_on_the_service_wins(scene: Scene) -> Result<(), Err
 
 async fn an_http_route_copies_inside_the_mesh(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    put(&scene, http_route(&scene, on_the_service(), request_mirror(30))).await?;
-    let mirrors = |routes: &[Route]| routes.first().is_some_and(|route| route.mirrors.len() == 1);
-    first(&scene.lab()?.mesh()?.sidecar, &scene.host(WEB), "one mirror", mirrors).await?;
+    scene.put(http_route(the_service(), request_mirror(30))).await?;
+    until_accepted(&scene).await?;
+    let canary = scene.host(CANARY);
+    scene.until_route(WEB, "copies", |route| route.copies_to(&canary) == 30.0).await?;
     let copies = copied(&scene, scene.calls(WEB)?.count(MANY)).await?;
     assert_share(copies.len(), MANY, 30);
     assert_eq!(at(CANARY, &copies), copies.len());
@@ -307,28 +217,37 @@ async fn an_http_route_copies_inside_the_mesh(scene: Scene) -> Result<(), Error>
 
 async fn an_http_route_copies_at_the_gateway(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    let (gateway, host) = (&scene.lab()?.mesh()?.gateway, scene.public_host());
-    let parent = json!({"name": "ingress", "namespace": "istio-ingress"});
-    let route = http_route(&scene, parent, request_mirror(30));
-    put(&scene, merged(route, json!({"spec": {"hostnames": [host]}}))).await?;
-    first(gateway, &host, "one mirror", |routes| routes.first().is_some_and(|route| route.mirrors.len() == 1)).await?;
-    gateway.until_endpoints(&scene.host(CANARY), 80, 1).await?;
-    gateway.until_endpoints(&scene.host(WEB), 80, 2).await?;
+    let (host, canary) = (scene.public_host(), scene.host(CANARY));
+    let route = http_route(the_gateway(), request_mirror(30));
+    scene.put(merged(route, json!({"spec": {"hostnames": [host]}}))).await?;
+    until_accepted(&scene).await?;
+    scene.until_gateway_route(&host, "copies", |route| route.copies_to(&canary) == 30.0).await?;
     let copies = copied(&scene, scene.calls_http_route(&host)?.count(MANY)).await?;
     assert_share(copies.len(), MANY, 30);
     assert_eq!(at(CANARY, &copies), copies.len());
     Ok(())
 }
 
+/// Unlike for its own kinds, istiod says what it makes of an HTTPRoute, for each parent and of which generation.
+async fn until_accepted(scene: &Scene) -> Result<(), Error> {
+    let met = |route: &Value| {
+        let generation = &route["metadata"]["generation"];
+        let conditions = route["status"]["parents"][0]["conditions"].as_array().into_iter().flatten();
+        let holds = |kind: &str| {
+            let mut of_kind = conditions.clone().filter(|condition| condition["type"] == kind);
+            of_kind.any(|condition| condition["status"] == "True" && condition["observedGeneration"] == *generation)
+        };
+        holds("Accepted") && holds("ResolvedRefs")
+    };
+    scene.until_any(any::http_route(WEB), "accepted, references resolved", met).await.map(drop)
+}
+
 async fn a_gateway_copies_for_a_virtual_service(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
-    let (gateway, host) = (&scene.lab()?.mesh()?.gateway, scene.public_host());
-    let outside = json!({"spec": {"hosts": [host], "gateways": ["istio-ingress/ingress"]}});
-    let service = virtual_service(&scene, json!({"name": "outside", "mirrors": [to(CANARY, 50)]}));
-    put(&scene, merged(service, outside)).await?;
-    first(gateway, &host, "outside", |routes| routes.first().is_some_and(|route| route.name == "outside")).await?;
-    gateway.until_endpoints(&scene.host(CANARY), 80, 1).await?;
-    gateway.until_endpoints(&scene.host(WEB), 80, 2).await?;
+    let host = scene.public_host();
+    let route = virtual_service(json!({"name": "outside", "mirrors": [mirror(CANARY, 50)]}));
+    scene.put(merged(route, at_the_gateway(&host))).await?;
+    scene.until_gateway_route(&host, "outside", |route| route.name == "outside").await?;
     let copies = copied(&scene, scene.calls_gateway(&host)?.count(MANY)).await?;
     assert_share(copies.len(), MANY, 50);
     assert_eq!(at(CANARY, &copies), copies.len());
@@ -347,7 +266,7 @@ async fn a_name_resolves_in_the_namespace_of_its_virtual_service(scene: Scene) -
     let mut measured = Vec::new();
     for (nth, form) in forms.iter().enumerate() {
         let name = format!("form-{nth}");
-        put(&scene, virtual_service(&scene, json!({"name": name, "mirrors": [to(form, 100)]}))).await?;
+        scene.put(virtual_service(json!({"name": name, "mirrors": [mirror(form, 100)]}))).await?;
         let mirrors = until_named(&scene, &name).await?.mirrors;
         let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
         measured.push((form.clone(), mirrors, copies.len()));
@@ -366,10 +285,9 @@ async fn ports(scene: &Scene, name: &str, ports: [(u16, u16); 2]) -> Result<(), 
     let [first, second] =
         ports.map(|(port, target)| json!({"name": format!("http-{port}"), "port": port, "targetPort": target}));
     scene.patch::<Service>(name, json!({"spec": {"ports": [first, second]}})).await?;
-    let (mesh, count) = (scene.lab()?.mesh()?, if name == WEB { 2 } else { 1 });
+    let pods = if name == WEB { 2 } else { 1 };
     for (port, _) in ports {
-        mesh.sidecar.until_endpoints(&scene.host(name), port, count).await?;
-        mesh.gateway.until_endpoints(&scene.host(name), port, count).await?;
+        scene.until_known(name, port, pods).await?;
     }
     Ok(())
 }
@@ -384,7 +302,7 @@ async fn inside_a_mirror_without_a_port_goes_to_the_port_that_was_called(scene: 
     for name in [WEB, CANARY] {
         ports(&scene, name, [(80, 80), (81, 8081)]).await?;
     }
-    put(&scene, virtual_service(&scene, json!({"name": "inside", "mirrors": [to(CANARY, 100)]}))).await?;
+    scene.put(virtual_service(json!({"name": "inside", "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_named(&scene, "inside").await?;
     for (port, pods_port) in [(80, 80), (81, 8081)] {
         let copies = copied(&scene, scene.calls_port(WEB, port)?.count(FEW)).await?;
@@ -398,15 +316,13 @@ async fn inside_a_mirror_without_a_port_goes_to_the_port_that_was_called(scene: 
 async fn at_a_gateway_a_mirror_needs_a_port_where_the_service_has_several(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;
     ports(&scene, WEB, [(80, 8080), (81, 8081)]).await?;
-    let (gateway, host) = (&scene.lab()?.mesh()?.gateway, scene.public_host());
-    let outside =
-        json!({"metadata": {"name": "outside"}, "spec": {"hosts": [host], "gateways": ["istio-ingress/ingress"]}});
+    let host = scene.public_host();
     let arrive = async |name: &str, port: Value| {
         let production = json!([{"destination": {"host": WEB, "port": {"number": 81}}}]);
-        let mirror = merged(to(CANARY, 100), json!({"destination": port}));
-        let route = virtual_service(&scene, json!({"name": name, "route": production, "mirrors": [mirror]}));
-        put(&scene, merged(route, outside.clone())).await?;
-        first(gateway, &host, name, |routes| routes.first().is_some_and(|route| route.name == name)).await?;
+        let mirror = merged(mirror(CANARY, 100), json!({"destination": port}));
+        let route = virtual_service(json!({"name": name, "route": production, "mirrors": [mirror]}));
+        scene.put(merged(route, at_the_gateway(&host))).await?;
+        scene.until_gateway_route(&host, name, |route| route.name == name).await?;
         let copies = copied(&scene, scene.calls_gateway(&host)?.count(FEW)).await?;
         Ok::<_, Error>((copies.len(), arrived_at(&copies)))
     };

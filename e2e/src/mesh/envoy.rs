@@ -104,18 +104,13 @@ impl Envoy {
         Ok(route::of(&dump, host))
     }
 
-    /// Waits until `met` holds for the routes of a host.
-    pub async fn until_routes(
-        &self,
-        host: &str,
-        awaited: &str,
-        met: impl Fn(&[Route]) -> bool,
-    ) -> Result<Vec<Route>, Error> {
+    /// Waits until `met` holds for the first route of a host.
+    pub async fn until_route(&self, host: &str, awaited: &str, met: impl Fn(&Route) -> bool) -> Result<Route, Error> {
         let begun = Instant::now();
         loop {
             let routes = self.routes(host).await?;
-            if met(&routes) {
-                return Ok(routes);
+            if let Some(first) = routes.first().filter(|first| met(first)) {
+                return Ok(first.clone());
             }
             wait(begun, || format!("{} has for {host} {routes:#?}, not: {awaited}", self.role.name())).await?;
         }

@@ -17,6 +17,14 @@ pub struct Route {
     pub mirrors: Vec<(String, f64)>,
 }
 
+impl Route {
+    /// The percentage of requests that it copies to a Service, by the Service's full name; 0 = none.
+    pub fn copies_to(&self, host: &str) -> f64 {
+        let share = |(cluster, percent): &(String, f64)| cluster.ends_with(&format!("|{host}")).then_some(*percent);
+        self.mirrors.iter().filter_map(share).sum()
+    }
+}
+
 /// The routes of a host.
 pub fn of(dump: &Value, host: &str) -> Vec<Route> {
     let configs = list(&dump["configs"]);
