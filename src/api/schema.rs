@@ -149,8 +149,8 @@ pub fn optional_url(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// More digits would leave CEL's range and the clock's; six are a hundred years in hours.
-const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]+)?(ms|s|m|h))+$')";
+/// More digits would leave CEL's range and the clock's; six are a hundred years in hours, and nine nanoseconds.
+const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$')";
 
 /// A duration that may be zero.
 pub fn duration_or_zero(_: &mut SchemaGenerator) -> Schema {
