@@ -190,7 +190,7 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         .map(|o| (o.reason, o.message.clone()));
     match refusal.or(refused).or(obstacle).or(fault) {
         Some((reason, message)) => {
-            if matches!(phase, Phase::Starting) {
+            if matches!(phase, Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());
             }
             set(seen, status, ConditionType::Errored, Truth::True, reason, message);
