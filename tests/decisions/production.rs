@@ -3,12 +3,12 @@
 use kanary::{
     api::Phase,
     canary::withhold,
-    lifecycle::{Action, Observed, Patch},
+    lifecycle::{Action, Observed, Patch, plan},
     traffic,
 };
 use serde_json::{Value, json};
 
-use crate::given::{observed, pod, service, with_canary};
+use crate::given::{at, observed, pod, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -53,6 +53,30 @@ fn failure_takes_pods_out_and_remembers_that_they_were_in() {
         self::seen("service", vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))]);
     assert_eq!(moves(&outside, Phase::Failing), []);
     assert!(traffic::was_in_production(&outside.pods[0]));
+}
+
+#[test]
+fn nothing_is_deleted_while_production_lists_a_pod_but_not_for_ever() {
+    let spec = json!({"traffic": {"source": "service"}});
+    let failing = status(&spec, "Failing", json!({"verdictAt": at(0).to_string()}));
+    let listed = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    // What the EndpointSlices list, seconds since the verdict, whether the canary goes.
+    let cases = [
+        (listed(&["a", "web-1"]), 9, false),
+        (listed(&["a", "web-1"]), 10, true),
+        (listed(&["web-1"]), 0, true),
+        (None, 9, false),
+        (None, 10, true),
+    ];
+    for (endpoints, seconds, goes) in cases {
+        let mut seen = with_canary(observed(spec.clone(), failing.clone()));
+        seen.pods = vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))];
+        (seen.endpoints, seen.now) = (endpoints.clone(), at(seconds));
+        let plan = plan(&seen);
+        let deletes = plan.actions.iter().any(|action| matches!(action, Action::Delete { .. }));
+        assert_eq!(deletes, goes, "{endpoints:?} after {seconds} s");
+        assert!(goes || plan.wake == Some(at(10)), "it looks again in time: {plan:?}");
+    }
 }
 
 #[test]
