@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{KanaryDeploymentStatus, Template, duration, schema};
 
 /// A canary: the Deployment to try, how big, which traffic reaches it, and how it is judged.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kanary.k8s.io",
     version = "v1alpha1",

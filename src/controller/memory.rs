@@ -8,6 +8,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
@@ -26,6 +27,8 @@ struct Known<K> {
     arriving: Option<Listing<K>>,
     /// Uids of what is gone, the latest last: the reply to a write may come after the news of the end.
     gone: VecDeque<String>,
+    /// The watch broke then, and there was no full list since.
+    lost_since: Option<Timestamp>,
 }
 
 /// A list that is under way.
@@ -41,7 +44,7 @@ const MOST_GONE: usize = 512;
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
-        let known = Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new() };
+        let known = Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new(), lost_since: None };
         Self { known: Mutex::new(known), synced: watch::Sender::new(false) }
     }
 }
@@ -99,6 +102,16 @@ impl<K: Seen + Clone> Memory<K> {
     /// Forgets an object that is gone; one of the same name that came later stays.
     pub fn forget(&self, object: &K) -> Option<Arc<K>> {
         self.lock().forget(object)
+    }
+
+    /// The watch broke: what is known grows old. It is as good as new after the next full list.
+    pub fn lose(&self, now: Timestamp) {
+        self.lock().lost_since.get_or_insert(now);
+    }
+
+    /// Since when is the watch broken, if it is?
+    pub fn lost_since(&self) -> Option<Timestamp> {
+        self.lock().lost_since
     }
 
     /// Waits for the first full list.
@@ -160,6 +173,7 @@ impl<K: Seen> Known<K> {
     /// do: what is gone may well be newer than all that is left.
     fn replace_all(&mut self) -> Vec<Arc<K>> {
         let Listing { brought, written } = self.arriving.take().unwrap_or_default();
+        self.lost_since = None;
         let before = std::mem::take(&mut self.objects).into_values().flat_map(BTreeMap::into_values);
         let (kept, mut touched): (Vec<_>, Vec<_>) = before.partition(|object| written.contains(object.uid()));
         for object in kept {
@@ -255,6 +269,19 @@ mod tests {
             "but a watch does, if it gets its label back"
         );
         assert!(memory.put(pod("a", "2", 10)).is_some(), "and a successor is somebody else");
+    }
+
+    #[test]
+    fn a_broken_watch_is_mended_by_a_full_list_only() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let memory = Memory::default();
+        memory.lose(at(1));
+        memory.lose(at(2));
+        memory.apply(Event::Init);
+        memory.apply(Event::InitApply(pod("a", "1", 5)));
+        assert_eq!(memory.lost_since(), Some(at(1)), "it is lost since it broke first");
+        memory.apply(Event::InitDone);
+        assert_eq!(memory.lost_since(), None);
     }
 
     #[test]

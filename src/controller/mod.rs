@@ -5,6 +5,7 @@ mod execute;
 mod leader;
 mod memory;
 mod observe;
+mod readable;
 mod serve;
 mod tend;
 mod trouble;

@@ -36,6 +36,7 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         absences: context.leadership.absences(),
+        blind_since: world.blind_since(),
         rehearsal: notes.rehearsal.clone(),
         faults: notes.faults.clone(),
         kanary,

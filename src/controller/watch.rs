@@ -1,21 +1,21 @@
 //! The watches: one a kind, into memory; and whom an event concerns.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use futures::{Stream, StreamExt};
+use futures::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
-    core::error_boundary::DeserializeGuard,
     discovery,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Config, Event, watcher},
+        watcher::{self, Config, DefaultBackoff, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, memory::Memory};
+use super::{Context, Key, execute, memory::Memory, observe, readable};
 use crate::{
     api::{KanaryDeployment, names},
     seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
@@ -33,7 +33,7 @@ pub struct World {
     pub bystanders: Vec<Memory<Bystander>>,
 }
 
-/// What is only named in events. A cluster may lack the kind.
+/// What is only named in events, and whether every cluster has it.
 const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
     ("policy", "v1", "PodDisruptionBudget", true),
     ("networking.k8s.io", "v1", "NetworkPolicy", true),
@@ -64,29 +64,52 @@ impl World {
             && self.services.is_synced()
             && self.autoscalers.is_synced()
     }
+
+    /// Since when is one of the watches broken?
+    pub fn blind_since(&self) -> Option<Timestamp> {
+        let lost = [
+            self.kanaries.lost_since(),
+            self.deployments.lost_since(),
+            self.pods.lost_since(),
+            self.services.lost_since(),
+            self.autoscalers.lost_since(),
+        ];
+        lost.into_iter().flatten().min()
+    }
 }
+
+/// Between two tries of a watch that breaks, at most.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    let api = |context: &Arc<Context>| context.client.clone();
-    let ours = Config::default().labels(names::CANARY_LABEL);
-    let kanaries = watcher(scoped::<DeserializeGuard<KanaryDeployment>>(context), Config::default());
-    follow(context, kanaries.filter_map(|event| async { valid(event) }), |w| &w.kanaries, concerns_itself);
-    follow(context, watch::<Deployment>(context, Config::default()), |w| &w.deployments, concerns_deployment);
-    follow(context, watch::<Pod>(context, ours), |w| &w.pods, concerns_pod);
-    follow(context, watch::<Service>(context, Config::default()), |w| &w.services, concerns_service);
-    follow(context, watch::<Autoscaler>(context, Config::default()), |w| &w.autoscalers, concerns_autoscaler);
+    follow(context, |context| readable::watch(scoped(context)), |w| &w.kanaries, concerns_itself);
+    follow(context, watch::<Deployment>, |w| &w.deployments, concerns_deployment);
+    follow(context, canary_pods, |w| &w.pods, concerns_pod);
+    follow(context, watch::<Service>, |w| &w.services, concerns_service);
+    follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
     for (index, (group, version, kind, is_core)) in BYSTANDERS.into_iter().enumerate() {
-        let (context, client) = (context.clone(), api(context));
+        let context = context.clone();
         tokio::spawn(async move {
             let gvk = GroupVersionKind::gvk(group, version, kind);
-            let resource = match discovery::pinned_kind(&client, &gvk).await {
-                Ok((resource, _)) => resource,
-                Err(_) if !is_core => return,
-                Err(_) => ApiResource::from_gvk(&gvk),
-            };
-            follow_bystanders(&context, index, resource);
+            if is_core || is_served(&context, &gvk).await {
+                follow_bystanders(&context, index, ApiResource::from_gvk(&gvk));
+            }
         });
+    }
+}
+
+/// Does the cluster have the kind? Who cannot tell asks again; a kind that is installed later counts after a restart.
+async fn is_served(context: &Context, gvk: &GroupVersionKind) -> bool {
+    let mut backoff = DefaultBackoff::default();
+    loop {
+        match execute::bounded(discovery::pinned_kind(&context.client, gvk)).await {
+            Ok(_) => return true,
+            Err(kube::Error::Discovery(_)) => return false,
+            Err(kube::Error::Api(status)) if status.code == 404 => return false,
+            Err(error) => context.said.warn(&gvk.kind, &error),
+        }
+        tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
     }
 }
 
@@ -100,7 +123,10 @@ where
     }
 }
 
-fn watch<K>(context: &Context, config: Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
+/// A watch of one kind, from a full list on.
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+fn watch<K>(context: &Context) -> Events<K>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -109,60 +135,71 @@ where
         + Send
         + 'static,
 {
-    watcher(scoped::<K>(context), config)
+    watcher(scoped::<K>(context), Config::default()).boxed()
 }
 
-/// An object that does not fit the types was written past an older CRD: it is reported and left alone.
-fn valid(
-    event: watcher::Result<Event<DeserializeGuard<KanaryDeployment>>>,
-) -> Option<watcher::Result<Event<KanaryDeployment>>> {
-    let keep = |guard: DeserializeGuard<KanaryDeployment>| {
-        guard.0.map_err(|invalid| {
-            let name = invalid.metadata.name.as_deref().unwrap_or_default();
-            tracing::error!(
-                name,
-                error = invalid.error,
-                "a KanaryDeployment does not fit this version: apply its CRD again"
-            );
-        })
-    };
-    match event {
-        Ok(Event::Apply(object)) => keep(object).ok().map(Event::Apply).map(Ok),
-        Ok(Event::InitApply(object)) => keep(object).ok().map(Event::InitApply).map(Ok),
-        Ok(Event::Delete(object)) => keep(object).ok().map(Event::Delete).map(Ok),
-        Ok(Event::Init) => Some(Ok(Event::Init)),
-        Ok(Event::InitDone) => Some(Ok(Event::InitDone)),
-        Err(error) => Some(Err(error)),
-    }
+fn canary_pods(context: &Context) -> Events<Pod> {
+    watcher(scoped::<Pod>(context), Config::default().labels(names::CANARY_LABEL)).boxed()
 }
 
 /// Keeps a memory up to date, and wakes whom an event concerns. Errors are said once, until they change.
-fn follow<K, S>(
+///
+/// A watch that breaks begins anew with a full list: one that is taken up where it was does not say that it goes on.
+fn follow<K>(
     context: &Arc<Context>,
-    stream: S,
+    begin: impl Fn(&Context) -> Events<K> + Send + 'static,
     memory: impl Fn(&World) -> &Memory<K> + Send + 'static,
     concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + 'static,
 ) where
     K: Seen + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
-    S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 {
     let context = context.clone();
     tokio::spawn(async move {
-        let mut stream = std::pin::pin!(stream.default_backoff());
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    if matches!(event, Event::InitDone) {
-                        context.said.resolve(&K::plural(&()));
-                    }
-                    for object in memory(&context.world).apply(event) {
-                        concerns(&context, &object).into_iter().for_each(|key| context.wake(&key));
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            let mut events = begin(&context);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => take_in(&context, memory(&context.world), &concerns, event),
+                    Err(error) => {
+                        lose(&context, memory(&context.world), &error);
+                        break;
                     }
                 }
-                Err(error) => context.said.warn(&K::plural(&()), &error),
             }
+            tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     });
+}
+
+fn take_in<K>(context: &Context, memory: &Memory<K>, concerns: impl Fn(&Context, &K) -> Vec<Key>, event: Event<K>)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    let is_full = matches!(event, Event::InitDone);
+    let was_lost = memory.lost_since().is_some();
+    for object in memory.apply(event) {
+        concerns(context, &object).into_iter().for_each(|key| context.wake(&key));
+    }
+    if is_full {
+        context.said.resolve(&K::plural(&()));
+    }
+    if is_full && was_lost {
+        context.wake_all();
+    }
+}
+
+/// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
+fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    context.said.warn(&K::plural(&()), error);
+    let is_lasting = memory.lost_since().is_some();
+    memory.lose(observe::now());
+    if is_lasting {
+        context.wake_all();
+    }
 }
 
 fn follow_bystanders(context: &Arc<Context>, index: usize, resource: ApiResource) {

@@ -214,6 +214,7 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
     let judgeable = base::is_pinned(status)
         && facts.readiness == Readiness::Ready
         && facts.traffic_on
+        && seen.blind_since.is_none()
         && refusal::find(seen, facts).is_none();
     if status.phase == Some(Phase::Validating) {
         if validation::is_edited(seen) {
@@ -248,6 +249,9 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let Readiness::NotReady { created, .. } = &facts.readiness else { return None };
+    if seen.blind_since.is_some() {
+        return None;
+    }
     let since = match status.phase? {
         Phase::Starting => (*created).max(status.started_at)?,
         Phase::Validating => status.canary.as_ref()?.unavailable_since?,

@@ -35,6 +35,8 @@ pub struct Observed {
     pub endpoints: Option<BTreeSet<String>>,
     /// When nobody watched, oldest first.
     pub absences: Vec<Absence>,
+    /// A watch is broken since then, so what is seen may be old.
+    pub blind_since: Option<Timestamp>,
     /// What the API server answered to the last dry run of the promotion.
     pub rehearsal: Option<Rehearsal>,
     /// What went wrong when the last plan was carried out.
