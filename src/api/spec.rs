@@ -75,6 +75,7 @@ pub struct KanaryDeploymentSpec {
     #[serde(default)]
     pub traffic: Traffic,
     /// Do nothing before this time (RFC 3339). A time in the past means now.
+    #[schemars(schema_with = "schema::optional_time")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Timestamp>,
     /// Changing it after the end starts a new run of the same template.
