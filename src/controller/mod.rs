@@ -1,5 +1,6 @@
 //! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
 
+mod bystanders;
 mod endpoints;
 mod execute;
 mod leader;

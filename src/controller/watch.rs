@@ -1,23 +1,23 @@
 //! The watches: one a kind, into memory; and whom an event concerns.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use kube::{
     Api, Resource,
-    api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
-    discovery,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Config, DefaultBackoff, Event, watcher},
-    },
+    runtime::watcher::{self, Config, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, execute, memory::Memory, observe, readable};
+use super::{Context, Key, bystanders, memory::Memory, observe, readable};
 use crate::{
     api::{KanaryDeployment, names},
+    lifecycle::Absence,
     seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
 };
 
@@ -31,20 +31,13 @@ pub struct World {
     pub autoscalers: Memory<Autoscaler>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
     pub bystanders: Vec<Memory<Bystander>>,
+    missed: Mutex<Vec<Absence>>,
 }
-
-/// What is only named in events, and whether every cluster has it.
-const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
-    ("policy", "v1", "PodDisruptionBudget", true),
-    ("networking.k8s.io", "v1", "NetworkPolicy", true),
-    ("security.istio.io", "v1", "PeerAuthentication", false),
-    ("security.istio.io", "v1", "AuthorizationPolicy", false),
-];
 
 impl World {
     /// An empty memory of every kind.
     pub fn new() -> Self {
-        Self { bystanders: BYSTANDERS.iter().map(|_| Memory::default()).collect(), ..Self::default() }
+        Self { bystanders: bystanders::memories(), ..Self::default() }
     }
 
     /// Waits for a full view of what decisions rest on.
@@ -76,10 +69,25 @@ impl World {
         ];
         lost.into_iter().flatten().min()
     }
+
+    /// When one of the watches was broken, oldest first; all that is tended was woken after each.
+    pub fn missed(&self) -> Vec<Absence> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_missed(&self, absence: Absence) {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.len() >= MOST_MISSED {
+            missed.remove(0);
+        }
+        missed.push(absence);
+    }
 }
 
 /// Between two tries of a watch that breaks, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is older than so many of its kind was accounted for long ago.
+const MOST_MISSED: usize = 32;
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
@@ -88,29 +96,7 @@ pub fn start(context: &Arc<Context>) {
     follow(context, canary_pods, |w| &w.pods, concerns_pod);
     follow(context, watch::<Service>, |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
-    for (index, (group, version, kind, is_core)) in BYSTANDERS.into_iter().enumerate() {
-        let context = context.clone();
-        tokio::spawn(async move {
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            if is_core || is_served(&context, &gvk).await {
-                follow_bystanders(&context, index, ApiResource::from_gvk(&gvk));
-            }
-        });
-    }
-}
-
-/// Does the cluster have the kind? Who cannot tell asks again; a kind that is installed later counts after a restart.
-async fn is_served(context: &Context, gvk: &GroupVersionKind) -> bool {
-    let mut backoff = DefaultBackoff::default();
-    loop {
-        match execute::bounded(discovery::pinned_kind(&context.client, gvk)).await {
-            Ok(_) => return true,
-            Err(kube::Error::Discovery(_)) => return false,
-            Err(kube::Error::Api(status)) if status.code == 404 => return false,
-            Err(error) => context.said.warn(&gvk.kind, &error),
-        }
-        tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
-    }
+    bystanders::start(context);
 }
 
 fn scoped<K>(context: &Context) -> Api<K>
@@ -177,14 +163,18 @@ where
     K: Seen + Clone + Resource<DynamicType = ()>,
 {
     let is_full = matches!(event, Event::InitDone);
-    let was_lost = memory.lost_since().is_some();
+    let lost_since = memory.lost_since().filter(|_| is_full);
+    // Before it counts as seen again: who looks in between must not find a time that nobody accounts for.
+    if let Some(from) = lost_since {
+        context.world.note_missed(Absence { from, until: observe::now() });
+    }
     for object in memory.apply(event) {
         concerns(context, &object).into_iter().for_each(|key| context.wake(&key));
     }
     if is_full {
         context.said.resolve(&K::plural(&()));
     }
-    if is_full && was_lost {
+    if lost_since.is_some() {
         context.wake_all();
     }
 }
@@ -200,44 +190,6 @@ where
     if is_lasting {
         context.wake_all();
     }
-}
-
-fn follow_bystanders(context: &Arc<Context>, index: usize, resource: ApiResource) {
-    let context = context.clone();
-    let api: Api<DynamicObject> = match &context.namespace {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
-        None => Api::all_with(context.client.clone(), &resource),
-    };
-    let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
-    tokio::spawn(async move {
-        let mut stream = std::pin::pin!(watcher(api, Config::default()).default_backoff());
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    if let (Some(event), Some(memory)) = (selecting(event, &types), context.world.bystanders.get(index))
-                    {
-                        memory.apply(event);
-                    }
-                }
-                Err(error) => context.said.warn(&resource.plural, &error),
-            }
-        }
-    });
-}
-
-fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<Bystander>> {
-    let keep = |object: DynamicObject| {
-        let mut bystander: Bystander = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
-        bystander.types = Some(types.clone());
-        Some(bystander)
-    };
-    Some(match event {
-        Event::Apply(object) => Event::Apply(keep(object)?),
-        Event::InitApply(object) => Event::InitApply(keep(object)?),
-        Event::Delete(object) => Event::Delete(keep(object)?),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    })
 }
 
 fn concerns_itself(_: &Context, kanary: &KanaryDeployment) -> Vec<Key> {

@@ -43,7 +43,7 @@ pub struct Observed {
     pub faults: Vec<Fault>,
 }
 
-/// A time in which no controller watched.
+/// A time in which no controller watched, or one of its watches was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The last sign of life before.

@@ -103,6 +103,19 @@ fn what_nobody_watched_is_not_held_twice() {
     assert_eq!(told(&seen)["heldSince"], json!(at(50).to_string()));
 }
 
+/// One that nobody wrote down while it lasted, and one that lies in another.
+#[test]
+fn what_was_missed_counts_once_however_it_was_missed() {
+    let absences = vec![Absence { from: at(10), until: at(40) }, Absence { from: at(20), until: at(30) }];
+    let mut seen = validating(50, json!({}));
+    seen.absences.clone_from(&absences);
+    assert_eq!(told(&seen)["deadline"], json!(at(90).to_string()));
+    // It was held from 10 on: the hold is all there is to count, until it ends.
+    let mut seen = validating(50, json!({"heldSince": at(10).to_string()}));
+    seen.absences = absences;
+    assert_eq!(told(&seen)["deadline"], json!(at(100).to_string()));
+}
+
 #[test]
 fn who_does_not_see_the_canary_does_not_give_it_up() {
     let unavailable = json!({"heldSince": at(0).to_string(), "canary": {"unavailableSince": at(0).to_string()}});
