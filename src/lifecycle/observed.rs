@@ -25,7 +25,7 @@ pub struct Observed {
     pub canary: Option<Arc<Deployment>>,
     /// The pods that carry the canary's label.
     pub pods: Vec<Arc<Pod>>,
-    /// All Services of the namespace.
+    /// All Services of the namespace but those of other canaries.
     pub services: Vec<Arc<Service>>,
     /// All HorizontalPodAutoscalers of the namespace.
     pub autoscalers: Vec<Arc<Autoscaler>>,
