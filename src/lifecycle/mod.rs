@@ -126,9 +126,10 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
     refusal::find(seen, facts).is_some() || facts.obstacle.is_some()
 }
 
+/// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let upkeep = if refusal::find(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
-    upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
+    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).collect()
 }
 
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {

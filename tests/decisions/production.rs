@@ -3,7 +3,7 @@
 use kanary::{
     api::Phase,
     canary::withhold,
-    lifecycle::{Action, Observed, Patch, plan},
+    lifecycle::{Action, Kind, Observed, Patch, plan},
     traffic,
 };
 use serde_json::{Value, json};
@@ -83,6 +83,17 @@ fn nothing_is_deleted_while_production_lists_a_pod_but_not_for_ever() {
 fn a_pod_that_somebody_labelled_into_production_is_taken_out() {
     let seen = seen("none", vec![pod("a", json!({"app": "web"}), true, json!({}))]);
     assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null}, ""]))]);
+}
+
+/// A plan ends at the first write that is refused, and an autoscaler may be refused for as long as it is asked for.
+#[test]
+fn pods_leave_before_anything_that_may_be_refused() {
+    let spec =
+        json!({"traffic": {"source": "none"}, "scale": {"hpa": {"maxReplicas": 3, "metrics": [{"type": "Wishes"}]}}});
+    let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
+    seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({"kanary.k8s.io/production-labels": "app"}))];
+    let kinds: Vec<Kind> = plan(&seen).actions.iter().map(|action| action.target().kind).collect();
+    assert_eq!(kinds, [Kind::Pod, Kind::HorizontalPodAutoscaler]);
 }
 
 #[test]
