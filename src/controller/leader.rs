@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{Api, api::PostParams};
 
-use super::{Context, execute};
+use super::{Context, execute, observe};
 use crate::{
     api::names::{MANAGER, PREFIX},
     lifecycle::Absence,
@@ -135,7 +135,7 @@ async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Res
         None => api.get_opt(NAME).await?,
     };
     let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let Bid::Take(lease) = consider(seen.as_ref(), me, led, Timestamp::now()) else { return Ok(None) };
+    let Bid::Take(lease) = consider(seen.as_ref(), me, led, observe::now()) else { return Ok(None) };
     let written = match seen {
         Some(_) => api.replace(NAME, &post, &lease).await,
         None => api.create(&post, &lease).await,
