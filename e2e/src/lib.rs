@@ -50,6 +50,7 @@ pub mod scene;
 pub mod story;
 pub mod tools;
 pub mod traffic;
+pub mod veil;
 pub mod wait;
 pub mod wheel;
 
