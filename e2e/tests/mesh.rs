@@ -5,11 +5,13 @@ mod support;
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use kanary_e2e::any;
 use kanary_e2e::backend::arrivals::Arrival;
+use kanary_e2e::backend::manner::Manner;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
 use support::mesh::*;
@@ -30,6 +32,9 @@ fn main() -> ExitCode {
         inside_a_mirror_without_a_port_goes_to_the_port_that_was_called: lab_only,
         at_a_gateway_a_mirror_needs_a_port_where_the_service_has_several: lab_only,
         a_gateway_copies_for_a_virtual_service: lab_only,
+        a_gateway_of_ones_own_serves_its_hosts: lab_only,
+        a_canary_that_hangs_and_fails_is_not_noticed: lab_only,
+        a_second_try_is_not_copied_again: lab_only,
         an_http_route_copies_inside_the_mesh: lab_only,
         an_http_route_copies_at_the_gateway: lab_only,
     ];
@@ -38,6 +43,8 @@ fn main() -> ExitCode {
 
 /// The Service that gets copies, as Kanary would make it; its Deployment has the same name.
 const OTHER: &str = "other-kanary";
+/// Longer than any answer that is not held back.
+const HANG: Duration = Duration::from_secs(5);
 
 /// Production, and two canaries that nothing but a mirror reaches, all of them known to the sidecar.
 async fn world(scene: &Scene) -> Result<(), Error> {
@@ -253,6 +260,58 @@ async fn a_gateway_copies_for_a_virtual_service(scene: Scene) -> Result<(), Erro
     assert_eq!(at(CANARY, &copies), copies.len());
     // It is a route of the gateway only: inside, the Service has none.
     assert_eq!(copied(&scene, scene.calls(WEB)?.count(FEW)).await?, []);
+    Ok(())
+}
+
+/// A Gateway that somebody made for this host alone; the port is the gateway's Service's.
+async fn a_gateway_of_ones_own_serves_its_hosts(scene: Scene) -> Result<(), Error> {
+    world(&scene).await?;
+    let host = scene.public_host();
+    scene
+        .put(json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "shop"},
+            "spec": {"selector": {"istio": "ingressgateway"}, "servers": [
+                {"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": [host]},
+            ]},
+        }))
+        .await?;
+    let route = virtual_service(json!({"name": "shop", "mirrors": [mirror(CANARY, 100)]}));
+    let own = json!({"spec": {"gateways": ["shop"]}});
+    scene.put(merged(merged(route, at_the_gateway(&host)), own)).await?;
+    scene.until_gateway_route(&host, "shop", |route| route.name == "shop").await?;
+    assert_eq!(copied(&scene, scene.calls_gateway(&host)?.count(FEW)).await?.len(), FEW);
+    Ok(())
+}
+
+/// Who mirrors to a canary that hangs and fails must not notice. One after the other, requests that waited for their
+/// copies would take minutes.
+async fn a_canary_that_hangs_and_fails_is_not_noticed(scene: Scene) -> Result<(), Error> {
+    world(&scene).await?;
+    scene.tell(&format!("app={CANARY}"), Manner { latency: HANG, ..Manner::failing(1.0) })?;
+    scene.put(virtual_service(json!({"name": "ill", "mirrors": [mirror(CANARY, 100)]}))).await?;
+    until_named(&scene, "ill").await?;
+    let report = scene.calls(WEB)?.count(FEW).at_once(1).run().await;
+    assert_production_answers(&report);
+    assert!(report.elapsed < HANG * 20, "{FEW} requests took {:?}", report.elapsed);
+    let copies = scene.copies(&report).await?;
+    assert!(copies.len() == FEW && copies.iter().all(|copy| copy.status == 500), "{copies:?}");
+    Ok(())
+}
+
+/// A second try is another arrival at production, and no other copy. By itself Istio tries no answer again, also not 503.
+async fn a_second_try_is_not_copied_again(scene: Scene) -> Result<(), Error> {
+    world(&scene).await?;
+    scene.tell("app=web", Manner { code: 503, ..Manner::failing(1.0) })?;
+    let retries = json!({"retries": {"attempts": 2, "retryOn": "5xx"}});
+    for (name, retries, tries) in [("once", json!({}), 1), ("thrice", retries, 3)] {
+        let route = json!({"name": name, "mirrors": [mirror(CANARY, 100)]});
+        scene.put(virtual_service(merged(route, retries))).await?;
+        until_named(&scene, name).await?;
+        let report = scene.calls(WEB)?.count(FEW).run().await;
+        assert_eq!(report.statuses(), [(503, FEW)].into());
+        let more = scene.copies(&report).await?;
+        assert_eq!((at(WEB, &more), at(CANARY, &more)), (FEW * (tries - 1), FEW), "{name}");
+    }
     Ok(())
 }
 

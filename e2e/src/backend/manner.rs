@@ -10,7 +10,7 @@ use super::pods::Member;
 pub struct Manner {
     /// Share of requests that fail, 0 to 1. Which ones is not left to chance: of 0.25 it is each fourth.
     pub failing: f64,
-    /// What a failure looks like. A proxy tries again after 503, not after 500.
+    /// What a failure looks like: its status.
     pub code: u16,
     /// How long an answer takes.
     pub latency: Duration,
