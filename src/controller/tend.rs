@@ -88,18 +88,25 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
 
 /// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of.
 async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) {
-    let Some(question) = lifecycle::question(seen) else { return };
-    let Question::Rehearse { template_hash, base_hash, .. } = &question;
-    let rehearsal = |outcome| Rehearsal {
-        template_hash: template_hash.clone(),
-        base_hash: base_hash.clone(),
-        at: observe::now(),
-        outcome,
+    let answered = match lifecycle::question(seen) {
+        None => return,
+        Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
+            let answer = execute::rehearse(context, &key.namespace, &target, &patch).await;
+            answer.map(|outcome| {
+                notes.rehearsal = Some(Rehearsal { template_hash, base_hash, at: observe::now(), outcome });
+            })
+        }
+        Some(Question::ReadRoutes) => {
+            let answer = execute::read_routes(context, &key.namespace).await;
+            answer.map(|()| {
+                seen.routes = observe::routes(context, &seen.kanary);
+                seen.routes.is_fresh = true;
+            })
+        }
     };
-    match execute::rehearse(context, &key.namespace, &question).await {
-        Ok(outcome) => notes.rehearsal = Some(rehearsal(outcome)),
-        // The base moved on: its next sight asks again.
-        Err(Stop::Stale(_) | Stop::Deposed) => {}
+    match answered {
+        // Not as observed: the next sight asks again.
+        Ok(()) | Err(Stop::Stale(_) | Stop::Deposed) => {}
         Err(Stop::Failed(fault)) => notes.faults = vec![fault],
     }
     seen.rehearsal.clone_from(&notes.rehearsal);

@@ -15,10 +15,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, memory::Memory};
+use super::{Context, Key, memory::Memory, routes::Routes};
 use crate::{
     api::{KanaryDeployment, names},
-    seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
+    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
 
 /// All that is known of the cluster.
@@ -29,6 +29,8 @@ pub struct World {
     pub pods: Memory<Pod>,
     pub services: Memory<Service>,
     pub autoscalers: Memory<Autoscaler>,
+    pub virtual_services: Routes<VirtualService>,
+    pub http_routes: Routes<HTTPRoute>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
     pub bystanders: Vec<Memory<Bystander>>,
 }
@@ -54,6 +56,8 @@ impl World {
         self.pods.synced().await;
         self.services.synced().await;
         self.autoscalers.synced().await;
+        self.virtual_services.settled().await;
+        self.http_routes.settled().await;
     }
 
     /// Is there a full view?
@@ -76,6 +80,7 @@ pub fn start(context: &Arc<Context>) {
     follow(context, watch::<Pod>(context, ours), |w| &w.pods, concerns_pod);
     follow(context, watch::<Service>(context, Config::default()), |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>(context, Config::default()), |w| &w.autoscalers, concerns_autoscaler);
+    super::routes::start(context);
     for (index, (group, version, kind, is_core)) in BYSTANDERS.into_iter().enumerate() {
         let (context, client) = (context.clone(), api(context));
         tokio::spawn(async move {
@@ -90,7 +95,7 @@ pub fn start(context: &Arc<Context>) {
     }
 }
 
-fn scoped<K>(context: &Context) -> Api<K>
+pub fn scoped<K>(context: &Context) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
 {
