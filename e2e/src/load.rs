@@ -45,6 +45,11 @@ impl Load {
         Ok(Self { to, host: host.into(), method, path, count: 1, at_once: 16, per_second: None })
     }
 
+    /// Under another name of the same.
+    pub fn host(self, host: &str) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
     /// So many in all.
     pub fn count(self, count: usize) -> Self {
         Self { count, ..self }

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         an_older_virtual_service_of_another_namespace_wins: lab_only,
         a_virtual_service_that_is_exported_to_the_caller_wins: lab_only,
         an_older_http_route_on_the_service_wins: lab_only,
+        a_caller_may_say_less_of_the_name: lab_only,
         a_name_resolves_in_the_namespace_of_its_virtual_service: lab_only,
         a_gateway_copies_for_a_virtual_service: lab_only,
         a_gateway_of_ones_own_serves_its_hosts: lab_only,

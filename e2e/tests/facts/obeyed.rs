@@ -1,6 +1,6 @@
 //! Which of several routes of a host is obeyed, and what the names in it mean.
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, any};
 use serde_json::json;
 
 use super::{OTHER, world};
@@ -99,4 +99,35 @@ pub async fn a_name_resolves_in_the_namespace_of_its_virtual_service(scene: Scen
     });
     assert_eq!(measured, expected.collect::<Vec<_>>());
     Ok(())
+}
+
+/// Callers may say less of a Service's name than all, and its route is obeyed. A VirtualService whose host says less is not
+/// of the Service, but where it is the oldest it takes the requests that say the same.
+pub async fn a_caller_may_say_less_of_the_name(scene: Scene) -> Result<(), Error> {
+    world(&scene).await?;
+    scene.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;
+    until_named(&scene, "ours").await?;
+    assert_eq!(copied_under_each_name(&scene).await?, [FEW; 3]);
+
+    scene.remove(any::virtual_service(WEB)).await?;
+    let short = json!({"name": "short", "route": [{"destination": {"host": scene.host(WEB)}}]});
+    let host = format!("{WEB}.{}.svc", scene.namespace());
+    let named = json!({"metadata": {"name": "a"}, "spec": {"hosts": [host]}});
+    scene.put(merged(virtual_service(short), named)).await?;
+    scene.put(virtual_service(json!({"name": "again", "mirrors": [mirror(CANARY, 100)]}))).await?;
+    until_named(&scene, "again").await?;
+    assert_eq!(copied_under_each_name(&scene).await?, [FEW, 0, FEW]);
+    Ok(())
+}
+
+/// Copies of as many requests to `web.shop`, to `web.shop.svc` and to `web.shop.svc.cluster.local`.
+async fn copied_under_each_name(scene: &Scene) -> Result<[usize; 3], Error> {
+    let namespace = scene.namespace();
+    let mut copies = [0; 3];
+    for (count, name) in
+        copies.iter_mut().zip([format!("{WEB}.{namespace}"), format!("{WEB}.{namespace}.svc"), scene.host(WEB)])
+    {
+        *count = copied(scene, scene.calls(WEB)?.host(&name).count(FEW)).await?.len();
+    }
+    Ok(copies)
 }
