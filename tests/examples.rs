@@ -94,6 +94,7 @@ impl Story {
             },
             copies: None,
             absences: Vec::new(),
+            blind_since: None,
             rehearsal: None,
             faults: Vec::new(),
         }

@@ -40,6 +40,7 @@ pub mod progress;
 pub mod scene;
 pub mod story;
 pub mod tools;
+pub mod veil;
 pub mod wait;
 
 pub use error::{Context, Error};

@@ -5,7 +5,7 @@ use jiff::{Timestamp, Unit};
 use super::{Context, Key, tend::Notes};
 use crate::{
     api::{KanaryDeployment, Source, names},
-    lifecycle::{Observed, Routes},
+    lifecycle::{Absence, Observed, Routes},
     seen::{Seen, Service},
     traffic::mirror,
 };
@@ -38,11 +38,20 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         routes: routes(context, &kanary),
         copies: None,
-        absences: context.leadership.absences(),
+        absences: absences(context),
+        blind_since: world.blind_since(),
         rehearsal: notes.rehearsal.clone(),
         faults: notes.faults.clone(),
         kanary,
     })
+}
+
+/// When nobody led, and when who led did not see all.
+fn absences(context: &Context) -> Vec<Absence> {
+    let mut absences = context.leadership.absences();
+    absences.extend(context.world.missed());
+    absences.sort_by_key(|absence| absence.from);
+    absences
 }
 
 /// Those of a mesh, of all namespaces; most canaries need none.

@@ -59,11 +59,12 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
         let permit = context.permits.acquire().await;
         let mut seen = observe::observe(context, key, notes)?;
         follow_endpoints(context, &seen, signal, notes);
-        ask(context, key, &mut seen, notes).await;
+        let is_stale = ask(context, key, &mut seen, notes).await;
         let plan = lifecycle::plan(&seen);
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
         match step {
+            Ok(Done::Nothing) if is_stale => return Some(retry(notes)),
             Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, plan.wake)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
@@ -86,10 +87,11 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
     Some(retry(notes))
 }
 
-/// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of.
-async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) {
+/// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of. Is what was asked about
+/// not as observed? The question is due at once then, but asked again with care: its next sight may be a while away.
+async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) -> bool {
     let answered = match lifecycle::question(seen) {
-        None => return,
+        None => return false,
         Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
             let answer = execute::rehearse(context, &key.namespace, &target, &patch).await;
             answer.map(|outcome| {
@@ -105,12 +107,13 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
         }
     };
     match answered {
-        // Not as observed: the next sight asks again.
-        Ok(()) | Err(Stop::Stale(_) | Stop::Deposed) => {}
+        Ok(()) => {}
+        Err(Stop::Stale(_) | Stop::Deposed) => return true,
         Err(Stop::Failed(fault)) => notes.faults = vec![fault],
     }
     seen.rehearsal.clone_from(&notes.rehearsal);
     seen.faults.clone_from(&notes.faults);
+    false
 }
 
 /// How far a plan was carried out.

@@ -46,6 +46,7 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         routes: Routes::default(),
         copies: None,
         absences: Vec::new(),
+        blind_since: None,
         rehearsal: None,
         faults: Vec::new(),
     }

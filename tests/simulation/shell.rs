@@ -280,6 +280,7 @@ impl Shell {
             },
             copies: None,
             absences: self.absences.clone(),
+            blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),
             faults: self.faults.get(name).cloned().unwrap_or_default(),
             kanary,
