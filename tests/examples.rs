@@ -87,6 +87,8 @@ impl Story {
             endpoints: None,
             absences: Vec::new(),
             rehearsal: None,
+            answers: Default::default(),
+            prometheus: Default::default(),
             faults: Vec::new(),
         }
     }

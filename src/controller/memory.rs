@@ -44,6 +44,11 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.get(namespace).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// All objects, in no order.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.lock().objects.values().flat_map(|objects| objects.values().cloned()).collect()
+    }
+
     /// Takes in a watch event, and returns the objects that it touched.
     pub fn apply(&self, event: Event<K>) -> Vec<Arc<K>> {
         match event {

@@ -37,6 +37,8 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         absences: context.leadership.absences(),
         rehearsal: notes.rehearsal.clone(),
+        answers: notes.answers(),
+        prometheus: context.asker.access().clone(),
         faults: notes.faults.clone(),
         kanary,
     })

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Observed;
+use super::{Absence, Observed};
 use crate::api::KanaryDeploymentStatus;
 
 /// Starts the clock.
@@ -20,16 +20,17 @@ pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.deadline = deadline(status, seen);
 }
 
-/// Brings the clock up to now: `judgeable` says whether the canary can be judged at this moment.
-pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, judgeable: bool) {
-    account_for_absences(status, seen);
-    match (judgeable, status.held_since) {
-        (true, Some(since)) => {
+/// Brings the clock up to now. `standstill`: since when the canary cannot be judged, if it cannot at this moment.
+pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill: Option<Timestamp>) {
+    match (standstill, status.held_since) {
+        (None, Some(since)) => {
             status.held += since.duration_until(seen.now);
             status.held_since = None;
+            // What a later look finds missing begins here at the earliest: no moment is held twice.
+            status.accounted_until = status.accounted_until.max(Some(seen.now));
         }
-        (false, None) => status.held_since = Some(seen.now),
-        (true, None) | (false, Some(_)) => {}
+        (Some(since), None) => status.held_since = Some(since.min(seen.now)),
+        (None, None) | (Some(_), Some(_)) => {}
     }
     status.deadline = deadline(status, seen);
 }
@@ -40,10 +41,13 @@ pub fn is_over(status: &KanaryDeploymentStatus, now: Timestamp) -> bool {
     status.held_since.is_none() && status.deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// Each absence counts once: `accountedUntil` remembers the last. One within a hold is covered by the hold.
-fn account_for_absences(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+/// Takes account of times in which nobody watched, or nothing was seen. Each counts once: `accountedUntil` remembers the
+/// last. One within a hold is covered by the hold.
+pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
     let Some(since) = status.evidence_since else { return };
-    for absence in &seen.absences {
+    let mut absences = absences.to_vec();
+    absences.sort_by_key(|absence| absence.from);
+    for absence in absences {
         let from = absence.from.max(status.accounted_until.unwrap_or(since)).max(since);
         if from >= absence.until {
             continue;

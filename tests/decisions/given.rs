@@ -45,6 +45,8 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         endpoints: None,
         absences: Vec::new(),
         rehearsal: None,
+        answers: Default::default(),
+        prometheus: Default::default(),
         faults: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 mod given;
 mod production;
 mod promotion;
+mod promql;
 mod record;
 mod verdict;
 mod withhold;

@@ -89,6 +89,16 @@ impl Stopwatch {
         self.unwritten = false;
     }
 
+    /// For how long the canary was seen to be available.
+    pub fn seen(&self) -> SignedDuration {
+        self.seen
+    }
+
+    /// Looks that could not be written down.
+    pub fn lost(&self) -> SignedDuration {
+        self.lost
+    }
+
     /// Why there is not enough evidence for success, if there is not.
     pub fn objection(&self, seen: &Observed) -> Option<String> {
         let validation = &seen.kanary.spec.validation;
@@ -107,7 +117,7 @@ impl Stopwatch {
 fn watches(seen: &Observed) -> Vec<String> {
     let items = seen.kanary.spec.validation.items.iter().enumerate();
     items
-        .filter(|(_, item)| item.label_watch.is_some())
+        .filter(|(_, item)| item.label_watch.is_some() || item.prom_ql.is_some())
         .map(|(index, item)| format!("{index} {}", json!(item)))
         .collect()
 }

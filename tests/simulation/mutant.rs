@@ -8,6 +8,7 @@ use kanary::{
     api::{ConditionType, ManualOverride, Phase, Word, names},
     lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
     seen::Seen,
+    validation::promql::{Evidence, Outcome, Reply},
 };
 use serde_json::json;
 
@@ -55,6 +56,14 @@ pub enum Mutant {
     NeverSilent,
     /// Does not remove what arrives after the end.
     ForgetsStragglers,
+    /// Takes an answer that says nothing for a good one.
+    BelievesDoubts,
+    /// Counts a false answer each time it looks at it.
+    CountsTwice,
+    /// Lets the clock run while Prometheus says nothing.
+    RunsWithoutAnswers,
+    /// Is content with an answer from before the deadline.
+    BelievesOldAnswers,
 }
 
 impl Mutant {
@@ -93,6 +102,24 @@ impl Mutant {
                 status_of(seen).canary.get_or_insert_default().deployment_hash = print;
             }
             Self::IgnoresHolds => status_of(seen).held_since = None,
+            Self::BelievesDoubts => replies(seen).for_each(|reply| {
+                if let Outcome::Unknown(_) = &reply.outcome {
+                    reply.outcome = Outcome::True(evidence());
+                    reply.conclusive = Some(reply.at);
+                }
+            }),
+            Self::CountsTwice => {
+                status_of(seen).items.iter_mut().for_each(|item| item.last_failure = None);
+            }
+            Self::RunsWithoutAnswers => {
+                let now = seen.now;
+                replies(seen).for_each(|reply| (reply.conclusive, reply.previous) = (Some(now), Some(now)));
+            }
+            Self::BelievesOldAnswers => {
+                let deadline = status_of(seen).deadline;
+                let last = seen.now.min(deadline.unwrap_or(seen.now));
+                replies(seen).for_each(|reply| reply.at = reply.at.max(last));
+            }
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
                 seen.services.retain(|service| !service.is_owned_by(&uid));
@@ -147,6 +174,14 @@ impl Mutant {
             _ => {}
         }
     }
+}
+
+fn replies(seen: &mut Observed) -> impl Iterator<Item = &mut Reply> {
+    seen.answers.values_mut().filter_map(|asked| asked.last.as_mut())
+}
+
+fn evidence() -> Evidence {
+    Evidence { message: "all is well".into(), value: "1".into(), bound: "true".into(), samples: 1 }
 }
 
 fn status_of(seen: &mut Observed) -> &mut kanary::api::KanaryDeploymentStatus {

@@ -47,4 +47,8 @@ mutants! {
     own_writes_are_seen: ForgetsItsWrites breaks "I4";
     silence_is_kept: NeverSilent breaks "I5";
     stragglers_are_removed: ForgetsStragglers breaks "I4";
+    no_answer_is_no_success: BelievesDoubts breaks "I3";
+    a_false_answer_counts_once: CountsTwice breaks "failureLimit";
+    time_without_answers_does_not_count: RunsWithoutAnswers breaks "I3";
+    the_last_answer_is_of_the_end: BelievesOldAnswers breaks "I3";
 }
