@@ -17,7 +17,7 @@ use crate::{
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
     seen::Seen,
     traffic,
-    validation::promql::Asked,
+    validation::promql::{Asked, Mark},
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -136,7 +136,8 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
         let namespace = key.namespace.clone();
         tokio::spawn(async move {
             let (at, outcome) = asker.ask(&namespace, &inquiry).await;
-            lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, at, outcome);
+            let sent = Mark { at, held: inquiry.held };
+            lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
             signal.notify_one();
         });
     }

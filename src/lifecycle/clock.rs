@@ -26,11 +26,11 @@ pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill:
         (None, Some(since)) => {
             status.held += since.duration_until(seen.now);
             status.held_since = None;
-            // What a later look finds missing begins here at the earliest: no moment is held twice.
+            // An absence that was within the hold is not held twice.
             status.accounted_until = status.accounted_until.max(Some(seen.now));
         }
-        (Some(since), None) => status.held_since = Some(since.min(seen.now)),
-        (None, None) | (Some(_), Some(_)) => {}
+        (Some(since), held) => status.held_since = Some(since.min(held.unwrap_or(seen.now))),
+        (None, None) => {}
     }
     status.deadline = deadline(status, seen);
 }
@@ -41,12 +41,10 @@ pub fn is_over(status: &KanaryDeploymentStatus, now: Timestamp) -> bool {
     status.held_since.is_none() && status.deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// Takes account of times in which nobody watched, or nothing was seen. Each counts once: `accountedUntil` remembers the
-/// last. One within a hold is covered by the hold.
+/// Takes account of times in which nobody watched. Each counts once: `accountedUntil` remembers the last. One within a
+/// hold is covered by the hold.
 pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
     let Some(since) = status.evidence_since else { return };
-    let mut absences = absences.to_vec();
-    absences.sort_by_key(|absence| absence.from);
     for absence in absences {
         let from = absence.from.max(status.accounted_until.unwrap_or(since)).max(since);
         if from >= absence.until {
@@ -56,6 +54,17 @@ pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
             status.held += from.duration_until(absence.until);
         }
         status.accounted_until = Some(absence.until);
+    }
+}
+
+/// Takes account of a time that is over, and was without evidence: the clock goes back to where that began.
+pub fn set_back(status: &mut KanaryDeploymentStatus, gap: Absence) {
+    match status.held_since {
+        Some(held) => status.held_since = Some(held.min(gap.from)),
+        None => {
+            status.held += gap.from.duration_until(gap.until);
+            status.accounted_until = status.accounted_until.max(Some(gap.until));
+        }
     }
 }
 

@@ -46,7 +46,9 @@ pub fn question(seen: &Observed) -> Option<Question> {
 pub fn questions(seen: &Observed) -> Vec<Inquiry> {
     let status = seen.status();
     let is_under_way = status.phase == Some(Phase::Validating) && !is_deleted(seen) && run::begins(seen).is_none();
-    if !is_under_way || !validation::has_queries(seen) || !is_at_work(seen, &status, &Facts::gather(seen)) {
+    // An edit is told first: what is asked meanwhile would not count.
+    let is_told = is_under_way && !validation::is_edited(seen);
+    if !is_told || !validation::has_queries(seen) || !is_at_work(seen, &status, &Facts::gather(seen)) {
         return Vec::new();
     }
     validation::inquiries(seen, &status)
@@ -242,7 +244,9 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
             clock::begin_evidence(status, seen);
         }
         clock::account_for(status, &seen.absences);
-        clock::account_for(status, &validation::missing(seen, status));
+        if let Some(missing) = validation::missing(seen, status) {
+            clock::set_back(status, missing);
+        }
         gap = validation::gap(seen, status).filter(|_| at_work);
         let standstill = if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(seen.now) };
         clock::advance(status, seen, standstill);

@@ -207,10 +207,13 @@ pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Gap> {
     queries(seen).filter_map(|(name, item)| promql::gap(seen, status, &name, &item)).min_by_key(|gap| gap.since)
 }
 
-/// Stretches that are over, without evidence for an item, and not accounted for yet.
+/// A time that is over, was without evidence for an item, and is not accounted for yet: the one that began first, for
+/// the clock is set back by all others with it.
 #[must_use]
-pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Absence> {
-    queries(seen).filter_map(|(name, item)| promql::missing(seen, status, &name, &item)).collect()
+pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Absence> {
+    queries(seen)
+        .filter_map(|(name, item)| promql::missing(seen, status, &name, &item))
+        .min_by_key(|missing| missing.from)
 }
 
 /// When to look again: a question is due, or evidence is missing for too long.

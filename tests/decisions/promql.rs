@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
     lifecycle::{Absence, Observed, plan, questions},
-    validation::promql::{Access, Asked, Evidence, Inquiry, Outcome},
+    validation::promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
 };
 use serde_json::{Value, json};
 
@@ -70,9 +70,10 @@ fn answered(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
 }
 
 fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
-    let hash = kanary::validation::promql::identity(seen, &query(seen));
+    let hash = kanary::validation::promql::ticket(seen, &seen.status(), &query(seen));
     let mut asked = seen.answers.remove("errors").unwrap_or_default();
-    asked.take_in(hash, "the query as sent".into(), at(second), outcome);
+    let held = seen.status().held;
+    asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);
     seen.answers.insert("errors".into(), asked);
 }
 
@@ -307,14 +308,16 @@ fn after_a_restart_the_clock_waits_for_the_first_answer() {
 
 #[test]
 fn answers_of_before_and_to_another_question_do_not_count() {
-    let begun = json!({"evidenceSince": at(50).to_string(), "deadline": at(110).to_string()});
-    let before = answered(seen_at(110, json!({}), begun), 49, falsehood());
-    assert_eq!(told(&before).phase, Some(Phase::Validating));
-    let mut other = validating(60);
-    let mut asked = Asked::default();
-    asked.take_in("of another question".into(), "x".into(), at(60), truth());
-    other.answers.insert("errors".into(), asked);
-    assert_eq!(told(&other).phase, Some(Phase::Validating));
+    let before = answered(validating(50), 50, falsehood());
+    let others = [json!({"evidenceSince": at(50).to_string(), "deadline": at(110).to_string()}), json!({"run": 2})];
+    for other in others {
+        let mut seen = seen_at(50, json!({}), other);
+        seen.answers.clone_from(&before.answers);
+        assert_eq!(told(&seen).phase, Some(Phase::Validating));
+    }
+    let mut edited = seen_at(50, json!({"query": "vector(1)"}), json!({}));
+    edited.answers.clone_from(&before.answers);
+    assert_eq!(told(&edited).phase, Some(Phase::Validating));
 }
 
 #[test]

@@ -115,10 +115,10 @@ impl Stopwatch {
 
 /// Items that need time, by name and content.
 fn watches(seen: &Observed) -> Vec<String> {
-    let items = seen.kanary.spec.validation.items.iter().enumerate();
+    let items = seen.kanary.spec.validation.checks().into_iter();
     items
         .filter(|(_, item)| item.label_watch.is_some() || item.prom_ql.is_some())
-        .map(|(index, item)| format!("{index} {}", json!(item)))
+        .map(|(name, item)| format!("{name} {}", json!(item)))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It shares no code with the core, and counts what was answered, not what was written down.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{api::KanaryDeploymentStatus, lifecycle::Observed, validation::promql::Outcome};
@@ -29,6 +29,9 @@ struct Record {
     /// False answers that the status could take in, and those that it has not yet.
     failures: usize,
     fresh_failures: usize,
+    /// Conclusive answers that the status did not take in yet, and those that it never could.
+    fresh: Vec<Timestamp>,
+    forgotten: BTreeSet<Timestamp>,
 }
 
 impl Ledger {
@@ -41,6 +44,7 @@ impl Ledger {
         record.last = Some((flight.at, matches!(outcome, Outcome::True(_))));
         if outcome.is_conclusive() {
             record.conclusive.push(flight.at);
+            record.fresh.push(flight.at);
         }
         record.fresh_failures += usize::from(matches!(outcome, Outcome::False(_)));
     }
@@ -49,13 +53,17 @@ impl Ledger {
     pub fn written(&mut self) {
         for record in self.items.values_mut() {
             record.failures += std::mem::take(&mut record.fresh_failures);
+            record.fresh.clear();
         }
     }
 
     /// What was not written down is forgotten.
     pub fn crash(&mut self, now: Timestamp, seen: SignedDuration) {
         self.crashes.push((now, seen));
-        self.items.values_mut().for_each(|record| record.fresh_failures = 0);
+        for record in self.items.values_mut() {
+            record.fresh_failures = 0;
+            record.forgotten.extend(record.fresh.drain(..));
+        }
     }
 
     /// So many false answers came for an item of this name.
@@ -109,14 +117,16 @@ impl Ledger {
         most: SignedDuration,
     ) -> SignedDuration {
         let begun = self.seen_at(since);
-        let answers = record.conclusive.iter().filter(|at| **at >= since).map(|at| (*at, self.seen_at(*at), false));
+        // A gap before an answer that was never written down is forgotten with it.
+        let answer = |at: &Timestamp| (*at, self.seen_at(*at), record.forgotten.contains(at));
+        let answers = record.conclusive.iter().filter(|at| **at >= since).map(answer);
         let crashes = self.crashes.iter().filter(|(at, _)| *at >= since).map(|(at, seen)| (*at, *seen, true));
         let mut events: Vec<_> = answers.chain(crashes).collect();
         events.sort_by_key(|(at, ..)| *at);
         let (mut covered, mut before, mut most_now) = (SignedDuration::ZERO, begun, most + delay);
-        for (_, seen, is_crash) in events {
+        for (_, seen, is_excused) in events {
             let span = seen - before;
-            if is_crash || span <= most_now {
+            if is_excused || span <= most_now {
                 covered += span;
             } else if most_now > most {
                 covered += delay;

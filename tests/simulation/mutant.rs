@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use kanary::{
     api::{ConditionType, ManualOverride, Phase, Word, names},
     lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
     seen::Seen,
-    validation::promql::{Evidence, Outcome, Reply},
+    validation::promql::{Evidence, Mark, Outcome, Reply},
 };
 use serde_json::json;
 
@@ -105,15 +106,15 @@ impl Mutant {
             Self::BelievesDoubts => replies(seen).for_each(|reply| {
                 if let Outcome::Unknown(_) = &reply.outcome {
                     reply.outcome = Outcome::True(evidence());
-                    reply.conclusive = Some(reply.at);
+                    reply.conclusive = Some(Mark { at: reply.at, held: SignedDuration::ZERO });
                 }
             }),
             Self::CountsTwice => {
                 status_of(seen).items.iter_mut().for_each(|item| item.last_failure = None);
             }
             Self::RunsWithoutAnswers => {
-                let now = seen.now;
-                replies(seen).for_each(|reply| (reply.conclusive, reply.previous) = (Some(now), Some(now)));
+                let now = Some(Mark { at: seen.now, held: SignedDuration::MAX });
+                replies(seen).for_each(|reply| (reply.conclusive, reply.previous) = (now, now));
             }
             Self::BelievesOldAnswers => {
                 let deadline = status_of(seen).deadline;

@@ -15,7 +15,7 @@ use kanary::{
     lifecycle::{self, Absence, Action, Fault, Observed, Plan, Tell},
     seen::Seen,
     traffic,
-    validation::promql::{Access, Asked, Outcome},
+    validation::promql::{Access, Asked, Mark, Outcome},
 };
 
 use crate::{
@@ -183,7 +183,8 @@ impl Shell {
         let flight = self.flights.swap_remove(index);
         let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.inquiry.item.clone());
         let (hash, query) = (flight.inquiry.hash.clone(), flight.inquiry.query.clone());
-        asked.or_default().take_in(hash, query, flight.at, outcome.clone());
+        let sent = Mark { at: flight.at, held: flight.inquiry.held };
+        asked.or_default().take_in(hash, query, sent, outcome.clone());
         self.dirty.insert(flight.kanary.clone());
         Some((flight, outcome))
     }

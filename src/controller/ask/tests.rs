@@ -114,6 +114,7 @@ fn question(url: &str, prometheus: Value) -> Inquiry {
         url: url.into(),
         prom_ql,
         pods: ["pod".to_owned()].into(),
+        held: jiff::SignedDuration::ZERO,
     }
 }
 

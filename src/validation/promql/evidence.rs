@@ -28,15 +28,17 @@ pub struct Gap {
 pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &PromQl) -> Option<Gap> {
     let reply = reply(seen, status, name, item);
     let base = base(seen, status, reply)?;
-    let resumed = resumed(seen, status).filter(|resumed| reply.and_then(|reply| reply.conclusive) < Some(*resumed));
+    let resumed = resumed(seen, status, reply.and_then(|reply| reply.conclusive));
     let stale = stale_at(seen, status, name, item)? < seen.now;
+    let since = base.strftime("%H:%M:%SZ");
     let why = match reply.map(|reply| &reply.outcome) {
-        Some(Outcome::Unknown(why)) => format!("no conclusive answer since {}: {why}", base.strftime("%H:%M:%SZ")),
-        Some(Outcome::True(_) | Outcome::False(_)) | None => "Prometheus has not answered yet".into(),
+        Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
+        Some(Outcome::True(_) | Outcome::False(_)) => format!("no answer since {since}"),
+        None => "Prometheus has not answered yet".into(),
     };
     let asked = reply.is_some_and(|reply| !reply.outcome.is_conclusive());
     let gap = Gap { since: base, message: format!("{name}: {why}"), asked };
-    (stale || resumed.is_some() && base <= seen.now).then_some(gap)
+    (stale || resumed.is_some()).then_some(gap)
 }
 
 /// What the item says. `period_over`: it must be proven by now.

@@ -18,10 +18,10 @@ pub mod template;
 mod truth;
 
 pub use address::Access;
-pub use asked::{Asked, Reply};
+pub use asked::{Asked, Mark, Reply};
 pub use evidence::Gap;
 pub(super) use evidence::{find, gap};
 pub use objection::{Objection, objection};
 pub use outcome::{Evidence, Outcome};
-pub use question::{Inquiry, identity};
+pub use question::{Inquiry, identity, ticket};
 pub(super) use question::{due, inquiry, missing, stale_at};

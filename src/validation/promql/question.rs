@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{Outcome, Reply, answer, outcome, template, template::Values};
+use super::{Mark, Outcome, Reply, answer, outcome, template, template::Values};
 use crate::{
     api::{ItemStatus, KanaryDeploymentStatus, PromQl, duration, names},
     lifecycle::{Absence, Observed},
@@ -30,6 +30,8 @@ pub struct Inquiry {
     pub prom_ql: PromQl,
     /// The canary's pods.
     pub pods: BTreeSet<String>,
+    /// How long the clock has stood still so far.
+    pub held: SignedDuration,
 }
 
 impl Inquiry {
@@ -72,7 +74,13 @@ fn pods(seen: &Observed) -> BTreeSet<String> {
     seen.pods.iter().map(|pod| pod.name().to_owned()).collect()
 }
 
-/// The last answer to this very question, if it is evidence of this validation.
+/// Names the question of this very validation: an answer that another run, or an edited item, asked for is none.
+#[must_use]
+pub fn ticket(seen: &Observed, status: &KanaryDeploymentStatus, item: &PromQl) -> String {
+    hash::of(&json!([identity(seen, item), status.run, status.evidence_since]))
+}
+
+/// The last answer to it.
 pub(super) fn reply<'a>(
     seen: &'a Observed,
     status: &KanaryDeploymentStatus,
@@ -80,8 +88,7 @@ pub(super) fn reply<'a>(
     item: &PromQl,
 ) -> Option<&'a Reply> {
     let reply = seen.answers.get(name)?.last.as_ref()?;
-    let counts = status.evidence_since.is_some_and(|since| since <= reply.at);
-    (counts && reply.hash == identity(seen, item)).then_some(reply)
+    (reply.hash == ticket(seen, status, item)).then_some(reply)
 }
 
 /// When asking begins: `initialDelay` is over, on a clock that may have stood still.
@@ -90,17 +97,24 @@ fn begins(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp>
     status.evidence_since?.saturating_add(wait).ok()
 }
 
-/// Evidence is missing from here on, unless a conclusive answer came later.
-pub(super) fn base(seen: &Observed, status: &KanaryDeploymentStatus, reply: Option<&Reply>) -> Option<Timestamp> {
-    let begins = begins(seen, status)?;
-    let times = [status.accounted_until, reply.and_then(|reply| reply.conclusive)];
-    times.into_iter().flatten().chain([begins]).max()
+/// Where the clock would have to stand again to stand as it did at a mark.
+fn on_the_clock(status: &KanaryDeploymentStatus, mark: Mark) -> Timestamp {
+    let held = status.held.saturating_sub(mark.held).max(SignedDuration::ZERO);
+    let last_hold = status.accounted_until.map_or(mark.at, |accounted| accounted.max(mark.at));
+    mark.at.saturating_add(held).unwrap_or(Timestamp::MAX).min(last_hold)
 }
 
-/// A controller looked on again from here: what it asks first is the first that it knows.
-pub(super) fn resumed(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+/// The last evidence on the clock; before the first, and after a restart, evidence is awaited since then.
+pub(super) fn base(seen: &Observed, status: &KanaryDeploymentStatus, reply: Option<&Reply>) -> Option<Timestamp> {
+    let last = reply.and_then(|reply| reply.conclusive).map(|mark| on_the_clock(status, mark));
+    last.or_else(|| begins(seen, status)).max(resumed(seen, status, reply.and_then(|reply| reply.conclusive)))
+}
+
+/// A controller looks on again since then, and has had no conclusive answer yet but that one.
+pub(super) fn resumed(seen: &Observed, status: &KanaryDeploymentStatus, last: Option<Mark>) -> Option<Timestamp> {
     let begins = begins(seen, status)?;
-    seen.absences.iter().map(|absence| absence.until).max().filter(|until| begins < *until)
+    let resumed = seen.absences.iter().map(|absence| absence.until).max().filter(|until| begins < *until)?;
+    last.is_none_or(|last| last.at < resumed).then_some(resumed)
 }
 
 /// Without a conclusive answer the clock stands still from then on.
@@ -120,11 +134,12 @@ fn patience(seen: &Observed) -> SignedDuration {
 pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &PromQl) -> Option<Absence> {
     let reply = reply(seen, status, name, item)?;
     let until = reply.conclusive?;
-    let times = [status.accounted_until, reply.previous, begins(seen, status)];
-    let from = times.into_iter().flatten().max()?;
-    let is_first = resumed(seen, status).is_some_and(|resumed| reply.previous < Some(resumed));
-    let patience = if is_first { SignedDuration::ZERO } else { patience(seen) };
-    (from.duration_until(until) > patience).then_some(Absence { from, until })
+    let before = reply.previous.map(|mark| on_the_clock(status, mark)).or_else(|| begins(seen, status))?;
+    // Of the time before a restart nothing is known; the first answer after it came late, however soon it came.
+    let resumed =
+        resumed(seen, status, reply.previous).map(|resumed| resumed.max(status.accounted_until.unwrap_or(resumed)));
+    let (from, patience) = resumed.map_or((before, patience(seen)), |resumed| (resumed, SignedDuration::ZERO));
+    (from.duration_until(until.at) > patience).then_some(Absence { from, until: until.at })
 }
 
 /// When it must be asked next; nothing while a question is under way, or while the last answer has something to say that
@@ -136,7 +151,9 @@ pub fn due(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &
     }
     let begins = begins(seen, status)?;
     let Some(reply) = reply(seen, status, name, item) else { return Some(begins) };
-    if missing(seen, status, name, item).is_some() {
+    // A hold that goes on covers it; in that the answer is waited for.
+    let is_held = |gap: &Absence| status.held_since.is_some_and(|held| held <= gap.from);
+    if missing(seen, status, name, item).is_some_and(|gap| !is_held(&gap)) {
         return None;
     }
     let interval = seen.kanary.spec.validation.max_interval_period;
@@ -147,7 +164,7 @@ pub fn due(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &
     };
     let next = reply.at.saturating_add(next).unwrap_or(Timestamp::MAX);
     let last = status.deadline.filter(|deadline| reply.at < *deadline);
-    let anew = resumed(seen, status).filter(|resumed| reply.at < *resumed);
+    let anew = resumed(seen, status, reply.conclusive).filter(|resumed| reply.at < *resumed);
     [Some(next), last, anew].into_iter().flatten().min()
 }
 
@@ -180,10 +197,11 @@ pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, ite
     let query = template::render(&item.query, &values(seen, status.evidence_since?)).ok()?;
     Some(Inquiry {
         item: name.to_owned(),
-        hash: identity(seen, item),
+        hash: ticket(seen, status, item),
         query,
         url: url.to_owned(),
         prom_ql: item.clone(),
         pods: pods(seen),
+        held: status.held.saturating_add(status.held_since.map(|at| at.duration_until(seen.now)).unwrap_or_default()),
     })
 }
