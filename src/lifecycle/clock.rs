@@ -24,7 +24,7 @@ pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
 pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill: Option<Timestamp>) {
     match (standstill, status.held_since) {
         (None, Some(since)) => {
-            status.held += since.duration_until(seen.now);
+            status.held = status.held.saturating_add(since.duration_until(seen.now));
             status.held_since = None;
             // An absence that was within the hold is not held twice.
             status.accounted_until = status.accounted_until.max(Some(seen.now));
@@ -33,6 +33,13 @@ pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill:
         (None, None) => {}
     }
     status.deadline = deadline(status, seen);
+}
+
+/// From when on the time does not count: who lost a watch has not seen what was after it.
+#[must_use]
+pub fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
+    let earliest = status.accounted_until.max(status.evidence_since).unwrap_or(seen.now);
+    seen.blind_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
 }
 
 /// Is the period over? Not while the clock stands still.
@@ -51,7 +58,7 @@ pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
             continue;
         }
         if status.held_since.is_none() {
-            status.held += from.duration_until(absence.until);
+            status.held = status.held.saturating_add(from.duration_until(absence.until));
         }
         status.accounted_until = Some(absence.until);
     }
@@ -62,7 +69,7 @@ pub fn set_back(status: &mut KanaryDeploymentStatus, gap: Absence) {
     match status.held_since {
         Some(held) => status.held_since = Some(held.min(gap.from)),
         None => {
-            status.held += gap.from.duration_until(gap.until);
+            status.held = status.held.saturating_add(gap.from.duration_until(gap.until));
             status.accounted_until = status.accounted_until.max(Some(gap.until));
         }
     }

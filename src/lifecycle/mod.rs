@@ -144,9 +144,10 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
     refusal::find(seen, facts).is_some() || facts.obstacle.is_some()
 }
 
+/// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let upkeep = if refusal::find(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
-    upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
+    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).collect()
 }
 
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
@@ -232,6 +233,7 @@ fn is_at_work(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -
     base::is_pinned(status)
         && facts.readiness == Readiness::Ready
         && facts.traffic_on
+        && seen.blind_since.is_none()
         && refusal::find(seen, facts).is_none()
 }
 
@@ -248,7 +250,8 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
             clock::set_back(status, missing);
         }
         gap = validation::gap(seen, status).filter(|_| at_work);
-        let standstill = if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(seen.now) };
+        let standstill =
+            if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(clock::hold_since(status, seen)) };
         clock::advance(status, seen, standstill);
     }
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
@@ -280,6 +283,9 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let Readiness::NotReady { created, .. } = &facts.readiness else { return None };
+    if seen.blind_since.is_some() {
+        return None;
+    }
     let since = match status.phase? {
         Phase::Starting => (*created).max(status.started_at)?,
         Phase::Validating => status.canary.as_ref()?.unavailable_since?,

@@ -24,7 +24,7 @@ const ENOUGH: [(&str, u64); 42] = [
     ("BaseCreated", 400),
     ("BaseChanged", 500),
     ("BaseGone", 500),
-    ("BasePaused", 400),
+    ("BasePaused", 300),
     ("BaseRolloutStalled", 10),
     ("CanaryNotAvailable", 1000),
     ("Invalid", 1000),

@@ -270,6 +270,7 @@ impl Shell {
             bystanders: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
             absences: self.absences.clone(),
+            blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),
             answers: self.answers.get(name).cloned().unwrap_or_default(),
             prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
