@@ -8,6 +8,7 @@ pub mod asked;
 mod deviation;
 mod discrete;
 mod evidence;
+pub mod library;
 mod memo;
 mod objection;
 pub mod outcome;
