@@ -6,12 +6,12 @@ mod label_watch;
 mod manual;
 pub mod promql;
 
-use jiff::Timestamp;
-use promql::{Evidence, Gap, Inquiry};
+use jiff::{SignedDuration, Timestamp};
+use promql::{Case, Evidence, Gap, Inquiry};
 use serde_json::json;
 
 use crate::{
-    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, PromQl, Verdict, Word},
+    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, Verdict, Word},
     lifecycle::{Absence, Observed},
     seen::hash,
 };
@@ -100,7 +100,7 @@ fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Ite
     match item.check() {
         Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), period_over),
         Check::LabelWatch(watch) => label_watch::find(seen, watch, period_over),
-        Check::PromQl(query) => promql::find(seen, status, name, query),
+        Check::PromQl(query) => promql::find(&Case::new(seen, status, name, query)),
     }
 }
 
@@ -180,53 +180,45 @@ fn question(seen: &Observed, item: &Item) -> String {
     }
 }
 
-fn queries(seen: &Observed) -> impl Iterator<Item = (String, PromQl)> {
-    let checks = seen.kanary.spec.validation.checks().into_iter();
-    checks.filter_map(|(name, item)| Some((name, item.prom_ql?)))
-}
-
-/// Is there anything that Prometheus is asked?
-#[must_use]
-pub fn has_queries(seen: &Observed) -> bool {
-    queries(seen).next().is_some()
+/// Every item that asks Prometheus, as it stands.
+fn cases<T>(seen: &Observed, status: &KanaryDeploymentStatus, of: impl Fn(&Case<'_>) -> Option<T>) -> Vec<T> {
+    let items = seen.kanary.spec.validation.checks();
+    let queries = items.iter().filter_map(|(name, item)| Some((name, item.prom_ql.as_ref()?)));
+    queries.filter_map(|(name, item)| of(&Case::new(seen, status, name, item))).collect()
 }
 
 /// The questions that are due; at most one an item is under way.
 #[must_use]
 pub fn inquiries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Inquiry> {
-    let is_due = |name: &str, item: &PromQl| promql::due(seen, status, name, item).is_some_and(|due| due <= seen.now);
-    queries(seen)
-        .filter(|(name, item)| is_due(name, item))
-        .filter_map(|(name, item)| promql::inquiry(seen, status, &name, &item))
-        .collect()
+    let is_due = |case: &Case<'_>| case.due().is_some_and(|due| due <= seen.now);
+    cases(seen, status, |case| is_due(case).then(|| promql::inquiry(case)).flatten())
 }
 
 /// Since when an item has no evidence: the earliest, if there are several.
 #[must_use]
 pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Gap> {
-    queries(seen).filter_map(|(name, item)| promql::gap(seen, status, &name, &item)).min_by_key(|gap| gap.since)
+    cases(seen, status, promql::gap).into_iter().min_by_key(|gap| gap.since)
 }
 
 /// A time that is over, was without evidence for an item, and is not accounted for yet: the one that began first, for
 /// the clock is set back by all others with it.
 #[must_use]
 pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Absence> {
-    queries(seen)
-        .filter_map(|(name, item)| promql::missing(seen, status, &name, &item))
-        .min_by_key(|missing| missing.from)
+    cases(seen, status, |case| case.missing()).into_iter().min_by_key(|missing| missing.from)
 }
 
 /// When to look again: a question is due, or evidence is missing for too long.
 #[must_use]
 pub fn wake(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
-    let times = |(name, item): (String, PromQl)| {
-        // Over two intervals, and the status keeps milliseconds.
-        let stale = promql::stale_at(seen, status, &name, &item)
-            .and_then(|at| at.saturating_add(jiff::SignedDuration::from_millis(1)).ok())
-            .filter(|at| *at > seen.now);
-        [promql::due(seen, status, &name, &item), stale]
-    };
-    queries(seen).flat_map(times).flatten().min()
+    // Over two intervals, and the status keeps milliseconds.
+    let after = |at: Timestamp| at.saturating_add(SignedDuration::from_millis(1)).ok().filter(|at| *at > seen.now);
+    cases(seen, status, |case| case.due().into_iter().chain(case.stale_at().and_then(after)).min()).into_iter().min()
+}
+
+/// Is there anything that Prometheus is asked?
+#[must_use]
+pub fn has_queries(seen: &Observed) -> bool {
+    seen.kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some())
 }
 
 /// Was an item that gathers evidence over time added or edited since its last line in the status? Its evidence starts

@@ -2,14 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{
-    Outcome, Reply,
-    answer::shortened,
-    question::{base, before, reply, resumed, stale_at},
-};
+use super::{Outcome, Reply, answer::shortened, case::Case};
 use crate::{
-    api::{ItemStatus, KanaryDeploymentStatus, PromQl, Verdict},
-    lifecycle::Observed,
+    api::{ItemStatus, Verdict},
     validation::{Finding, Ground},
 };
 
@@ -25,31 +20,29 @@ pub struct Gap {
 }
 
 /// Is there no evidence for longer than two intervals, or none since a controller looks on again?
-pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &PromQl) -> Option<Gap> {
-    let reply = reply(seen, status, name, item);
-    let base = base(seen, status, reply)?;
-    let resumed = resumed(seen, status, reply.and_then(|reply| reply.conclusive));
-    let stale = stale_at(seen, status, name, item)? < seen.now;
+pub fn gap(case: &Case<'_>) -> Option<Gap> {
+    let base = case.base()?;
+    let resumed = case.resumed(case.conclusive());
+    let stale = case.stale_at()? < case.seen.now;
     let since = base.strftime("%H:%M:%SZ");
-    let why = match reply.map(|reply| &reply.outcome) {
+    let why = match case.reply.map(|reply| &reply.outcome) {
         Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
         Some(Outcome::True(_) | Outcome::False(_)) => format!("no answer since {since}"),
         None => "Prometheus has not answered yet".into(),
     };
-    let asked = reply.is_some_and(|reply| !reply.outcome.is_conclusive());
-    let gap = Gap { since: base, message: format!("{name}: {why}"), asked };
+    let asked = case.reply.is_some_and(|reply| !reply.outcome.is_conclusive());
+    let gap = Gap { since: base, message: format!("{}: {why}", case.name), asked };
     (stale || resumed.is_some()).then_some(gap)
 }
 
-/// What the item says. `period_over`: it must be proven by now.
-pub fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &PromQl) -> Finding {
-    let before = before(seen, status, name, item);
-    let reply = reply(seen, status, name, item);
-    let (failures, last_failure) = count(before, reply);
-    let finding = if failures > item.failure_limit {
-        failed(before, reply, failures)
+/// What the item says.
+pub fn find(case: &Case<'_>) -> Finding {
+    let before = case.before();
+    let (failures, last_failure) = count(before, case.reply);
+    let finding = if failures > case.item.failure_limit {
+        failed(before, case.reply, failures)
     } else {
-        said(seen, status, name, item, before, reply, failures)
+        case.reply.map_or_else(|| silent(case, before), |reply| said(case, reply, failures))
     };
     Finding { failures, last_failure, ..finding }
 }
@@ -75,24 +68,15 @@ fn failed(before: Option<&ItemStatus>, reply: Option<&Reply>, failures: i32) -> 
     Finding { ground: Some(Ground::of(evidence, query)), ..Finding::new(Verdict::Invalid, message) }
 }
 
-fn said(
-    seen: &Observed,
-    status: &KanaryDeploymentStatus,
-    name: &str,
-    item: &PromQl,
-    before: Option<&ItemStatus>,
-    reply: Option<&Reply>,
-    failures: i32,
-) -> Finding {
-    let Some(reply) = reply else { return silent(seen, status, name, item, before) };
+fn said(case: &Case<'_>, reply: &Reply, failures: i32) -> Finding {
     match &reply.outcome {
         Outcome::True(evidence) => Finding {
             ground: Some(Ground::of(evidence, &reply.query)),
-            settled: status.deadline.is_some_and(|deadline| deadline <= reply.at),
+            settled: case.status.deadline.is_some_and(|deadline| deadline <= reply.at),
             ..Finding::new(Verdict::Valid, &evidence.message)
         },
         Outcome::False(evidence) => {
-            let forgiven = format!("forgiven {failures} of {}: {}", item.failure_limit, evidence.message);
+            let forgiven = format!("forgiven {failures} of {}: {}", case.item.failure_limit, evidence.message);
             Finding { ground: Some(Ground::of(evidence, &reply.query)), ..Finding::new(Verdict::Unknown, forgiven) }
         }
         Outcome::Unknown(why) => {
@@ -103,14 +87,8 @@ fn said(
 }
 
 /// Nothing is known of the question, as after a restart: what the status says stands, until evidence is missing too long.
-fn silent(
-    seen: &Observed,
-    status: &KanaryDeploymentStatus,
-    name: &str,
-    item: &PromQl,
-    before: Option<&ItemStatus>,
-) -> Finding {
-    let stale = stale_at(seen, status, name, item).is_some_and(|at| at < seen.now);
+fn silent(case: &Case<'_>, before: Option<&ItemStatus>) -> Finding {
+    let stale = case.stale_at().is_some_and(|at| at < case.seen.now);
     let known = before.filter(|before| before.verdict != Verdict::Invalid && !stale);
     let kept = known.and_then(|before| Some(Finding::new(before.verdict, before.message.clone()?)));
     let finding = kept.unwrap_or_else(|| Finding::new(Verdict::Unknown, "Prometheus has not answered yet"));

@@ -5,6 +5,7 @@
 pub mod address;
 pub mod answer;
 pub mod asked;
+mod case;
 mod deviation;
 mod discrete;
 mod evidence;
@@ -20,9 +21,10 @@ mod truth;
 
 pub use address::Access;
 pub use asked::{Asked, Mark, Reply};
+pub(super) use case::Case;
 pub use evidence::Gap;
 pub(super) use evidence::{find, gap};
 pub use objection::{Objection, objection};
 pub use outcome::{Evidence, Outcome};
+pub(super) use question::inquiry;
 pub use question::{Inquiry, identity, ticket};
-pub(super) use question::{due, inquiry, missing, stale_at};
