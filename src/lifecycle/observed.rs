@@ -73,6 +73,25 @@ pub struct Fault {
 }
 
 impl Observed {
+    /// A resource in an empty world.
+    #[must_use]
+    pub fn around(kanary: Arc<KanaryDeployment>, now: Timestamp) -> Self {
+        Self {
+            now,
+            kanary,
+            base: None,
+            canary: None,
+            pods: Vec::new(),
+            services: Vec::new(),
+            autoscalers: Vec::new(),
+            bystanders: Vec::new(),
+            endpoints: None,
+            absences: Vec::new(),
+            rehearsal: None,
+            faults: Vec::new(),
+        }
+    }
+
     /// The persisted status.
     #[must_use]
     pub fn status(&self) -> KanaryDeploymentStatus {

@@ -1,0 +1,144 @@
+//! `plan`: every example, every mistake.
+
+use std::{fs, path::Path};
+
+use serde_json::{Value, json};
+
+use crate::snapshot::{compare, files, folder, program, repository, run};
+
+const AT: &str = "--at=2026-01-01T00:00:00Z";
+
+/// A story that needs more than its folder to be told.
+fn more(story: &str) -> &'static [&'static str] {
+    match story {
+        "base-created" => &["--without-base"],
+        _ => &[],
+    }
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(repository()).expect("in the repository").display().to_string()
+}
+
+#[test]
+fn every_example_is_planned() {
+    let stories =
+        fs::read_dir(repository().join("examples")).expect("examples").map(|entry| entry.expect("entry").path());
+    for story in stories.filter(|path| path.is_dir()) {
+        let name = story.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
+        let place = relative(&story);
+        let arguments: Vec<&str> = ["plan", "-f", &place, AT].into_iter().chain(more(&name).iter().copied()).collect();
+        let said = run(&arguments);
+        compare(&folder("plan").join(format!("{name}.txt")), &said);
+        assert!(said.ends_with("[exit 0]\n"), "{name} lints");
+    }
+}
+
+#[test]
+fn every_mistake_is_found() {
+    for file in files(&folder("wrong"), "yaml") {
+        let said = run(&["plan", "-f", &relative(&file), AT]);
+        compare(&file.with_extension("txt"), &said);
+        assert!(said.ends_with("[exit 1]\n"), "{}", file.display());
+    }
+}
+
+#[test]
+fn a_rejected_canary_is_taken_away() {
+    let said = run(&["plan", "-f", "examples/service", AT, "--reject"]);
+    compare(&folder("plan").join("service.rejected.out"), &said);
+}
+
+#[test]
+fn a_plan_is_data_too() {
+    let arguments = ["plan", "-f", "examples/both", AT, "-o"];
+    let read = |format: &str| -> Vec<u8> {
+        program(&[&arguments[..], &[format]].concat()).output().expect("the program runs").stdout
+    };
+    let json: Value = serde_json::from_slice(&read("json")).expect("JSON");
+    let yaml: Value = serde_saphyr::from_str(&String::from_utf8(read("yaml")).expect("UTF-8")).expect("YAML");
+    assert_eq!(json, yaml);
+    assert_eq!(json[0]["outcome"]["ends"], "succeeded");
+    let writes = json[0]["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .flat_map(|step| step["writes"].as_array().cloned().unwrap_or_default());
+    let verbs: Vec<Value> = writes.map(|write| json!([write["verb"], write["kind"]])).collect();
+    let expected = json!([
+        ["create", "Service"],
+        ["create", "Deployment"],
+        ["patch", "Pod"],
+        ["promote", "Deployment"],
+        ["delete", "Deployment"],
+        ["delete", "Service"]
+    ]);
+    assert_eq!(json!(verbs), expected);
+}
+
+#[test]
+fn what_cannot_be_read_is_said() {
+    for (arguments, expected, code) in [
+        (vec!["plan", "-f", "no-such-file.yaml"], "no-such-file.yaml", 1),
+        (vec!["plan", "-f", "examples/service/app.yaml"], "there is no KanaryDeployment in the files", 1),
+        (vec!["plan"], "--filename", 2),
+        (vec!["plna", "-f", "x"], "similar subcommand exists: 'plan'", 2),
+    ] {
+        let output = program(&arguments).output().expect("the program runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+/// The table of mistakes that the end-to-end tests show to a real API server.
+#[path = "../../e2e/tests/refused/mod.rs"]
+#[allow(dead_code)]
+mod refused;
+
+/// What a real API server refuses is refused here, in its words where they are ours; what it takes is taken.
+#[test]
+fn the_rules_are_those_of_the_api_server() {
+    let mut wrong = Vec::new();
+    for case in refused::SCHEMA {
+        let refusals = |patch: &str| kanary::cli::plan::rules::admit(&with(patch)).err().unwrap_or_default().join("; ");
+        let (said, right) = (refusals(case.wrong), refusals(case.right));
+        if said.is_empty() {
+            wrong.push(format!("{}: is taken", case.name));
+        }
+        // Of our own sentences each must be there; how types and bounds are put is the API server's.
+        let ours = case
+            .says
+            .iter()
+            .filter(|words| words.contains(' ') && kanary::api::crd::schema().to_string().contains(**words));
+        wrong.extend(
+            ours.filter(|words| !said.contains(**words))
+                .map(|words| format!("{}: no {words:?} in {said:?}", case.name)),
+        );
+        if !right.is_empty() {
+            wrong.push(format!("{}: its good neighbour is refused: {right}", case.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn with(patch: &str) -> Value {
+    let mut kanary = json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": "try"},
+        "spec": {"deploymentName": "web", "template": {"spec": {"template": {
+            "metadata": {"labels": {"app": "web"}},
+            "spec": {"containers": [{"name": "web", "image": "web:2"}]},
+        }}}},
+    });
+    let patch: Value = serde_saphyr::from_str(&expanded(patch)).expect("YAML");
+    json_patch::merge(&mut kanary, &patch);
+    kanary
+}
+
+/// `x*57` is that many letters.
+fn expanded(text: &str) -> String {
+    let count = |word: &str| word.strip_prefix("x*")?.parse::<usize>().ok();
+    let words = text.split(' ').map(|word| count(word).map_or(word.to_owned(), |count| "x".repeat(count)));
+    words.collect::<Vec<_>>().join(" ")
+}
