@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
-    api::{Check, Item, ItemStatus, KanaryDeployment, LabelWatch, Manual, PromQl, Silence},
+    api::{Check, Item, ItemStatus, KanaryDeployment, LabelWatch, PromQl, Silence},
     seen::Labels,
 };
 
@@ -16,6 +16,8 @@ pub struct Judged {
     pub item: Item,
     /// What it says; nothing before the run begins.
     pub status: Option<ItemStatus>,
+    /// What silence means for manual items that do not say it themselves.
+    pub silence: Option<Silence>,
 }
 
 /// All of them, in the order of the spec.
@@ -24,7 +26,8 @@ pub fn all(kanary: &KanaryDeployment) -> Vec<Judged> {
     let said = kanary.status.iter().flat_map(|status| &status.items);
     let of = |name: &str| said.clone().find(|status| status.name == name).cloned();
     let checks = kanary.spec.validation.checks().into_iter();
-    checks.map(|(name, item)| Judged { status: of(&name), name, item }).collect()
+    let silence = kanary.spec.validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
+    checks.map(|(name, item)| Judged { status: of(&name), name, item, silence }).collect()
 }
 
 impl Judged {
@@ -32,7 +35,7 @@ impl Judged {
     #[must_use]
     pub fn bound(&self) -> String {
         match self.item.check() {
-            Check::Manual(manual) => silence(manual),
+            Check::Manual(manual) => silence(manual.status_after_deadline.or(self.silence)),
             Check::LabelWatch(watch) => labels_of(watch),
             Check::PromQl(query) => answer(query),
         }
@@ -50,8 +53,8 @@ impl Judged {
     }
 }
 
-fn silence(manual: &Manual) -> String {
-    let silence = match manual.status_after_deadline.unwrap_or_default() {
+fn silence(silence: Option<Silence>) -> String {
+    let silence = match silence.unwrap_or_default() {
         Silence::None => "waits for that as long as it takes",
         Silence::Valid => "silence at the deadline means valid",
         Silence::Invalid => "silence at the deadline means invalid",

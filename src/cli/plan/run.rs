@@ -182,7 +182,9 @@ impl Play {
             let canary = pods.iter().filter(is_canary).count();
             Some(Reach { service: name, base: pods.len() - canary, canary })
         };
-        let now: Vec<Reach> = wanted.filter_map(reach).collect();
+        let was_there = |name: &str| self.reach.iter().any(|reach| reach.service == name);
+        let is_news = |reach: &Reach| reach.base + reach.canary > 0 || was_there(&reach.service);
+        let now: Vec<Reach> = wanted.filter_map(reach).filter(is_news).collect();
         let news = now.iter().filter(|reach| !self.reach.contains(reach)).cloned().collect();
         self.reach = now;
         news

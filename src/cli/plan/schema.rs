@@ -74,8 +74,12 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str, wrong: &mut V
     }
 }
 
-/// The field that was meant, if one looks like it.
+/// The field that was meant: one that is spelt alike, or one of that name a level further down.
 fn near(schema: &Value, key: &str) -> String {
+    let mut children = schema["properties"].as_object().into_iter().flatten();
+    if let Some((parent, _)) = children.find(|(_, child)| !child["properties"][key].is_null()) {
+        return format!("; did you mean {parent}.{key}?");
+    }
     let known = schema["properties"].as_object().into_iter().flat_map(Map::keys);
     let score = |name: &String| similar::TextDiff::from_chars(&name.to_lowercase(), &key.to_lowercase()).ratio();
     let best = known.map(|name| (score(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
