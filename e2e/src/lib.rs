@@ -39,6 +39,7 @@ pub mod process;
 pub mod progress;
 pub mod scene;
 pub mod story;
+pub mod terminal;
 pub mod tools;
 pub mod wait;
 

@@ -188,7 +188,7 @@ impl Page<'_> {
             ready.to_owned(),
             production.to_owned(),
             created.unwrap_or_default(),
-            trouble.unwrap_or_default(),
+            trouble.unwrap_or_else(|| "-".into()),
         ]
     }
 

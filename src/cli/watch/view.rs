@@ -37,7 +37,9 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
         Constraint::Min(3),
     ])
     .areas(frame.area());
+    let [head, keys] = Layout::horizontal([Constraint::Min(0), Constraint::Length(9)]).areas(head);
     frame.render_widget(title(state), head);
+    frame.render_widget(Paragraph::new("  q: quit".dim()), keys);
     frame.render_widget(said(state), message);
     frame.render_widget(chain(state), phases);
     frame.render_widget(bar(state, now), gauge);
@@ -55,11 +57,7 @@ fn title(state: &State) -> Paragraph<'static> {
     let id = format!("{}/{}", kanary.namespace(), kanary.name());
     let traffic = kanary.spec.traffic.source.as_str();
     let base = names::base(kanary);
-    Paragraph::new(Line::from(vec![
-        id.bold(),
-        format!("  Deployment {base}  traffic {traffic}{run}").into(),
-        "  q: quit".dim(),
-    ]))
+    Paragraph::new(Line::from(vec![id.bold(), format!("  Deployment {base}  traffic {traffic}{run}").into()]))
 }
 
 fn said(state: &State) -> Paragraph<'static> {
