@@ -46,8 +46,7 @@ pub async fn get(connection: &Connection, name: &str) -> Result<Found, Error> {
 /// # Errors
 /// They cannot be read.
 pub async fn list(connection: &Connection, all: bool, labels: Option<&str>) -> Result<Vec<Found>, Error> {
-    let mut params = ListParams::default();
-    params.label_selector = labels.map(str::to_owned);
+    let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
     let doing = format!("list {}", KanaryDeployment::plural(&()));
     let list = api(connection, all).list(&params).await.map_err(|error| said(&doing, &error))?;
     list.items.into_iter().map(understand).collect()

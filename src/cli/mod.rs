@@ -52,7 +52,7 @@ pub struct Cluster {
 
 #[derive(Subcommand)]
 enum Verb {
-    Generate(generate::Generate),
+    Generate(Box<generate::Generate>),
     Plan(plan::Plan),
     Get(get::Get),
     Describe(describe::Describe),

@@ -84,7 +84,7 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
             here.for_each(|other| world.put(other.object.clone()));
             assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
             let people = if arguments.reject { People::Reject } else { People::Approve };
-            Play::new(world, kanary, &namespace, people).to_the_end()
+            Play::new(world, kanary, &namespace, people).play()
         }
         Err(wrong) => {
             refusals = wrong;

@@ -54,7 +54,7 @@ impl Play {
 
     /// Plays it to its end, or to where it cannot go on.
     #[must_use]
-    pub fn to_the_end(mut self) -> (Vec<Step>, Outcome) {
+    pub fn play(mut self) -> (Vec<Step>, Outcome) {
         let begun = self.world.now;
         for _ in 0..ROUNDS {
             let (plan, moved) = self.round(begun);
