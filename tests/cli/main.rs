@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod docs;
 mod generate;
 mod people;
 mod plan;
