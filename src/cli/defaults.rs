@@ -1,7 +1,7 @@
 //! The defaults that the API server writes into a Deployment. Left out they mean the same, so they are left out where
 //! people read: in what `generate` prints, and in the diff of a promotion.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// Takes them out of a Deployment's spec.
 pub fn strip(spec: &mut Value) {
@@ -9,11 +9,8 @@ pub fn strip(spec: &mut Value) {
     drop_if(spec, "revisionHistoryLimit", &json!(10));
     let usual = json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}});
     drop_if(spec, "strategy", &usual);
-    let template = &mut spec["template"];
-    if template.is_object() {
-        drop_if(&mut template["metadata"], "creationTimestamp", &Value::Null);
-        pod(&mut template["spec"]);
-    }
+    inside(spec, &["template", "metadata"], |metadata| drop_if(metadata, "creationTimestamp", &Value::Null));
+    inside(spec, &["template", "spec"], pod);
 }
 
 fn pod(spec: &mut Value) {
@@ -69,12 +66,8 @@ fn volume(volume: &mut Value) {
     }
 }
 
-fn fields(value: &mut Value) -> Option<&mut Map<String, Value>> {
-    value.as_object_mut()
-}
-
 fn drop_if(object: &mut Value, field: &str, usual: &Value) {
-    if let Some(fields) = fields(object).filter(|fields| fields.get(field) == Some(usual)) {
+    if let Some(fields) = object.as_object_mut().filter(|fields| fields.get(field) == Some(usual)) {
         fields.remove(field);
     }
 }

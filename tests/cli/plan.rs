@@ -1,6 +1,6 @@
 //! `plan`: every example, every mistake.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write, path::Path, process::Stdio};
 
 use serde_json::{Value, json};
 
@@ -89,6 +89,32 @@ fn what_cannot_be_read_is_said() {
         assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
         assert!(error.contains(expected), "{arguments:?}: {error}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+/// Whatever is in a file, it is answered with a sentence.
+#[test]
+fn no_file_makes_it_stumble() {
+    let kanary = fs::read_to_string(repository().join("examples/service/kanary.yaml")).expect("an example");
+    for (other, expected) in [
+        ("just a word", "document 1 is no Kubernetes object"),
+        ("- 1\n- 2", "document 1 is no Kubernetes object"),
+        ("kind: Deployment\nmetadata: web", "document 1 is no Kubernetes object"),
+        ("a: [", "stdin"),
+        ("{kind: Deployment, metadata: {name: web}, spec: none}", "Deployment web: "),
+        ("{kind: Deployment, metadata: {name: web, annotations: none}, spec: {}}", "Deployment web: "),
+        ("{kind: Deployment, metadata: {name: web}, spec: {selector: {}, template: {}}}", "a pod needs a container"),
+        ("{kind: Service, metadata: {name: web}, spec: {ports: 80}}", "Service web: "),
+        ("{kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: []}", "HorizontalPodAutoscaler web: "),
+    ] {
+        let mut child = program(&["plan", "-f", "-"]);
+        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let input = format!("{other}\n---\n{kanary}");
+        child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{other}: {error}");
+        assert!(error.contains(expected.replace("stdin", "-:").as_str()), "{other}: {error}");
     }
 }
 

@@ -1,7 +1,8 @@
-//! What the API server does to a Deployment on the way in, as far as it is known without one: what it cannot read, and
-//! what it refuses.
+//! What the API server does to an object on the way in, as far as it is known without one: what it cannot read, and what
+//! it refuses.
 
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Service};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
@@ -9,19 +10,25 @@ use crate::{
     seen::{Labels, selects},
 };
 
-/// Admits an object. Kinds that are no Deployment are taken as they are.
+/// Admits an object. Kinds that are not played are taken as they are.
 ///
 /// # Errors
 /// What the API server would say.
 pub fn admit(before: Option<&Value>, object: &mut Value) -> Result<(), String> {
-    if object["kind"] != "Deployment" {
-        return Ok(());
+    match object["kind"].as_str() {
+        Some("Deployment") => legible::<Deployment>(object)?,
+        Some("Service") => return legible::<Service>(object),
+        Some("HorizontalPodAutoscaler") => return legible::<HorizontalPodAutoscaler>(object),
+        Some(_) | None => return Ok(()),
     }
-    serde_json::from_value::<Deployment>(object.clone()).map_err(|error| error.to_string())?;
     complaints(before, &object["spec"]).map_or(Ok(()), |complaint| Err(complaint.to_owned()))?;
     // The API server writes them out; without them a live base and a template that leaves them out are equal here, too.
     defaults::strip(&mut object["spec"]);
     Ok(())
+}
+
+fn legible<K: DeserializeOwned>(object: &Value) -> Result<(), String> {
+    K::deserialize(object).map(drop).map_err(|error| error.to_string())
 }
 
 fn complaints(before: Option<&Value>, spec: &Value) -> Option<&'static str> {

@@ -81,7 +81,7 @@ fn text(path: &Path) -> Result<String, Error> {
 /// The objects of one file. A `List`, as `kubectl get -o yaml` prints it, is its items.
 ///
 /// # Errors
-/// No YAML.
+/// No YAML, or no Kubernetes object.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
     let values: Vec<Value> =
         serde_saphyr::from_multiple(text).map_err(|error| Error::Wrong(format!("{file}: {error}")))?;
@@ -89,5 +89,13 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
         Some(items) if value["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => items.clone(),
         Some(_) | None => vec![value],
     });
-    Ok(objects.filter(|object| !object.is_null()).map(|object| Document { file: file.to_owned(), object }).collect())
+    let objects: Vec<Value> = objects.filter(|object| !object.is_null()).collect();
+    let is_sound = |object: &Value| object["kind"].is_string() && object["metadata"].is_object();
+    match objects.iter().position(|object| !is_sound(object)) {
+        Some(index) => {
+            let why = "is no Kubernetes object: it needs a kind and metadata";
+            Err(Error::Wrong(format!("{file}: document {} {why}", index + 1)))
+        }
+        None => Ok(objects.into_iter().map(|object| Document { file: file.to_owned(), object }).collect()),
+    }
 }

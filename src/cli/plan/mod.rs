@@ -71,17 +71,17 @@ fn reports(cluster: &Cluster, arguments: &Plan, documents: &[Document]) -> Resul
     if kanaries.is_empty() {
         return Err(Error::Wrong("there is no KanaryDeployment in the files".into()));
     }
-    Ok(kanaries.into_iter().map(|kanary| report(cluster, arguments, kanary, &others)).collect())
+    kanaries.into_iter().map(|kanary| report(cluster, arguments, kanary, &others)).collect()
 }
 
-fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&Document]) -> Report {
+fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&Document]) -> Result<Report, Error> {
     let namespace = document.namespace().or(cluster.namespace.as_deref()).unwrap_or("default").to_owned();
     let (mut refusals, mut assumptions) = (Vec::new(), Vec::new());
     let (steps, outcome) = match rules::admit(&document.object) {
         Ok(kanary) => {
             let mut world = World::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
             let here = others.iter().filter(|other| other.namespace().is_none_or(|other| other == namespace));
-            here.for_each(|other| world.put(other.object.clone()));
+            here.cloned().try_for_each(|other| place(&mut world, other))?;
             assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
             let people = if arguments.reject { People::Reject } else { People::Approve };
             Play::new(world, kanary, &namespace, people).play()
@@ -92,5 +92,11 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
         }
     };
     let name = document.name().to_owned();
-    Report { name, namespace, file: document.file.clone(), refusals, assumptions, steps, outcome }
+    Ok(Report { name, namespace, file: document.file.clone(), refusals, assumptions, steps, outcome })
+}
+
+fn place(world: &mut World, document: &Document) -> Result<(), Error> {
+    let Document { file, object } = document;
+    let said = |why| Error::Wrong(format!("{file}: {} {}: {why}", document.kind(), document.name()));
+    world.place(object.clone()).map_err(said)
 }

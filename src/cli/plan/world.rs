@@ -11,7 +11,6 @@ use serde_json::{Value, json};
 
 use super::admission;
 use crate::{
-    cli::defaults,
     lifecycle::{Action, Patch, Target},
     seen::Seen,
 };
@@ -66,13 +65,20 @@ impl World {
         self.all(kind).filter_map(|(_, object)| read(object)).collect()
     }
 
-    /// Puts an object there as it is, as if it had always been.
+    /// Puts an object there that is there already: as a file has it, or as its own controller makes it.
+    ///
+    /// # Errors
+    /// What the API server would have said.
+    pub fn place(&mut self, mut object: Value) -> Result<(), String> {
+        admission::admit(None, &mut object)?;
+        self.put(object);
+        Ok(())
+    }
+
+    /// Puts an object there as it is.
     pub fn put(&mut self, mut object: Value) {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let key = (text("/kind"), text("/metadata/name"));
-        if key.0 == "Deployment" {
-            defaults::strip(&mut object["spec"]);
-        }
         self.version += 1;
         let created = self.now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let meta = &mut object["metadata"];
