@@ -86,6 +86,7 @@ impl Story {
             bystanders: Vec::new(),
             endpoints: None,
             absences: Vec::new(),
+            blind_since: None,
             rehearsal: None,
             faults: Vec::new(),
         }

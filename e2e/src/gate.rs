@@ -82,7 +82,8 @@ async fn pass(State(guard): State<Arc<Guard>>, request: Request) -> Response {
     answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error).into_response())
 }
 
-async fn forward(client: &Client, request: Request) -> Result<Response, String> {
+/// Sends it on as the controller.
+pub(crate) async fn forward(client: &Client, request: Request) -> Result<Response, String> {
     let (mut parts, body) = request.into_parts();
     for name in [header::HOST, header::AUTHORIZATION, header::CONTENT_LENGTH, header::CONNECTION] {
         parts.headers.remove(name);

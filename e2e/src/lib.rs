@@ -41,6 +41,7 @@ pub mod scene;
 pub mod story;
 pub mod terminal;
 pub mod tools;
+pub mod veil;
 pub mod wait;
 
 pub use error::{Context, Error};

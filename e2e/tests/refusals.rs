@@ -6,17 +6,19 @@ mod refused;
 use std::process::ExitCode;
 
 use http::Request;
+use kanary::api::KanaryDeployment;
 use kanary_e2e::harness::Case;
 use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
 use kube::api::{Patch, PatchParams};
 use kube::core::params::ValidationDirective;
-use refused::{CLUSTER, Cure, SCHEMA, Trouble, Wrong};
+use refused::{CLUSTER, Cure, ODD, SCHEMA, Trouble, Wrong};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let troubles = CLUSTER.iter().map(|trouble| Case::new(trouble.name, move |scene| meets(scene, trouble)).lab_only());
     let rest = cases![
         the_schema_refuses_what_is_wrong,
+        what_is_accepted_can_be_read,
         the_original_basic_example_is_refused_as_written,
         while_the_canary_runs_base_and_selector_stand,
     ];
@@ -81,13 +83,17 @@ fn expanded(text: &str) -> String {
 
 /// Sends it as kubectl does, and keeps nothing. `None`: it is welcome.
 async fn refusal(scene: &Scene, kanary: &Value) -> Result<Option<String>, Error> {
+    said(send(scene, kanary).await?)
+}
+
+async fn send(scene: &Scene, kanary: &Value) -> Result<Result<Value, kube::Error>, Error> {
     let uri = format!(
         "/apis/kanary.k8s.io/v1alpha1/namespaces/{}/kanarydeployments?dryRun=All&fieldValidation=Strict",
         scene.namespace()
     );
     let request = Request::post(uri).header("Content-Type", "application/json").body(serde_json::to_vec(kanary)?);
     let request = request.map_err(|error| Error::wrong(error.to_string()))?;
-    said(scene.client().request::<Value>(request).await)
+    Ok(scene.client().request(request).await)
 }
 
 fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
@@ -111,6 +117,18 @@ async fn the_schema_refuses_what_is_wrong(scene: Scene) -> Result<(), Error> {
         }
         if let Some(said) = refusal(&scene, &with(right)?).await? {
             findings.push(format!("{name}: what is right is refused: {said}"));
+        }
+    }
+    if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
+}
+
+/// A resource that the controller cannot read is one that nobody tends, and nobody tells its owner.
+async fn what_is_accepted_can_be_read(scene: Scene) -> Result<(), Error> {
+    let mut findings = Vec::new();
+    for patch in SCHEMA.iter().map(|wrong| wrong.right).chain(ODD.iter().copied()) {
+        let Ok(kanary) = send(&scene, &with(patch)?).await? else { continue };
+        if let Err(error) = serde_json::from_value::<KanaryDeployment>(kanary) {
+            findings.push(format!("{patch}: {error}"));
         }
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }

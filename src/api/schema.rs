@@ -149,8 +149,17 @@ pub fn optional_url(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// More digits would leave CEL's range and the clock's; six are a hundred years in hours.
-const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]+)?(ms|s|m|h))+$')";
+/// A moment. The format `date-time` lets through what nobody can read: any number of digits, or an offset of 99 hours.
+pub fn optional_time(_: &mut SchemaGenerator) -> Schema {
+    ruled(
+        json_schema!({"type": "string", "nullable": true, "maxLength": 64}),
+        "self.matches('^[0-8][0-9]{3}-[0-9]{2}-[0-9]{2}[Tt][0-9:]{8}([.][0-9]{1,9})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$') && !format.datetime().validate(self).hasValue()",
+        "must be an RFC 3339 date-time such as 2030-01-31T08:00:00Z",
+    )
+}
+
+/// More digits would leave CEL's range and the clock's; six are a hundred years in hours, and nine nanoseconds.
+const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$')";
 
 /// A duration that may be zero.
 pub fn duration_or_zero(_: &mut SchemaGenerator) -> Schema {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::{KanaryDeploymentStatus, Template, duration, schema};
 
 /// A canary: the Deployment to try, how big, which traffic reaches it, and how it is judged.
-#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "kanary.k8s.io",
     version = "v1alpha1",
@@ -75,6 +75,7 @@ pub struct KanaryDeploymentSpec {
     #[serde(default)]
     pub traffic: Traffic,
     /// Do nothing before this time (RFC 3339). A time in the past means now.
+    #[schemars(schema_with = "schema::optional_time")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Timestamp>,
     /// Changing it after the end starts a new run of the same template.

@@ -16,7 +16,7 @@ use k8s_openapi::{
 };
 use kube::{Api, api::PostParams};
 
-use super::{Context, execute};
+use super::{Context, execute, observe};
 use crate::{
     api::names::{MANAGER, PREFIX},
     lifecycle::Absence,
@@ -38,14 +38,25 @@ pub struct Leadership(Mutex<Reign>);
 
 #[derive(Clone, Default)]
 struct Reign {
-    trusted_until: Option<Instant>,
+    /// The last renewal that is known of, by the clock of this process and by the one of the host.
+    renewed: Option<(Instant, Timestamp)>,
     absences: Vec<Absence>,
+}
+
+impl Reign {
+    /// The clock of the process stands still while the host sleeps, the one of the host is set by others: after a leap of
+    /// either nobody knows what was missed, until the Lease is renewed and the time between is an absence.
+    fn holds(&self, clock: Instant, time: Timestamp) -> bool {
+        self.renewed.is_some_and(|(instant, renewed)| {
+            clock.duration_since(instant) < TRUST && renewed.duration_until(time).unsigned_abs() < TRUST
+        })
+    }
 }
 
 impl Leadership {
     /// May this process write now?
     pub fn holds(&self) -> bool {
-        self.read().trusted_until.is_some_and(|until| Instant::now() < until)
+        self.read().holds(Instant::now(), Timestamp::now())
     }
 
     /// When nobody watched.
@@ -77,11 +88,11 @@ pub async fn campaign(context: Arc<Context>) {
     let mut known: Option<Lease> = None;
     loop {
         let led = context.leadership.holds();
-        let asked = Instant::now();
+        let asked = (Instant::now(), Timestamp::now());
         match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
             Ok(Some(lease)) => {
                 context.said.resolve("leases");
-                context.leadership.set(Reign { trusted_until: Some(asked + TRUST), absences: absences(&lease) });
+                context.leadership.set(Reign { renewed: Some(asked), absences: absences(&lease) });
                 if !led {
                     tracing::info!(identity = context.identity, "leads");
                     context.wake_all();
@@ -124,7 +135,7 @@ async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Res
         None => api.get_opt(NAME).await?,
     };
     let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let Bid::Take(lease) = consider(seen.as_ref(), me, led, Timestamp::now()) else { return Ok(None) };
+    let Bid::Take(lease) = consider(seen.as_ref(), me, led, observe::now()) else { return Ok(None) };
     let written = match seen {
         Some(_) => api.replace(NAME, &post, &lease).await,
         None => api.create(&post, &lease).await,
@@ -136,7 +147,8 @@ async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Res
     }
 }
 
-/// Pure: the bid that a Lease asks for. Whoever begins to lead adds the absence since the last sign of life.
+/// Pure: the bid that a Lease asks for. Whoever begins to lead adds the absence since the last sign of life; without a
+/// Lease there is none, ever: it may have been deleted.
 fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
     let before = seen.and_then(|lease| lease.spec.clone()).unwrap_or_default();
     let renewed = before.renew_time.as_ref().map(|time| time.0);
@@ -145,9 +157,10 @@ fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
     if !(holder == me || holder.is_empty() || expired) {
         return Bid::Wait;
     }
-    let goes_on = led && holder == me && !expired;
+    let goes_on = led && (seen.is_none() || holder == me && !expired);
     let mut absences = seen.map(absences).unwrap_or_default();
-    absences.extend(renewed.filter(|from| !goes_on && *from < now).map(|from| Absence { from, until: now }));
+    let last_sign = renewed.unwrap_or(Timestamp::UNIX_EPOCH);
+    absences.extend((!goes_on && last_sign < now).then_some(Absence { from: last_sign, until: now }));
     let acquired = before.acquire_time.filter(|_| goes_on).unwrap_or(MicroTime(now));
     let transitions = before.lease_transitions.unwrap_or_default() + i32::from(!goes_on && seen.is_some());
     Bid::Take(Box::new(Lease {
@@ -210,15 +223,24 @@ mod tests {
         taken(consider(None, "a", false, at(0)))
     }
 
+    fn since_ever() -> Absence {
+        Absence { from: Timestamp::UNIX_EPOCH, until: at(0) }
+    }
+
     #[test]
-    fn the_first_leader_was_never_absent() {
-        assert_eq!(absences(&first()), []);
+    fn before_the_first_lease_nobody_is_known_to_have_watched() {
+        assert_eq!(absences(&first()), [since_ever()]);
+    }
+
+    #[test]
+    fn a_leader_whose_lease_is_deleted_watches_all_the_same() {
+        assert_eq!(absences(&taken(consider(None, "a", true, at(5)))), []);
     }
 
     #[test]
     fn a_leader_goes_on_without_an_absence() {
         let renewed = taken(consider(Some(&first()), "a", true, at(5)));
-        assert_eq!(absences(&renewed), []);
+        assert_eq!(absences(&renewed), [since_ever()]);
         assert_eq!(renewed.spec.expect("spec").acquire_time, Some(MicroTime(at(0))));
     }
 
@@ -226,19 +248,31 @@ mod tests {
     fn another_waits_for_the_lease_to_expire() {
         assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait);
         let taken_over = taken(consider(Some(&first()), "b", false, at(16)));
-        assert_eq!(absences(&taken_over), [Absence { from: at(0), until: at(16) }]);
+        assert_eq!(absences(&taken_over), [since_ever(), Absence { from: at(0), until: at(16) }]);
     }
 
     #[test]
     fn a_restart_under_the_same_name_is_an_absence() {
         let again = taken(consider(Some(&first()), "a", false, at(3)));
-        assert_eq!(absences(&again), [Absence { from: at(0), until: at(3) }]);
+        assert_eq!(absences(&again), [since_ever(), Absence { from: at(0), until: at(3) }]);
     }
 
     #[test]
     fn a_leader_that_could_not_renew_for_too_long_was_absent() {
         let late = taken(consider(Some(&first()), "a", true, at(40)));
-        assert_eq!(absences(&late), [Absence { from: at(0), until: at(40) }]);
+        assert_eq!(absences(&late), [since_ever(), Absence { from: at(0), until: at(40) }]);
+    }
+
+    #[test]
+    fn trust_ends_with_time_and_with_a_leap_of_either_clock() {
+        let begun = Instant::now();
+        let reign = Reign { renewed: Some((begun, at(0))), absences: Vec::new() };
+        let holds = |clock: u64, time: i64| reign.holds(begun + Duration::from_secs(clock), at(time));
+        assert!(holds(0, 0) && holds(9, 9));
+        assert!(!holds(10, 10), "it was not renewed");
+        assert!(!holds(1, 3600), "the host slept, or its clock was set forward");
+        assert!(!holds(1, -3600), "its clock was set back");
+        assert!(!Reign::default().holds(begun, at(0)));
     }
 
     #[test]

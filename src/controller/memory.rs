@@ -1,13 +1,14 @@
 //! What is known of one kind: fed by a watch, and by the replies to our own writes.
 //!
 //! Assumption: resourceVersions of one kind grow, as they do on every API server. Guarantee: what we wrote is read back
-//! at once, and a watch event that is older than that does not undo it.
+//! at once, a watch event that is older than that does not undo it, and what is gone does not come back.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
@@ -23,13 +24,34 @@ pub struct Memory<K> {
 
 struct Known<K> {
     objects: HashMap<String, Namespace<K>>,
-    /// What a list that is under way has brought so far.
-    arriving: Option<Vec<K>>,
+    arriving: Option<Listing<K>>,
+    /// Uids of what is gone, the latest last: the reply to a write may come after the news of the end.
+    gone: VecDeque<String>,
+    /// The watch broke then, and there was no full list since.
+    lost_since: Option<Timestamp>,
 }
+
+/// A list that is under way.
+struct Listing<K> {
+    /// What it has brought so far.
+    brought: Vec<K>,
+    /// Uids of what was written since it began; it may have been made before that.
+    written: HashSet<String>,
+}
+
+/// A reply is late by seconds at most; so many objects of a kind do not go in that time.
+const MOST_GONE: usize = 512;
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
-        Self { known: Mutex::new(Known { objects: HashMap::new(), arriving: None }), synced: watch::Sender::new(false) }
+        let known = Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new(), lost_since: None };
+        Self { known: Mutex::new(known), synced: watch::Sender::new(false) }
+    }
+}
+
+impl<K> Default for Listing<K> {
+    fn default() -> Self {
+        Self { brought: Vec::new(), written: HashSet::new() }
     }
 }
 
@@ -48,12 +70,12 @@ impl<K: Seen + Clone> Memory<K> {
     pub fn apply(&self, event: Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => {
-                self.lock().arriving = Some(Vec::new());
+                self.lock().arriving = Some(Listing::default());
                 Vec::new()
             }
             Event::InitApply(mut object) => {
                 object.prune();
-                self.lock().arriving.get_or_insert_default().push(object);
+                self.lock().arriving.get_or_insert_default().brought.push(object);
                 Vec::new()
             }
             Event::InitDone => {
@@ -61,23 +83,35 @@ impl<K: Seen + Clone> Memory<K> {
                 self.synced.send_replace(true);
                 touched
             }
-            Event::Apply(object) => self.put(object).into_iter().collect(),
+            Event::Apply(mut object) => {
+                object.prune();
+                self.lock().witness(object).into_iter().collect()
+            }
             Event::Delete(object) => self.forget(&object).into_iter().collect(),
         }
     }
 
-    /// Takes in an object, unless a newer one is known.
+    /// Takes in the reply to a write, unless something newer is known.
     pub fn put(&self, mut object: K) -> Option<Arc<K>> {
         object.prune();
-        self.lock().put(object)
+        let mut known = self.lock();
+        let is_gone = known.gone.iter().any(|uid| uid == object.uid());
+        if is_gone { None } else { known.put(object) }
     }
 
     /// Forgets an object that is gone; one of the same name that came later stays.
     pub fn forget(&self, object: &K) -> Option<Arc<K>> {
-        let mut known = self.lock();
-        let objects = known.objects.get_mut(object.namespace())?;
-        let same = objects.get(object.name()).is_some_and(|stored| stored.uid() == object.uid());
-        same.then(|| objects.remove(object.name())).flatten()
+        self.lock().forget(object)
+    }
+
+    /// The watch broke: what is known grows old. It is as good as new after the next full list.
+    pub fn lose(&self, now: Timestamp) {
+        self.lock().lost_since.get_or_insert(now);
+    }
+
+    /// Since when is the watch broken, if it is?
+    pub fn lost_since(&self) -> Option<Timestamp> {
+        self.lock().lost_since
     }
 
     /// Waits for the first full list.
@@ -97,7 +131,16 @@ impl<K: Seen + Clone> Memory<K> {
 }
 
 impl<K: Seen> Known<K> {
+    /// What a watch brings is there, even if it was gone: a pod may lose the label that is watched for, and get it back.
+    fn witness(&mut self, object: K) -> Option<Arc<K>> {
+        self.gone.retain(|uid| uid != object.uid());
+        self.put(object)
+    }
+
     fn put(&mut self, object: K) -> Option<Arc<K>> {
+        if let Some(listing) = &mut self.arriving {
+            listing.written.insert(object.uid().to_owned());
+        }
         let objects = self.objects.entry(object.namespace().to_owned()).or_default();
         if objects.get(object.name()).is_some_and(|stored| is_newer(&**stored, &object)) {
             return None;
@@ -107,21 +150,36 @@ impl<K: Seen> Known<K> {
         Some(object)
     }
 
-    /// A full list replaces what was known, but for what is newer than it.
-    fn replace_all(&mut self) -> Vec<Arc<K>> {
-        let listed = self.arriving.take().unwrap_or_default();
-        let newest = listed.iter().map(version).max().unwrap_or_default();
-        let before = std::mem::take(&mut self.objects);
-        let written_since = |object: &Arc<K>| version(&**object) > newest;
-        let mut touched: Vec<Arc<K>> = Vec::new();
-        for object in before.into_values().flat_map(BTreeMap::into_values) {
-            if written_since(&object) {
-                self.objects.entry(object.namespace().to_owned()).or_default().insert(object.name().to_owned(), object);
-            } else {
-                touched.push(object);
-            }
+    fn forget(&mut self, object: &K) -> Option<Arc<K>> {
+        self.note_gone(object.uid());
+        let objects = self.objects.get_mut(object.namespace())?;
+        let same = objects.get(object.name()).is_some_and(|stored| stored.uid() == object.uid());
+        let forgotten = same.then(|| objects.remove(object.name())).flatten();
+        if objects.is_empty() {
+            self.objects.remove(object.namespace());
         }
-        touched.extend(listed.into_iter().filter_map(|object| self.put(object)).collect::<Vec<_>>());
+        forgotten
+    }
+
+    fn note_gone(&mut self, uid: &str) {
+        self.gone.retain(|known| known != uid);
+        self.gone.push_back(uid.to_owned());
+        if self.gone.len() > MOST_GONE {
+            self.gone.pop_front();
+        }
+    }
+
+    /// A full list replaces what was known, but for what was written while it was made. Comparing versions would not
+    /// do: what is gone may well be newer than all that is left.
+    fn replace_all(&mut self) -> Vec<Arc<K>> {
+        let Listing { brought, written } = self.arriving.take().unwrap_or_default();
+        self.lost_since = None;
+        let before = std::mem::take(&mut self.objects).into_values().flat_map(BTreeMap::into_values);
+        let (kept, mut touched): (Vec<_>, Vec<_>) = before.partition(|object| written.contains(object.uid()));
+        for object in kept {
+            self.objects.entry(object.namespace().to_owned()).or_default().insert(object.name().to_owned(), object);
+        }
+        touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
         touched
     }
 }
@@ -170,12 +228,72 @@ mod tests {
     #[test]
     fn a_list_forgets_what_is_gone_and_keeps_what_was_written_since() {
         let memory = Memory::default();
-        memory.apply(Event::Apply(pod("gone", "1", 1)));
+        memory.apply(Event::Apply(pod("gone", "1", 9)));
         memory.apply(Event::Init);
         memory.apply(Event::InitApply(pod("a", "2", 5)));
-        memory.put(pod("new", "3", 6));
+        memory.put(pod("new", "3", 11));
         let touched = memory.apply(Event::InitDone);
         assert_eq!(touched.iter().map(|pod| pod.name()).collect::<Vec<_>>(), ["gone", "a"]);
         assert!(memory.get("ns", "gone").is_none() && memory.get("ns", "new").is_some() && memory.is_synced());
+    }
+
+    #[test]
+    fn an_empty_list_leaves_nothing() {
+        let memory = Memory::default();
+        memory.apply(Event::Apply(pod("gone", "1", 9)));
+        memory.apply(Event::Init);
+        assert_eq!(memory.apply(Event::InitDone).len(), 1, "whom it concerns is woken");
+        assert!(memory.all_in("ns").is_empty());
+    }
+
+    #[test]
+    fn a_list_does_not_undo_what_was_written_while_it_was_made() {
+        let memory = Memory::default();
+        memory.apply(Event::Init);
+        memory.put(pod("a", "1", 7));
+        memory.apply(Event::InitApply(pod("a", "1", 5)));
+        memory.apply(Event::InitDone);
+        assert_eq!(version_of(&memory, "a").as_deref(), Some("7"));
+    }
+
+    #[test]
+    fn a_reply_that_comes_after_the_end_brings_nobody_back() {
+        let memory = Memory::default();
+        memory.put(pod("a", "1", 7));
+        memory.apply(Event::Delete(pod("a", "1", 9)));
+        assert!(memory.put(pod("a", "1", 8)).is_none());
+        assert!(memory.get("ns", "a").is_none());
+        assert_eq!(
+            memory.apply(Event::Apply(pod("a", "1", 9))).len(),
+            1,
+            "but a watch does, if it gets its label back"
+        );
+        assert!(memory.put(pod("a", "2", 10)).is_some(), "and a successor is somebody else");
+    }
+
+    #[test]
+    fn a_broken_watch_is_mended_by_a_full_list_only() {
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        let memory = Memory::default();
+        memory.lose(at(1));
+        memory.lose(at(2));
+        memory.apply(Event::Init);
+        memory.apply(Event::InitApply(pod("a", "1", 5)));
+        assert_eq!(memory.lost_since(), Some(at(1)), "it is lost since it broke first");
+        memory.apply(Event::InitDone);
+        assert_eq!(memory.lost_since(), None);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_namespaces_that_are_empty() {
+        let memory = Memory::default();
+        for nth in 0..2 * MOST_GONE {
+            let pod = pod("a", &nth.to_string(), nth as u64);
+            memory.put(pod.clone());
+            memory.forget(&pod);
+        }
+        let known = memory.lock();
+        assert!(known.objects.is_empty());
+        assert_eq!(known.gone.len(), MOST_GONE);
     }
 }

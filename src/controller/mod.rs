@@ -1,10 +1,12 @@
 //! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
 
+mod bystanders;
 mod endpoints;
 mod execute;
 mod leader;
 mod memory;
 mod observe;
+mod readable;
 mod serve;
 mod tend;
 mod trouble;

@@ -5,7 +5,7 @@ use jiff::{Timestamp, Unit};
 use super::{Context, Key, tend::Notes};
 use crate::{
     api::names,
-    lifecycle::Observed,
+    lifecycle::{Absence, Observed},
     seen::{Seen, Service},
 };
 
@@ -35,11 +35,20 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
-        absences: context.leadership.absences(),
+        absences: absences(context),
+        blind_since: world.blind_since(),
         rehearsal: notes.rehearsal.clone(),
         faults: notes.faults.clone(),
         kanary,
     })
+}
+
+/// When nobody led, and when who led did not see all.
+fn absences(context: &Context) -> Vec<Absence> {
+    let mut absences = context.leadership.absences();
+    absences.extend(context.world.missed());
+    absences.sort_by_key(|absence| absence.from);
+    absences
 }
 
 /// Other canaries' Services select nobody else's pods.

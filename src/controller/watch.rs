@@ -1,23 +1,23 @@
 //! The watches: one a kind, into memory; and whom an event concerns.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{
+    fmt::Debug,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use futures::{Stream, StreamExt};
+use futures::{StreamExt, stream::BoxStream};
+use jiff::Timestamp;
 use kube::{
     Api, Resource,
-    api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
-    core::error_boundary::DeserializeGuard,
-    discovery,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Config, Event, watcher},
-    },
+    runtime::watcher::{self, Config, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, memory::Memory};
+use super::{Context, Key, bystanders, memory::Memory, observe, readable};
 use crate::{
     api::{KanaryDeployment, names},
+    lifecycle::Absence,
     seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
 };
 
@@ -31,20 +31,13 @@ pub struct World {
     pub autoscalers: Memory<Autoscaler>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
     pub bystanders: Vec<Memory<Bystander>>,
+    missed: Mutex<Vec<Absence>>,
 }
-
-/// What is only named in events. A cluster may lack the kind.
-const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
-    ("policy", "v1", "PodDisruptionBudget", true),
-    ("networking.k8s.io", "v1", "NetworkPolicy", true),
-    ("security.istio.io", "v1", "PeerAuthentication", false),
-    ("security.istio.io", "v1", "AuthorizationPolicy", false),
-];
 
 impl World {
     /// An empty memory of every kind.
     pub fn new() -> Self {
-        Self { bystanders: BYSTANDERS.iter().map(|_| Memory::default()).collect(), ..Self::default() }
+        Self { bystanders: bystanders::memories(), ..Self::default() }
     }
 
     /// Waits for a full view of what decisions rest on.
@@ -64,30 +57,46 @@ impl World {
             && self.services.is_synced()
             && self.autoscalers.is_synced()
     }
+
+    /// Since when is one of the watches broken?
+    pub fn blind_since(&self) -> Option<Timestamp> {
+        let lost = [
+            self.kanaries.lost_since(),
+            self.deployments.lost_since(),
+            self.pods.lost_since(),
+            self.services.lost_since(),
+            self.autoscalers.lost_since(),
+        ];
+        lost.into_iter().flatten().min()
+    }
+
+    /// When one of the watches was broken, oldest first; all that is tended was woken after each.
+    pub fn missed(&self) -> Vec<Absence> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_missed(&self, absence: Absence) {
+        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.len() >= MOST_MISSED {
+            missed.remove(0);
+        }
+        missed.push(absence);
+    }
 }
+
+/// Between two tries of a watch that breaks, at most.
+pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is older than so many of its kind was accounted for long ago.
+const MOST_MISSED: usize = 32;
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    let api = |context: &Arc<Context>| context.client.clone();
-    let ours = Config::default().labels(names::CANARY_LABEL);
-    let kanaries = watcher(scoped::<DeserializeGuard<KanaryDeployment>>(context), Config::default());
-    follow(context, kanaries.filter_map(|event| async { valid(event) }), |w| &w.kanaries, concerns_itself);
-    follow(context, watch::<Deployment>(context, Config::default()), |w| &w.deployments, concerns_deployment);
-    follow(context, watch::<Pod>(context, ours), |w| &w.pods, concerns_pod);
-    follow(context, watch::<Service>(context, Config::default()), |w| &w.services, concerns_service);
-    follow(context, watch::<Autoscaler>(context, Config::default()), |w| &w.autoscalers, concerns_autoscaler);
-    for (index, (group, version, kind, is_core)) in BYSTANDERS.into_iter().enumerate() {
-        let (context, client) = (context.clone(), api(context));
-        tokio::spawn(async move {
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            let resource = match discovery::pinned_kind(&client, &gvk).await {
-                Ok((resource, _)) => resource,
-                Err(_) if !is_core => return,
-                Err(_) => ApiResource::from_gvk(&gvk),
-            };
-            follow_bystanders(&context, index, resource);
-        });
-    }
+    follow(context, |context| readable::watch(scoped(context)), |w| &w.kanaries, concerns_itself);
+    follow(context, watch::<Deployment>, |w| &w.deployments, concerns_deployment);
+    follow(context, canary_pods, |w| &w.pods, concerns_pod);
+    follow(context, watch::<Service>, |w| &w.services, concerns_service);
+    follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
+    bystanders::start(context);
 }
 
 fn scoped<K>(context: &Context) -> Api<K>
@@ -100,7 +109,10 @@ where
     }
 }
 
-fn watch<K>(context: &Context, config: Config) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static
+/// A watch of one kind, from a full list on.
+type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+
+fn watch<K>(context: &Context) -> Events<K>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
         + Clone
@@ -109,98 +121,75 @@ where
         + Send
         + 'static,
 {
-    watcher(scoped::<K>(context), config)
+    watcher(scoped::<K>(context), Config::default()).boxed()
 }
 
-/// An object that does not fit the types was written past an older CRD: it is reported and left alone.
-fn valid(
-    event: watcher::Result<Event<DeserializeGuard<KanaryDeployment>>>,
-) -> Option<watcher::Result<Event<KanaryDeployment>>> {
-    let keep = |guard: DeserializeGuard<KanaryDeployment>| {
-        guard.0.map_err(|invalid| {
-            let name = invalid.metadata.name.as_deref().unwrap_or_default();
-            tracing::error!(
-                name,
-                error = invalid.error,
-                "a KanaryDeployment does not fit this version: apply its CRD again"
-            );
-        })
-    };
-    match event {
-        Ok(Event::Apply(object)) => keep(object).ok().map(Event::Apply).map(Ok),
-        Ok(Event::InitApply(object)) => keep(object).ok().map(Event::InitApply).map(Ok),
-        Ok(Event::Delete(object)) => keep(object).ok().map(Event::Delete).map(Ok),
-        Ok(Event::Init) => Some(Ok(Event::Init)),
-        Ok(Event::InitDone) => Some(Ok(Event::InitDone)),
-        Err(error) => Some(Err(error)),
-    }
+fn canary_pods(context: &Context) -> Events<Pod> {
+    watcher(scoped::<Pod>(context), Config::default().labels(names::CANARY_LABEL)).boxed()
 }
 
 /// Keeps a memory up to date, and wakes whom an event concerns. Errors are said once, until they change.
-fn follow<K, S>(
+///
+/// A watch that breaks begins anew with a full list: one that is taken up where it was does not say that it goes on.
+fn follow<K>(
     context: &Arc<Context>,
-    stream: S,
+    begin: impl Fn(&Context) -> Events<K> + Send + 'static,
     memory: impl Fn(&World) -> &Memory<K> + Send + 'static,
     concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + 'static,
 ) where
     K: Seen + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
-    S: Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
 {
     let context = context.clone();
     tokio::spawn(async move {
-        let mut stream = std::pin::pin!(stream.default_backoff());
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    if matches!(event, Event::InitDone) {
-                        context.said.resolve(&K::plural(&()));
-                    }
-                    for object in memory(&context.world).apply(event) {
-                        concerns(&context, &object).into_iter().for_each(|key| context.wake(&key));
+        let mut backoff = DefaultBackoff::default();
+        loop {
+            let mut events = begin(&context);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => take_in(&context, memory(&context.world), &concerns, event),
+                    Err(error) => {
+                        lose(&context, memory(&context.world), &error);
+                        break;
                     }
                 }
-                Err(error) => context.said.warn(&K::plural(&()), &error),
             }
+            tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     });
 }
 
-fn follow_bystanders(context: &Arc<Context>, index: usize, resource: ApiResource) {
-    let context = context.clone();
-    let api: Api<DynamicObject> = match &context.namespace {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
-        None => Api::all_with(context.client.clone(), &resource),
-    };
-    let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
-    tokio::spawn(async move {
-        let mut stream = std::pin::pin!(watcher(api, Config::default()).default_backoff());
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    if let (Some(event), Some(memory)) = (selecting(event, &types), context.world.bystanders.get(index))
-                    {
-                        memory.apply(event);
-                    }
-                }
-                Err(error) => context.said.warn(&resource.plural, &error),
-            }
-        }
-    });
+fn take_in<K>(context: &Context, memory: &Memory<K>, concerns: impl Fn(&Context, &K) -> Vec<Key>, event: Event<K>)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    let is_full = matches!(event, Event::InitDone);
+    let lost_since = memory.lost_since().filter(|_| is_full);
+    // Before it counts as seen again: who looks in between must not find a time that nobody accounts for.
+    if let Some(from) = lost_since {
+        context.world.note_missed(Absence { from, until: observe::now() });
+    }
+    for object in memory.apply(event) {
+        concerns(context, &object).into_iter().for_each(|key| context.wake(&key));
+    }
+    if is_full {
+        context.said.resolve(&K::plural(&()));
+    }
+    if lost_since.is_some() {
+        context.wake_all();
+    }
 }
 
-fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<Bystander>> {
-    let keep = |object: DynamicObject| {
-        let mut bystander: Bystander = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
-        bystander.types = Some(types.clone());
-        Some(bystander)
-    };
-    Some(match event {
-        Event::Apply(object) => Event::Apply(keep(object)?),
-        Event::InitApply(object) => Event::InitApply(keep(object)?),
-        Event::Delete(object) => Event::Delete(keep(object)?),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
-    })
+/// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
+fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    context.said.warn(&K::plural(&()), error);
+    let is_lasting = memory.lost_since().is_some();
+    memory.lose(observe::now());
+    if is_lasting {
+        context.wake_all();
+    }
 }
 
 fn concerns_itself(_: &Context, kanary: &KanaryDeployment) -> Vec<Key> {

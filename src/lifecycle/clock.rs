@@ -25,13 +25,19 @@ pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, judgeable: 
     account_for_absences(status, seen);
     match (judgeable, status.held_since) {
         (true, Some(since)) => {
-            status.held += since.duration_until(seen.now);
+            status.held = status.held.saturating_add(since.duration_until(seen.now));
             status.held_since = None;
         }
-        (false, None) => status.held_since = Some(seen.now),
+        (false, None) => status.held_since = Some(hold_since(status, seen)),
         (true, None) | (false, Some(_)) => {}
     }
     status.deadline = deadline(status, seen);
+}
+
+/// From when on the time does not count: who lost a watch has not seen what was after it.
+fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
+    let earliest = status.accounted_until.max(status.evidence_since).unwrap_or(seen.now);
+    seen.blind_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
 }
 
 /// Is the period over? Not while the clock stands still.
@@ -49,7 +55,7 @@ fn account_for_absences(status: &mut KanaryDeploymentStatus, seen: &Observed) {
             continue;
         }
         if status.held_since.is_none() {
-            status.held += from.duration_until(absence.until);
+            status.held = status.held.saturating_add(from.duration_until(absence.until));
         }
         status.accounted_until = Some(absence.until);
     }

@@ -126,9 +126,10 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
     refusal::find(seen, facts).is_some() || facts.obstacle.is_some()
 }
 
+/// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let upkeep = if refusal::find(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
-    upkeep.into_iter().chain(traffic::move_pods(seen, &facts.withheld, phase)).collect()
+    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).collect()
 }
 
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
@@ -214,6 +215,7 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
     let judgeable = base::is_pinned(status)
         && facts.readiness == Readiness::Ready
         && facts.traffic_on
+        && seen.blind_since.is_none()
         && refusal::find(seen, facts).is_none();
     if status.phase == Some(Phase::Validating) {
         if validation::is_edited(seen) {
@@ -248,6 +250,9 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let Readiness::NotReady { created, .. } = &facts.readiness else { return None };
+    if seen.blind_since.is_some() {
+        return None;
+    }
     let since = match status.phase? {
         Phase::Starting => (*created).max(status.started_at)?,
         Phase::Validating => status.canary.as_ref()?.unavailable_since?,

@@ -25,7 +25,7 @@ pub struct Observed {
     pub canary: Option<Arc<Deployment>>,
     /// The pods that carry the canary's label.
     pub pods: Vec<Arc<Pod>>,
-    /// All Services of the namespace.
+    /// All Services of the namespace but those of other canaries.
     pub services: Vec<Arc<Service>>,
     /// All HorizontalPodAutoscalers of the namespace.
     pub autoscalers: Vec<Arc<Autoscaler>>,
@@ -35,13 +35,15 @@ pub struct Observed {
     pub endpoints: Option<BTreeSet<String>>,
     /// When nobody watched, oldest first.
     pub absences: Vec<Absence>,
+    /// A watch is broken since then, so what is seen may be old.
+    pub blind_since: Option<Timestamp>,
     /// What the API server answered to the last dry run of the promotion.
     pub rehearsal: Option<Rehearsal>,
     /// What went wrong when the last plan was carried out.
     pub faults: Vec<Fault>,
 }
 
-/// A time in which no controller watched.
+/// A time in which no controller watched, or one of its watches was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The last sign of life before.

@@ -58,7 +58,7 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
     };
     KanaryDeploymentStatus {
         phase: Some(if is_due(seen) { Phase::Starting } else { Phase::Scheduled }),
-        run: Some(before.run.unwrap_or_default() + 1),
+        run: Some(before.run.unwrap_or_default().saturating_add(1)),
         run_id: seen.kanary.spec.run_id.clone(),
         template_hash: Some(hash),
         started_at: Some(seen.now),

@@ -117,6 +117,7 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         return;
     }
     let held = match (&facts.obstacle, &facts.readiness) {
+        _ if seen.blind_since.is_some() => "the controller lost its view of the cluster; its log says why".into(),
         (Some(obstacle), _) => obstacle.message.clone(),
         (None, Readiness::NotReady { message, .. }) => message.clone(),
         (None, Readiness::Absent) => canary::absent(seen),
@@ -190,7 +191,7 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         .map(|o| (o.reason, o.message.clone()));
     match refusal.or(refused).or(obstacle).or(fault) {
         Some((reason, message)) => {
-            if matches!(phase, Phase::Starting) {
+            if matches!(phase, Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());
             }
             set(seen, status, ConditionType::Errored, Truth::True, reason, message);

@@ -7,7 +7,12 @@ use crate::given::{at, observed, status, with_canary};
 
 /// Validating since second 0, for 60 s; seen so many seconds later.
 fn validating(seconds: i64, more: Value) -> Observed {
-    let spec = json!({"validation": {"validationPeriod": "60s", "items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y"}}}]}});
+    delayed("0s", seconds, more)
+}
+
+fn delayed(initial_delay: &str, seconds: i64, more: Value) -> Observed {
+    let items = json!([{"labelWatch": {"podInvalidationLabels": {"bad": "y"}}}]);
+    let spec = json!({"validation": {"initialDelay": initial_delay, "validationPeriod": "60s", "items": items}});
     let mut clock = json!({
         "validationStartedAt": at(0).to_string(), "evidenceSince": at(0).to_string(),
         "canary": {"deployment": "try-kanary"},
@@ -29,6 +34,13 @@ fn a_period_without_a_hitch_ends_at_its_deadline() {
     assert_eq!((&status["phase"], &status["deadline"]), (&json!("Validating"), &json!(at(60).to_string())));
     assert_eq!(told(&validating(60, json!({})))["phase"], "Promoting");
     assert_eq!(told(&validating(59, json!({})))["phase"], "Validating");
+}
+
+#[test]
+fn the_initial_delay_comes_on_top_of_the_period() {
+    assert_eq!(told(&delayed("30s", 1, json!({})))["deadline"], json!(at(90).to_string()));
+    assert_eq!(told(&delayed("30s", 89, json!({})))["phase"], "Validating");
+    assert_eq!(told(&delayed("30s", 90, json!({})))["phase"], "Promoting");
 }
 
 #[test]
@@ -69,6 +81,49 @@ fn an_absence_within_a_hold_is_part_of_the_hold() {
     let mut seen = validating(60, json!({"heldSince": at(10).to_string()}));
     seen.absences = vec![Absence { from: at(20), until: at(50) }];
     assert_eq!(told(&seen)["deadline"], json!(at(110).to_string()));
+}
+
+#[test]
+fn a_broken_watch_holds_the_clock_from_when_it_broke() {
+    let mut seen = validating(70, json!({}));
+    seen.blind_since = Some(at(50));
+    let status = told(&seen);
+    assert_eq!((&status["phase"], &status["heldSince"]), (&json!("Validating"), &json!(at(50).to_string())));
+    assert!(status["message"].as_str().is_some_and(|message| message.contains("lost its view")), "{status}");
+    // 10 s later it sees again: the deadline moves by all that it did not see.
+    let status = told(&validating(80, json!({"heldSince": at(50).to_string()})));
+    assert_eq!(status["deadline"], json!(at(90).to_string()));
+}
+
+#[test]
+fn what_nobody_watched_is_not_held_twice() {
+    let mut seen = validating(70, json!({}));
+    seen.absences = vec![Absence { from: at(20), until: at(50) }];
+    seen.blind_since = Some(at(30));
+    assert_eq!(told(&seen)["heldSince"], json!(at(50).to_string()));
+}
+
+/// One that nobody wrote down while it lasted, and one that lies in another.
+#[test]
+fn what_was_missed_counts_once_however_it_was_missed() {
+    let absences = vec![Absence { from: at(10), until: at(40) }, Absence { from: at(20), until: at(30) }];
+    let mut seen = validating(50, json!({}));
+    seen.absences.clone_from(&absences);
+    assert_eq!(told(&seen)["deadline"], json!(at(90).to_string()));
+    // It was held from 10 on: the hold is all there is to count, until it ends.
+    let mut seen = validating(50, json!({"heldSince": at(10).to_string()}));
+    seen.absences = absences;
+    assert_eq!(told(&seen)["deadline"], json!(at(100).to_string()));
+}
+
+#[test]
+fn who_does_not_see_the_canary_does_not_give_it_up() {
+    let unavailable = json!({"heldSince": at(0).to_string(), "canary": {"unavailableSince": at(0).to_string()}});
+    let mut seen = validating(700, unavailable);
+    std::sync::Arc::make_mut(seen.canary.as_mut().expect("canary")).status.available_replicas = 0;
+    assert_eq!(told(&seen)["phase"], "Failing");
+    seen.blind_since = Some(at(650));
+    assert_eq!(told(&seen)["phase"], "Validating");
 }
 
 #[test]

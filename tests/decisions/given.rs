@@ -44,6 +44,7 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         bystanders: Vec::new(),
         endpoints: None,
         absences: Vec::new(),
+        blind_since: None,
         rehearsal: None,
         faults: Vec::new(),
     }

@@ -3,12 +3,12 @@
 use kanary::{
     api::Phase,
     canary::withhold,
-    lifecycle::{Action, Observed, Patch},
+    lifecycle::{Action, Kind, Observed, Patch, plan},
     traffic,
 };
 use serde_json::{Value, json};
 
-use crate::given::{observed, pod, service, with_canary};
+use crate::given::{at, observed, pod, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -56,9 +56,44 @@ fn failure_takes_pods_out_and_remembers_that_they_were_in() {
 }
 
 #[test]
+fn nothing_is_deleted_while_production_lists_a_pod_but_not_for_ever() {
+    let spec = json!({"traffic": {"source": "service"}});
+    let failing = status(&spec, "Failing", json!({"verdictAt": at(0).to_string()}));
+    let listed = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    // What the EndpointSlices list, seconds since the verdict, whether the canary goes.
+    let cases = [
+        (listed(&["a", "web-1"]), 9, false),
+        (listed(&["a", "web-1"]), 10, true),
+        (listed(&["web-1"]), 0, true),
+        (None, 9, false),
+        (None, 10, true),
+    ];
+    for (endpoints, seconds, goes) in cases {
+        let mut seen = with_canary(observed(spec.clone(), failing.clone()));
+        seen.pods = vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))];
+        (seen.endpoints, seen.now) = (endpoints.clone(), at(seconds));
+        let plan = plan(&seen);
+        let deletes = plan.actions.iter().any(|action| matches!(action, Action::Delete { .. }));
+        assert_eq!(deletes, goes, "{endpoints:?} after {seconds} s");
+        assert!(goes || plan.wake == Some(at(10)), "it looks again in time: {plan:?}");
+    }
+}
+
+#[test]
 fn a_pod_that_somebody_labelled_into_production_is_taken_out() {
     let seen = seen("none", vec![pod("a", json!({"app": "web"}), true, json!({}))]);
     assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null}, ""]))]);
+}
+
+/// A plan ends at the first write that is refused, and an autoscaler may be refused for as long as it is asked for.
+#[test]
+fn pods_leave_before_anything_that_may_be_refused() {
+    let spec =
+        json!({"traffic": {"source": "none"}, "scale": {"hpa": {"maxReplicas": 3, "metrics": [{"type": "Wishes"}]}}});
+    let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
+    seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({"kanary.k8s.io/production-labels": "app"}))];
+    let kinds: Vec<Kind> = plan(&seen).actions.iter().map(|action| action.target().kind).collect();
+    assert_eq!(kinds, [Kind::Pod, Kind::HorizontalPodAutoscaler]);
 }
 
 #[test]

@@ -72,6 +72,14 @@ fn what_is_only_planned_does_not_touch_the_record() {
     assert_eq!(record(&told(&seen)), record(&seen.status()));
 }
 
+/// The message is what `kubectl get -o wide` shows: while a request keeps failing it must not say that all goes well.
+#[test]
+fn the_message_tells_what_keeps_a_promotion_from_being_made() {
+    let mut seen = with_canary(observed(json!({}), status(&json!({}), "Promoting", json!({}))));
+    seen.faults = vec![Fault { action: "promote Deployment web".into(), error: "denied by a webhook".into() }];
+    assert_eq!(told(&seen).message.as_deref(), Some("promote Deployment web: denied by a webhook"));
+}
+
 #[test]
 fn a_restart_keeps_the_record() {
     let mut seen = edited("Validating");

@@ -1,7 +1,7 @@
 //! A controller's memory: one watch for each kind, each as late as it likes, and the answers to its own writes.
 //!
-//! As in the real one, an event that is older than what is known is dropped; but what was forgotten upon an answer may
-//! come back for a moment, when late events tell of it.
+//! As in the real one, an event that is older than what is known is dropped. The real one also knows for a while who is
+//! gone; here what was forgotten upon an answer may come back for a moment, when late events tell of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

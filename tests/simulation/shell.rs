@@ -239,6 +239,7 @@ impl Shell {
             bystanders: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
             absences: self.absences.clone(),
+            blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),
             faults: self.faults.get(name).cloned().unwrap_or_default(),
             kanary,

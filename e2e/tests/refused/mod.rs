@@ -643,6 +643,37 @@ pub const SCHEMA: &[Wrong] = &[
     ),
 ];
 
+/// What one may doubt: the API server refuses it, or the controller reads it.
+pub const ODD: &[&str] = &[
+    "spec: {validation: {validationPeriod: 30m1h}}",
+    "spec: {validation: {validationPeriod: 1.5h30m}}",
+    "spec: {validation: {validationPeriod: 1m1m1m}}",
+    "spec: {validation: {validationPeriod: 1.1234567891s}}",
+    "spec: {validation: {validationPeriod: 999999h999999m}}",
+    "spec: {validation: {initialDelay: 0h0m0s0ms}}",
+    "spec: {validation: {maxIntervalPeriod: 1000.0ms}}",
+    "spec: {schedule: '2030-01-01t08:00:00z'}",
+    "spec: {schedule: '2030-01-01T08:00:00.12345678901Z'}",
+    "spec: {schedule: '2030-01-01T08:00:00,5Z'}",
+    "spec: {schedule: '2030-01-01T08:00:00x5Z'}",
+    "spec: {schedule: '2030-01-01T08:00:60Z'}",
+    "spec: {schedule: '2030-01-01T08:00:00+26:00'}",
+    "spec: {schedule: '2030-01-01T08:00:00+99:99'}",
+    "spec: {schedule: '2030-02-30T08:00:00Z'}",
+    "spec: {schedule: '0000-01-01T08:00:00Z'}",
+    "spec: {schedule: '9999-12-31T23:59:59-23:59'}",
+    "spec: {schedule: ''}",
+    "spec: {scale: {static: {replicas: 3000000000}}}",
+    "spec: {scale: {static: {replicas: 2.0}}}",
+    "spec: {scale: {hpa: {maxReplicas: 3000000000}}}",
+    "spec: {validation: {items: [{promQL: {query: up, failureLimit: 3000000000}}]}}",
+    "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: 1e300}}}]}}",
+    "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 50.0}}}",
+    "spec: {template: {metadata: {labels: {}, annotations: {}}}}",
+    "spec: {template: {spec: {replicas: 2.0, progressDeadlineSeconds: 9000000000}}}",
+    "spec: {template: {spec: {template: {metadata: {}}}}}",
+];
+
 /// A mistake that only the cluster shows.
 pub struct Trouble {
     pub name: &'static str,
