@@ -62,6 +62,16 @@ impl Terminal {
         self.with(|screen| screen.alternate_screen() || screen.hide_cursor())
     }
 
+    /// Is any cell on the screen coloured?
+    pub fn is_coloured(&self) -> bool {
+        let plain = vt100::Color::Default;
+        self.with(|screen| {
+            let (rows, columns) = screen.size();
+            let mut cells = (0..rows).flat_map(|row| (0..columns).filter_map(move |column| screen.cell(row, column)));
+            cells.any(|cell| cell.fgcolor() != plain || cell.bgcolor() != plain)
+        })
+    }
+
     /// Waits until the screen is as it should be.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 mod support;
 mod transcript;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::{env, fs, iter};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kanary_e2e::terminal::Terminal;
+use kanary_e2e::tools::Tool;
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
 use support::{
@@ -32,11 +34,14 @@ fn main() -> ExitCode {
         a_watch_moves_on_a_terminal: lab_only,
         a_watch_without_a_terminal_ends_with_the_run: lab_only,
         names_are_completed: lab_only,
+        kubectl_finds_it: lab_only,
+        a_credential_plugin_is_asked: lab_only,
+        colours_are_for_terminals: lab_only,
         what_is_ignored_is_what_is_written: lab_only,
         what_goes_wrong_is_said: lab_only,
         the_docs_show_what_is_printed: lab_only,
     ];
-    harness::main(Setup::controller(&[]), cases)
+    harness::main(Setup::controller(&[]).with_kubectl(), cases)
 }
 
 /// What the tool said, and how it ended.
@@ -277,6 +282,76 @@ async fn names_are_completed(scene: Scene) -> Result<(), Error> {
     for verb in ["approve", "reject", "retry", "describe", "watch", "get", "gitops-ignore"] {
         let names = complete(&["-n", scene.namespace(), verb, "tr"]).await?;
         assert!(names.lines().any(|line| line == TRIAL), "{verb}: {names}");
+    }
+    Ok(())
+}
+
+/// kubectl itself calls it, and has it complete.
+async fn kubectl_finds_it(scene: Scene) -> Result<(), Error> {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    validating(&scene, json!({})).await?;
+    let lab = scene.lab()?;
+    let bin = lab.dir().join("kubectl-finds-it");
+    let told = || format!("fill {}", bin.display());
+    fs::create_dir_all(&bin).context(told)?;
+    symlink(lab.kit().tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(told)?;
+    symlink(program(&scene)?, bin.join("kubectl-kanary")).context(told)?;
+    let script = bin.join("kubectl_complete-kanary");
+    fs::write(&script, good(&scene, &["completion", "kubectl"]).await?).context(told)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(told)?;
+    let kubectl = async |arguments: &[&str]| {
+        let path =
+            env::join_paths(iter::once(bin.clone()).chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())));
+        let mut command = Command::new(bin.join("kubectl"));
+        command.args(arguments).env("KUBECONFIG", lab.kubeconfig()).env("PATH", path.context(told)?);
+        let output = command.output().await.context(|| format!("kubectl {arguments:?}"))?;
+        Ok::<_, Error>(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let table = kubectl(&["kanary", "get", "-n", scene.namespace()]).await?;
+    assert!(table.contains(TRIAL), "{table}");
+    let names = kubectl(&["__complete", "kanary", "approve", "-n", scene.namespace(), "tr"]).await?;
+    assert!(names.lines().any(|line| line == TRIAL), "{names}");
+    Ok(())
+}
+
+/// As the clouds' kubeconfigs have it: a program gives the token.
+async fn a_credential_plugin_is_asked(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    let lab = scene.lab()?;
+    let text = fs::read_to_string(lab.kubeconfig()).context(|| "read the kubeconfig".into())?;
+    let mut config: Value = serde_json::from_str(&text)?;
+    let credential = json!({
+        "apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+        "status": {"token": config["users"][0]["user"]["token"]},
+    });
+    config["users"][0]["user"] = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "printf", "args": ["%s", credential.to_string()],
+    }});
+    let file = lab.dir().join("exec.kubeconfig");
+    fs::write(&file, config.to_string()).context(|| format!("write {}", file.display()))?;
+    let said = call(&scene, &["get", "--kubeconfig", &file.display().to_string()]).await?;
+    assert!(said.out.contains(TRIAL), "{}{}", said.out, said.err);
+    Ok(())
+}
+
+async fn colours_are_for_terminals(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    good(&scene, &["reject", TRIAL]).await?;
+    scene.kd_phase(TRIAL, "Failed").await?;
+    assert!(!good(&scene, &["get"]).await?.contains('\u{1b}'), "a pipe gets none");
+    let kubeconfig = scene.lab()?.kubeconfig();
+    for (no_color, coloured) in [(None, true), (Some(("NO_COLOR", Path::new("1"))), false)] {
+        let variables: Vec<_> = iter::once(("KUBECONFIG", kubeconfig.as_path())).chain(no_color).collect();
+        for verb in ["get", "watch"] {
+            let arguments = [verb, TRIAL, "-n", scene.namespace()];
+            let mut terminal = Terminal::start(&program(&scene)?, &arguments, &variables, (24, 160))?;
+            terminal.until("the run", |screen| screen.contains("Failed")).await?;
+            assert_eq!(terminal.is_coloured(), coloured, "{verb} with {no_color:?}");
+            terminal.press("q")?;
+            terminal.ends().await?;
+        }
     }
     Ok(())
 }

@@ -89,6 +89,7 @@ impl Observed {
             bystanders: Vec::new(),
             endpoints: None,
             absences: Vec::new(),
+            blind_since: None,
             rehearsal: None,
             faults: Vec::new(),
         }

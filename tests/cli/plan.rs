@@ -108,7 +108,8 @@ fn no_file_makes_it_stumble() {
         ("{kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: []}", "HorizontalPodAutoscaler web: "),
     ] {
         let mut child = program(&["plan", "-f", "-"]);
-        let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
+        let mut child =
+            child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it runs");
         let input = format!("{other}\n---\n{kanary}");
         child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
         let output = child.wait_with_output().expect("it ends");
