@@ -33,6 +33,9 @@ struct Run {
     /// Namespace of the Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "kanary-system")]
     lease_namespace: String,
+    /// The cluster's domain: what a VirtualService's short names are completed with.
+    #[arg(long, env = "KANARY_CLUSTER_DOMAIN", default_value = "cluster.local")]
+    cluster_domain: String,
     /// Name among controllers; a restart under the same name takes the Lease over at once. Default: host and process.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
@@ -69,6 +72,7 @@ fn start(run: Run) -> Result<(), String> {
     let settings = Settings {
         namespace: run.namespace,
         lease_namespace: run.lease_namespace,
+        cluster_domain: run.cluster_domain,
         identity: run.identity.unwrap_or_else(host_and_process),
         address: run.address,
     };

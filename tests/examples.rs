@@ -11,7 +11,8 @@ use std::{
 
 use kanary::{
     api::{ConditionType, KanaryDeployment, Phase, Truth, names},
-    lifecycle::{self, Action, Kind, Observed, Question, Rehearsal},
+    lifecycle::{self, Action, Kind, Observed, Question, Rehearsal, Routes},
+    seen::Known,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -85,6 +86,13 @@ impl Story {
             autoscalers: self.all("HorizontalPodAutoscaler"),
             bystanders: Vec::new(),
             endpoints: None,
+            routes: Routes {
+                domain: "cluster.local".into(),
+                virtual_services: Known::All(self.all("VirtualService")),
+                http_routes: Known::All(self.all("HTTPRoute")),
+                is_fresh: false,
+            },
+            copies: None,
             absences: Vec::new(),
             blind_since: None,
             rehearsal: None,

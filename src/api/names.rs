@@ -15,6 +15,8 @@ pub const PRODUCTION_LABELS: &str = "kanary.k8s.io/production-labels";
 pub const PROMOTED_BY: &str = "kanary.k8s.io/promoted-by";
 /// On a base that the controller created: the uid of the `KanaryDeployment` that had none.
 pub const CREATED_BY: &str = "kanary.k8s.io/created-by";
+/// On a `KanaryDeployment` while a route of somebody else may carry our mirror: it goes when the mirror is gone.
+pub const MIRROR_FINALIZER: &str = "kanary.k8s.io/mirror";
 /// What `kubectl rollout history` shows.
 pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 /// The Deployment controller's own count of pod templates.
@@ -38,6 +40,12 @@ pub fn base(kanary: &KanaryDeployment) -> String {
 #[must_use]
 pub fn canary(kanary: &KanaryDeployment) -> String {
     format!("{}-kanary", kanary.name())
+}
+
+/// The VirtualService of our own, where the user has none.
+#[must_use]
+pub fn virtual_service(kanary: &KanaryDeployment) -> String {
+    canary(kanary)
 }
 
 /// The Service that selects canary pods only.

@@ -164,7 +164,7 @@ pub enum Source {
 }
 
 /// Settings of the `mirror` source.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mirror {
     /// Percentage of production requests to copy.
@@ -186,6 +186,27 @@ pub struct Mirror {
     /// Narrow to one HTTPRoute, and to some of its rules by name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http_route: Option<HttpRouteRef>,
+}
+
+impl Default for Mirror {
+    fn default() -> Self {
+        Self {
+            percentage: hundred(),
+            provider: Provider::default(),
+            confirm: Confirm::default(),
+            acknowledge_writes: false,
+            virtual_service: None,
+            http_route: None,
+        }
+    }
+}
+
+impl Traffic {
+    /// The settings of the `mirror` source, defaults where nothing is said.
+    #[must_use]
+    pub fn mirror(&self) -> Mirror {
+        self.mirror.clone().unwrap_or_default()
+    }
 }
 
 /// Whose routes carry the mirror.

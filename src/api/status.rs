@@ -194,6 +194,9 @@ pub struct CanaryStatus {
     /// Its HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa: Option<String>,
+    /// The routes that carry its mirror.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<String>,
     /// Pods that are ready.
     #[serde(default)]
     pub ready_replicas: i32,

@@ -1,21 +1,21 @@
 //! Carries out a plan: at most one write an object, each guarded, each bounded in time. It decides nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use kube::{
     Api, Resource,
-    api::{DeleteParams, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
+    api::{DeleteParams, ListParams, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{NamespaceResourceScope, Request},
     runtime::events::{Event, EventType},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{Context, memory::Memory};
+use super::{Context, memory::Memory, routes::Routes};
 use crate::{
     api::{KanaryDeployment, names::MANAGER},
-    lifecycle::{Action, Fault, Kind, Notice, Patch, Question, Target, Tell},
-    seen::{Autoscaler, Deployment, Pod, Seen, Service},
+    lifecycle::{Action, Fault, Kind, Notice, Patch, Target, Tell},
+    seen::{Autoscaler, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
 
 /// kube waits for an answer for ever.
@@ -58,6 +58,11 @@ pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<
         Kind::Service => write::<Service>(context, &world.services, namespace, action).await,
         Kind::HorizontalPodAutoscaler => write::<Autoscaler>(context, &world.autoscalers, namespace, action).await,
         Kind::Pod => write::<Pod>(context, &world.pods, namespace, action).await,
+        Kind::VirtualService => {
+            write::<VirtualService>(context, &world.virtual_services.memory, namespace, action).await
+        }
+        Kind::HTTPRoute => write::<HTTPRoute>(context, &world.http_routes.memory, namespace, action).await,
+        Kind::KanaryDeployment => write::<KanaryDeployment>(context, &world.kanaries, namespace, action).await,
     };
     // What fails is said by whoever decides whether to try again.
     result.map_err(|error| stop(action.describe(), &error))?;
@@ -74,11 +79,18 @@ where
             memory.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
         }
         Action::Patch { target, patch } | Action::Promote { target, patch } => {
-            memory.put(patched::<K>(context, namespace, target, patch, &params()).await?);
+            let patched = patched::<K>(context, namespace, target, patch, &params()).await?;
+            // Without its last finalizer a deleted resource is gone, and no later event tells so.
+            let is_gone = target.kind == Kind::KanaryDeployment && is_over(&patched);
+            drop(if is_gone { memory.forget(&patched) } else { memory.put(patched) });
         }
         Action::Delete { target, uid } => delete(context, memory, namespace, target, uid).await?,
     }
     Ok(())
+}
+
+fn is_over<K: Seen>(object: &K) -> bool {
+    object.is_terminating() && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
 /// A create that refuses fields which the API server does not know: a typing error must not be dropped in silence.
@@ -154,12 +166,43 @@ where
     Ok(())
 }
 
+/// Reads the routes of a namespace into memory, past the watch, which may be late.
+///
+/// # Errors
+/// [`Stop`].
+pub async fn read_routes(context: &Context, namespace: &str) -> Result<(), Stop> {
+    let world = &context.world;
+    read::<VirtualService>(context, &world.virtual_services, namespace).await?;
+    read::<HTTPRoute>(context, &world.http_routes, namespace).await
+}
+
+async fn read<K>(context: &Context, routes: &Routes<K>, namespace: &str) -> Result<(), Stop>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + Debug + DeserializeOwned,
+{
+    if routes.known().ignorance().is_some() {
+        return Ok(());
+    }
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    match bounded(api.list(&ListParams::default())).await {
+        Ok(list) => list.items.into_iter().for_each(|route| drop(routes.memory.put(route))),
+        // The kind went away a moment ago, and its objects with it.
+        Err(kube::Error::Api(status)) if status.code == 404 => {}
+        Err(error) => return Err(stop(format!("list {}", K::plural(&())), &error)),
+    }
+    Ok(())
+}
+
 /// Asks the API server what the promotion would make of the base.
 ///
 /// # Errors
 /// [`Stop`]; an outright refusal is an answer, not an error.
-pub async fn rehearse(context: &Context, namespace: &str, question: &Question) -> Result<Result<String, String>, Stop> {
-    let Question::Rehearse { target, patch, .. } = question;
+pub async fn rehearse(
+    context: &Context,
+    namespace: &str,
+    target: &Target,
+    patch: &Patch,
+) -> Result<Result<String, String>, Stop> {
     let params = PatchParams { dry_run: true, ..params() };
     match patched::<Deployment>(context, namespace, target, patch, &params).await {
         Ok(base) => Ok(Ok(base.spec.template.hash)),

@@ -66,6 +66,16 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.get(namespace).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// All objects.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.lock().objects.values().flat_map(BTreeMap::values).cloned().collect()
+    }
+
+    /// Forgets all: the kind itself is gone.
+    pub fn clear(&self) {
+        self.lock().objects.clear();
+    }
+
     /// Takes in a watch event, and returns the objects that it touched.
     pub fn apply(&self, event: Event<K>) -> Vec<Arc<K>> {
         match event {

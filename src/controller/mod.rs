@@ -7,6 +7,7 @@ mod leader;
 mod memory;
 mod observe;
 mod readable;
+mod routes;
 mod serve;
 mod tend;
 mod trouble;
@@ -41,6 +42,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// Where the Lease is.
     pub lease_namespace: String,
+    /// The cluster's domain, such as `cluster.local`.
+    pub cluster_domain: String,
     /// Who we are to other controllers. The same name after a restart takes the Lease over at once.
     pub identity: String,
     /// Where the probes are served.
@@ -83,6 +86,7 @@ struct Context {
     permits: Semaphore,
     namespace: Option<String>,
     lease_namespace: String,
+    cluster_domain: String,
     identity: String,
     tended: Mutex<HashMap<Key, Arc<Notify>>>,
     said: trouble::Said,
@@ -100,6 +104,7 @@ impl Context {
             permits: Semaphore::new(MOST_PASSES),
             namespace: settings.namespace.clone(),
             lease_namespace: settings.lease_namespace.clone(),
+            cluster_domain: settings.cluster_domain.clone(),
             identity: settings.identity.clone(),
             tended: Mutex::default(),
             said: trouble::Said::default(),

@@ -4,9 +4,10 @@ use jiff::{Timestamp, Unit};
 
 use super::{Context, Key, tend::Notes};
 use crate::{
-    api::names,
-    lifecycle::{Absence, Observed},
+    api::{KanaryDeployment, Source, names},
+    lifecycle::{Absence, Observed, Routes},
     seen::{Seen, Service},
+    traffic::mirror,
 };
 
 /// Now, to the millisecond: that is what the status keeps.
@@ -35,6 +36,8 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
+        routes: routes(context, &kanary),
+        copies: None,
         absences: absences(context),
         blind_since: world.blind_since(),
         rehearsal: notes.rehearsal.clone(),
@@ -49,6 +52,20 @@ fn absences(context: &Context) -> Vec<Absence> {
     absences.extend(context.world.missed());
     absences.sort_by_key(|absence| absence.from);
     absences
+}
+
+/// Those of a mesh, of all namespaces; most canaries need none.
+pub fn routes(context: &Context, kanary: &KanaryDeployment) -> Routes {
+    let needed = kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary);
+    if !needed {
+        return Routes::default();
+    }
+    Routes {
+        domain: context.cluster_domain.clone(),
+        virtual_services: context.world.virtual_services.known(),
+        http_routes: context.world.http_routes.known(),
+        is_fresh: false,
+    }
 }
 
 /// Other canaries' Services select nobody else's pods.

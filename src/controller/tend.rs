@@ -90,16 +90,24 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
 /// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of. Is what was asked about
 /// not as observed? The question is due at once then, but asked again with care: its next sight may be a while away.
 async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) -> bool {
-    let Some(question) = lifecycle::question(seen) else { return false };
-    let Question::Rehearse { template_hash, base_hash, .. } = &question;
-    let rehearsal = |outcome| Rehearsal {
-        template_hash: template_hash.clone(),
-        base_hash: base_hash.clone(),
-        at: observe::now(),
-        outcome,
+    let answered = match lifecycle::question(seen) {
+        None => return false,
+        Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
+            let answer = execute::rehearse(context, &key.namespace, &target, &patch).await;
+            answer.map(|outcome| {
+                notes.rehearsal = Some(Rehearsal { template_hash, base_hash, at: observe::now(), outcome });
+            })
+        }
+        Some(Question::ReadRoutes) => {
+            let answer = execute::read_routes(context, &key.namespace).await;
+            answer.map(|()| {
+                seen.routes = observe::routes(context, &seen.kanary);
+                seen.routes.is_fresh = true;
+            })
+        }
     };
-    match execute::rehearse(context, &key.namespace, &question).await {
-        Ok(outcome) => notes.rehearsal = Some(rehearsal(outcome)),
+    match answered {
+        Ok(()) => {}
         Err(Stop::Stale(_) | Stop::Deposed) => return true,
         Err(Stop::Failed(fault)) => notes.faults = vec![fault],
     }

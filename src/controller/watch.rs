@@ -14,11 +14,11 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, bystanders, memory::Memory, observe, readable};
+use super::{Context, Key, bystanders, memory::Memory, observe, readable, routes, routes::Routes};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::Absence,
-    seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
+    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
 
 /// All that is known of the cluster.
@@ -29,6 +29,8 @@ pub struct World {
     pub pods: Memory<Pod>,
     pub services: Memory<Service>,
     pub autoscalers: Memory<Autoscaler>,
+    pub virtual_services: Routes<VirtualService>,
+    pub http_routes: Routes<HTTPRoute>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
     pub bystanders: Vec<Memory<Bystander>>,
     missed: Mutex<Vec<Absence>>,
@@ -47,6 +49,8 @@ impl World {
         self.pods.synced().await;
         self.services.synced().await;
         self.autoscalers.synced().await;
+        self.virtual_services.settled().await;
+        self.http_routes.settled().await;
     }
 
     /// Is there a full view?
@@ -96,10 +100,11 @@ pub fn start(context: &Arc<Context>) {
     follow(context, canary_pods, |w| &w.pods, concerns_pod);
     follow(context, watch::<Service>, |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
+    routes::start(context);
     bystanders::start(context);
 }
 
-fn scoped<K>(context: &Context) -> Api<K>
+pub fn scoped<K>(context: &Context) -> Api<K>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
 {

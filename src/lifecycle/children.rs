@@ -114,6 +114,9 @@ pub fn taken(seen: &Observed) -> Option<Target> {
     if kanary.spec.scale.hpa.is_some() && seen.autoscaler().is_some() && seen.own_autoscaler().is_none() {
         return target(Kind::HorizontalPodAutoscaler, &names::canary(kanary));
     }
+    if traffic::mirror::taken(seen) {
+        return target(Kind::VirtualService, &names::virtual_service(kanary));
+    }
     let service = names::kanary_service(kanary);
     let wanted = kanary.spec.traffic.source.has_kanary_service();
     let foreign = seen.service_named(&service).is_some_and(|service| !seen.is_ours(service));
@@ -131,11 +134,13 @@ pub fn upkeep(seen: &Observed, wanted: &Value) -> Vec<Action> {
         .collect()
 }
 
-/// Removes everything of the canary: first what writes to the Deployment, then the Deployment, then the Services.
+/// Removes everything of the canary: first what sends it copies and what writes to the Deployment, then the Deployment,
+/// then the Services.
 #[must_use]
 pub fn remove_all(seen: &Observed) -> Vec<Action> {
     let autoscaler = seen.own_autoscaler().and_then(|hpa| delete(Kind::HorizontalPodAutoscaler, hpa));
     let canary = seen.own_canary().and_then(|canary| delete(Kind::Deployment, canary));
     let services = seen.own_services().filter_map(|service| delete(Kind::Service, service));
-    autoscaler.into_iter().chain(canary).chain(services).collect()
+    let routes = traffic::mirror::remove_own(seen);
+    routes.into_iter().chain(autoscaler).chain(canary).chain(services).collect()
 }

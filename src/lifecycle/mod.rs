@@ -14,16 +14,16 @@ mod run;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
-pub use observed::{Absence, Fault, Observed, Rehearsal};
+pub use observed::{Absence, Copies, Fault, Observed, Rehearsal, Routes};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
 use serde_json::Value;
 
 use crate::{
-    api::{CanaryStatus, KanaryDeploymentStatus, Phase},
+    api::{CanaryStatus, KanaryDeploymentStatus, Phase, Source},
     canary::{self, Readiness, Withheld},
     seen::Seen,
-    traffic::{self, Obstacle},
+    traffic::{self, Obstacle, Standing, mirror},
     validation,
 };
 
@@ -35,7 +35,20 @@ const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 pub fn question(seen: &Observed) -> Option<Question> {
     let status = run::begins(seen).map_or_else(|| seen.status(), |begun| begun.status);
     let starting = status.phase == Some(Phase::Starting) && !is_deleted(seen);
-    starting.then(|| base::rehearse(seen, &status)).flatten()
+    let rehearse = starting.then(|| base::rehearse(seen, &status)).flatten();
+    rehearse.or_else(|| mirror_ends(seen, &status).then(|| mirror::question(seen)).flatten())
+}
+
+/// Is no mirror wanted any more, and nothing left that comes before its finalizer?
+fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    let nothing_left = || children::remove_all(seen).is_empty();
+    let ends = match status.phase {
+        None | Some(Phase::Scheduled) => false,
+        Some(Phase::Starting | Phase::Validating) => seen.kanary.spec.traffic.source != Source::Mirror,
+        Some(Phase::Promoting) => base::progress(seen, status).is_over() && nothing_left(),
+        Some(Phase::Failing | Phase::Succeeded | Phase::Failed) => nothing_left(),
+    };
+    ends || is_deleted(seen)
 }
 
 /// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
@@ -44,7 +57,8 @@ pub fn question(seen: &Observed) -> Option<Question> {
 #[must_use]
 pub fn plan(seen: &Observed) -> Plan {
     if is_deleted(seen) {
-        return Plan::default();
+        // Owner references take care of the rest.
+        return Plan { actions: mirror::leave(seen), ..Plan::default() };
     }
     let facts = Facts::gather(seen);
     let begun = run::begins(seen);
@@ -62,8 +76,15 @@ pub fn plan(seen: &Observed) -> Plan {
     }
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
-    let tell = (Some(&status) != seen.kanary.status.as_ref()).then_some(Tell { status, notices });
+    let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
+    let tell = differs.then_some(Tell { status, notices });
     Plan { actions, tell, wake }
+}
+
+/// Does the plan write the resource itself? A status that goes with the resourceVersion of before would be refused. After a
+/// fault the status goes first.
+fn writes_itself(seen: &Observed, actions: &[Action]) -> bool {
+    seen.faults.is_empty() && actions.iter().any(|action| action.target().kind == Kind::KanaryDeployment)
 }
 
 /// What is true at this moment, whatever the phase.
@@ -74,7 +95,7 @@ pub(crate) struct Facts {
     pub readiness: Readiness,
     pub taken: Option<Target>,
     pub obstacle: Option<Obstacle>,
-    pub traffic_on: bool,
+    pub traffic: Standing,
 }
 
 impl Facts {
@@ -85,7 +106,7 @@ impl Facts {
         Self {
             readiness: canary::readiness(seen, &wanted),
             taken: children::taken(seen),
-            traffic_on: obstacle.is_none() && traffic::is_on(seen),
+            traffic: traffic::standing(seen, &withheld),
             obstacle,
             withheld,
             wanted,
@@ -106,18 +127,19 @@ fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<A
         Some(Phase::Promoting) => promote(seen, status, facts),
         Some(Phase::Failing) => fail(seen, status, facts),
         // A write of ours that arrived late, or of a controller that is no longer the leader.
-        Some(Phase::Succeeded | Phase::Failed) => children::remove_all(seen),
+        Some(Phase::Succeeded | Phase::Failed) => end(seen),
     }
 }
 
 fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let pinned = base::is_pinned(status);
     let never_recorded = status.base.is_none() && seen.base.is_none();
+    let moves = || traffic::move_pods(seen, &facts.withheld, Phase::Starting);
     match (pinned, never_recorded) {
-        (true, _) if is_hindered(seen, facts) => traffic::move_pods(seen, &facts.withheld, Phase::Starting),
+        (true, _) if is_hindered(seen, facts) => mirror::upkeep(seen, false).into_iter().chain(moves()).collect(),
         (true, _) => maintain(seen, Phase::Starting, facts),
         (false, true) => vec![base::create(seen)],
-        (false, false) => Vec::new(),
+        (false, false) => mirror::upkeep(seen, false),
     }
 }
 
@@ -128,23 +150,33 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
 
 /// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
-    let upkeep = if refusal::find(seen, facts).is_some() { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
-    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).collect()
+    let refused = refusal::find(seen, facts).is_some();
+    let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
+    let mirror = mirror::upkeep(seen, !refused);
+    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).chain(mirror).collect()
 }
 
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     match base::progress(seen, status) {
         base::Progress::Due if base::loss(seen, status).is_none() => base::promote(seen).into_iter().collect(),
-        progress if progress.is_over() => children::remove_all(seen),
+        progress if progress.is_over() => end(seen),
         _ => traffic::move_pods(seen, &facts.withheld, Phase::Promoting),
     }
 }
 
-/// The pods leave production first; what is left is deleted once no EndpointSlice lists them.
+/// The canary gets no more copies and its pods leave production first; what is left is deleted once no EndpointSlice lists
+/// them.
 fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
-    let moves = traffic::move_pods(seen, &facts.withheld, Phase::Failing);
+    let mut leaves = mirror::clear(seen);
+    leaves.extend(traffic::move_pods(seen, &facts.withheld, Phase::Failing));
     let waits = is_leaving(seen) && leave_by(status).is_none_or(|deadline| seen.now < deadline);
-    if moves.is_empty() && !waits { children::remove_all(seen) } else { moves }
+    if leaves.is_empty() && !waits { end(seen) } else { leaves }
+}
+
+/// First nothing refers to the canary any more, then it goes, then the mirror's finalizer.
+fn end(seen: &Observed) -> Vec<Action> {
+    let steps = [mirror::clear, children::remove_all, mirror::leave];
+    steps.into_iter().map(|step| step(seen)).find(|actions| !actions.is_empty()).unwrap_or_default()
 }
 
 /// May an EndpointSlice still send traffic to a canary pod that was in production?
@@ -183,6 +215,7 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         deployment: crate::api::names::canary(&seen.kanary),
         service: spec.traffic.source.has_kanary_service().then(|| crate::api::names::kanary_service(&seen.kanary)),
         hpa: spec.scale.hpa.as_ref().map(|_| crate::api::names::canary(&seen.kanary)),
+        routes: mirror::carried_by(seen),
         ready_replicas: canary.map_or(0, |canary| canary.status.ready_replicas),
         replicas: canary.map_or(0, |canary| canary.spec.replicas),
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
@@ -214,7 +247,7 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
     // A restart may find the canary of the run before still available: without a pin nothing is proven against anything.
     let judgeable = base::is_pinned(status)
         && facts.readiness == Readiness::Ready
-        && facts.traffic_on
+        && facts.traffic.is_on()
         && seen.blind_since.is_none()
         && refusal::find(seen, facts).is_none();
     if status.phase == Some(Phase::Validating) {

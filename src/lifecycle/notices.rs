@@ -37,6 +37,8 @@ pub(super) fn within(
         news(ConditionType::DeploymentUpdated, "BaseRolloutStalled", true),
         news(ConditionType::Running, "WaitsForEvidence", true),
         news(ConditionType::Running, "Held", true),
+        news(ConditionType::Traffic, "MirrorReverted", true),
+        copies_writes(seen, status).filter(|_| !was(ConditionType::Traffic, "MirrorReverted")),
         created,
         error.map(|now| Notice { warning: true, reason: now.reason.clone(), note: now.message.clone() }),
     ]
@@ -44,6 +46,15 @@ pub(super) fn within(
     .flatten()
     .chain(if first_pin { bystanders(seen, facts) } else { Vec::new() })
     .collect()
+}
+
+/// Said once, when the first route carries the mirror.
+fn copies_writes(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Notice> {
+    let carried =
+        |status: &KanaryDeploymentStatus| status.canary.as_ref().is_some_and(|canary| !canary.routes.is_empty());
+    let begins = carried(status) && !carried(&seen.status());
+    let note = traffic::mirror::copies_writes(seen).filter(|_| begins)?;
+    Some(Notice { warning: true, reason: "MirrorCopiesWrites".into(), note })
 }
 
 /// Who is affected without being asked: what counts canary pods as the base's, and what no longer selects them.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
-    seen::{Autoscaler, Bystander, Deployment, Pod, Seen, Service},
+    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Known, Pod, Seen, Service, VirtualService},
+    traffic,
 };
 
 /// The world around one `KanaryDeployment`, as last seen.
@@ -33,6 +34,10 @@ pub struct Observed {
     pub bystanders: Vec<Arc<Bystander>>,
     /// Names of the pods in the production Service's EndpointSlices. None: they are not watched yet.
     pub endpoints: Option<BTreeSet<String>>,
+    /// The routes of a mesh; only while traffic is mirrored, or was.
+    pub routes: Routes,
+    /// What was counted of the copies that a mirror sends. None: nobody asked.
+    pub copies: Option<Copies>,
     /// When nobody watched, oldest first.
     pub absences: Vec<Absence>,
     /// A watch is broken since then, so what is seen may be old.
@@ -41,6 +46,28 @@ pub struct Observed {
     pub rehearsal: Option<Rehearsal>,
     /// What went wrong when the last plan was carried out.
     pub faults: Vec<Fault>,
+}
+
+/// The routes of a mesh.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Routes {
+    /// The cluster's domain, such as `cluster.local`: what short names are completed with.
+    pub domain: String,
+    /// Of all namespaces that may be read.
+    pub virtual_services: Known<VirtualService>,
+    /// Of all namespaces that may be read.
+    pub http_routes: Known<HTTPRoute>,
+    /// Were those of the namespace just read from the API server, so that nothing is on its way to the memory?
+    pub is_fresh: bool,
+}
+
+/// What was counted of the copies that a mirror sends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// When.
+    pub at: Timestamp,
+    /// Did any arrive at the canary; or why that is not known.
+    pub arrived: Result<bool, String>,
 }
 
 /// A time in which no controller watched, or one of its watches was broken.
@@ -88,6 +115,8 @@ impl Observed {
             autoscalers: Vec::new(),
             bystanders: Vec::new(),
             endpoints: None,
+            routes: Routes::default(),
+            copies: None,
             absences: Vec::new(),
             blind_since: None,
             rehearsal: None,
@@ -136,6 +165,11 @@ impl Observed {
         self.services.iter().map(AsRef::as_ref).filter(|service| self.is_ours(*service))
     }
 
+    /// The VirtualServices that we made.
+    pub fn own_virtual_services(&self) -> impl Iterator<Item = &VirtualService> {
+        self.routes.virtual_services.iter().filter(|route| self.is_ours(*route))
+    }
+
     /// The HorizontalPodAutoscaler of the canary's name, whoever made it.
     #[must_use]
     pub fn autoscaler(&self) -> Option<&Autoscaler> {
@@ -171,6 +205,7 @@ impl Observed {
             && self.own_autoscaler().is_none()
             && self.own_services().next().is_none()
             && self.pods.is_empty()
+            && traffic::mirror::is_gone(self)
     }
 
     /// `namespace/name`, for messages.

@@ -45,6 +45,9 @@ pub enum Kind {
     Service,
     HorizontalPodAutoscaler,
     Pod,
+    VirtualService,
+    HTTPRoute,
+    KanaryDeployment,
 }
 
 impl Kind {
@@ -56,6 +59,9 @@ impl Kind {
             Kind::Service => "Service",
             Kind::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
             Kind::Pod => "Pod",
+            Kind::VirtualService => "VirtualService",
+            Kind::HTTPRoute => "HTTPRoute",
+            Kind::KanaryDeployment => "KanaryDeployment",
         }
     }
 
@@ -66,6 +72,9 @@ impl Kind {
             Kind::Deployment => "apps/v1",
             Kind::Service | Kind::Pod => "v1",
             Kind::HorizontalPodAutoscaler => "autoscaling/v2",
+            Kind::VirtualService => "networking.istio.io/v1",
+            Kind::HTTPRoute => "gateway.networking.k8s.io/v1",
+            Kind::KanaryDeployment => "kanary.k8s.io/v1alpha1",
         }
     }
 }
@@ -105,7 +114,7 @@ pub enum Action {
         /// The whole object.
         object: Value,
     },
-    /// Changes a child, or a canary pod.
+    /// Changes a child, a canary pod, the mirror in somebody's route, or our finalizer.
     Patch {
         /// Which.
         target: Target,
@@ -182,4 +191,7 @@ pub enum Question {
         /// Hash of the base's pod template.
         base_hash: String,
     },
+    /// The routes of the namespace as they are now: before the finalizer goes, memory is not enough, for it may not have
+    /// seen yet what a write whose answer was lost did.
+    ReadRoutes,
 }

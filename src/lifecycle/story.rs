@@ -8,7 +8,7 @@ use super::{
     refusal,
 };
 use crate::{
-    api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Source, Truth, names},
+    api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Truth, names},
     canary::{self, Readiness},
     scale,
     seen::Seen,
@@ -86,22 +86,18 @@ fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fa
 }
 
 fn traffic_is(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
-    let source = seen.kanary.spec.traffic.source;
     if phase == Phase::Scheduled {
         return;
     }
-    let ending = phase == Phase::Failing || (phase == Phase::Promoting && facts.readiness == Readiness::Absent);
-    let (truth, reason, message) = match (&facts.obstacle, source, facts.traffic_on) {
+    // Taken away by ourselves, a mirror would look like one that somebody took.
+    let is_over = || facts.readiness == Readiness::Absent || base::progress(seen, status).is_over();
+    let ending = phase == Phase::Failing || (phase == Phase::Promoting && is_over());
+    let (truth, reason, message) = match &facts.traffic {
         _ if ending => (Truth::False, "Removed", "the canary gets no more traffic".to_owned()),
-        (Some(obstacle), _, _) => (Truth::False, obstacle.reason, obstacle.message.clone()),
-        (None, Source::None, _) => {
-            (Truth::True, "NoneAsked", "spec.traffic.source is none: nobody reaches the canary".into())
-        }
-        (None, _, true) => (Truth::True, "On", format!("{} reaches the canary", source.as_str())),
-        (None, _, false) => (Truth::False, "NotYet", format!("{} does not reach the canary yet", source.as_str())),
+        traffic => (traffic.truth, traffic.reason, traffic.message.clone()),
     };
     if phase == Phase::Starting
-        && truth == Truth::False
+        && truth != Truth::True
         && (facts.obstacle.is_some() || facts.readiness == Readiness::Ready)
     {
         status.message = Some(message.clone());
@@ -121,7 +117,7 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         (Some(obstacle), _) => obstacle.message.clone(),
         (None, Readiness::NotReady { message, .. }) => message.clone(),
         (None, Readiness::Absent) => canary::absent(seen),
-        (None, Readiness::Ready) => "its traffic is not on".into(),
+        (None, Readiness::Ready) => facts.traffic.message.clone(),
     };
     let (reason, message) = match (&signs.judgement, signs.judgeable) {
         (_, false) => ("Held", format!("the clock stands still: {held}")),
@@ -185,8 +181,10 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     let refused = rehearsal
         .map(|why| ("PromotionRefused", format!("the API server would refuse to promote spec.template: {why}")));
     let fault = seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)));
-    let ambiguous = facts.obstacle.as_ref().filter(|obstacle| !phase.is_over() && obstacle.reason != "ServiceNotFound");
-    let obstacle = ambiguous
+    let obstacle = facts
+        .obstacle
+        .as_ref()
+        .filter(|obstacle| !obstacle.is_awaited())
         .filter(|_| matches!(phase, Phase::Starting | Phase::Validating))
         .map(|o| (o.reason, o.message.clone()));
     match refusal.or(refused).or(obstacle).or(fault) {

@@ -1,15 +1,18 @@
 //! What is read of the cluster: each kind pruned to the fields that a decision rests on.
 //!
 //! They deserialize from the API server's JSON, so a watch keeps no more than this in memory, and they serialize, so a
-//! dump of them replays a decision. Nothing here is ever written back.
+//! dump of them replays a decision. Nothing here is ever written back whole.
 
 mod autoscaler;
 mod bystander;
 mod deployment;
 mod endpoints;
+mod foreign;
 pub mod hash;
+mod http_route;
 mod pod;
 mod service;
+mod virtual_service;
 
 use std::collections::BTreeMap;
 
@@ -17,10 +20,13 @@ pub use autoscaler::Autoscaler;
 pub use bystander::Bystander;
 pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
 pub use endpoints::Endpoints;
+pub use foreign::{Ignorance, Known};
+pub use http_route::{HTTPRoute, RouteStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::core::{Selector, SelectorExt};
 pub use pod::{Pod, Trouble};
 pub use service::{Service, ServiceSpec};
+pub use virtual_service::VirtualService;
 
 use crate::api::{KanaryDeployment, names};
 

@@ -6,6 +6,7 @@ use crate::{
     api::names,
     lifecycle::{Action, Kind, Observed, Patch, Target, children},
     seen::{Labels, Seen, Service, ServiceSpec},
+    traffic::mirror,
 };
 
 /// Creates or mends the kanary service, and removes one that is no longer asked for. Nothing, if all is as it should be.
@@ -13,7 +14,9 @@ use crate::{
 pub fn upkeep(seen: &Observed) -> Vec<Action> {
     let wanted = wanted_name(seen);
     let strays = seen.own_services().filter(|service| Some(service.name()) != wanted.as_deref());
-    let removals: Vec<Action> = strays.filter_map(|service| children::delete(Kind::Service, service)).collect();
+    // One that a route still sends copies to goes later.
+    let idle = strays.filter(|service| !mirror::leads_to(seen, service.name()));
+    let removals: Vec<Action> = idle.filter_map(|service| children::delete(Kind::Service, service)).collect();
     wanted.and_then(|name| ensure(seen, name)).into_iter().chain(removals).collect()
 }
 

@@ -2,13 +2,14 @@
 //! production's requests.
 
 mod kanary_service;
+pub mod mirror;
 mod production;
 
 pub use kanary_service::upkeep as upkeep_service;
 pub use production::{joins, move_pods, was_in_production};
 
 use crate::{
-    api::{Source, names},
+    api::{Source, Truth, names},
     canary::Withheld,
     lifecycle::Observed,
     seen::{Seen, Service, selects},
@@ -27,6 +28,35 @@ impl Obstacle {
     fn new(reason: &'static str, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }
+
+    /// Does it pass without anybody's help, or once something is made that may well be on its way?
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        matches!(self.reason, "ServiceNotFound" | "RoutesUnread")
+    }
+}
+
+/// Does the traffic that is asked for reach the canary?
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Yes, no, or nobody knows.
+    pub truth: Truth,
+    /// One word.
+    pub reason: &'static str,
+    /// One sentence.
+    pub message: String,
+}
+
+impl Standing {
+    fn new(truth: Truth, reason: &'static str, message: impl Into<String>) -> Self {
+        Self { truth, reason, message: message.into() }
+    }
+
+    /// Does it certainly reach it?
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.truth == Truth::True
+    }
 }
 
 /// What stands in the way of the source that is asked for. Nothing is created while there is something.
@@ -35,10 +65,7 @@ pub fn obstacle(seen: &Observed, withheld: &Withheld) -> Option<Obstacle> {
     let source = seen.kanary.spec.traffic.source;
     match source {
         Source::None => None,
-        Source::Mirror => Some(Obstacle::new(
-            "NotBuilt",
-            "spec.traffic.source: mirror is not built yet; use service, kanary-service, both or none",
-        )),
+        Source::Mirror => unusable(seen).or_else(|| mirror::obstacle(seen)),
         Source::Service | Source::KanaryService | Source::Both => unusable(seen).or_else(|| ambiguous(seen, withheld)),
     }
 }
@@ -91,8 +118,24 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
 
 /// Does the traffic that is asked for reach the canary, as far as objects show?
 #[must_use]
-pub fn is_on(seen: &Observed) -> bool {
+pub fn standing(seen: &Observed, withheld: &Withheld) -> Standing {
+    if let Some(Obstacle { reason, message }) = obstacle(seen, withheld) {
+        return Standing::new(Truth::False, reason, message);
+    }
     let source = seen.kanary.spec.traffic.source;
-    (!source.joins_production() || production::all_in(seen))
-        && (!source.has_kanary_service() || kanary_service::is_current(seen))
+    match source {
+        Source::None => {
+            Standing::new(Truth::True, "NoneAsked", "spec.traffic.source is none: nobody reaches the canary")
+        }
+        Source::Mirror => mirror::standing(seen),
+        Source::Service | Source::KanaryService | Source::Both => {
+            let is_on = (!source.joins_production() || production::all_in(seen))
+                && (!source.has_kanary_service() || kanary_service::is_current(seen));
+            if is_on {
+                Standing::new(Truth::True, "On", format!("{} reaches the canary", source.as_str()))
+            } else {
+                Standing::new(Truth::False, "NotYet", format!("{} does not reach the canary yet", source.as_str()))
+            }
+        }
+    }
 }

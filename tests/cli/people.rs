@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use kanary::{
     api::{KanaryDeployment, Word},
     cli::{gitops, retry, say},
+    lifecycle::Routes,
 };
 use serde_json::{Value, json};
 
@@ -91,6 +92,10 @@ fn each_try_has_an_id_of_its_own() {
     assert_ne!(retry::run_id(&kanary, now), first);
 }
 
+fn rules_of(kanary: &KanaryDeployment) -> Vec<gitops::Rule> {
+    gitops::rules_of(&gitops::Scene { kanary: kanary.clone(), routes: Routes::default() })
+}
+
 /// Only what the template sets is Kanary's.
 #[test]
 fn what_is_ignored_is_what_is_written() {
@@ -100,7 +105,7 @@ fn what_is_ignored_is_what_is_written() {
         "spec": {"minReadySeconds": 5, "template": {"spec": {}}},
     });
     let kanary: KanaryDeployment = serde_json::from_value(whole.clone()).expect("a KanaryDeployment");
-    let text = gitops::text(&gitops::rules_of(&kanary), Some(gitops::Tool::Argocd)).expect("text");
+    let text = gitops::text(&rules_of(&kanary), Some(gitops::Tool::Argocd)).expect("text");
     let pointers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- /")).collect();
     assert_eq!(
         pointers,
@@ -114,5 +119,5 @@ fn what_is_ignored_is_what_is_written() {
     );
     whole["spec"]["validation"] = json!({"noUpdate": true});
     let kanary: KanaryDeployment = serde_json::from_value(whole).expect("a KanaryDeployment");
-    assert!(gitops::rules_of(&kanary).is_empty(), "noUpdate writes nothing");
+    assert!(rules_of(&kanary).is_empty(), "noUpdate writes nothing");
 }

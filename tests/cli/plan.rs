@@ -35,6 +35,18 @@ fn every_example_is_planned() {
 }
 
 #[test]
+fn every_story_is_planned() {
+    for file in files(&folder("stories"), "yaml") {
+        let said = run(&["plan", "-f", &relative(&file), AT]);
+        compare(&file.with_extension("txt"), &said);
+        assert!(said.ends_with("[exit 0]\n"), "{}", file.display());
+        assert!(!said.contains("MirrorReverted"), "{}: nobody else writes in a plan", file.display());
+        let rules = run(&["gitops-ignore", "-f", &relative(&file)]);
+        compare(&file.with_extension("gitops.txt"), &rules);
+    }
+}
+
+#[test]
 fn every_mistake_is_found() {
     for file in files(&folder("wrong"), "yaml") {
         let said = run(&["plan", "-f", &relative(&file), AT]);

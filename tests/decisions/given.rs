@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    lifecycle::Observed,
+    lifecycle::{Observed, Routes},
     seen::{Autoscaler, Deployment, Pod, Service},
 };
 use serde::de::DeserializeOwned;
@@ -43,6 +43,8 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         autoscalers: Vec::new(),
         bystanders: Vec::new(),
         endpoints: None,
+        routes: Routes::default(),
+        copies: None,
         absences: Vec::new(),
         blind_since: None,
         rehearsal: None,

@@ -4,8 +4,10 @@
 
 mod clock;
 mod given;
+mod mirror;
 mod production;
 mod promotion;
 mod record;
+mod splice;
 mod verdict;
 mod withhold;

@@ -27,7 +27,7 @@ impl Admission {
                 set_default(&mut object["spec"], "minReplicas", json!(1));
                 Ok(())
             }
-            Kind::Kanary | Kind::Pod | Kind::Slice => Ok(()),
+            Kind::Kanary | Kind::Pod | Kind::Slice | Kind::Route => Ok(()),
         }
     }
 

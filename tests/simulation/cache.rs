@@ -10,7 +10,7 @@ use std::{
 
 use kanary::{
     api::{KanaryDeployment, names},
-    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service},
+    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service, VirtualService},
 };
 
 use crate::server::{KINDS, Kind, Server, Sight};
@@ -25,8 +25,9 @@ pub struct Cache {
     autoscalers: Known<Autoscaler>,
     pods: Known<Pod>,
     slices: Known<Endpoints>,
+    routes: Known<VirtualService>,
     /// How many events of each kind were delivered.
-    read: [usize; 6],
+    read: [usize; 7],
 }
 
 impl Cache {
@@ -78,6 +79,7 @@ impl Cache {
             Sight::Autoscaler(seen) => keep(&mut self.autoscalers, name, seen),
             Sight::Pod(seen) => keep(&mut self.pods, name, seen),
             Sight::Slice(seen) => keep(&mut self.slices, name, seen),
+            Sight::Route(seen) => keep(&mut self.routes, name, seen),
         }
     }
 
@@ -89,6 +91,7 @@ impl Cache {
             Kind::Autoscaler => drop_one(&mut self.autoscalers, name, uid),
             Kind::Pod => drop_one(&mut self.pods, name, uid),
             Kind::Slice => drop_one(&mut self.slices, name, uid),
+            Kind::Route => drop_one(&mut self.routes, name, uid),
         }
     }
 
@@ -115,6 +118,10 @@ impl Cache {
 
     pub fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
         self.autoscalers.values().cloned().collect()
+    }
+
+    pub fn routes(&self) -> Vec<Arc<VirtualService>> {
+        self.routes.values().cloned().collect()
     }
 
     /// The pods that a watch for our label delivers.

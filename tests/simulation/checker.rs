@@ -16,6 +16,7 @@ use crate::{
     evidence::{Stopwatch, is_available},
     machinery::uid,
     past::{Past, Run},
+    routes::{self, Late},
     server::{Actor, Change, Kind, Server},
     shell::Deed,
     writes::{self, nothing_left, only_what_follows},
@@ -38,6 +39,8 @@ pub fn ensure(holds: bool, law: &'static str, how: impl FnOnce() -> String) -> C
 pub struct Checker {
     pub coverage: Coverage,
     pub past: Past,
+    /// Mirrors that came in by a write of a controller that led no more.
+    pub late: Late,
     /// Verdicts of success that were persisted, with the hash of the proven template.
     verdicts: BTreeSet<(Run, String)>,
     /// How often each run changed the template of a base.
@@ -55,6 +58,7 @@ impl Checker {
         let changes = std::mem::take(&mut server.changes);
         for change in &changes {
             self.past.remember(server, change);
+            self.late.note(change);
             // A person who edits the canary's template is answered, not prevented.
             if change.actor == Actor::Person && change.kind == Kind::Deployment {
                 self.outside.remove(&change.name);
@@ -130,6 +134,7 @@ impl Checker {
 
     fn acted(&mut self, server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
         writes::check(server, observed, action, change)?;
+        routes::check(server, observed, change, &self.late)?;
         if let Action::CreateBase { .. } = action {
             self.coverage.reach("a base is made");
         } else if let Action::Promote { .. } = action {

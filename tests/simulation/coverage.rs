@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 34] = [
+const ENOUGH: [(&str, u64); 39] = [
     ("phase Starting", 8000),
     ("phase Validating", 5000),
     ("phase Promoting", 2000),
@@ -39,6 +39,11 @@ const ENOUGH: [(&str, u64); 34] = [
     ("AmbiguousHPA", 100),
     ("ServiceNotFound", 500),
     ("ReplicaFailure", 30),
+    ("AcceptedUnverified", 600),
+    ("MirrorReverted", 150),
+    ("SingularMirror", 50),
+    ("SplitRoute", 50),
+    ("VirtualServiceNotFound", 100),
     ("held", 300),
     ("absence", 300),
     ("straggler", 100),

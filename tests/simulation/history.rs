@@ -1,7 +1,7 @@
 //! One history: a scene, a stretch of chance with faults, and then calm, in which everything must come to rest.
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::lifecycle::Absence;
+use kanary::lifecycle::{self, Absence, Action};
 
 use crate::{
     checker::{Check, Checker, Violation, ensure},
@@ -13,7 +13,7 @@ use crate::{
     request::Weather,
     rest,
     rng::Rng,
-    scene,
+    routes, scene,
     server::{Actor, Server},
     shell::{Deed, Shell},
 };
@@ -49,6 +49,10 @@ pub fn run(seed: u64, mutant: Mutant, traced: bool) -> Result<Coverage, Failure>
         Ok(()) => Ok(world.checker.coverage),
         Err(violation) => Err(Failure { violation, trace: world.trace.unwrap_or_default() }),
     }
+}
+
+fn is_of_route(action: &Action) -> bool {
+    action.target().kind == lifecycle::Kind::VirtualService
 }
 
 impl World {
@@ -94,6 +98,11 @@ impl World {
         if self.leader.as_ref().is_some_and(Shell::is_about_to_promote) && self.rng.percent(5) {
             self.note(|_| "a person edits the base at the worst moment".into());
             person::edit_base(&mut self.server);
+            self.check(&Deed::Nothing)?;
+        }
+        if self.leader.as_ref().is_some_and(Shell::is_about_to_write_a_route) && self.rng.percent(8) {
+            self.note(|_| "a person edits the route at the worst moment".into());
+            routes::add_mirror(&mut self.server);
             self.check(&Deed::Nothing)?;
         }
         let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25];
@@ -165,7 +174,13 @@ impl World {
     fn lead(&mut self) -> Check {
         let Some(leader) = &mut self.leader else { return Ok(()) };
         let deed = leader.step(&mut self.server, &mut self.rng, self.weather);
-        self.check(&deed)
+        self.check(&deed)?;
+        let lost = |deed: &Deed| matches!(deed, Deed::Acted { action, done: Err(why), .. } if why.code == 500 && is_of_route(action));
+        if lost(&deed) && self.rng.percent(50) {
+            self.note(|_| "a person deletes everything at the worst moment".into());
+            person::delete_all(&mut self.server);
+        }
+        self.check(&Deed::Nothing)
     }
 
     fn act_deposed(&mut self) -> Check {

@@ -128,7 +128,7 @@ pub fn autoscaler(server: &mut Server, rng: &mut Rng, calm: bool) -> bool {
 pub fn collect(server: &mut Server) -> bool {
     let living: BTreeSet<String> =
         [Kind::Kanary, Kind::Deployment].iter().flat_map(|kind| server.list(*kind)).map(|(_, o)| uid(o)).collect();
-    for kind in [Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Pod] {
+    for kind in [Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Route, Kind::Pod] {
         for name in server.names(kind) {
             let Some(object) = server.get(kind, &name).cloned() else { continue };
             let going = object["metadata"].get("deletionTimestamp").is_some();
@@ -141,8 +141,7 @@ pub fn collect(server: &mut Server) -> bool {
             }
         }
     }
-    server.list(Kind::Kanary).any(|(_, kanary)| kanary["metadata"].get("deletionTimestamp").is_some())
-        && finish_kanary(server)
+    finish_kanary(server)
 }
 
 fn finish(server: &mut Server, name: &str, uid: &str) -> bool {
@@ -159,12 +158,17 @@ fn finish(server: &mut Server, name: &str, uid: &str) -> bool {
 
 /// A `KanaryDeployment` that is deleted in the foreground goes after what it owns.
 fn finish_kanary(server: &mut Server) -> bool {
+    const FOREGROUND: &str = "foregroundDeletion";
     let going = |object: &Value| object["metadata"].get("deletionTimestamp").is_some();
-    let Some((name, uid)) = server.list(Kind::Kanary).find(|(_, k)| going(k)).map(|(name, k)| (name.clone(), uid(k)))
+    let waits = |kanary: &Value| {
+        let finalizers = kanary["metadata"]["finalizers"].as_array();
+        going(kanary) && finalizers.into_iter().flatten().any(|name| name == FOREGROUND)
+    };
+    let Some((name, uid)) = server.list(Kind::Kanary).find(|(_, k)| waits(k)).map(|(name, k)| (name.clone(), uid(k)))
     else {
         return false;
     };
-    for kind in [Kind::Deployment, Kind::Service, Kind::Autoscaler] {
+    for kind in [Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Route] {
         for child in owned(server, kind, &uid) {
             let gone = server.get(kind, &child).is_some_and(|child| going(child));
             if !gone {
@@ -173,10 +177,13 @@ fn finish_kanary(server: &mut Server) -> bool {
         }
     }
     let left = owned(server, Kind::Deployment, &uid);
-    if left.is_empty() {
-        server.remove(Kind::Kanary, &name);
-    }
     left.is_empty()
+        && server
+            .edit(US, Kind::Kanary, &name, |kanary| {
+                let finalizers = kanary["metadata"]["finalizers"].as_array_mut().expect("it has one");
+                finalizers.retain(|name| name != FOREGROUND);
+            })
+            .is_ok()
 }
 
 pub fn uid(object: &Value) -> String {

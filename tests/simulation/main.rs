@@ -26,6 +26,7 @@ mod person;
 mod request;
 mod rest;
 mod rng;
+mod routes;
 mod scene;
 mod server;
 mod shell;

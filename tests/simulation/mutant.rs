@@ -7,7 +7,7 @@ use std::sync::Arc;
 use kanary::{
     api::{ConditionType, ManualOverride, Phase, Word, names},
     lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
-    seen::Seen,
+    seen::{Known, Seen},
 };
 use serde_json::json;
 
@@ -55,6 +55,16 @@ pub enum Mutant {
     NeverSilent,
     /// Does not remove what arrives after the end.
     ForgetsStragglers,
+    /// Leaves the mirror in people's routes when a run fails.
+    KeepsTheMirror,
+    /// Writes all routes of a VirtualService anew instead of one entry.
+    ReplacesTheRoutes,
+    /// Takes the mirror out by its index, without looking whether the routes are as observed.
+    UnguardedRoutes,
+    /// Writes into people's routes without a finalizer.
+    ForgetsTheFinalizer,
+    /// Takes the finalizer off because it remembers no mirror.
+    TrustsItsMemory,
 }
 
 impl Mutant {
@@ -93,6 +103,17 @@ impl Mutant {
                 status_of(seen).canary.get_or_insert_default().deployment_hash = print;
             }
             Self::IgnoresHolds => status_of(seen).held_since = None,
+            Self::KeepsTheMirror if seen.status().phase == Some(Phase::Failing) => {
+                let uid = seen.kanary.uid().to_owned();
+                if let Known::All(routes) = &mut seen.routes.virtual_services {
+                    routes.retain(|route| route.is_owned_by(&uid));
+                }
+                seen.routes.is_fresh = true;
+            }
+            Self::ForgetsTheFinalizer => {
+                Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec![names::MIRROR_FINALIZER.into()]);
+            }
+            Self::TrustsItsMemory => seen.routes.is_fresh = true,
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
                 seen.services.retain(|service| !service.is_owned_by(&uid));
@@ -105,7 +126,8 @@ impl Mutant {
     fn spoil(self, seen: &Observed, plan: &mut Plan) {
         let phase = seen.status().phase;
         match self {
-            Self::Unguarded => plan.actions.iter_mut().for_each(unguard),
+            Self::Unguarded | Self::UnguardedRoutes => plan.actions.iter_mut().for_each(|action| self.unguard(action)),
+            Self::ReplacesTheRoutes => plan.actions.iter_mut().for_each(replace_routes),
             Self::ActsBeforeItTells => {
                 let decides = plan.tell.as_ref().is_some_and(|tell| tell.status.phase == Some(Phase::Promoting));
                 if decides && phase == Some(Phase::Validating) {
@@ -149,6 +171,24 @@ impl Mutant {
     }
 }
 
+impl Mutant {
+    fn unguard(self, action: &mut Action) {
+        let is_meant = match action {
+            Action::Promote { .. } => self == Self::Unguarded,
+            Action::Patch { target, .. } => self == Self::UnguardedRoutes && target.kind == Kind::VirtualService,
+            Action::Create { .. } | Action::CreateBase { .. } | Action::Delete { .. } => false,
+        };
+        if let (
+            true,
+            Action::Promote { patch: Patch::Json(operations), .. }
+            | Action::Patch { patch: Patch::Json(operations), .. },
+        ) = (is_meant, action)
+        {
+            operations.retain(|operation| operation["path"] != "/metadata/resourceVersion");
+        }
+    }
+}
+
 fn status_of(seen: &mut Observed) -> &mut kanary::api::KanaryDeploymentStatus {
     Arc::make_mut(&mut seen.kanary).status.get_or_insert_default()
 }
@@ -163,9 +203,14 @@ fn pretend_base_is_pinned(seen: &mut Observed) {
     }
 }
 
-fn unguard(action: &mut Action) {
-    if let Action::Promote { patch: Patch::Json(operations), .. } = action {
-        operations.retain(|operation| operation["path"] != "/metadata/resourceVersion");
+fn replace_routes(action: &mut Action) {
+    let Action::Patch { target, patch: Patch::Json(operations) } = action else { return };
+    let adds = operations.iter().find(|operation| operation["op"] == "add").cloned();
+    if let (Kind::VirtualService, Some(adds)) = (target.kind, adds) {
+        let list = if adds["value"].is_array() { adds["value"].clone() } else { json!([adds["value"]]) };
+        let routes = json!([{"route": [{"destination": {"host": "web"}}], "mirrors": list}]);
+        operations.truncate(1);
+        operations.push(json!({"op": "replace", "path": "/spec/http", "value": routes}));
     }
 }
 

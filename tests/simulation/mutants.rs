@@ -47,4 +47,9 @@ mutants! {
     own_writes_are_seen: ForgetsItsWrites breaks "I4";
     silence_is_kept: NeverSilent breaks "I5";
     stragglers_are_removed: ForgetsStragglers breaks "I4";
+    the_mirror_goes_when_a_run_fails: KeepsTheMirror breaks "finalizer last";
+    what_others_route_stays: ReplacesTheRoutes breaks "I4";
+    a_route_is_written_as_observed: UnguardedRoutes breaks "I4";
+    the_finalizer_comes_first: ForgetsTheFinalizer breaks "finalizer first";
+    the_finalizer_goes_last: TrustsItsMemory breaks "finalizer last";
 }

@@ -1,4 +1,4 @@
-//! RFC 7386 and the two operations of RFC 6902 that are used, as the API server applies them.
+//! RFC 7386 and RFC 6902, as the API server applies them.
 
 use kanary::lifecycle::Patch;
 use serde_json::{Value, json};
@@ -10,7 +10,10 @@ pub fn apply(object: &mut Value, patch: &Patch) -> Result<(), String> {
             merge(object, patch);
             Ok(())
         }
-        Patch::Json(operations) => operations.iter().try_for_each(|operation| step(object, operation)),
+        Patch::Json(operations) => {
+            let patch: json_patch::Patch = serde_json::from_value(json!(operations)).map_err(|why| why.to_string())?;
+            json_patch::patch(object, &patch).map_err(|why| why.to_string())
+        }
     }
 }
 
@@ -29,23 +32,5 @@ pub fn merge(object: &mut Value, patch: &Value) {
         } else {
             merge(target.entry(key).or_insert(Value::Null), value);
         }
-    }
-}
-
-fn step(object: &mut Value, operation: &Value) -> Result<(), String> {
-    let text = |field: &str| operation[field].as_str().unwrap_or_default();
-    let (parent, key) = text("path").rsplit_once('/').ok_or("no path")?;
-    let key = key.replace("~1", "/").replace("~0", "~");
-    let fields = object
-        .pointer_mut(parent)
-        .and_then(Value::as_object_mut)
-        .ok_or_else(|| format!("{} leads nowhere", text("path")))?;
-    match text("op") {
-        "replace" if !fields.contains_key(&key) => Err(format!("{} is not there", text("path"))),
-        "add" | "replace" => {
-            fields.insert(key, operation["value"].clone());
-            Ok(())
-        }
-        other => Err(format!("{other} is not used")),
     }
 }

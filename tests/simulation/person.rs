@@ -7,6 +7,7 @@ use crate::{
     deployments::Deployments,
     neighbour::{change_rules, change_services, delete_kanary},
     rng::Rng,
+    routes,
     scene::{self, BASE, SERVICE},
     server::{Actor, Kind, Server},
 };
@@ -19,12 +20,13 @@ type Deed = fn(&mut Hand) -> &'static str;
 /// One deed; says which.
 pub fn act(server: &mut Server, deployments: &Deployments, rng: &mut Rng) -> &'static str {
     let kanary = rng.pick(&server.names(Kind::Kanary).into_iter().chain(["trial".to_owned()]).collect::<Vec<_>>());
-    let deeds: [(usize, Deed); 8] = [
+    let deeds: [(usize, Deed); 9] = [
         (30, judge),
         (22, ask_otherwise),
         (12, change_base),
         (14, meddle_with_canary),
         (8, change_services),
+        (8, routes::change),
         (6, change_rules),
         (4, delete_kanary),
         (4, scale_base),
@@ -38,6 +40,13 @@ pub fn edit_base(server: &mut Server) {
     drop(server.edit(ME, Kind::Deployment, BASE, |base| {
         base["spec"]["template"]["spec"]["containers"][0]["image"] = "app:good-13".into();
     }));
+}
+
+/// Somebody deletes every `KanaryDeployment`.
+pub fn delete_all(server: &mut Server) {
+    for name in server.names(Kind::Kanary) {
+        drop(server.delete(ME, Kind::Kanary, &name, None, false));
+    }
 }
 
 /// Who acts, and on which canary.
@@ -100,7 +109,7 @@ fn judge(hand: &mut Hand) -> &'static str {
 }
 
 fn ask_otherwise(hand: &mut Hand) -> &'static str {
-    match hand.rng.below(7) {
+    match hand.rng.below(8) {
         0 => {
             let template = scene::template(hand.rng);
             hand.edit_kanary(|kanary| {
@@ -120,6 +129,11 @@ fn ask_otherwise(hand: &mut Hand) -> &'static str {
             let source = scene::source(hand.rng);
             hand.edit_kanary(|kanary| kanary["spec"]["traffic"]["source"] = source);
             "edits the source"
+        }
+        7 => {
+            let settings = routes::settings(hand.rng);
+            hand.edit_kanary(|kanary| kanary["spec"]["traffic"]["mirror"] = settings);
+            "edits the mirror's settings"
         }
         4 => {
             let id = format!("try-{}", hand.rng.below(3));

@@ -1,7 +1,7 @@
 //! Requests, in all weathers: some fail, and of some only the answer is lost.
 
 use kanary::{
-    lifecycle::{self, Action, Observed, Question, Rehearsal, Tell},
+    lifecycle::{self, Action, Observed, Patch, Rehearsal, Target, Tell},
     seen::{Seen, hash},
 };
 
@@ -38,14 +38,24 @@ fn send<T>(rng: &mut Rng, weather: Weather, request: impl FnOnce() -> Result<T, 
 }
 
 /// A dry run of the promotion. A refusal is an answer too.
-pub fn rehearse(server: &Server, rng: &mut Rng, weather: Weather, question: Question) -> Result<Rehearsal, Refused> {
-    let Question::Rehearse { target, patch, template_hash, base_hash } = question;
+pub fn rehearse(
+    server: &Server,
+    rng: &mut Rng,
+    weather: Weather,
+    (target, patch): (Target, Patch),
+    (template_hash, base_hash): (String, String),
+) -> Result<Rehearsal, Refused> {
     let outcome = send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, &patch) {
         Ok(object) => Ok(Ok(hash::of(&object["spec"]["template"]))),
         Err(Refused { code: 403 | 422, why }) => Ok(Err(why)),
         Err(other) => Err(other),
     })?;
     Ok(Rehearsal { template_hash, base_hash, at: server.now, outcome })
+}
+
+/// A list of the routes, which tells what is there at this moment.
+pub fn read_routes(rng: &mut Rng, weather: Weather) -> Result<(), Refused> {
+    send(rng, weather, || Ok(()))
 }
 
 /// Carries out one action; what is gone already need not be deleted.
@@ -95,5 +105,8 @@ fn kind_of(kind: lifecycle::Kind) -> Kind {
         lifecycle::Kind::Service => Kind::Service,
         lifecycle::Kind::HorizontalPodAutoscaler => Kind::Autoscaler,
         lifecycle::Kind::Pod => Kind::Pod,
+        lifecycle::Kind::VirtualService => Kind::Route,
+        lifecycle::Kind::KanaryDeployment => Kind::Kanary,
+        lifecycle::Kind::HTTPRoute => panic!("there is none here"),
     }
 }

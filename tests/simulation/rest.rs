@@ -2,7 +2,7 @@
 
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    lifecycle,
+    lifecycle::{self, Question},
     seen::Seen,
 };
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use crate::{
     checker::{Check, ensure},
     history::World,
     machinery::{is_ready, owners},
+    routes,
     server::{Kind, Server},
     shell::Deed,
     writes::{leftovers, template_hash},
@@ -27,7 +28,8 @@ pub fn check(world: &mut World) -> Check {
         let leader = world.leader.as_ref().expect("somebody leads");
         let plan = leader.plan_now(world.server.now, kanary.name()).expect("it was delivered");
         // What is refused for good is tried again for ever.
-        let silent = plan.actions.is_empty() && plan.tell.is_none() || leader.is_in_trouble(kanary.name());
+        let asks = leader.question_now(world.server.now, kanary.name()) == Some(Question::ReadRoutes);
+        let silent = plan.actions.is_empty() && plan.tell.is_none() && !asks || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);
         // What was edited before it was first seen passes for what was asked for.
@@ -35,7 +37,7 @@ pub fn check(world: &mut World) -> Check {
         place(&world.server, object, &kanary, phase, unseen)?;
         world.checker.coverage.reach(&format!("rests in {:?}", phase.expect("it began")));
     }
-    Ok(())
+    routes::nobody_is_left(&world.server, &world.checker.late)
 }
 
 fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Option<Phase>, unseen: bool) -> Check {
@@ -99,6 +101,7 @@ fn canary_is_as_asked(server: &Server, object: &Value, kanary: &KanaryDeployment
     if let (Some(own), Some(asked)) = (own, &kanary.spec.scale.hpa) {
         ensure(own["spec"]["maxReplicas"] == asked.max_replicas, LAW, || format!("the size of {name}"))?;
     }
+    routes::is_as_asked(server, kanary)?;
     traffic_is_as_asked(server, kanary)
 }
 
@@ -163,7 +166,7 @@ fn brief(after: &Value, before: Option<&Value>) -> String {
             parts.push(format!("{field}.{key}={value}"));
         }
     }
-    for field in ["labels", "annotations", "deletionTimestamp"] {
+    for field in ["labels", "annotations", "deletionTimestamp", "finalizers"] {
         if before["metadata"][field] != after["metadata"][field] {
             parts.push(format!("{field}={}", after["metadata"][field]));
         }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::{
     rng::Rng,
+    routes,
     server::{Actor, Kind, Server},
 };
 
@@ -21,6 +22,9 @@ pub fn set(server: &mut Server, rng: &mut Rng) {
     }
     if rng.percent(85) {
         must(server.create(Actor::Person, Kind::Service, service(rng)));
+    }
+    if rng.percent(60) {
+        must(server.create(Actor::Person, Kind::Route, routes::virtual_service(rng)));
     }
     if rng.percent(15) {
         must(server.create(Actor::Person, Kind::Autoscaler, base_autoscaler()));
@@ -91,7 +95,7 @@ pub fn kanary(name: &str, rng: &mut Rng, now: Timestamp) -> Value {
         "serviceName": SERVICE,
         "template": template(rng),
         "scale": scale(rng),
-        "traffic": {"source": source(rng)},
+        "traffic": {"source": source(rng), "mirror": routes::settings(rng)},
         "validation": validation(rng),
     });
     if rng.percent(6) {
@@ -135,7 +139,7 @@ pub fn scale(rng: &mut Rng) -> Value {
 }
 
 pub fn source(rng: &mut Rng) -> Value {
-    rng.pick(&["none", "service", "service", "kanary-service", "both"]).into()
+    rng.pick(&["none", "service", "service", "kanary-service", "both", "mirror", "mirror"]).into()
 }
 
 pub fn validation(rng: &mut Rng) -> Value {

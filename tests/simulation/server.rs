@@ -8,10 +8,10 @@ use jiff::Timestamp;
 use kanary::{
     api::KanaryDeployment,
     lifecycle::Patch,
-    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service},
+    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service, VirtualService},
 };
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{admission::Admission, patch};
 
@@ -23,9 +23,12 @@ pub enum Kind {
     Autoscaler,
     Pod,
     Slice,
+    /// VirtualServices.
+    Route,
 }
 
-pub const KINDS: [Kind; 6] = [Kind::Kanary, Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Pod, Kind::Slice];
+pub const KINDS: [Kind; 7] =
+    [Kind::Kanary, Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Pod, Kind::Slice, Kind::Route];
 
 /// Who writes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,6 +62,7 @@ pub enum Sight {
     Autoscaler(Arc<Autoscaler>),
     Pod(Arc<Pod>),
     Slice(Arc<Endpoints>),
+    Route(Arc<VirtualService>),
 }
 
 impl Sight {
@@ -70,6 +74,7 @@ impl Sight {
             Kind::Autoscaler => Self::Autoscaler(read(object)),
             Kind::Pod => Self::Pod(read(object)),
             Kind::Slice => Self::Slice(read(object)),
+            Kind::Route => Self::Route(read(object)),
         }
     }
 }
@@ -112,8 +117,8 @@ pub struct Server {
     pub admission: Admission,
     /// What was written since the checker last looked.
     pub changes: Vec<Change>,
-    objects: [BTreeMap<String, Arc<Value>>; 6],
-    log: [Vec<Event>; 6],
+    objects: [BTreeMap<String, Arc<Value>>; 7],
+    log: [Vec<Event>; 7],
     version: u64,
     uids: u64,
 }
@@ -227,14 +232,16 @@ impl Server {
         if before["metadata"].get("deletionTimestamp").is_some() {
             return Ok(self.version_of(kind, name));
         }
-        if !foreground && kind != Kind::Pod {
+        let mut finalizers = before["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
+        if finalizers.is_empty() && !foreground && kind != Kind::Pod {
             return Ok(self.store(actor, kind, name, None));
         }
         let mut after = Value::clone(before);
         after["metadata"]["deletionTimestamp"] = self.second();
         if foreground {
-            after["metadata"]["finalizers"] = json!(["foregroundDeletion"]);
+            finalizers.push("foregroundDeletion".into());
         }
+        after["metadata"]["finalizers"] = finalizers.into();
         Ok(self.store(actor, kind, name, Some(after)))
     }
 
@@ -258,6 +265,12 @@ impl Server {
         self.admission.admit(kind, Some(&before), &mut after)?;
         if after == *before {
             return Ok(self.version_of(kind, name));
+        }
+        let last_finalizer_went = after["metadata"].get("deletionTimestamp").is_some()
+            && kind == Kind::Kanary
+            && after["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        if last_finalizer_went {
+            return Ok(self.store(actor, kind, name, None));
         }
         if after["spec"] != before["spec"] {
             after["metadata"]["generation"] = (before["metadata"]["generation"].as_i64().unwrap_or(1) + 1).into();

@@ -12,8 +12,8 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    lifecycle::{self, Absence, Action, Fault, Observed, Plan, Tell},
-    seen::Seen,
+    lifecycle::{self, Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
+    seen::{Ignorance, Known, Seen},
     traffic,
 };
 
@@ -107,6 +107,12 @@ impl Shell {
         actions.any(|action| matches!(action, Action::Promote { .. }))
     }
 
+    /// Is a write to somebody's route on its way?
+    pub fn is_about_to_write_a_route(&self) -> bool {
+        let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
+        actions.any(|action| action.target().kind == lifecycle::Kind::VirtualService)
+    }
+
     /// The uids of those with a status that is not written yet.
     pub fn unwritten(&self) -> Vec<String> {
         let untold = self.passes.values().filter(|pass| pass.tell.is_some());
@@ -140,11 +146,9 @@ impl Shell {
         self.follow_endpoints(name);
         let Some(mut observed) = self.observe(server.now, name) else { return Deed::Nothing };
         if let Some(question) = lifecycle::question(&observed) {
-            match request::rehearse(server, rng, weather, question) {
-                Ok(rehearsal) => drop(self.rehearsals.insert(name.to_owned(), rehearsal)),
-                Err(why) => self.fail(server.now, name, "rehearse the promotion".into(), &why),
-            }
+            let is_fresh = self.ask(server, rng, weather, name, question);
             observed = self.observe(server.now, name).expect("it was there a moment ago");
+            observed.routes.is_fresh = is_fresh;
         }
         let plan = self.mutant.plan(&observed);
         let observed = Arc::new(observed);
@@ -156,6 +160,31 @@ impl Shell {
         let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells };
         self.proceed(server.now, name, pass);
         Deed::Planned { observed, plan }
+    }
+
+    /// Asks what the plan needs to know. Are the routes those of this moment now?
+    fn ask(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str, question: Question) -> bool {
+        match question {
+            Question::Rehearse { target, patch, template_hash, base_hash } => {
+                match request::rehearse(server, rng, weather, (target, patch), (template_hash, base_hash)) {
+                    Ok(rehearsal) => drop(self.rehearsals.insert(name.to_owned(), rehearsal)),
+                    Err(why) => self.fail(server.now, name, "rehearse the promotion".into(), &why),
+                }
+                false
+            }
+            Question::ReadRoutes => match request::read_routes(rng, weather) {
+                Ok(()) => {
+                    for route in server.names(Kind::Route) {
+                        self.cache.take_in(server, Kind::Route, &route, None);
+                    }
+                    true
+                }
+                Err(why) => {
+                    self.fail(server.now, name, "list virtualservices".into(), &why);
+                    false
+                }
+            },
+        }
     }
 
     /// Keeps what is left of a pass. One that went well to its end clears the faults of those before.
@@ -226,6 +255,11 @@ impl Shell {
         Some(self.mutant.plan(&self.observe(now, name)?))
     }
 
+    /// What it would ask now.
+    pub fn question_now(&self, now: Timestamp, name: &str) -> Option<Question> {
+        lifecycle::question(&self.observe(now, name)?)
+    }
+
     fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
         let kanary = self.cache.kanary(name)?;
         let endpoints = kanary.spec.service_name.as_ref().filter(|_| self.following.get(name) == Some(&true));
@@ -238,6 +272,13 @@ impl Shell {
             autoscalers: self.cache.autoscalers(),
             bystanders: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
+            routes: Routes {
+                domain: "cluster.local".into(),
+                virtual_services: Known::All(self.cache.routes()),
+                http_routes: Known::Not(Ignorance::NoCrd),
+                is_fresh: false,
+            },
+            copies: None,
             absences: self.absences.clone(),
             blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),

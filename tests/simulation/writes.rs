@@ -13,6 +13,7 @@ use crate::{
     admission::covers,
     checker::{Check, ensure},
     machinery::{owned, owners, uid},
+    routes,
     server::{Actor, Change, Kind, Server},
 };
 
@@ -42,6 +43,7 @@ fn in_its_time(observed: &Observed, action: &Action) -> Check {
         kanary::lifecycle::Kind::Service => {
             !spec.traffic.source.has_kanary_service() || action.target().name != names::kanary_service(&observed.kanary)
         }
+        kanary::lifecycle::Kind::VirtualService => true,
         _ => false,
     };
     let right = match action {
@@ -93,7 +95,9 @@ fn only_its_own(observed: &Observed, action: &Action, change: &Change) -> Check 
     let pod = change.kind == Kind::Pod
         && before["metadata"]["labels"][names::CANARY_LABEL] == observed.kanary.name()
         && matches!(action, Action::Patch { .. });
-    ensure(owned || pod || matches!(action, Action::Promote { .. }), "I4", || {
+    // What may be written there is `routes`' business.
+    let mirror = matches!(change.kind, Kind::Route | Kind::Kanary) && matches!(action, Action::Patch { .. });
+    ensure(owned || pod || mirror || matches!(action, Action::Promote { .. }), "I4", || {
         format!("{} is not ours: {}", change.name, action.describe())
     })
 }
@@ -150,10 +154,11 @@ pub fn nothing_left(server: &Server, observed: &Observed, stragglers: &BTreeSet<
 /// What the controller made, and the pods of it.
 pub fn leftovers(server: &Server, kanary: &KanaryDeployment) -> Vec<(String, Arc<Value>)> {
     let of = |kind| owned(server, kind, kanary.uid()).into_iter().map(move |name| (kind, name));
-    let children = [Kind::Deployment, Kind::Service, Kind::Autoscaler].into_iter().flat_map(of);
+    let children = [Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Route].into_iter().flat_map(of);
     let ours = |pod: &Value| pod["metadata"]["labels"][names::CANARY_LABEL] == kanary.name();
     let pods = server.list(Kind::Pod).filter(|(_, pod)| ours(pod)).map(|(name, _)| (Kind::Pod, name.clone()));
-    children.chain(pods).filter_map(|(kind, name)| Some((name.clone(), server.get(kind, &name)?.clone()))).collect()
+    let left = children.chain(pods).filter_map(|(kind, name)| Some((name.clone(), server.get(kind, &name)?.clone())));
+    left.chain(routes::carriers(server, &names::kanary_service(kanary))).collect()
 }
 
 /// The template as it is hashed.

@@ -229,10 +229,11 @@ pub fn event_line(event: &Happened, now: Timestamp) -> String {
 }
 
 fn canary(canary: &CanaryStatus) -> String {
-    let CanaryStatus { deployment, service, hpa, ready_replicas, replicas, .. } = canary;
+    let CanaryStatus { deployment, service, hpa, routes, ready_replicas, replicas, .. } = canary;
     let others = [("Service", service), ("HorizontalPodAutoscaler", hpa)];
     let others = others.into_iter().filter_map(|(kind, name)| Some(format!(", {kind} {}", name.as_ref()?)));
-    format!("Deployment {deployment}, {ready_replicas} of {replicas} pods ready{}", others.collect::<String>())
+    let mirror = if routes.is_empty() { String::new() } else { format!(", mirror in {}", routes.join(" and ")) };
+    format!("Deployment {deployment}, {ready_replicas} of {replicas} pods ready{}{mirror}", others.collect::<String>())
 }
 
 fn section(title: &str, text: String) -> String {

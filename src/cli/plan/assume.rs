@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::World;
-use crate::api::{KanaryDeployment, names};
+use crate::api::{Confirm, KanaryDeployment, Source, names};
 
 /// Stands for what the present base runs.
 const PRESENT: &str = "<as it is now>";
@@ -31,6 +31,10 @@ pub fn complete(world: &mut World, kanary: &KanaryDeployment, without_base: bool
             "apiVersion": "v1", "kind": "Service", "metadata": {"name": service},
             "spec": {"type": "ClusterIP", "selector": selector, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]},
         }));
+    }
+    let traffic = &kanary.spec.traffic;
+    if traffic.source == Source::Mirror && traffic.mirror().confirm == Confirm::Requests {
+        said.push("copies of requests arrive at the canary as soon as they are sent".into());
     }
     said
 }

@@ -1,5 +1,5 @@
 //! What happens by itself in a cluster that is well: Deployments have their pods, the pods are ready, a new template
-//! replaces them. It takes no time.
+//! replaces them; gateways accept the routes that they are given. It takes no time.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,24 @@ use crate::{
 /// Lets everything come to rest; false if it was.
 pub fn settle(world: &mut World) -> bool {
     let deployments: Vec<String> = world.all("Deployment").map(|(name, _)| name.to_owned()).collect();
-    deployments.iter().filter(|name| deploy(world, name)).count() > 0
+    let routes: Vec<String> = world.all("HTTPRoute").map(|(name, _)| name.to_owned()).collect();
+    let deployed = deployments.iter().filter(|name| deploy(world, name)).count();
+    deployed + routes.iter().filter(|name| accept(world, name)).count() > 0
+}
+
+/// Each parent of a route says that it takes it as it is now.
+fn accept(world: &mut World, name: &str) -> bool {
+    world.edit("HTTPRoute", name, |route| {
+        let generation = route["metadata"]["generation"].clone();
+        let condition = |type_| json!({"type": type_, "status": "True", "observedGeneration": generation});
+        let accepts = |parent: &Value| {
+            let conditions = [condition("Accepted"), condition("ResolvedRefs")];
+            json!({"parentRef": parent, "controllerName": "plan.kanary.k8s.io/gateway", "conditions": conditions})
+        };
+        let parents = route.pointer("/spec/parentRefs").and_then(Value::as_array);
+        let parents: Vec<Value> = parents.into_iter().flatten().map(accepts).collect();
+        route["status"] = json!({ "parents": parents });
+    })
 }
 
 fn deploy(world: &mut World, name: &str) -> bool {

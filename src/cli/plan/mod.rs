@@ -80,8 +80,7 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
     let (steps, outcome) = match rules::admit(&document.object) {
         Ok(kanary) => {
             let mut world = World::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
-            let here = others.iter().filter(|other| other.namespace().is_none_or(|other| other == namespace));
-            here.cloned().try_for_each(|other| place(&mut world, other))?;
+            others.iter().try_for_each(|other| place(&mut world, &namespace, other))?;
             assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
             let people = if arguments.reject { People::Reject } else { People::Approve };
             Play::new(world, kanary, &namespace, people).play()
@@ -95,8 +94,14 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
     Ok(Report { name, namespace, file: document.file.clone(), refusals, assumptions, steps, outcome })
 }
 
-fn place(world: &mut World, document: &Document) -> Result<(), Error> {
+/// Of other namespaces only routes matter.
+fn place(world: &mut World, home: &str, document: &Document) -> Result<(), Error> {
     let Document { file, object } = document;
     let said = |why| Error::Wrong(format!("{file}: {} {}: {why}", document.kind(), document.name()));
-    world.place(object.clone()).map_err(said)
+    let is_here = document.namespace().is_none_or(|namespace| namespace == home);
+    match (is_here, document.kind()) {
+        (true, _) => world.place(object.clone()).map_err(said),
+        (false, "VirtualService" | "HTTPRoute") => Ok(world.add_elsewhere(object.clone())),
+        (false, _) => Ok(()),
+    }
 }

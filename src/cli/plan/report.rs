@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Phase, duration, names},
-    lifecycle::{Action, Notice, Patch, Target},
+    lifecycle::{Action, Kind, Notice, Patch, Target},
 };
 
 /// The plan of one `KanaryDeployment`.
@@ -106,10 +106,10 @@ pub struct Write {
     /// What a patch changes of an object that is the controller's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<Value>,
-    /// The base before its promotion, without what the API server writes.
+    /// Somebody's object, the base or a route, before the write, without what the API server writes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// The base after it.
+    /// The same object after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
     /// The pod labels that the canary does not have, so that no Service selects its pods.
@@ -155,7 +155,16 @@ impl Write {
                 let withheld = object["metadata"]["annotations"][names::WITHHELD_LABELS].as_str().map(str::to_owned);
                 Self { verb: "create", object: Some(tidy(object)), withheld_labels: withheld, ..nothing }
             }
-            Action::Patch { patch, .. } => Self { verb: "patch", patch: Some(change(patch)), ..nothing },
+            Action::Patch { patch, .. } => match kind {
+                Kind::VirtualService | Kind::HTTPRoute => {
+                    Self { verb: "patch", before: before.map(tidy), after: after.map(tidy), ..nothing }
+                }
+                Kind::Deployment
+                | Kind::Service
+                | Kind::HorizontalPodAutoscaler
+                | Kind::Pod
+                | Kind::KanaryDeployment => Self { verb: "patch", patch: Some(change(patch)), ..nothing },
+            },
             Action::Promote { .. } => {
                 Self { verb: "promote", before: before.map(tidy), after: after.map(tidy), ..nothing }
             }

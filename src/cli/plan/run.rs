@@ -7,16 +7,19 @@ use serde_json::{Value, json};
 use super::{
     machinery,
     report::{Outcome, Reach, Step, Write},
-    world::{World, key},
+    world::{self, World, key},
 };
 use crate::{
     api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
-    lifecycle::{self, Action, Fault, Observed, Plan, Question, Rehearsal},
-    seen::Seen,
+    lifecycle::{self, Action, Copies, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
+    seen::{Known, Seen},
 };
 
 /// Far more rounds than any run takes; one that needs them does not end.
 const ROUNDS: usize = 500;
+
+/// What most clusters call themselves; only whole names in routes show another one.
+const DOMAIN: &str = "cluster.local";
 
 /// What the people in the play say when they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,6 +94,10 @@ impl Play {
     }
 
     fn write(&mut self, action: &Action) -> Write {
+        if let Action::Patch { target: Target { kind: Kind::KanaryDeployment, .. }, patch } = action {
+            let error = self.patch_kanary(patch).err();
+            return Write::of(action, None, None, error);
+        }
         let before = self.world.get(action.target().kind.as_str(), &action.target().name).cloned();
         let done = self.world.act(action);
         let (kind, name) = key(action.target());
@@ -101,12 +108,23 @@ impl Play {
         Write::of(action, before.as_ref(), after.as_ref(), done.err())
     }
 
+    /// The resource itself is no object of the world.
+    fn patch_kanary(&mut self, patch: &Patch) -> Result<(), String> {
+        let after = world::applied(&json!(self.kanary), patch)?;
+        self.kanary = Arc::new(serde_json::from_value(after).map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
     fn ask(&mut self) {
-        let Some(question) = lifecycle::question(&self.observe()) else { return };
-        let Question::Rehearse { target, patch, template_hash, base_hash } = question;
         let hash = |after: Value| crate::seen::hash::of(&after["spec"]["template"]);
-        let outcome = self.world.patched(&target, &patch).map(hash);
-        self.rehearsal = Some(Rehearsal { template_hash, base_hash, at: self.world.now, outcome });
+        match lifecycle::question(&self.observe()) {
+            Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
+                let outcome = self.world.patched(&target, &patch).map(hash);
+                self.rehearsal = Some(Rehearsal { template_hash, base_hash, at: self.world.now, outcome });
+            }
+            // What is observed here is never old.
+            Some(Question::ReadRoutes) | None => {}
+        }
     }
 
     fn observe(&self) -> Observed {
@@ -123,6 +141,13 @@ impl Play {
             autoscalers: world.sights("HorizontalPodAutoscaler"),
             bystanders: bystanders.into_iter().flat_map(|kind| world.sights(kind)).collect(),
             endpoints: service.map(|service| machinery::served(world, service).into_iter().collect()),
+            routes: Routes {
+                domain: DOMAIN.into(),
+                virtual_services: Known::All(world.routes("VirtualService")),
+                http_routes: Known::All(world.routes("HTTPRoute")),
+                is_fresh: true,
+            },
+            copies: Some(Copies { at: world.now, arrived: Ok(true) }),
             rehearsal: self.rehearsal.clone(),
             faults: self.faults.clone(),
             ..Observed::around(kanary.clone(), world.now)

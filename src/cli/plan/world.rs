@@ -25,6 +25,7 @@ pub struct World {
     pub now: Timestamp,
     namespace: String,
     objects: BTreeMap<Key, Value>,
+    elsewhere: Vec<Value>,
     version: u64,
 }
 
@@ -38,7 +39,7 @@ impl World {
     /// An empty namespace.
     #[must_use]
     pub fn new(namespace: &str, now: Timestamp) -> Self {
-        Self { now, namespace: namespace.to_owned(), objects: BTreeMap::new(), version: 0 }
+        Self { now, namespace: namespace.to_owned(), objects: BTreeMap::new(), elsewhere: Vec::new(), version: 0 }
     }
 
     /// One object.
@@ -63,6 +64,18 @@ impl World {
     #[must_use]
     pub fn sights<K: Seen + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
         self.all(kind).filter_map(|(_, object)| read(object)).collect()
+    }
+
+    /// Adds a route of another namespace: a mesh reads those as well.
+    pub fn add_elsewhere(&mut self, object: Value) {
+        self.elsewhere.push(object);
+    }
+
+    /// The routes of a mesh, wherever they are, as the controller sees them.
+    #[must_use]
+    pub fn routes<K: Seen + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
+        let elsewhere = self.elsewhere.iter().filter(|object| object["kind"] == kind).filter_map(read);
+        self.sights(kind).into_iter().chain(elsewhere).collect()
     }
 
     /// Puts an object there that is there already: as a file has it, or as its own controller makes it.
@@ -122,17 +135,7 @@ impl World {
         let Target { kind, name } = target;
         let before =
             self.objects.get(&key(target)).ok_or_else(|| format!("{} {name} does not exist", kind.as_str()))?;
-        let mut after = before.clone();
-        match patch {
-            Patch::Merge(patch) => json_patch::merge(&mut after, patch),
-            Patch::Json(operations) => {
-                let operations: json_patch::Patch = serde_json::from_value(json!(operations)).map_err(say)?;
-                json_patch::patch(&mut after, &operations).map_err(say)?;
-            }
-        }
-        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"] {
-            return Err(format!("{} {name} is not as observed", kind.as_str()));
-        }
+        let mut after = applied(before, patch)?;
         admission::admit(Some(before), &mut after)?;
         Ok(after)
     }
@@ -178,6 +181,23 @@ impl World {
         after["metadata"]["resourceVersion"] = self.version.to_string().into();
         self.objects.insert(key.clone(), after);
     }
+}
+
+/// An object after a guarded patch.
+///
+/// # Errors
+/// A stale guard, or a path that leads nowhere.
+pub fn applied(before: &Value, patch: &Patch) -> Result<Value, String> {
+    let mut after = before.clone();
+    match patch {
+        Patch::Merge(patch) => json_patch::merge(&mut after, patch),
+        Patch::Json(operations) => {
+            let operations: json_patch::Patch = serde_json::from_value(json!(operations)).map_err(say)?;
+            json_patch::patch(&mut after, &operations).map_err(say)?;
+        }
+    }
+    let is_as_observed = after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"];
+    if is_as_observed { Ok(after) } else { Err("the object is not as observed".into()) }
 }
 
 fn say(error: impl std::fmt::Display) -> String {

@@ -1,0 +1,202 @@
+//! The routes of a mesh: watched while their CustomResourceDefinition is there, and not a moment longer. A cluster without
+//! a mesh is not asked for them again and again.
+
+use std::{fmt::Debug, sync::Arc};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    NamespaceResourceScope, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::{
+    Api, Resource,
+    core::PartialObjectMeta,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Config, Event, watcher},
+    },
+};
+use serde::de::DeserializeOwned;
+use tokio::{sync::watch, task::JoinHandle};
+
+use super::{Context, memory::Memory, watch::World};
+use crate::{
+    api::Source,
+    seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService},
+    traffic::mirror,
+};
+
+/// A definition that was just made is not served at once. After so many tries it must change first.
+const MOST_TRIES: usize = 8;
+
+/// What is known of one kind of routes.
+pub struct Routes<K> {
+    pub memory: Memory<K>,
+    ignorance: watch::Sender<Option<Ignorance>>,
+}
+
+impl<K> Default for Routes<K> {
+    fn default() -> Self {
+        Self { memory: Memory::default(), ignorance: watch::Sender::new(Some(Ignorance::Loading)) }
+    }
+}
+
+impl<K: Seen + Clone> Routes<K> {
+    /// All of them, or why they are not known.
+    pub fn known(&self) -> Known<K> {
+        match *self.ignorance.borrow() {
+            None => Known::All(self.memory.all()),
+            Some(why) => Known::Not(why),
+        }
+    }
+
+    /// Waits until it is known what there is, or why that is not known.
+    pub async fn settled(&self) {
+        // The sender lives in self: waiting cannot fail.
+        let _ = self.ignorance.subscribe().wait_for(|why| *why != Some(Ignorance::Loading)).await;
+    }
+
+    fn set(&self, ignorance: Option<Ignorance>) -> bool {
+        self.ignorance.send_if_modified(|now| std::mem::replace(now, ignorance) != ignorance)
+    }
+}
+
+/// Begins to watch both kinds.
+pub fn start(context: &Arc<Context>) {
+    follow_definition::<VirtualService>(context, |world| &world.virtual_services);
+    follow_definition::<HTTPRoute>(context, |world| &world.http_routes);
+}
+
+/// Follows one CustomResourceDefinition, by name: permission for these two does.
+fn follow_definition<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+where
+    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let context = context.clone();
+    let name = format!("{}.{}", K::plural(&()), K::group(&()));
+    let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(context.client.clone());
+    tokio::spawn(async move {
+        let config = Config::default().fields(&format!("metadata.name={name}"));
+        let mut stream = std::pin::pin!(watcher(definitions, config).default_backoff());
+        let mut follower = Follower { context: &context, routes, task: None, listed: false };
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    context.said.resolve("customresourcedefinitions");
+                    follower.take(event);
+                }
+                Err(error) => {
+                    context.said.warn("customresourcedefinitions", &error);
+                    if is_refused(&error, &[401, 403]) {
+                        follower.stop(Ignorance::NotPermitted);
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// The watch of a kind, which comes and goes with its definition.
+struct Follower<'a, K> {
+    context: &'a Arc<Context>,
+    routes: fn(&World) -> &Routes<K>,
+    task: Option<JoinHandle<()>>,
+    /// Did the list that is under way bring the definition?
+    listed: bool,
+}
+
+impl<K> Follower<'_, K>
+where
+    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    fn take(&mut self, event: Event<PartialObjectMeta<CustomResourceDefinition>>) {
+        match event {
+            Event::Init => self.listed = false,
+            Event::InitApply(_) => self.listed = true,
+            Event::InitDone if self.listed => self.start(),
+            Event::InitDone | Event::Delete(_) => self.stop(Ignorance::NoCrd),
+            Event::Apply(_) => self.start(),
+        }
+    }
+
+    fn start(&mut self) {
+        if self.task.as_ref().is_none_or(JoinHandle::is_finished) {
+            let (context, routes) = (self.context.clone(), self.routes);
+            self.task = Some(tokio::spawn(async move { follow(&context, routes).await }));
+        }
+    }
+
+    fn stop(&mut self, why: Ignorance) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+        let routes = (self.routes)(&self.context.world);
+        routes.memory.clear();
+        if routes.set(Some(why)) {
+            wake_concerned(self.context);
+        }
+    }
+}
+
+/// Watches the routes themselves. Ends when the API server does not serve them.
+async fn follow<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+where
+    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
+    let known = routes(&context.world);
+    let mut stream = std::pin::pin!(watcher(super::watch::scoped::<K>(context), Config::default()).default_backoff());
+    let mut tries = 0;
+    while let Some(event) = stream.next().await {
+        let is_news = match event {
+            Ok(event) => {
+                let is_synced = matches!(event, Event::InitDone);
+                let touched = known.memory.apply(event);
+                if is_synced {
+                    context.said.resolve(&K::plural(&()));
+                    tries = 0;
+                    known.set(None);
+                }
+                is_synced || !touched.is_empty()
+            }
+            Err(error) if is_refused(&error, &[404]) => {
+                tries += 1;
+                if tries > MOST_TRIES {
+                    return;
+                }
+                known.set(Some(Ignorance::NotServed))
+            }
+            Err(error) => {
+                context.said.warn(&K::plural(&()), &error);
+                is_refused(&error, &[401, 403]) && known.set(Some(Ignorance::NotPermitted))
+            }
+        };
+        if is_news {
+            wake_concerned(context);
+        }
+    }
+}
+
+fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => return false,
+    };
+    codes.contains(&code)
+}
+
+/// A route may concern a canary of any namespace.
+fn wake_concerned(context: &Context) {
+    for kanary in context.world.kanaries.all() {
+        if kanary.spec.traffic.source == Source::Mirror || mirror::is_held(&kanary) {
+            context.wake(&super::Key::of(&kanary));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What routes of a mesh have in common: kinds that no Kubernetes library knows, and who wrote them last.
+//!
+//! Why their types are our own: docs/routes.md.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use crate::api::names;
+
+/// All objects of a kind that a cluster may lack; or why they are not known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Known<K> {
+    /// All that may be read.
+    All(Vec<Arc<K>>),
+    /// Nothing is known of them.
+    Not(Ignorance),
+}
+
+/// Why nothing is known of a kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Ignorance {
+    /// Nobody needs to know.
+    NotAsked,
+    /// The first list is under way.
+    #[default]
+    Loading,
+    /// Its CustomResourceDefinition is not installed, so there is no such object.
+    NoCrd,
+    /// Its CustomResourceDefinition does not serve the version that we speak.
+    NotServed,
+    /// The API server does not let us look.
+    NotPermitted,
+}
+
+impl<K> Default for Known<K> {
+    fn default() -> Self {
+        Self::Not(Ignorance::NotAsked)
+    }
+}
+
+impl<K> Known<K> {
+    /// Those that are known.
+    pub fn iter(&self) -> impl Iterator<Item = &K> {
+        let all: &[Arc<K>] = match self {
+            Known::All(all) => all,
+            Known::Not(_) => &[],
+        };
+        all.iter().map(AsRef::as_ref)
+    }
+
+    /// Why they are not known.
+    #[must_use]
+    pub fn ignorance(&self) -> Option<Ignorance> {
+        match self {
+            Known::All(_) => None,
+            Known::Not(why) => Some(*why),
+        }
+    }
+}
+
+/// The field manager, other than we, that last wrote the spec, as far as the metadata tells.
+pub(super) fn writer(meta: &ObjectMeta) -> Option<String> {
+    let wrote_spec = |fields: &serde_json::Value| fields.get("f:spec").is_some();
+    meta.managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| wrote_spec(&fields.0)))
+        .filter(|entry| entry.manager.as_deref() != Some(names::MANAGER))
+        .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
+        .and_then(|entry| entry.manager.clone())
+}
+
+/// Makes a type with `metadata` the Rust side of a custom resource.
+macro_rules! custom_resource {
+    ($type:ident, $group:literal, $version:literal, $plural:literal) => {
+        impl kube::Resource for $type {
+            type DynamicType = ();
+            type Scope = k8s_openapi::NamespaceResourceScope;
+
+            fn kind((): &()) -> std::borrow::Cow<'_, str> {
+                stringify!($type).into()
+            }
+
+            fn group((): &()) -> std::borrow::Cow<'_, str> {
+                $group.into()
+            }
+
+            fn version((): &()) -> std::borrow::Cow<'_, str> {
+                $version.into()
+            }
+
+            fn plural((): &()) -> std::borrow::Cow<'_, str> {
+                $plural.into()
+            }
+
+            fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+pub(super) use custom_resource;

@@ -1,0 +1,44 @@
+//! The Gateway API's HTTPRoutes. The spec stays as it is: only a filter of ours is ever added to it or taken away.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Seen, foreign, prune_meta};
+
+/// An HTTPRoute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct HTTPRoute {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is asked of it, with fields that this build does not know.
+    #[serde(default)]
+    pub spec: Value,
+    /// What the gateways and meshes say of it.
+    #[serde(default)]
+    pub status: RouteStatus,
+    /// The field manager, other than we, that last wrote its spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+}
+
+/// What the gateways and meshes say of a route.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct RouteStatus {
+    /// One for each parent, with `parentRef` and `conditions`.
+    #[serde(default)]
+    pub parents: Vec<Value>,
+}
+
+foreign::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");
+
+impl Seen for HTTPRoute {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn prune(&mut self) {
+        self.writer = foreign::writer(&self.metadata);
+        prune_meta(&mut self.metadata);
+    }
+}

@@ -1,0 +1,33 @@
+//! Istio's VirtualServices. The spec stays as it is: only a mirror of ours is ever added to it or taken away.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Seen, foreign, prune_meta};
+
+/// A VirtualService.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct VirtualService {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// What is asked of it, with fields that this build does not know.
+    #[serde(default)]
+    pub spec: Value,
+    /// The field manager, other than we, that last wrote its spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
+}
+
+foreign::custom_resource!(VirtualService, "networking.istio.io", "v1", "virtualservices");
+
+impl Seen for VirtualService {
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn prune(&mut self) {
+        self.writer = foreign::writer(&self.metadata);
+        prune_meta(&mut self.metadata);
+    }
+}

@@ -1,0 +1,41 @@
+//! The finalizer: it is on the `KanaryDeployment` before somebody's route gets our entry, and until none has it, so that
+//! deleting the resource does not leave a mirror to a Service that is gone.
+
+use serde_json::json;
+
+use crate::{
+    api::{KanaryDeployment, names::MIRROR_FINALIZER},
+    lifecycle::{Action, Kind, Observed, Patch, Target},
+    seen::Seen,
+};
+
+/// Is it there?
+#[must_use]
+pub fn is_held(kanary: &KanaryDeployment) -> bool {
+    kanary.metadata.finalizers.iter().flatten().any(|name| name == MIRROR_FINALIZER)
+}
+
+/// Puts it on.
+pub fn hold(seen: &Observed) -> Action {
+    write(seen, finalizers(seen).chain([MIRROR_FINALIZER]).collect())
+}
+
+/// Takes it off.
+pub fn release(seen: &Observed) -> Action {
+    write(seen, finalizers(seen).filter(|name| *name != MIRROR_FINALIZER).collect())
+}
+
+fn finalizers(seen: &Observed) -> impl Iterator<Item = &str> {
+    seen.kanary.metadata.finalizers.iter().flatten().map(String::as_str)
+}
+
+/// A merge patch replaces the whole list, so it must be the one that was observed. Applying it could bring a deleted
+/// resource back to life.
+fn write(seen: &Observed, finalizers: Vec<&str>) -> Action {
+    Action::Patch {
+        target: Target { kind: Kind::KanaryDeployment, name: seen.kanary.name().to_owned() },
+        patch: Patch::Merge(json!({
+            "metadata": {"resourceVersion": seen.kanary.version(), "finalizers": finalizers},
+        })),
+    }
+}

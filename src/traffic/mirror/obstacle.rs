@@ -1,0 +1,179 @@
+//! Why traffic cannot be mirrored as asked, and what to do about it. A mirror that does nothing is never taken for one.
+
+use super::{Mirror, carrier::Carrier, gateway, own, ruler};
+use crate::{
+    api::{Provider, Source},
+    lifecycle::Observed,
+    seen::{Ignorance, Known, Seen},
+    traffic::Obstacle,
+};
+
+/// What stands in the way of a mirror, if one is asked for.
+#[must_use]
+pub fn obstacle(seen: &Observed) -> Option<Obstacle> {
+    if seen.kanary.spec.traffic.source != Source::Mirror {
+        return None;
+    }
+    unknown(seen).or_else(|| {
+        let mirror = Mirror::of(seen);
+        beaten(&mirror)
+            .or_else(|| missing(&mirror))
+            .or_else(|| elsewhere(&mirror))
+            .or_else(|| nowhere(&mirror))
+            .or_else(|| refused(&mirror))
+    })
+}
+
+/// Without a look at the routes nothing can be said. With Istio that includes HTTPRoutes, which may beat a VirtualService.
+fn unknown(seen: &Observed) -> Option<Obstacle> {
+    let routes = &seen.routes;
+    match seen.kanary.spec.traffic.mirror().provider {
+        Provider::Istio => no_mesh(&routes.virtual_services, "Istio", "virtualservices.networking.istio.io")
+            .or_else(|| unread(&routes.http_routes, "httproutes.gateway.networking.k8s.io")),
+        Provider::GatewayApi => no_mesh(&routes.http_routes, "the Gateway API", "httproutes.gateway.networking.k8s.io"),
+    }
+}
+
+fn no_mesh<K>(known: &Known<K>, mesh: &str, crd: &str) -> Option<Obstacle> {
+    let refuse = |why: &str| {
+        Some(Obstacle::new(
+            "NoMesh",
+            format!("spec.traffic.source: mirror needs {mesh}, but {why}; or use another source"),
+        ))
+    };
+    match known.ignorance() {
+        Some(Ignorance::NoCrd) => {
+            refuse(&format!("its CustomResourceDefinition {crd} is not installed; install {mesh}"))
+        }
+        Some(Ignorance::NotServed) => refuse(&format!("{crd} is not served in version v1; upgrade {mesh}")),
+        None | Some(Ignorance::NotPermitted | Ignorance::Loading | Ignorance::NotAsked) => unread(known, crd),
+    }
+}
+
+fn unread<K>(known: &Known<K>, crd: &str) -> Option<Obstacle> {
+    match known.ignorance() {
+        Some(Ignorance::NotPermitted) => Some(Obstacle::new(
+            "NotPermitted",
+            format!("the controller's ServiceAccount may not read {crd}: compare its roles with deploy/rbac.yaml"),
+        )),
+        Some(Ignorance::Loading | Ignorance::NotAsked) => {
+            Some(Obstacle::new("RoutesUnread", format!("waiting for the list of {crd}")))
+        }
+        None | Some(Ignorance::NoCrd | Ignorance::NotServed) => None,
+    }
+}
+
+/// An HTTPRoute on the Service itself beats every VirtualService, in silence.
+fn beaten(mirror: &Mirror) -> Option<Obstacle> {
+    let route = gateway::mesh_route(mirror.seen).filter(|_| mirror.settings.provider == Provider::Istio)?;
+    Some(Obstacle::new(
+        "HTTPRouteWins",
+        format!(
+            "HTTPRoute {}/{} has the Service itself as its parent, so the mesh ignores VirtualServices for it; \
+             use spec.traffic.mirror.provider: gateway-api, or remove that parent",
+            route.namespace(),
+            route.name()
+        ),
+    ))
+}
+
+/// An object or a rule that is named must exist and lead to the production Service.
+fn missing(mirror: &Mirror) -> Option<Obstacle> {
+    let (name, rules) = mirror.narrowed()?;
+    let (kind, field, reason) = match mirror.settings.provider {
+        Provider::Istio => ("VirtualService", "virtualService", "VirtualServiceNotFound"),
+        Provider::GatewayApi => ("HTTPRoute", "httpRoute", "HTTPRouteNotFound"),
+    };
+    let Some(carrier) = mirror.carriers.iter().find(|c| mirror.means(c) && c.target.kind.as_str() == kind) else {
+        return Some(Obstacle::new(
+            reason,
+            format!("spec.traffic.mirror.{field}: there is no {kind} {name} in this namespace"),
+        ));
+    };
+    let leads =
+        |name: &String| carrier.rules.iter().any(|rule| rule.name.as_ref() == Some(name) && rule.wanted.is_some());
+    let absent = rules.iter().find(|name| !leads(name))?;
+    Some(Obstacle::new(
+        "RouteNotFound",
+        format!(
+            "spec.traffic.mirror.{field}: {kind} {name} has no route {absent} that leads to Service {}",
+            service(mirror)
+        ),
+    ))
+}
+
+fn service<'a>(mirror: &'a Mirror) -> &'a str {
+    mirror.seen.kanary.spec.service_name.as_deref().unwrap_or_default()
+}
+
+fn leads(carrier: &Carrier) -> bool {
+    carrier.rules.iter().any(|rule| rule.wanted.is_some())
+}
+
+/// A route in another namespace takes requests that ours would never see.
+fn elsewhere(mirror: &Mirror) -> Option<Obstacle> {
+    let home = mirror.seen.kanary.namespace();
+    let foreign = mirror.carriers.iter().find(|carrier| carrier.namespace != home && leads(carrier))?;
+    Some(Obstacle::new(
+        "ForeignRoute",
+        format!(
+            "{} leads to Service {} too, and Kanary changes nothing in another namespace; move it to {home}, or have it \
+             delegate to a route there",
+            mirror.title(foreign),
+            service(mirror),
+        ),
+    ))
+}
+
+/// Nothing leads to the production Service, and a VirtualService of our own does not serve.
+fn nowhere(mirror: &Mirror) -> Option<Obstacle> {
+    let seen = mirror.seen;
+    if mirror.aims().next().is_some() || own::is_wanted(mirror) {
+        return None;
+    }
+    let service = service(mirror);
+    let ruler = ruler(seen).filter(|_| mirror.narrowed().is_none() && mirror.settings.provider == Provider::Istio);
+    if let Some(ruler) = ruler {
+        return Some(Obstacle::new(
+            "HostTaken",
+            format!(
+                "VirtualService {}/{} rules over Service {service}, but none of its http routes leads there; give it one",
+                ruler.namespace(),
+                ruler.name()
+            ),
+        ));
+    }
+    let (kind, place) = match mirror.settings.provider {
+        Provider::Istio => ("VirtualService", "http route"),
+        Provider::GatewayApi => ("HTTPRoute", "rule"),
+    };
+    let which = mirror
+        .narrowed()
+        .map_or_else(|| format!("no {kind} of this namespace"), |(name, _)| format!("{kind} {name}: none"));
+    Some(Obstacle::new(
+        "NoRoute",
+        format!("{which} has a {place} that leads to Service {service}; make one, or use another source"),
+    ))
+}
+
+/// A rule that cannot carry our entry, or must be named for it.
+fn refused(mirror: &Mirror) -> Option<Obstacle> {
+    mirror.aims().find_map(|(carrier, rule)| {
+        let wanted = rule.wanted.as_ref()?;
+        let split = wanted.also_leads_to.as_ref().filter(|_| !mirror.names(rule)).map(|other| {
+            Obstacle::new(
+                "SplitRoute",
+                format!(
+                    "{}, {}: leads to {other} too, so its requests would be copied as well; name the routes to mirror in {}",
+                    mirror.title(carrier),
+                    rule.title(),
+                    match mirror.settings.provider {
+                        Provider::Istio => "spec.traffic.mirror.virtualService.routes",
+                        Provider::GatewayApi => "spec.traffic.mirror.httpRoute.rules",
+                    }
+                ),
+            )
+        });
+        wanted.refusal.clone().or(split)
+    })
+}

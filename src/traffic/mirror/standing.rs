@@ -1,0 +1,93 @@
+//! Is the mirror on, as far as objects show; and who took it away.
+
+use super::{Mirror, can_receive, carrier::Carrier, own};
+use crate::{
+    api::{Confirm, Phase, Provider, Source, Truth},
+    lifecycle::Observed,
+    traffic::Standing,
+};
+
+/// Where the mirror stands, if nothing is in its way.
+#[must_use]
+pub fn standing(seen: &Observed) -> Standing {
+    let mirror = Mirror::of(seen);
+    if let Some(message) = reverted(seen) {
+        return Standing::new(Truth::False, "MirrorReverted", message);
+    }
+    let not_yet = |message: String| Standing::new(Truth::False, "NotYet", message);
+    if !can_receive(seen) {
+        return not_yet("the kanary service has no ready pod yet".into());
+    }
+    if own::is_wanted(&mirror) && seen.own_virtual_services().next().is_none() {
+        return not_yet("the VirtualService does not exist yet".into());
+    }
+    if let Some((carrier, rule)) = mirror.aims().find(|(_, rule)| !rule.is_current()) {
+        return not_yet(format!("{}, {}: does not carry the mirror yet", mirror.title(carrier), rule.title()));
+    }
+    let refusal = mirror.aims().find_map(|(carrier, _)| Some((carrier, carrier.accepted.as_ref().err()?)));
+    if let Some((carrier, why)) = refusal {
+        return Standing::new(Truth::False, "NotAccepted", format!("{}: {why}", mirror.title(carrier)));
+    }
+    confirmed(&mirror)
+}
+
+fn confirmed(mirror: &Mirror) -> Standing {
+    let share = format!("{} % of production's requests are copied", mirror.settings.percentage);
+    match (mirror.settings.confirm, mirror.settings.provider) {
+        (Confirm::Accepted, Provider::Istio) => Standing::new(
+            Truth::True,
+            "AcceptedUnverified",
+            format!("{share}, as far as objects show: Istio does not report whether it follows them"),
+        ),
+        (Confirm::Accepted, Provider::GatewayApi) => Standing::new(Truth::True, "Accepted", share),
+        (Confirm::Requests, _) => match unseen(mirror.seen) {
+            None => Standing::new(Truth::True, "CopiesSeen", share),
+            Some(why) => Standing::new(Truth::Unknown, "NoCopiesSeen", why),
+        },
+    }
+}
+
+/// Why it is not known that copies arrive. Once they did, a quiet hour is no reason to doubt.
+fn unseen(seen: &Observed) -> Option<String> {
+    let begins = !matches!(seen.status().phase, Some(Phase::Validating | Phase::Promoting));
+    let arrived = seen.copies.as_ref().map(|copies| &copies.arrived);
+    match arrived {
+        _ if !begins => None,
+        Some(Ok(true)) => None,
+        None | Some(Ok(false)) => Some("waiting for the first copy of a request to arrive at the canary".into()),
+        Some(Err(why)) => Some(format!("it is not known whether copies arrive at the canary: {why}")),
+    }
+}
+
+/// What to say, if somebody took the mirror out of a route that carried it when the status was last told.
+#[must_use]
+pub fn reverted(seen: &Observed) -> Option<String> {
+    let carried = seen.canary_status().routes;
+    if carried.is_empty() || seen.kanary.spec.traffic.source != Source::Mirror {
+        return None;
+    }
+    let mirror = Mirror::of(seen);
+    let lost = |carrier: &&Carrier| carried.contains(&carrier.id()) && !carrier.carries();
+    let (carrier, _) = mirror.aims().find(|(carrier, _)| lost(carrier))?;
+    let who = carrier.writer.map_or_else(|| "somebody".into(), |manager| format!("the field manager {manager}"));
+    Some(format!("{who} took the mirror out of {}; it is put back", mirror.title(carrier)))
+}
+
+/// The routes of which requests that change something are copied too, unless the user knows.
+#[must_use]
+pub fn copies_writes(seen: &Observed) -> Option<String> {
+    let mirror = Mirror::of(seen);
+    let writes = |rule: &super::Rule| rule.wanted.as_ref().is_some_and(|wanted| !wanted.reads_only);
+    let all: Vec<String> = mirror
+        .aims()
+        .filter(|(_, rule)| writes(rule) && !mirror.settings.acknowledge_writes)
+        .map(|(carrier, rule)| format!("{}, {}", mirror.title(carrier), rule.title()))
+        .collect();
+    (!all.is_empty()).then(|| {
+        format!(
+            "copies include requests that change something: {} not limited to GET, HEAD and OPTIONS; \
+             spec.traffic.mirror.acknowledgeWrites: true says that the canary may see them",
+            all.join("; ") + if all.len() == 1 { " is" } else { " are" }
+        )
+    })
+}

@@ -1,0 +1,659 @@
+//! The mirror: which routes carry it, by what patches, and what stands in its way.
+
+use std::sync::Arc;
+
+use kanary::{
+    api::{Truth, names::MIRROR_FINALIZER},
+    canary::withhold,
+    lifecycle::{self, Action, Copies, Kind, Observed, Patch, Question, Routes},
+    seen::{Ignorance, Known, VirtualService},
+    traffic::{self, Standing, mirror},
+};
+use serde_json::{Value, json};
+
+use crate::given::{UID, at, merge, observed, service, status, with_canary};
+
+/// A route of Istio's: `VirtualService` and `spec`, in `shop` unless it says otherwise.
+pub fn virtual_service(name: &str, spec: Value) -> Value {
+    object("VirtualService", name, spec)
+}
+
+/// A route of the Gateway API's.
+pub fn http_route(name: &str, spec: Value) -> Value {
+    object("HTTPRoute", name, spec)
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "3", "generation": 2},
+        "spec": spec,
+    })
+}
+
+fn of_kind<K: serde::de::DeserializeOwned>(objects: &[Value], kind: &str) -> Known<K> {
+    let parse = |object: &Value| Arc::new(serde_json::from_value(object.clone()).expect("as the API server sends it"));
+    Known::All(objects.iter().filter(|object| object["kind"] == kind).map(parse).collect())
+}
+
+/// A canary that is ready and has its Service, with `spec.traffic.mirror` and these routes; the finalizer is on.
+pub fn mirroring(settings: Value, objects: &[Value]) -> Observed {
+    let spec = json!({"traffic": {"source": "mirror", "mirror": settings}});
+    let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
+    for action in traffic::upkeep_service(&seen) {
+        if let Action::Create { mut object, .. } = action {
+            merge(&mut object, json!({"metadata": {"uid": "service-uid", "resourceVersion": "4"}}));
+            seen.services.push(Arc::new(serde_json::from_value(object).expect("a Service")));
+        }
+    }
+    seen.routes = Routes {
+        domain: "cluster.local".into(),
+        virtual_services: of_kind(objects, "VirtualService"),
+        http_routes: of_kind(objects, "HTTPRoute"),
+        is_fresh: false,
+    };
+    Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec![MIRROR_FINALIZER.into()]);
+    seen
+}
+
+/// Applies the patches to the routes they are for; the other actions are left alone.
+pub fn carry_out(objects: &mut [Value], actions: &[Action]) {
+    for action in actions {
+        let Action::Patch { target, patch: Patch::Json(operations) } = action else { continue };
+        let meant = |object: &&mut Value| {
+            object["kind"] == target.kind.as_str() && object["metadata"]["name"] == target.name.as_str()
+        };
+        let Some(object) = objects.iter_mut().find(meant) else { continue };
+        let guard = json!({"op": "replace", "path": "/metadata/resourceVersion", "value": object["metadata"]["resourceVersion"]});
+        assert_eq!(operations[0], guard, "every write is guarded, first of all");
+        let patch: json_patch::Patch = serde_json::from_value(json!(operations)).expect("a JSON patch");
+        json_patch::patch(object, &patch).expect("it fits what was observed");
+    }
+}
+
+fn web() -> Value {
+    virtual_service("web", json!({"hosts": ["web"], "http": [{"name": "all", "route": [to("web")]}]}))
+}
+
+fn to(host: &str) -> Value {
+    json!({"destination": {"host": host}})
+}
+
+fn copies(percentage: i32) -> Value {
+    json!({"destination": {"host": "try-kanary"}, "percentage": {"value": percentage}})
+}
+
+/// The routes after everything that is planned was done, once.
+fn after(settings: Value, objects: &[Value]) -> Vec<Value> {
+    let mut objects = objects.to_vec();
+    let actions = mirror::upkeep(&mirroring(settings, &objects), true);
+    carry_out(&mut objects, &actions);
+    objects
+}
+
+fn standing(seen: &Observed) -> Standing {
+    traffic::standing(seen, &withhold(seen))
+}
+
+/// Where the mirrors of the first VirtualService are, by route.
+fn mirrors(objects: &[Value]) -> Vec<Value> {
+    let routes = objects[0]["spec"]["http"].as_array().expect("http routes");
+    routes.iter().map(|route| route["mirrors"].clone()).collect()
+}
+
+#[test]
+fn every_route_that_leads_to_production_carries_it() {
+    let domain = "web.shop.svc.cluster.local";
+    let leads = [
+        ("a short name", json!({"route": [to("web")]})),
+        ("the full name", json!({"route": [to(domain)]})),
+        ("a subset", json!({"route": [{"destination": {"host": "web", "subset": "v1"}}]})),
+        (
+            "two subsets",
+            json!({"route": [{"destination": {"host": "web", "subset": "v1"}, "weight": 90}, {"destination": {"host": "web", "subset": "v2"}, "weight": 10}]}),
+        ),
+        (
+            "another that gets nothing",
+            json!({"route": [{"destination": {"host": "web"}, "weight": 100}, {"destination": {"host": "old"}, "weight": 0}]}),
+        ),
+        ("with retries", json!({"route": [to("web")], "retries": {"attempts": 3}, "timeout": "1s"})),
+    ];
+    for (name, route) in leads {
+        let after = after(
+            json!({"percentage": 30}),
+            &[virtual_service("any", json!({"hosts": ["shop.example.com"], "gateways": ["edge"], "http": [route]}))],
+        );
+        assert_eq!(mirrors(&after), [json!([copies(30)])], "{name}");
+    }
+    let others = [
+        ("half a name", json!({"route": [to("web.shop")]})),
+        ("a name of another namespace", json!({"route": [to("web.other.svc.cluster.local")]})),
+        ("another Service", json!({"route": [to("shop")]})),
+        ("a redirect", json!({"redirect": {"uri": "/new"}})),
+        ("a delegation", json!({"delegate": {"name": "elsewhere"}})),
+    ];
+    for (name, route) in others {
+        let after = after(
+            json!({}),
+            &[virtual_service("any", json!({"hosts": ["a"], "http": [route, {"route": [to("web")]}]}))],
+        );
+        assert_eq!(mirrors(&after), [Value::Null, json!([copies(100)])], "{name}");
+    }
+}
+
+#[test]
+fn its_port_is_that_of_the_route() {
+    let route = json!({"route": [{"destination": {"host": "web", "port": {"number": 8080}}}]});
+    let after = after(json!({}), &[virtual_service("web", json!({"hosts": ["web"], "http": [route]}))]);
+    assert_eq!(
+        after[0]["spec"]["http"][0]["mirrors"][0]["destination"],
+        json!({"host": "try-kanary", "port": {"number": 8080}})
+    );
+}
+
+#[test]
+fn others_mirrors_stay_and_ours_is_told_by_its_destination() {
+    let foreign = json!({"destination": {"host": "audit"}});
+    let cases = [
+        (json!([foreign]), json!([foreign, copies(50)])),
+        (json!([copies(10), foreign]), json!([copies(50), foreign])),
+        (
+            json!([{"destination": {"host": "try-kanary.shop.svc.cluster.local"}, "percentage": {"value": 50.0}}]),
+            json!([{"destination": {"host": "try-kanary.shop.svc.cluster.local"}, "percentage": {"value": 50.0}}]),
+        ),
+        (json!([{"destination": {"host": "try-kanary"}}]), json!([copies(50)])),
+        (json!([copies(50), foreign, copies(50), copies(7)]), json!([copies(50), foreign])),
+    ];
+    for (before, expected) in cases {
+        let route = json!({"route": [to("web")], "mirrors": before});
+        let objects = [virtual_service("web", json!({"hosts": ["web"], "http": [route]}))];
+        assert_eq!(mirrors(&after(json!({"percentage": 50}), &objects)), [expected], "{before}");
+    }
+}
+
+#[test]
+fn only_what_is_named_carries_it() {
+    let routes = json!([
+        {"name": "a", "route": [to("web")]},
+        {"name": "b", "route": [to("web"), to("old")], "mirrors": [copies(100)]},
+        {"route": [to("web")]},
+    ]);
+    let objects = [virtual_service("web", json!({"hosts": ["web"], "http": routes})), web()];
+    let mut other = objects.to_vec();
+    other[1]["metadata"]["name"] = json!("other");
+    let after = after(json!({"virtualService": {"name": "web", "routes": ["a"]}}), &other);
+    assert_eq!(
+        mirrors(&after),
+        [json!([copies(100)]), Value::Null, Value::Null],
+        "and what is not named does no longer"
+    );
+    assert_eq!(after[1], other[1]);
+}
+
+/// What stands in the way: the settings, the routes, the reason, and words of the message.
+#[test]
+fn what_cannot_be_mirrored_is_refused_by_name() {
+    let split = json!({"name": "s", "route": [{"destination": {"host": "web"}, "weight": 90}, {"destination": {"host": "old"}, "weight": 10}]});
+    let with = |http: Value| virtual_service("web", json!({"hosts": ["web"], "http": [http]}));
+    let mut foreign = virtual_service(
+        "edge",
+        json!({"hosts": ["*"], "gateways": ["gw"], "http": [{"route": [to("web.shop.svc.cluster.local")]}]}),
+    );
+    foreign["metadata"]["namespace"] = json!("front");
+    let mesh = http_route("mesh", json!({"parentRefs": [{"group": "", "kind": "Service", "name": "web", "port": 80}]}));
+    let delegate = virtual_service("part", json!({"http": [{"route": [to("web")]}]}));
+    let root = virtual_service(
+        "root",
+        json!({"hosts": ["a"], "http": [{"delegate": {"name": "part"}, "mirrors": [to("audit")]}]}),
+    );
+    let gateway = json!({"provider": "gateway-api"});
+    let mut elsewhere =
+        http_route("theirs", json!({"rules": [{"backendRefs": [{"name": "web", "namespace": "shop", "port": 80}]}]}));
+    elsewhere["metadata"]["namespace"] = json!("front");
+    let backends = |refs: Value| http_route("web", json!({"rules": [{"name": "s", "backendRefs": refs}]}));
+    let cases: Vec<(&str, Value, Vec<Value>, &str, &[&str])> = vec![
+        (
+            "a singular mirror",
+            json!({}),
+            vec![with(json!({"route": [to("web")], "mirror": {"host": "audit"}}))],
+            "SingularMirror",
+            &["VirtualService web", "mirrors"],
+        ),
+        (
+            "a split route",
+            json!({}),
+            vec![with(split.clone())],
+            "SplitRoute",
+            &["route s", "old.shop.svc.cluster.local", "virtualService.routes"],
+        ),
+        (
+            "a split route beside a named one",
+            json!({"virtualService": {"name": "web"}}),
+            vec![with(split.clone())],
+            "SplitRoute",
+            &["virtualService.routes"],
+        ),
+        (
+            "a named object that is not there",
+            json!({"virtualService": {"name": "shop"}}),
+            vec![web()],
+            "VirtualServiceNotFound",
+            &["spec.traffic.mirror.virtualService", "shop"],
+        ),
+        (
+            "a named route that is not there",
+            json!({"virtualService": {"name": "web", "routes": ["all", "none"]}}),
+            vec![web()],
+            "RouteNotFound",
+            &["no route none"],
+        ),
+        (
+            "a named object that leads elsewhere",
+            json!({"virtualService": {"name": "web"}}),
+            vec![with(json!({"route": [to("old")]}))],
+            "NoRoute",
+            &["VirtualService web"],
+        ),
+        (
+            "a route in another namespace",
+            json!({}),
+            vec![web(), foreign.clone()],
+            "ForeignRoute",
+            &["VirtualService front/edge", "shop"],
+        ),
+        ("only a route in another namespace", json!({}), vec![foreign], "ForeignRoute", &["front/edge"]),
+        (
+            "an HTTPRoute on the Service",
+            json!({}),
+            vec![web(), mesh.clone()],
+            "HTTPRouteWins",
+            &["HTTPRoute shop/mesh", "gateway-api"],
+        ),
+        (
+            "a host that is ruled over",
+            json!({}),
+            vec![virtual_service("tcp", json!({"hosts": ["web.shop"], "tcp": []}))],
+            "HostTaken",
+            &["VirtualService shop/tcp"],
+        ),
+        ("inherited mirrors", json!({}), vec![delegate, root], "InheritedMirrors", &["shop/root", "repeat them"]),
+        ("no HTTPRoute", gateway.clone(), vec![web()], "NoRoute", &["HTTPRoute"]),
+        (
+            "a named HTTPRoute that is not there",
+            json!({"provider": "gateway-api", "httpRoute": {"name": "x"}}),
+            vec![],
+            "HTTPRouteNotFound",
+            &["spec.traffic.mirror.httpRoute", "x"],
+        ),
+        (
+            "an HTTPRoute in another namespace",
+            gateway.clone(),
+            vec![elsewhere],
+            "ForeignRoute",
+            &["HTTPRoute front/theirs"],
+        ),
+        (
+            "a split rule",
+            gateway,
+            vec![backends(json!([{"name": "web", "port": 80}, {"name": "old", "port": 80}]))],
+            "SplitRoute",
+            &["httpRoute.rules"],
+        ),
+    ];
+    for (name, settings, objects, reason, words) in cases {
+        let seen = mirroring(settings, &objects);
+        let obstacle = traffic::obstacle(&seen, &withhold(&seen)).unwrap_or_else(|| panic!("{name}: is not refused"));
+        assert_eq!(obstacle.reason, reason, "{name}: {}", obstacle.message);
+        assert!(words.iter().all(|word| obstacle.message.contains(word)), "{name}: {}", obstacle.message);
+        let mut after = objects.clone();
+        carry_out(&mut after, &mirror::upkeep(&seen, true));
+        assert_eq!(after, objects, "{name}: nothing is written");
+        assert_eq!(standing(&seen).truth, Truth::False, "{name}");
+    }
+}
+
+#[test]
+fn a_split_route_that_is_named_carries_it() {
+    let split = json!({"name": "s", "route": [to("web"), {"destination": {"host": "old"}, "weight": 10}]});
+    let objects = [virtual_service("web", json!({"hosts": ["web"], "http": [split]}))];
+    let after = after(json!({"virtualService": {"name": "web", "routes": ["s"]}}), &objects);
+    assert_eq!(mirrors(&after), [json!([copies(100)])]);
+}
+
+#[test]
+fn a_gateways_route_to_several_ports_must_name_one() {
+    let ports = json!({"selector": {"app": "web"}, "ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]});
+    let cases = [
+        (json!({"hosts": ["a"], "gateways": ["edge"], "http": [{"route": [to("web")]}]}), true),
+        (
+            json!({"hosts": ["a"], "gateways": ["edge", "mesh"], "http": [{"match": [{"gateways": ["mesh"]}], "route": [to("web")]}]}),
+            false,
+        ),
+        (json!({"hosts": ["web"], "http": [{"match": [{"gateways": ["edge"]}], "route": [to("web")]}]}), true),
+        (json!({"hosts": ["web"], "http": [{"route": [to("web")]}]}), false),
+        (
+            json!({"hosts": ["a"], "gateways": ["edge"], "http": [{"route": [{"destination": {"host": "web", "port": {"number": 80}}}]}]}),
+            false,
+        ),
+    ];
+    for (spec, refused) in cases {
+        let mut seen = mirroring(json!({}), &[virtual_service("web", spec.clone())]);
+        seen.services.retain(|service| service.metadata.name.as_deref() != Some("web"));
+        seen.services.push(service("web", ports.clone()));
+        let reason = traffic::obstacle(&seen, &withhold(&seen)).map(|obstacle| obstacle.reason);
+        assert_eq!(reason, refused.then_some("PortRequired"), "{spec}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_said_and_nothing_is_made() {
+    let cases = [
+        (Ignorance::NoCrd, "NoMesh", true),
+        (Ignorance::NotServed, "NoMesh", true),
+        (Ignorance::NotPermitted, "NotPermitted", true),
+        (Ignorance::Loading, "RoutesUnread", false),
+    ];
+    for (why, reason, is_errored) in cases {
+        let spec = json!({"traffic": {"source": "mirror"}});
+        let mut seen = observed(spec.clone(), status(&spec, "Starting", json!({})));
+        seen.routes.virtual_services = Known::Not(why);
+        seen.routes.http_routes = Known::All(Vec::new());
+        let plan = lifecycle::plan(&seen);
+        assert_eq!(plan.actions, [], "{why:?}");
+        let conditions = plan.tell.expect("it is told").status.conditions;
+        let of = |type_: &str| conditions.iter().find(|c| format!("{:?}", c.type_) == type_);
+        assert_eq!(of("Traffic").map(|c| (c.status, c.reason.as_str())), Some((Truth::False, reason)), "{why:?}");
+        assert_eq!(of("Errored").is_some(), is_errored, "{why:?}");
+    }
+}
+
+/// The finalizer comes before the first write to somebody's route, alone, and with a status only after a fault.
+#[test]
+fn the_finalizer_comes_first() {
+    let mut seen = mirroring(json!({}), &[web()]);
+    Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec!["other.io/x".into()]);
+    let plan = lifecycle::plan(&seen);
+    let [Action::Patch { target, patch: Patch::Merge(patch) }] = &plan.actions[..] else {
+        panic!("{:?}", plan.actions)
+    };
+    assert_eq!((target.kind, target.name.as_str()), (Kind::KanaryDeployment, "try"));
+    assert_eq!(*patch, json!({"metadata": {"resourceVersion": "1", "finalizers": ["other.io/x", MIRROR_FINALIZER]}}));
+    assert!(plan.tell.is_none(), "its resourceVersion would be that of before");
+}
+
+/// What a run that is over or deleted does, one after the other.
+#[test]
+fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
+    let carrying =
+        virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
+    for (phase, has_children) in [("Failing", true), ("Succeeded", true), ("Failed", true), ("deleted", false)] {
+        let mut seen = mirroring(json!({}), std::slice::from_ref(&carrying));
+        let kanary = Arc::make_mut(&mut seen.kanary);
+        if phase == "deleted" {
+            kanary.metadata.deletion_timestamp =
+                Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+        } else {
+            kanary.status = Some(
+                serde_json::from_value(status(&json!({"traffic": {"source": "mirror"}}), phase, json!({})))
+                    .expect("a status"),
+            );
+        }
+        let kinds = |seen: &Observed| {
+            lifecycle::plan(seen).actions.iter().map(|action| action.target().kind).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(&seen), [Kind::VirtualService], "{phase}");
+        assert!(!seen.is_clean());
+        let mut objects = [carrying.clone()];
+        carry_out(&mut objects, &lifecycle::plan(&seen).actions);
+        assert_eq!(objects[0]["spec"]["http"][0].get("mirrors"), None, "{phase}");
+        seen.routes.virtual_services = of_kind(&objects, "VirtualService");
+        if has_children {
+            assert_eq!(kinds(&seen), [Kind::Deployment, Kind::Service], "{phase}");
+            assert_eq!(lifecycle::question(&seen), None, "{phase}: not while children are there");
+            seen.canary = None;
+            seen.pods.clear();
+            seen.services.retain(|service| service.metadata.name.as_deref() == Some("web"));
+        }
+        assert_eq!(kinds(&seen), [], "{phase}: the memory alone is not believed");
+        assert_eq!(lifecycle::question(&seen), Some(Question::ReadRoutes), "{phase}");
+        seen.routes.is_fresh = true;
+        assert_eq!(kinds(&seen), [Kind::KanaryDeployment], "{phase}");
+        assert_eq!(lifecycle::question(&seen), None, "{phase}");
+        Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
+        assert_eq!(kinds(&seen), [], "{phase}");
+        assert!(phase == "deleted" || seen.is_clean(), "{phase}");
+    }
+}
+
+#[test]
+fn another_source_takes_it_away_first() {
+    let carrying =
+        virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
+    let mut seen = mirroring(json!({}), std::slice::from_ref(&carrying));
+    Arc::make_mut(&mut seen.kanary).spec.traffic.source = kanary::api::Source::None;
+    let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
+    assert_eq!(kinds, [Kind::VirtualService], "the Service waits until nothing leads to it");
+    // Without the finalizer it was never ours to write: a mirror to the kanary service is somebody's own.
+    Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
+    let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
+    assert_eq!(kinds, [Kind::Service]);
+}
+
+#[test]
+fn nothing_is_added_before_somebody_can_receive_it() {
+    let mut no_pod = mirroring(json!({}), &[web()]);
+    no_pod.pods.clear();
+    assert_eq!(mirror::upkeep(&no_pod, true), []);
+    let mut no_service = mirroring(json!({}), &[web()]);
+    no_service.services.pop();
+    assert_eq!(mirror::upkeep(&no_service, true), []);
+    assert_eq!(standing(&no_service).reason, "NotYet");
+}
+
+#[test]
+fn a_virtual_service_of_our_own_where_there_is_none() {
+    let seen = mirroring(json!({"percentage": 5}), &[]);
+    let actions = mirror::upkeep(&seen, true);
+    let [Action::Create { target, object }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!((target.kind, target.name.as_str()), (Kind::VirtualService, "try-kanary"));
+    assert_eq!(object["spec"]["hosts"], json!(["web"]));
+    assert_eq!(object["spec"]["http"], json!([{"name": "all", "route": [to("web")], "mirrors": [copies(5)]}]));
+    assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], UID);
+    assert_eq!(standing(&seen).reason, "NotYet");
+
+    let own = |percentage: i32| {
+        let mut own = object.clone();
+        merge(&mut own, json!({"metadata": {"uid": "own", "resourceVersion": "8"}}));
+        own["spec"]["http"][0]["mirrors"] = json!([copies(percentage)]);
+        own
+    };
+    let seen = mirroring(json!({"percentage": 5}), &[own(5)]);
+    assert_eq!(mirror::upkeep(&seen, true), []);
+    assert_eq!((standing(&seen).truth, standing(&seen).reason), (Truth::True, "AcceptedUnverified"));
+    let mut objects = [own(100)];
+    let actions = mirror::upkeep(&mirroring(json!({"percentage": 5}), &objects), true);
+    carry_out(&mut objects, &actions);
+    assert_eq!(objects[0], own(5), "a change is spliced in as anywhere");
+
+    let giving_way = mirror::upkeep(&mirroring(json!({"percentage": 5}), &[own(5), web()]), true);
+    let told: Vec<String> = giving_way.iter().map(Action::describe).collect();
+    assert_eq!(told, ["patch VirtualService web", "delete VirtualService try-kanary"]);
+}
+
+/// Two canaries of one Service make one each, without seeing the other's: the older one stays.
+#[test]
+fn of_two_of_our_own_the_older_one_stays() {
+    let made = |name: &str, owner: &str, second: u32| {
+        let mut route =
+            virtual_service(name, json!({"hosts": ["web"], "http": [{"name": "all", "route": [to("web")]}]}));
+        merge(
+            &mut route,
+            json!({"metadata": {
+                "labels": {"kanary.k8s.io/canary": name}, "creationTimestamp": format!("2026-01-01T00:00:0{second}Z"),
+                "ownerReferences": [{"apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "name": name, "uid": owner}],
+            }}),
+        );
+        route
+    };
+    let told = |seen: &Observed| mirror::upkeep(seen, true).iter().map(Action::describe).collect::<Vec<_>>();
+    let older = mirroring(json!({}), &[made("try-kanary", UID, 1), made("b-kanary", "b", 2)]);
+    assert_eq!(told(&older), ["patch VirtualService try-kanary"]);
+    let younger = mirroring(json!({}), &[made("try-kanary", UID, 2), made("b-kanary", "b", 1)]);
+    assert_eq!(told(&younger), ["patch VirtualService b-kanary", "delete VirtualService try-kanary"]);
+}
+
+#[test]
+fn who_takes_it_out_is_named() {
+    let mut route: VirtualService = serde_json::from_value(web()).expect("a VirtualService");
+    route.writer = Some("argocd-controller".into());
+    let mut seen = mirroring(json!({}), &[]);
+    seen.routes.virtual_services = Known::All(vec![Arc::new(route)]);
+    let kanary = Arc::make_mut(&mut seen.kanary);
+    kanary.status.as_mut().expect("a status").canary = Some(
+        serde_json::from_value(json!({"deployment": "try-kanary", "routes": ["VirtualService/web"]}))
+            .expect("a status"),
+    );
+    let plan = lifecycle::plan(&seen);
+    assert!(plan.actions.iter().any(|action| action.describe() == "patch VirtualService web"), "it is put back");
+    let told = plan.tell.expect("it is told");
+    let event = told.notices.iter().find(|notice| notice.reason == "MirrorReverted").expect("an event");
+    assert!(event.note.contains("argocd-controller") && event.note.contains("VirtualService web"), "{}", event.note);
+    assert!(told.status.held_since.is_some(), "the clock stands still");
+}
+
+#[test]
+fn who_wrote_last_is_read_from_the_managed_fields() {
+    use kanary::seen::Seen;
+    let entry = |manager: &str, second: u32, fields: Value, subresource: &str| json!({"manager": manager, "operation": "Update", "time": format!("2026-01-01T00:00:0{second}Z"), "fieldsV1": fields, "subresource": subresource});
+    let spec = json!({"f:spec": {"f:http": {}}});
+    let mut object = web();
+    object["metadata"]["managedFields"] = json!([
+        entry("kubectl", 1, spec.clone(), ""),
+        entry("argocd-controller", 3, spec.clone(), ""),
+        entry("kanary", 4, spec.clone(), ""),
+        entry("istiod", 5, json!({"f:status": {}}), "status"),
+        entry("labeller", 6, json!({"f:metadata": {}}), ""),
+    ]);
+    let mut route: VirtualService = serde_json::from_value(object).expect("a VirtualService");
+    route.prune();
+    assert_eq!(route.writer.as_deref(), Some("argocd-controller"));
+    assert!(route.metadata.managed_fields.is_none(), "no more than that is kept");
+    let dump = serde_json::to_value(&route).expect("it serializes");
+    assert_eq!(serde_json::from_value::<VirtualService>(dump).expect("it deserializes"), route);
+}
+
+#[test]
+fn writes_are_warned_of_unless_somebody_knows() {
+    let limited = |methods: &[&str]| {
+        let matches: Vec<Value> = methods.iter().map(|method| json!({"method": {"exact": method}})).collect();
+        virtual_service(
+            "web",
+            json!({"hosts": ["web"], "http": [{"name": "r", "match": matches, "route": [to("web")]}]}),
+        )
+    };
+    let cases = [
+        (limited(&["GET", "HEAD", "OPTIONS"]), json!({}), false),
+        (limited(&["GET", "POST"]), json!({}), true),
+        (web(), json!({}), true),
+        (web(), json!({"acknowledgeWrites": true}), false),
+    ];
+    for (route, settings, warned) in cases {
+        let seen = mirroring(settings, std::slice::from_ref(&route));
+        assert_eq!(mirror::copies_writes(&seen).is_some(), warned, "{route}");
+    }
+}
+
+#[test]
+fn copies_that_must_be_seen_are_waited_for() {
+    let carrying =
+        virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
+    let copies = |arrived| Some(Copies { at: at(0), arrived });
+    let cases = [
+        ("Starting", None, Truth::Unknown, "NoCopiesSeen"),
+        ("Starting", copies(Ok(false)), Truth::Unknown, "NoCopiesSeen"),
+        ("Starting", copies(Err("no answer".into())), Truth::Unknown, "NoCopiesSeen"),
+        ("Starting", copies(Ok(true)), Truth::True, "CopiesSeen"),
+        ("Validating", copies(Ok(false)), Truth::True, "CopiesSeen"),
+    ];
+    for (phase, copies, truth, reason) in cases {
+        let mut seen = mirroring(json!({"confirm": "requests"}), std::slice::from_ref(&carrying));
+        let spec = json!({"traffic": {"source": "mirror"}});
+        Arc::make_mut(&mut seen.kanary).status =
+            Some(serde_json::from_value(status(&spec, phase, json!({}))).expect("a status"));
+        seen.copies = copies;
+        let standing = standing(&seen);
+        assert_eq!((standing.truth, standing.reason), (truth, reason), "{phase}: {}", standing.message);
+        let wake = lifecycle::plan(&seen).wake;
+        assert!(truth == Truth::True || wake.is_none(), "it waits without a deadline");
+    }
+}
+
+#[test]
+fn an_http_route_must_be_accepted_as_it_is() {
+    let report = |generation: i64, accepted: &str, resolved: &str| {
+        let condition = |type_: &str, status: &str| json!({"type": type_, "status": status, "observedGeneration": generation, "message": "because"});
+        json!({"parents": [{"parentRef": {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "edge"}, "controllerName": "x", "conditions": [condition("Accepted", accepted), condition("ResolvedRefs", resolved)]}]})
+    };
+    let cases = [
+        ("silence", json!({}), "NotAccepted"),
+        ("an old answer", report(1, "True", "True"), "NotAccepted"),
+        ("not accepted", report(2, "False", "True"), "NotAccepted"),
+        ("not resolved", report(2, "True", "False"), "NotAccepted"),
+        ("accepted", report(2, "True", "True"), "Accepted"),
+    ];
+    let filter = json!({"type": "RequestMirror", "requestMirror": {"percent": 30, "backendRef": {"group": "", "kind": "Service", "name": "try-kanary", "port": 80}}});
+    for (name, status, reason) in cases {
+        let mut route = http_route(
+            "web",
+            json!({
+                "parentRefs": [{"name": "edge"}],
+                "rules": [{"backendRefs": [{"name": "web", "port": 80}], "filters": [filter]}],
+            }),
+        );
+        route["status"] = status;
+        let seen = mirroring(json!({"provider": "gateway-api", "percentage": 30}), &[route]);
+        assert_eq!(mirror::upkeep(&seen, true), [], "{name}");
+        assert_eq!(standing(&seen).reason, reason, "{name}: {}", standing(&seen).message);
+    }
+}
+
+#[test]
+fn a_filter_of_an_http_route() {
+    let header =
+        json!({"type": "RequestHeaderModifier", "requestHeaderModifier": {"set": [{"name": "a", "value": "b"}]}});
+    let mirror = |service: &str, percent: Value| {
+        let mut filter =
+            json!({"type": "RequestMirror", "requestMirror": {"backendRef": {"name": service, "port": 80}}});
+        merge(&mut filter["requestMirror"], percent);
+        filter
+    };
+    let cases = [
+        (Value::Null, 100, json!([mirror("try-kanary", json!({}))])),
+        (json!([header]), 25, json!([header, mirror("try-kanary", json!({"percent": 25}))])),
+        (
+            json!([mirror("audit", json!({})), mirror("try-kanary", json!({}))]),
+            0,
+            json!([mirror("audit", json!({})), mirror("try-kanary", json!({"percent": 0}))]),
+        ),
+        (
+            json!([mirror("try-kanary", json!({"fraction": {"numerator": 1, "denominator": 4}}))]),
+            25,
+            json!([mirror("try-kanary", json!({"fraction": {"numerator": 1, "denominator": 4}}))]),
+        ),
+    ];
+    for (before, percentage, expected) in cases {
+        let mut rule = json!({"name": "r", "backendRefs": [{"name": "web", "port": 80}]});
+        if !before.is_null() {
+            rule["filters"] = before;
+        }
+        let mut objects = [http_route(
+            "web",
+            json!({"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "old", "port": 80}]}, rule]}),
+        )];
+        let actions =
+            mirror::upkeep(&mirroring(json!({"provider": "gateway-api", "percentage": percentage}), &objects), true);
+        carry_out(&mut objects, &actions);
+        assert_eq!(objects[0]["spec"]["rules"][1]["filters"], expected);
+        assert_eq!(objects[0]["spec"]["rules"][0].get("filters"), None);
+    }
+}
