@@ -261,8 +261,11 @@ async fn a_watch_without_a_terminal_ends_with_the_run(scene: Scene) -> Result<()
     assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
     assert!(said.out.contains("  Succeeded: Deployment web "), "{}", said.out);
     good(&scene, &["retry", TRIAL]).await?;
-    scene.until_kd(TRIAL, "run 2", |kd| kd["status"]["run"] == 2).await?;
-    let (said, told) = tokio::join!(watch(), call(&scene, &["reject", TRIAL]));
+    let reject = async || {
+        scene.until_kd(TRIAL, "run 2", |kd| kd["status"]["run"] == 2).await?;
+        call(&scene, &["reject", TRIAL]).await
+    };
+    let (said, told) = tokio::join!(watch(), reject());
     let (said, _) = (said?, told?);
     assert_eq!(said.code, Some(1), "a run that failed fails the script: {}{}", said.out, said.err);
     assert!(said.out.contains("  Failed: a person said invalid"), "{}", said.out);

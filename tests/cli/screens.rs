@@ -81,3 +81,18 @@ fn every_size_is_drawn() {
         }
     }
 }
+
+/// Between a new `runID` and the controller's answer the status still tells of the last run.
+#[test]
+fn a_run_that_is_about_to_begin_is_not_over() {
+    let ended = files(&folder("views"), "yaml")
+        .iter()
+        .map(|file| read(file))
+        .find(|view| view.kanary.metadata.name.as_deref() == Some("good"));
+    let mut kanary = ended.expect("a run that ended").kanary;
+    let hash = kanary.spec.template.hash();
+    kanary.status.as_mut().expect("a status").template_hash = Some(hash);
+    assert!(watch::State::new(kanary.clone()).is_over());
+    kanary.spec.run_id = Some("again".into());
+    assert!(!watch::State::new(kanary).is_over());
+}

@@ -1,25 +1,34 @@
 //! What the API server would refuse without looking at the cluster: the CRD's schema and its CEL rules, evaluated here.
 
-use kube_cel::{ErrorKind, Validator};
+use std::sync::LazyLock;
+
+use kube_cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 
 use super::schema;
 use crate::api::{KanaryDeployment, crd};
+
+/// The CRD's schema, and its rules ready to run: there are some fifty.
+static SCHEMA: LazyLock<(Value, CompiledSchema)> = LazyLock::new(|| {
+    let schema = crd::schema();
+    let rules = compile_schema(&schema);
+    (schema, rules)
+});
 
 /// A resource that the API server would take, as it would read it; else what it would say, one sentence each.
 ///
 /// # Errors
 /// The refusals.
 pub fn admit(object: &Value) -> Result<KanaryDeployment, Vec<String>> {
-    let schema = crd::schema();
+    let (schema, rules) = &*SCHEMA;
     let mut object = object.clone();
-    schema::drop_nulls(&schema, &mut object);
+    schema::drop_nulls(schema, &mut object);
     let mut wrong = types(&object);
-    wrong.extend(schema::check(&without_metadata(&schema), &without(&object), ""));
+    wrong.extend(schema::check(&without_metadata(schema), &without(&object), ""));
     let mut wrong: Vec<String> =
         wrong.into_iter().map(|sentence| sentence.trim_start_matches('.').to_owned()).collect();
     if wrong.is_empty() {
-        wrong = broken_rules(&schema, &object);
+        wrong = broken_rules(rules, &object);
     }
     if !wrong.is_empty() {
         return Err(wrong);
@@ -61,15 +70,21 @@ fn without_metadata(schema: &Value) -> Value {
     schema
 }
 
-fn broken_rules(schema: &Value, object: &Value) -> Vec<String> {
-    let Err(errors) = Validator::new().validate(schema, object, None) else { return Vec::new() };
-    let sentence = |error: kube_cel::ValidationError| match error.kind {
-        // Our messages name the field themselves, unless the rule is about one field only.
-        ErrorKind::ValidationFailure if error.message.contains("spec.") || error.message.contains("metadata.") => {
-            error.message
-        }
-        ErrorKind::ValidationFailure => format!("{}: {}", error.field_path, error.message),
-        _ => format!("{}: the rule cannot be evaluated here: {}", error.field_path, error.message),
-    };
-    errors.into_vec().into_iter().map(sentence).collect()
+fn broken_rules(rules: &CompiledSchema, object: &Value) -> Vec<String> {
+    let Err(errors) = Validator::new().validate_compiled(rules, object, None) else { return Vec::new() };
+    let mut sentences: Vec<String> = errors.into_vec().into_iter().map(sentence).collect();
+    // The fields of a compiled schema come in no order.
+    sentences.sort();
+    sentences
+}
+
+/// Our messages name the field themselves, unless the rule is about one field only. Of a list's items they name none.
+fn sentence(error: kube_cel::ValidationError) -> String {
+    let (message, path) = (error.message, error.field_path);
+    match error.kind {
+        ErrorKind::ValidationFailure if message.contains("items[]") => format!("{message} ({path})"),
+        ErrorKind::ValidationFailure if message.contains("spec.") || message.contains("metadata.") => message,
+        ErrorKind::ValidationFailure => format!("{path}: {message}"),
+        _ => format!("{path}: the rule cannot be evaluated here: {message}"),
+    }
 }

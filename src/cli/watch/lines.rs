@@ -10,29 +10,23 @@ use crate::cli::{Error, clock, output};
 ///
 /// # Errors
 /// [`Error::Said`] if it failed, or is gone.
-pub async fn follow(mut changes: impl Stream<Item = Change> + Unpin) -> Result<(), Error> {
-    let mut state: Option<State> = None;
+pub async fn follow(mut changes: impl Stream<Item = Change> + Unpin, mut state: State) -> Result<(), Error> {
     let mut last = String::new();
-    while let Some(change) = changes.next().await {
-        if let Some(line) = event_line(&change) {
-            output::print(&line)?;
-        }
-        match (&mut state, change) {
-            (None, Change::Kanary(kanary)) => state = Some(State::new(*kanary)),
-            (Some(state), change) => drop(state.take(change)),
-            (None, _) => {}
-        }
-        let Some(state) = &state else { continue };
+    loop {
         let now = format!("{}{}", state.word(), state.message());
         if now != last {
             output::print(&format!("{}  {now}\n", clock::moment(Timestamp::now())))?;
             last = now;
         }
         if state.is_over() {
-            return if state.gone || has_failed(state) { Err(Error::Said) } else { Ok(()) };
+            return if state.gone || has_failed(&state) { Err(Error::Said) } else { Ok(()) };
         }
+        let Some(change) = changes.next().await else { return Ok(()) };
+        if let Some(line) = event_line(&change) {
+            output::print(&line)?;
+        }
+        state.take(change);
     }
-    Ok(())
 }
 
 fn event_line(change: &Change) -> Option<String> {

@@ -33,7 +33,7 @@ pub fn run(cluster: &Cluster, Watch { name }: &Watch) -> Result<(), Error> {
         let kanary = kanaries::get(&connection, name).await?.kanary;
         let changes = feed::changes(&connection, &kanary);
         if !std::io::stdout().is_terminal() {
-            return lines::follow(changes).await;
+            return lines::follow(changes, State::new(kanary)).await;
         }
         let state = screen::show(changes, State::new(kanary)).await?;
         let (name, message) = (state.kanary.name(), state.message());

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    api::{KanaryDeployment, Phase},
+    api::{KanaryDeployment, KanaryDeploymentStatus, Phase},
     cli::around::Happened,
     seen::{Pod, Seen},
 };
@@ -75,10 +75,14 @@ impl State {
         self.kanary.status.as_ref()?.phase
     }
 
-    /// Nothing more will happen.
+    /// Nothing more will happen; another template or runID is a run that is about to begin.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        self.gone || self.phase().is_some_and(Phase::is_over)
+        let (spec, status) = (&self.kanary.spec, self.kanary.status.as_ref());
+        let is_this_run = |status: &KanaryDeploymentStatus| {
+            status.run_id == spec.run_id && status.template_hash == Some(spec.template.hash())
+        };
+        self.gone || self.phase().is_some_and(Phase::is_over) && status.is_some_and(is_this_run)
     }
 
     /// The phase in a word.
