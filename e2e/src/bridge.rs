@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
+use futures::future::join_all;
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
@@ -13,31 +14,42 @@ use crate::kit::Kit;
 use crate::tools::Tool;
 use crate::{Context, Error, Lab, access};
 
-/// The API server's, inside.
-const PORT: u16 = 6443;
+/// The API server's port, inside.
+pub const API_SERVER: u16 = 6443;
 
 /// The outer end.
 #[derive(Debug)]
-pub struct Bridge {
-    listener: TcpListener,
-    socket: PathBuf,
-}
+pub struct Bridge(Vec<(TcpListener, PathBuf)>);
 
 impl Bridge {
-    /// Takes a port of the host, and notes it in the kit.
-    pub async fn open(kit: &mut Kit) -> Result<Self, Error> {
-        let listener = TcpListener::bind("127.0.0.1:0").await.context(|| "listen on loopback".into())?;
-        let address = listener.local_addr().context(|| "listen on loopback".into())?;
-        kit.server = Some(format!("https://{address}"));
-        Ok(Self { listener, socket: socket(&kit.dir) })
+    /// Takes a port of the host for each of the lab's, and notes it in the kit.
+    pub async fn open(kit: &mut Kit, ports: &[u16]) -> Result<Self, Error> {
+        let mut doors = Vec::new();
+        for port in ports {
+            let listener = TcpListener::bind("127.0.0.1:0").await.context(|| "listen on loopback".into())?;
+            let address = listener.local_addr().context(|| "listen on loopback".into())?;
+            kit.doors.insert(*port, address.to_string());
+            doors.push((listener, socket(&kit.dir, *port)));
+        }
+        Ok(Self(doors))
     }
 
     /// Passes on what comes, until it is dropped.
     pub async fn run(self) {
-        while let Ok((stream, _)) = self.listener.accept().await {
-            let socket = self.socket.clone();
-            tokio::spawn(async move { pipe(stream, UnixStream::connect(socket).await).await });
-        }
+        join_all(self.0.into_iter().map(|(listener, socket)| outer(listener, socket))).await;
+    }
+}
+
+async fn outer(listener: TcpListener, socket: PathBuf) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let socket = socket.clone();
+        tokio::spawn(async move { pipe(stream, UnixStream::connect(socket).await).await });
+    }
+}
+
+async fn inner(listener: UnixListener, port: u16) {
+    while let Ok((stream, _)) = listener.accept().await {
+        tokio::spawn(async move { pipe(stream, TcpStream::connect(("127.0.0.1", port)).await).await });
     }
 }
 
@@ -53,16 +65,14 @@ pub struct Invitation {
 /// The inner end, which ends with the lab, and what leads to it from outside.
 pub async fn invite(lab: &Lab) -> Result<Invitation, Error> {
     let kit = lab.kit();
-    let server = kit.server.as_deref().ok_or_else(|| Error::wrong("this lab was built for no person"))?;
-    let listener =
-        UnixListener::bind(socket(&kit.dir)).context(|| format!("listen on {}", socket(&kit.dir).display()))?;
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            tokio::spawn(async move { pipe(stream, TcpStream::connect(("127.0.0.1", PORT)).await).await });
-        }
-    });
+    for port in kit.doors.keys().copied() {
+        let socket = socket(&kit.dir, port);
+        let listener = UnixListener::bind(&socket).context(|| format!("listen on {}", socket.display()))?;
+        tokio::spawn(inner(listener, port));
+    }
+    let server = kit.doors.get(&API_SERVER).ok_or_else(|| Error::wrong("this lab was built for no person"))?;
     let kubeconfig = kit.dir.join("kubeconfig");
-    access::copy(&lab.kubeconfig(), &kubeconfig, server)?;
+    access::copy(&lab.kubeconfig(), &kubeconfig, &format!("https://{server}"))?;
     // By a link, since the cache keeps it under a name with a hash in it.
     let bin = kit.dir.join("bin");
     fs::create_dir_all(&bin).context(|| format!("create {}", bin.display()))?;
@@ -70,8 +80,8 @@ pub async fn invite(lab: &Lab) -> Result<Invitation, Error> {
     Ok(Invitation { kubeconfig, bin })
 }
 
-fn socket(dir: &Path) -> PathBuf {
-    dir.join("apiserver.sock")
+fn socket(dir: &Path, port: u16) -> PathBuf {
+    dir.join(format!("{port}.sock"))
 }
 
 /// One connection; when either side ends it, it has ended.

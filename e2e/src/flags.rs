@@ -1,12 +1,11 @@
 //! The flags that make a control plane small, and the lab's own.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::access::{CONTROLLER_MANAGER, KWOK, SCHEDULER};
 use crate::network::NODE_IP;
 use crate::pki::Pki;
-use crate::{Context, Error, manifests};
+use crate::{Error, manifests};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 
@@ -102,21 +101,12 @@ impl Flags {
             "--cidr=10.244.0.0/16".into(),
             format!("--node-ip={NODE_IP}"),
         ];
-        args.extend(stages()?.iter().map(|stage| format!("--config={}", stage.display())));
+        let stages = manifests::files(&manifests::repository().join("e2e/stages"))?;
+        args.extend(stages.iter().map(|stage| format!("--config={}", stage.display())));
         Ok(args)
     }
 
     fn file(&self, name: &str) -> String {
         self.dir.join(name).display().to_string()
     }
-}
-
-/// What kwok plays, one file for each stage.
-fn stages() -> Result<Vec<PathBuf>, Error> {
-    let dir = manifests::repository().join("e2e/stages");
-    let entries = fs::read_dir(&dir).context(|| format!("read {}", dir.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
-    files.sort();
-    Ok(files)
 }

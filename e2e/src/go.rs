@@ -1,6 +1,7 @@
-//! Builds the programs of one Go module into the cache, once per machine.
+//! Builds the programs of a Go module into the cache, once per machine, and keeps files that modules hold besides.
 //!
-//! One module for all of them: kwok and etcd then share most of what they depend on with Kubernetes, and it is compiled once.
+//! What can share a module does: kwok and etcd then share most of what they depend on with Kubernetes, and it is compiled
+//! once. Istio and Prometheus disagree with it about versions, so each has a module of its own.
 
 use std::env;
 use std::fs::{self, File};
@@ -8,107 +9,173 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use sha2::{Digest, Sha256};
-
 use crate::progress::{Progress, Step};
 use crate::tools::Tool;
-use crate::{Context, Error};
+use crate::{Context, Error, cache, manifests};
 
 /// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.
 const COMPILE: &str = "all=-l -dwarf=false";
 
-/// Programs with one go.mod.
-#[derive(Debug)]
+/// Tools with one go.mod.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Module {
-    /// Where go.mod is.
-    pub dir: PathBuf,
+    /// Its directory in `tools/`.
+    pub name: &'static str,
+    /// What it makes, for people.
+    pub makes: &'static str,
+    /// Build tags.
+    pub tags: &'static str,
     /// Flags for the linker.
     pub link: &'static str,
-    /// What to build, and from which package.
-    pub binaries: Vec<(Tool, &'static str)>,
 }
 
-impl Module {
-    /// Those of its programs that were built before.
+/// What a tool is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// A program, by its Go package.
+    Program(&'static str),
+    /// YAML of another Go module that this one depends on: a file, or all files of a directory.
+    Yaml {
+        /// Whose.
+        module: &'static str,
+        /// Where in it.
+        path: &'static str,
+    },
+}
+
+/// Some of a module's tools, to be built.
+#[derive(Debug)]
+pub struct Build {
+    module: &'static Module,
+    stem: String,
+    wanted: Vec<(Tool, Part)>,
+}
+
+impl Build {
+    /// These tools of that module.
+    pub fn of(module: &'static Module, wanted: Vec<(Tool, Part)>) -> Result<Self, Error> {
+        let files = ["go.mod", "go.sum"].map(|file| module.dir().join(file));
+        let stem = cache::stem(&files, [COMPILE, module.tags, module.link])?;
+        Ok(Self { module, stem, wanted })
+    }
+
+    /// Those of its tools that were built before.
     pub fn cached(&self) -> Result<Vec<(Tool, PathBuf)>, Error> {
-        let (cache, stem) = (cache()?, self.stem()?);
-        let files = self.binaries.iter().map(|(tool, _)| (*tool, cache.join(format!("{}-{stem}", tool.name()))));
+        let dir = cache::dir()?;
+        let files = self.wanted.iter().map(|(tool, part)| (*tool, self.place(&dir, *tool, *part)));
         Ok(files.filter(|(_, file)| file.is_file()).collect())
     }
 
-    /// Builds those that were not, and returns all.
-    pub fn build(&self, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
-        let (cache, stem) = (cache()?, self.stem()?);
-        let mut step = progress.step("the Kubernetes control plane");
-        // Two labs must not build the same: the second waits here, and then finds everything in place.
-        let _lock = lock(&cache.join(format!("{stem}.lock")), &mut step)?;
-        let there = self.cached()?;
-        let missing = |tool: Tool| !there.iter().any(|(other, _)| *other == tool);
-        let missing: Vec<_> = self.binaries.iter().copied().filter(|(tool, _)| missing(*tool)).collect();
-        if !missing.is_empty() {
-            let fresh = tempfile::tempdir_in(&cache).context(|| format!("write to {}", cache.display()))?;
-            self.compile(&missing, fresh.path(), &mut step)?;
-            for (tool, package) in missing {
-                let (from, to) =
-                    (fresh.path().join(executable(package)), cache.join(format!("{}-{stem}", tool.name())));
-                fs::rename(from, to).context(|| format!("keep {}", tool.name()))?;
-            }
-        }
-        step.done();
-        self.cached()
-    }
-
-    /// One `go build` for all programs: they share most packages, and their links run beside each other.
-    fn compile(&self, wanted: &[(Tool, &'static str)], out: &Path, step: &mut Step) -> Result<(), Error> {
-        let packages = wanted.iter().map(|(_, package)| *package);
-        // Downloads what is needed, and says how much there is to compile.
-        let list = out.join("packages");
-        let into = File::create(&list).context(|| format!("create {}", list.display()))?;
-        run(go(&self.dir).args(["list", "-deps"]).args(packages.clone()).stdout(into), |line| {
-            step.says(line.trim_start_matches("go: "));
-        })?;
-        let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
-        let mut build = go(&self.dir);
-        build.args(["build", "-v", "-trimpath"]).arg(format!("-gcflags={COMPILE}"));
-        build.arg(format!("-ldflags=-s -w {}", self.link)).arg("-o").arg(out.join("")).args(packages);
-        let mut compiled = 0;
-        run(&mut build, |_| {
-            compiled += 1;
-            step.counts(compiled, all);
-        })
+    /// Is there anything left to build?
+    pub fn is_done(&self) -> Result<bool, Error> {
+        Ok(self.cached()?.len() == self.wanted.len())
     }
 
     /// Go is there, and new enough or able to fetch what is.
     pub fn check_go(&self) -> Result<(), Error> {
-        let wanted = go_directive(&self.dir);
+        let (wanted, makes) = (go_directive(&self.module.dir()), self.module.makes);
         let lacking = |why: &str| {
             Error::Lacking(format!(
-                "the lab builds the Kubernetes control plane from source and needs Go {wanted} or later: \
+                "the lab builds {makes} from source and needs Go {wanted} or later: \
                  install it from https://go.dev/dl ({why})"
             ))
         };
-        match go(&self.dir).arg("version").output() {
+        match self.module.go().arg("version").output() {
             Ok(output) if output.status.success() => Ok(()),
             Ok(output) => Err(lacking(String::from_utf8_lossy(&output.stderr).trim())),
             Err(error) => Err(lacking(&format!("go: {error}"))),
         }
     }
 
-    /// What the binaries depend on: another hash is another file, so an upgrade never meets a stale binary.
-    fn stem(&self) -> Result<String, Error> {
-        let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            let path = self.dir.join(file);
-            hash.update(fs::read(&path).context(|| format!("read {}", path.display()))?);
+    /// Builds those that were not, and returns all.
+    pub fn carry_out(&self, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
+        let dir = cache::dir()?;
+        let mut step = progress.step(self.module.makes);
+        let _lock = cache::lock(&self.stem, &mut step)?;
+        let there = self.cached()?;
+        let missing = |tool: Tool| !there.iter().any(|(other, _)| *other == tool);
+        let missing: Vec<_> = self.wanted.iter().copied().filter(|(tool, _)| missing(*tool)).collect();
+        let fresh = tempfile::tempdir_in(&dir).context(|| format!("write to {}", dir.display()))?;
+        self.compile(&missing, fresh.path(), &mut step)?;
+        for (tool, part) in missing {
+            let from = match part {
+                Part::Program(package) => fresh.path().join(executable(package)),
+                Part::Yaml { module, path } => self.gather(module, path, fresh.path())?,
+            };
+            cache::keep(&from, &self.place(&dir, tool, part))?;
         }
-        hash.update(COMPILE);
-        hash.update(self.link);
-        Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
+        step.done();
+        self.cached()
+    }
+
+    fn place(&self, dir: &Path, tool: Tool, part: Part) -> PathBuf {
+        match part {
+            Part::Program(_) => dir.join(format!("{}-{}", tool.name(), self.stem)),
+            Part::Yaml { path, .. } => dir.join(format!("{}-{}", self.stem, path.replace('/', "-"))),
+        }
+    }
+
+    /// One `go build` for all programs: they share most packages, and their links run beside each other.
+    fn compile(&self, wanted: &[(Tool, Part)], out: &Path, step: &mut Step) -> Result<(), Error> {
+        let programs = wanted.iter().filter_map(|(_, part)| match part {
+            Part::Program(package) => Some(*package),
+            Part::Yaml { .. } => None,
+        });
+        if programs.clone().next().is_none() {
+            return Ok(());
+        }
+        // Downloads what is needed, and says how much there is to compile.
+        let list = out.join("packages");
+        let into = File::create(&list).context(|| format!("create {}", list.display()))?;
+        let (tags, module) = (format!("-tags={}", self.module.tags), self.module);
+        run(module, module.go().args(["list", "-deps"]).arg(&tags).args(programs.clone()).stdout(into), |line| {
+            step.says(line.trim_start_matches("go: "));
+        })?;
+        let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
+        let mut build = module.go();
+        build.args(["build", "-v", "-trimpath"]).arg(tags).arg(format!("-gcflags={COMPILE}"));
+        build.arg(format!("-ldflags=-s -w {}", module.link)).arg("-o").arg(out.join("")).args(programs);
+        let mut compiled = 0;
+        run(module, &mut build, |_| {
+            compiled += 1;
+            step.counts(compiled, all);
+        })
+    }
+
+    /// One YAML file out of what a Go module holds; it is kept, since the module need not stay where Go put it.
+    fn gather(&self, module: &str, path: &str, out: &Path) -> Result<PathBuf, Error> {
+        let mut download = self.module.go();
+        run(self.module, download.args(["mod", "download", module]), |_| {})?;
+        let told = || format!("find the Go module {module}");
+        let listed = self.module.go().args(["list", "-m", "-f", "{{.Dir}}", module]).output().context(told)?;
+        let at = Path::new(String::from_utf8_lossy(&listed.stdout).trim()).join(path);
+        let files = if at.is_dir() { manifests::files(&at)? } else { vec![at] };
+        let texts = files.iter().map(|file| fs::read_to_string(file).context(|| format!("read {}", file.display())));
+        let all = texts.collect::<Result<Vec<_>, _>>()?.join("\n---\n");
+        let file = out.join(path.replace('/', "-"));
+        fs::write(&file, all).context(|| format!("write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+impl Module {
+    fn dir(&self) -> PathBuf {
+        manifests::repository().join("e2e/tools").join(self.name)
+    }
+
+    fn go(&self) -> Command {
+        let mut command = Command::new("go");
+        // The compiler's own collector costs a tenth of the build; no C compiler is needed.
+        command.current_dir(self.dir()).env("GOWORK", "off").env("CGO_ENABLED", "0").stdin(Stdio::null());
+        if env::var_os("GOGC").is_none() {
+            command.env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
+        }
+        command
     }
 }
 
 /// Runs a `go` command to its end, line by line of what it says; the error has what it said and was not progress.
-fn run(command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Error> {
+fn run(module: &Module, command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Error> {
     let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go".into())?;
     let mut said = String::new();
     let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
@@ -123,7 +190,7 @@ fn run(command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Erro
     }
     match child.wait().context(|| "wait for go".into())?.success() {
         true => Ok(()),
-        false => Err(Error::wrong(format!("the control plane could not be built; go said:\n{said}"))),
+        false => Err(Error::wrong(format!("{} could not be built; go said:\n{said}", module.makes))),
     }
 }
 
@@ -133,40 +200,11 @@ fn go_directive(dir: &Path) -> String {
     line.unwrap_or("1.26").into()
 }
 
-fn go(dir: &Path) -> Command {
-    let mut command = Command::new("go");
-    // The compiler's own collector costs a tenth of the build; no C compiler is needed.
-    command.current_dir(dir).env("GOWORK", "off").env("CGO_ENABLED", "0").stdin(Stdio::null());
-    if env::var_os("GOGC").is_none() {
-        command.env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
-    }
-    command
-}
-
 /// What `go build -o DIR/` calls the program of a package: the end of its path, but not a major version.
 fn executable(package: &str) -> &str {
     let mut parts = package.rsplit('/');
     let version = |part: &str| part.strip_prefix('v').is_some_and(|number| number.parse::<u32>().is_ok());
     parts.find(|part| !version(part)).unwrap_or(package)
-}
-
-fn cache() -> Result<PathBuf, Error> {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let dir = base.ok_or_else(|| Error::Lacking("set HOME or XDG_CACHE_HOME: the lab keeps what it builds".into()))?;
-    let dir = dir.join("kanary-lab");
-    fs::create_dir_all(&dir).context(|| format!("create {}", dir.display()))?;
-    Ok(dir)
-}
-
-fn lock(path: &Path, step: &mut Step) -> Result<File, Error> {
-    let told = || format!("lock {}", path.display());
-    let file = File::create(path).context(told)?;
-    if file.try_lock().is_err() {
-        step.says("another lab builds this, waiting for it");
-        file.lock().context(told)?;
-    }
-    Ok(file)
 }
 
 #[cfg(test)]

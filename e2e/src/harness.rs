@@ -40,6 +40,8 @@ pub struct Setup {
     installs: bool,
     kubectl: bool,
     controller: Option<Vec<String>>,
+    mesh: bool,
+    prometheus: bool,
     /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
     pub crds: Vec<std::path::PathBuf>,
 }
@@ -66,13 +68,34 @@ impl Setup {
         Self { kubectl: true, ..self }
     }
 
+    /// And istiod, Envoy as a sidecar and as a gateway, and pods that answer.
+    pub fn with_mesh(self) -> Self {
+        Self { mesh: true, ..self }
+    }
+
+    /// And a Prometheus, and pods that answer and have metrics.
+    pub fn with_prometheus(self) -> Self {
+        Self { prometheus: true, ..self }
+    }
+
     /// Whether Kanary is installed.
     pub fn installs(&self) -> bool {
         self.installs
     }
 
+    /// Whether there is a mesh.
+    pub fn mesh(&self) -> bool {
+        self.mesh
+    }
+
+    /// Whether there is a Prometheus.
+    pub fn prometheus(&self) -> bool {
+        self.prometheus
+    }
+
     fn wanted(&self) -> Wanted {
-        Wanted { kanary: self.installs, kubectl: self.kubectl, person: false }
+        let Self { installs, kubectl, mesh, prometheus, .. } = *self;
+        Wanted { kanary: installs, kubectl, person: false, mesh, prometheus }
     }
 }
 

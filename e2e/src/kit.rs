@@ -1,5 +1,6 @@
 //! What a lab needs before it starts: all of it is built while there is still a network.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -9,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::progress::Progress;
-use crate::tools::{self, CONTROL_PLANE, Tool, Tools};
-use crate::{Context, Error, manifests};
+use crate::tools::{self, CONTROL_PLANE, MESH, Tool, Tools};
+use crate::{Context, Error, bridge, manifests, mesh, prometheus};
 
 /// Handed from the outer process to the inner one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,8 +22,8 @@ pub struct Kit {
     pub tools: Tools,
     /// The controller, unless this lab has none.
     pub kanary: Option<PathBuf>,
-    /// The address of the API server for the host, if a person is to look around.
-    pub server: Option<String>,
+    /// If a person is to look around: the host's address for ports of the lab.
+    pub doors: BTreeMap<u16, String>,
 }
 
 impl Kit {
@@ -41,22 +42,39 @@ pub struct Wanted {
     pub kubectl: bool,
     /// A person will look around: have a kubectl, and a way in from the host.
     pub person: bool,
+    /// Have istiod and Envoy.
+    pub mesh: bool,
+    /// Have a Prometheus.
+    pub prometheus: bool,
 }
 
 impl Wanted {
     /// Builds it: Go and Rust beside each other, since the end of a build is one linker on one core.
     pub fn build(self) -> Result<Kit, Error> {
-        let kubectl = (self.kubectl || self.person).then_some(Tool::Kubectl);
-        let wanted: Vec<Tool> = CONTROL_PLANE.into_iter().chain(kubectl).collect();
-        let plan = tools::plan(&wanted)?;
+        let plan = tools::plan(&self.tools())?;
         let progress = Progress::new(plan.to_build() + usize::from(self.kanary));
         thread::scope(|scope| {
             let kanary = self.kanary.then(|| scope.spawn(|| build_kanary(&progress)));
             let tools = plan.carry_out(&progress)?;
             let kanary =
                 kanary.map(|thread| thread.join().unwrap_or_else(|_| Err(Error::wrong("cargo build panicked"))));
-            Ok(Kit { dir: PathBuf::new(), tools, kanary: kanary.transpose()?, server: None })
+            Ok(Kit { dir: PathBuf::new(), tools, kanary: kanary.transpose()?, doors: BTreeMap::new() })
         })
+    }
+
+    fn tools(self) -> Vec<Tool> {
+        let kubectl = (self.kubectl || self.person).then_some(Tool::Kubectl);
+        let prometheus = self.prometheus.then_some(Tool::Prometheus);
+        let mesh = MESH.into_iter().filter(|_| self.mesh);
+        CONTROL_PLANE.into_iter().chain(kubectl).chain(prometheus).chain(mesh).collect()
+    }
+
+    /// The ports that a person on the host can reach.
+    pub fn ports(self) -> Vec<u16> {
+        let person = self.person.then_some(bridge::API_SERVER);
+        let prometheus = (self.person && self.prometheus).then_some(prometheus::PORT);
+        let mesh = mesh::PORTS.into_iter().filter(|_| self.person && self.mesh);
+        person.into_iter().chain(prometheus).chain(mesh).collect()
     }
 }
 

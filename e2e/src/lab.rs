@@ -2,17 +2,22 @@
 
 use std::path::{Path, PathBuf};
 
+use futures::future::try_join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
 
 use crate::audit::Audit;
+use crate::backend::Backend;
 use crate::control_plane::ControlPlane;
 use crate::controller::{self, Controller};
 use crate::harness::Setup;
 use crate::kit::Kit;
+use crate::mesh::Mesh;
 use crate::process::Process;
+use crate::prometheus::Prometheus;
+use crate::tools::Tool;
 use crate::{Context, Error, access, manifests, network};
 
 /// What the repository ships and the lab installs, in this order.
@@ -21,6 +26,9 @@ const MANIFESTS: [&str; 3] = ["crds/kanarydeployments.yaml", "deploy/namespace.y
 /// A control plane of its own. There is one in each inner process, see [`crate::namespace`].
 pub struct Lab {
     plane: ControlPlane,
+    backend: Option<Backend>,
+    prometheus: Option<Prometheus>,
+    mesh: Option<Mesh>,
 }
 
 impl Lab {
@@ -28,15 +36,34 @@ impl Lab {
     pub async fn start(kit: Kit, setup: &Setup) -> Result<Self, Error> {
         network::up().await?;
         let plane = ControlPlane::serve(kit).await?;
-        let mut lab = Self { plane };
-        for crds in &setup.crds {
-            lab.apply_file(crds).await?;
+        let mut lab = Self { plane, backend: None, prometheus: None, mesh: None };
+        for crds in lab.crds(setup)? {
+            lab.apply_file(&crds).await?;
         }
         if setup.installs() {
             lab.install().await?;
         }
         lab.plane.act().await?;
+        if setup.mesh() || setup.prometheus() {
+            lab.backend = Some(Backend::start(lab.client()).await?);
+        }
+        if setup.prometheus() {
+            lab.prometheus = Some(lab.start_prometheus().await?);
+        }
+        if setup.mesh() {
+            lab.mesh = Some(Mesh::start(&lab).await?);
+        }
         Ok(lab)
+    }
+
+    fn crds(&self, setup: &Setup) -> Result<Vec<PathBuf>, Error> {
+        let mut files = setup.crds.clone();
+        if setup.mesh() {
+            for tool in [Tool::IstioCrds, Tool::GatewayCrds] {
+                files.push(self.kit().tools.path(tool)?.to_owned());
+            }
+        }
+        Ok(files)
     }
 
     /// Applies the CRD and the shipped manifests, except the controller's Deployment: nothing would run its image.
@@ -49,14 +76,14 @@ impl Lab {
 
     /// Applies all objects of a YAML file as admin; returns when its CRDs are served.
     pub async fn apply_file(&self, path: &Path) -> Result<(), Error> {
-        let client = self.client();
+        let (client, mut crds) = (self.client(), Vec::new());
         for object in manifests::read(path)? {
             let applied = manifests::apply(&client, &object).await?;
             if object["kind"] == "CustomResourceDefinition" {
-                self.await_served(&applied.metadata.name.unwrap_or_default()).await?;
+                crds.push(applied.metadata.name.unwrap_or_default());
             }
         }
-        Ok(())
+        try_join_all(crds.iter().map(|crd| self.await_served(crd))).await.map(drop)
     }
 
     async fn await_served(&self, crd: &str) -> Result<(), Error> {
@@ -93,6 +120,26 @@ impl Lab {
         let token = controller::token(&self.plane, account).await?;
         access::write(&path, access::SERVER, self.plane.ca_pem(), &token)?;
         access::client(&path).await
+    }
+
+    /// What answers for every pod.
+    pub fn backend(&self) -> Result<&Backend, Error> {
+        self.backend.as_ref().ok_or_else(|| Error::wrong("pods answer with `with_mesh` or `with_prometheus` only"))
+    }
+
+    /// The Prometheus that all tests share; to stop one, start one.
+    pub fn prometheus(&self) -> Result<&Prometheus, Error> {
+        self.prometheus.as_ref().ok_or_else(|| Error::wrong("this lab was set up without `with_prometheus`"))
+    }
+
+    /// Starts a Prometheus of a test's own, which it may freeze and kill.
+    pub async fn start_prometheus(&self) -> Result<Prometheus, Error> {
+        Prometheus::start(self.kit()).await
+    }
+
+    /// The mesh.
+    pub fn mesh(&self) -> Result<&Mesh, Error> {
+        self.mesh.as_ref().ok_or_else(|| Error::wrong("this lab was set up without `with_mesh`"))
     }
 
     /// The admin's kubeconfig, for processes inside the lab.

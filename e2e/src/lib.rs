@@ -3,13 +3,15 @@
 //! It builds `etcd`, `kube-apiserver`, `kube-controller-manager`, `kube-scheduler` and `kwok` from their
 //! Go modules (once; they are kept in a cache), runs them in namespaces of the kernel that belong to this
 //! process alone, and runs Kanary there as it runs in production: with the shipped manifests, under its own
-//! ServiceAccount. Tests, the demo and the benchmark stand on it.
+//! ServiceAccount. Tests, the demo and the benchmark stand on it. For those who ask there is a mesh (istiod and
+//! Envoy), and a Prometheus.
 //!
 //! ```text
 //!  tools          builds what runs, before anything starts           (network: the host's)
 //!  namespace      this program again, in a net+pid+mount namespace   (when it dies, the kernel takes all)
 //!  control_plane  etcd, API server, controllers, scheduler, kubelet  (kwok plays the kubelet)
 //!  lab            a control plane with Kanary installed
+//!  backend        all pods: answers, counts, has metrics             (with a mesh or a Prometheus)
 //!  scene          a Kubernetes namespace for one test, and the means to wait for what should happen
 //!  harness        a test binary: one lab, many scenes
 //! ```
@@ -18,8 +20,12 @@
 //! CNI; and nothing here knows what Kanary should do. That is for the tests.
 
 pub mod access;
+pub mod any;
 pub mod audit;
+pub mod backend;
 pub mod bridge;
+pub mod cache;
+pub mod call;
 pub mod control_plane;
 pub mod controller;
 pub mod error;
@@ -31,18 +37,23 @@ pub mod home;
 pub mod kd;
 pub mod kit;
 pub mod lab;
+pub mod load;
 pub mod manifests;
+pub mod mesh;
 pub mod namespace;
 pub mod network;
 pub mod pki;
 pub mod process;
 pub mod progress;
+pub mod prometheus;
 pub mod scene;
 pub mod story;
 pub mod terminal;
 pub mod tools;
+pub mod traffic;
 pub mod veil;
 pub mod wait;
+pub mod wheel;
 
 pub use error::{Context, Error};
 pub use harness::Setup;

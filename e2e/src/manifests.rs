@@ -21,6 +21,15 @@ pub fn read(path: &Path) -> Result<Vec<Value>, Error> {
     parse(&text).context(|| format!("parse {}", path.display()))
 }
 
+/// The YAML files of a directory, in the order of their names.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let entries = fs::read_dir(dir).context(|| format!("read {}", dir.display()))?;
+    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    Ok(files)
+}
+
 /// All documents of a YAML text; empty ones are left out.
 pub fn parse(text: &str) -> Result<Vec<Value>, Error> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).context(|| "YAML".into())?;

@@ -51,10 +51,7 @@ pub fn main(
         let mut kit = wanted.build()?;
         let home = Home::create()?;
         kit.dir = home.path();
-        let bridge = match wanted.person {
-            true => Some(Bridge::open(&mut kit).await?),
-            false => None,
-        };
+        let bridge = Bridge::open(&mut kit, &wanted.ports()).await?;
         let ended = enter(&kit, interrupt, bridge).await;
         let failed = !matches!(&ended, Ok(0));
         if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
@@ -80,13 +77,9 @@ fn handed() -> Option<Kit> {
 }
 
 /// Runs this program again as the inner process, until it ends.
-async fn enter(kit: &Kit, interrupt: Interrupt, bridge: Option<Bridge>) -> Result<u8, Error> {
+async fn enter(kit: &Kit, interrupt: Interrupt, bridge: Bridge) -> Result<u8, Error> {
     let mut child = command(kit)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
-    let bridging = tokio::spawn(async move {
-        if let Some(bridge) = bridge {
-            bridge.run().await
-        }
-    });
+    let bridging = tokio::spawn(bridge.run());
     let ended = wait(&mut child, interrupt).await;
     bridging.abort();
     end(&mut child).await;

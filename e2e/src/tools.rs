@@ -1,4 +1,4 @@
-//! The programs the lab runs, and where they come from: `KUBEBUILDER_ASSETS`, the cache, or a build.
+//! What the lab runs, and where it comes from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::go::Module;
+use crate::Error;
+use crate::go::{Build, Module, Part};
 use crate::progress::Progress;
-use crate::{Error, manifests};
+use crate::wheel::Wheel;
 
-/// One program.
+/// One program, or the YAML that comes with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tool {
@@ -26,15 +27,42 @@ pub enum Tool {
     Kwok,
     /// The API server's store.
     Etcd,
+    /// Istio's control plane.
+    PilotDiscovery,
+    /// The CRDs of Istio.
+    IstioCrds,
+    /// The CRDs of the Gateway API, in the version that this Istio knows.
+    GatewayCrds,
+    /// The proxy.
+    Envoy,
+    /// Scrapes and answers.
+    Prometheus,
 }
 
 /// What a control plane consists of.
 pub const CONTROL_PLANE: [Tool; 5] =
     [Tool::KubeApiserver, Tool::KubeControllerManager, Tool::KubeScheduler, Tool::Kwok, Tool::Etcd];
 
+/// What a mesh consists of.
+pub const MESH: [Tool; 4] = [Tool::PilotDiscovery, Tool::IstioCrds, Tool::GatewayCrds, Tool::Envoy];
+
 /// Kubernetes programs that were built without this report no version, and clients that parse it fall over.
 const VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
+
+static KUBERNETES: Module =
+    Module { name: "kubernetes", makes: "the Kubernetes control plane", tags: "", link: VERSION };
+static ISTIO: Module = Module { name: "istio", makes: "istiod", tags: "", link: "" };
+/// Targets are in its configuration: it needs no client of any cloud to find them.
+static PROMETHEUS: Module = Module { name: "prometheus", makes: "Prometheus", tags: "remove_all_sd", link: "" };
+
+/// Where a tool comes from.
+enum Origin {
+    /// A Go module in `tools/`, which pins the version.
+    Go(&'static Module, Part),
+    /// A Python wheel.
+    Wheel,
+}
 
 impl Tool {
     /// The name of its binary.
@@ -46,19 +74,29 @@ impl Tool {
             Self::Kubectl => "kubectl",
             Self::Kwok => "kwok",
             Self::Etcd => "etcd",
+            Self::PilotDiscovery => "pilot-discovery",
+            Self::IstioCrds => "istio-crds",
+            Self::GatewayCrds => "gateway-crds",
+            Self::Envoy => "envoy",
+            Self::Prometheus => "prometheus",
         }
     }
 
-    /// The Go package it is built from; `tools/kubernetes/go.mod` pins its version.
-    fn package(self) -> &'static str {
-        match self {
-            Self::KubeApiserver => "k8s.io/kubernetes/cmd/kube-apiserver",
-            Self::KubeControllerManager => "k8s.io/kubernetes/cmd/kube-controller-manager",
-            Self::KubeScheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
-            Self::Kubectl => "k8s.io/kubernetes/cmd/kubectl",
-            Self::Kwok => "sigs.k8s.io/kwok/cmd/kwok",
-            Self::Etcd => "go.etcd.io/etcd/server/v3",
-        }
+    fn origin(self) -> Origin {
+        let (module, package) = match self {
+            Self::KubeApiserver => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver"),
+            Self::KubeControllerManager => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager"),
+            Self::KubeScheduler => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
+            Self::Kubectl => (&KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
+            Self::Kwok => (&KUBERNETES, "sigs.k8s.io/kwok/cmd/kwok"),
+            Self::Etcd => (&KUBERNETES, "go.etcd.io/etcd/server/v3"),
+            Self::PilotDiscovery => (&ISTIO, "istio.io/istio/pilot/cmd/pilot-discovery"),
+            Self::Prometheus => (&PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
+            Self::IstioCrds => return yaml("istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),
+            Self::GatewayCrds => return yaml("sigs.k8s.io/gateway-api", "config/crd/standard"),
+            Self::Envoy => return Origin::Wheel,
+        };
+        Origin::Go(module, Part::Program(package))
     }
 
     /// A binary that is there already: in envtest's directory, which holds three of them, or a person's own kubectl.
@@ -71,7 +109,12 @@ impl Tool {
     }
 }
 
-/// The paths of the binaries.
+/// Istio and the Gateway API: one version of each, that which istiod is built with.
+fn yaml(module: &'static str, path: &'static str) -> Origin {
+    Origin::Go(&ISTIO, Part::Yaml { module, path })
+}
+
+/// The paths of the tools.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tools(BTreeMap<Tool, PathBuf>);
 
@@ -83,42 +126,64 @@ impl Tools {
     }
 }
 
-/// Where each program will come from.
+/// Where each tool will come from.
 #[derive(Debug)]
 pub struct Plan {
     tools: Tools,
-    module: Option<Module>,
+    builds: Vec<Build>,
+    wheel: Option<Wheel>,
 }
 
 /// Finds what is there. An error here comes before anything is built: what is missing cannot be built on this machine.
 pub fn plan(wanted: &[Tool]) -> Result<Plan, Error> {
-    let (mut tools, mut binaries) = (Tools::default(), Vec::new());
+    let mut plan = Plan { tools: Tools::default(), builds: Vec::new(), wheel: None };
+    let mut modules: BTreeMap<&'static Module, Vec<(Tool, Part)>> = BTreeMap::new();
     for tool in wanted {
-        match tool.given() {
-            Some(path) => drop(tools.0.insert(*tool, path)),
-            None => binaries.push((*tool, tool.package())),
+        match (tool.given(), tool.origin()) {
+            (Some(path), _) => drop(plan.tools.0.insert(*tool, path)),
+            (None, Origin::Go(module, part)) => modules.entry(module).or_default().push((*tool, part)),
+            (None, Origin::Wheel) => plan.download(Wheel::envoy()?)?,
         }
     }
-    let module = Module { dir: manifests::repository().join("e2e/tools/kubernetes"), link: VERSION, binaries };
-    let cached = module.cached()?;
-    if cached.len() == module.binaries.len() {
-        tools.0.extend(cached);
-        return Ok(Plan { tools, module: None });
+    for (module, wanted) in modules {
+        plan.build(Build::of(module, wanted)?)?;
     }
-    module.check_go()?;
-    Ok(Plan { tools, module: Some(module) })
+    Ok(plan)
 }
 
 impl Plan {
-    /// How many builds it takes.
-    pub fn to_build(&self) -> usize {
-        usize::from(self.module.is_some())
+    fn build(&mut self, build: Build) -> Result<(), Error> {
+        self.tools.0.extend(build.cached()?);
+        if !build.is_done()? {
+            build.check_go()?;
+            self.builds.push(build);
+        }
+        Ok(())
     }
 
-    /// Builds what is missing.
+    fn download(&mut self, wheel: Wheel) -> Result<(), Error> {
+        match wheel.cached()? {
+            Some(path) => drop(self.tools.0.insert(Tool::Envoy, path)),
+            None => {
+                wheel.check_pip()?;
+                self.wheel = Some(wheel);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many builds it takes.
+    pub fn to_build(&self) -> usize {
+        self.builds.len() + usize::from(self.wheel.is_some())
+    }
+
+    /// Builds what is missing, one after the other: each build takes all cores that there are.
     pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
-        if let Some(module) = self.module {
-            self.tools.0.extend(module.build(progress)?);
+        if let Some(wheel) = self.wheel {
+            self.tools.0.insert(Tool::Envoy, wheel.carry_out(progress)?);
+        }
+        for build in self.builds {
+            self.tools.0.extend(build.carry_out(progress)?);
         }
         Ok(self.tools)
     }

@@ -13,7 +13,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kanary_e2e::gate::Gate;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kanary_e2e::{Error, Scene, Setup, any, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::*;
@@ -33,8 +33,9 @@ fn main() -> ExitCode {
         fifty_lives_of_a_controller_that_dies_at_random: lab_only,
         a_promotion_that_is_cut_after_each_write: lab_only,
         a_failure_that_is_cut_after_each_write: lab_only,
+        a_mirror_that_is_cut_after_each_write: lab_only,
     ];
-    harness::main(Setup::installed(), cases)
+    harness::main(Setup::installed().with_mesh(), cases)
 }
 
 /// How a life goes, for whatever the controller does.
@@ -48,10 +49,18 @@ enum Story {
     Hotfix,
     /// The KanaryDeployment is deleted meanwhile.
     Deleted,
+    /// Copies reach it through a route of the user's; then it is deleted.
+    Mirrored,
 }
 
-const STORIES: [Story; 5] =
-    [Story::Promoted("kanary-service"), Story::Promoted("both"), Story::Invalid, Story::Hotfix, Story::Deleted];
+const STORIES: [Story; 6] = [
+    Story::Promoted("kanary-service"),
+    Story::Promoted("both"),
+    Story::Invalid,
+    Story::Hotfix,
+    Story::Deleted,
+    Story::Mirrored,
+];
 
 async fn fifty_lives_of_a_controller_that_dies_at_random(scene: Scene) -> Result<(), Error> {
     let scene = scene.patience(PATIENCE);
@@ -89,6 +98,10 @@ async fn a_failure_that_is_cut_after_each_write(scene: Scene) -> Result<(), Erro
     cut_after_each_write(scene, Story::Invalid).await
 }
 
+async fn a_mirror_that_is_cut_after_each_write(scene: Scene) -> Result<(), Error> {
+    cut_after_each_write(scene, Story::Mirrored).await
+}
+
 /// One life a write: its effect is there, its reply is not, the controller is dead, and another takes over.
 async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
     let scene = scene.patience(PATIENCE);
@@ -112,7 +125,7 @@ async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
             successor.kill().await?;
         }
         if !gate.is_closed() {
-            assert!(nth > 8, "a life has more writes than {nth}");
+            assert!(nth > 6, "a life has more writes than {nth}");
             return assert_nothing_is_left(&scene).await;
         }
     }
@@ -125,6 +138,9 @@ async fn live(scene: &Scene, id: String, story: Story) -> Result<(), Error> {
     scene.apply(service(json!({"metadata": {"name": web}, "spec": {"selector": {"app": web}}}))).await?;
     scene.apply(base(&web)).await?;
     scene.until::<Deployment>(&web, "production is available", |web| has_available(web, 1)).await?;
+    let route = any::virtual_service(&web);
+    scene.put(user_route(&web)).await?;
+    let before = scene.read(route).await?["spec"].clone();
     scene.apply(trial_of(&trial, merged(template(&web), spec(story)))).await?;
     match story {
         Story::Promoted(_) => drop(scene.kd_phase(&trial, "Succeeded").await?),
@@ -144,7 +160,14 @@ async fn live(scene: &Scene, id: String, story: Story) -> Result<(), Error> {
             scene.delete_kd(&trial).await?;
             scene.until_kd_gone(&trial).await?;
         }
+        Story::Mirrored => {
+            scene.kd_phase(&trial, "Validating").await?;
+            assert_ne!(scene.read(route).await?["spec"], before, "it carries the mirror");
+            scene.delete_kd(&trial).await?;
+            scene.until_kd_gone(&trial).await?;
+        }
     }
+    assert_eq!(scene.read(route).await?["spec"], before, "{story:?}");
     until_all_is_gone(scene, &trial).await?;
     until_serves(scene, &web, 1, 0).await?;
     assert_base(scene, &web, story).await
@@ -155,7 +178,7 @@ async fn assert_base(scene: &Scene, web: &str, story: Story) -> Result<(), Error
     let (image, templates) = match story {
         Story::Promoted(_) => ("web:2", 2),
         Story::Hotfix => ("web:hotfix", 2),
-        Story::Invalid | Story::Deleted => ("web:1", 1),
+        Story::Invalid | Story::Deleted | Story::Mirrored => ("web:1", 1),
     };
     let rolled_out = |base: &Deployment| {
         let status = base.status.clone().unwrap_or_default();
@@ -187,6 +210,14 @@ fn base(web: &str) -> Value {
     }))
 }
 
+fn user_route(web: &str) -> Value {
+    let http = json!([{"name": "all", "route": [{"destination": {"host": web}}], "mirrors": [{"destination": {"host": "audit"}}]}]);
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": web},
+        "spec": {"hosts": [web], "http": http},
+    })
+}
+
 fn template(web: &str) -> Value {
     json!({"deploymentName": web, "serviceName": web, "template": {"spec": {"template": {"metadata": {"labels": {"app": web}}}}}})
 }
@@ -196,6 +227,7 @@ fn spec(story: Story) -> Value {
         Story::Promoted(source) => merged(traffic(source), watching("1s")),
         Story::Invalid => merged(traffic("service"), watching("1h")),
         Story::Hotfix | Story::Deleted => merged(traffic("both"), watching("1h")),
+        Story::Mirrored => merged(traffic("mirror"), watching("1h")),
     }
 }
 

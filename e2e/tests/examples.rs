@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness, manifests};
+use kanary_e2e::{Context, Error, Scene, Setup, any, cases, harness, manifests};
 use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         labelwatch_fails_on_a_label,
         service_is_promoted,
         kanary_service_has_a_service,
+        mirror_is_in_the_users_route: lab_only,
         both_needs_period_and_word,
         hpa_has_an_autoscaler,
         schedule_waits_until_it_is_taken_away,
@@ -27,7 +28,7 @@ fn main() -> ExitCode {
         multi_kanary_has_one_winner,
         base_created_stays,
     ];
-    harness::main(Setup::controller(&[]), cases)
+    harness::main(Setup::controller(&[]).with_mesh(), cases)
 }
 
 const OLD: &str = "nginx:1.28-alpine";
@@ -153,6 +154,20 @@ async fn kanary_service_has_a_service(scene: Scene) -> Result<(), Error> {
     say(&scene, "web-kanary-service", json!({"status": "valid"})).await?;
     promoted(&scene, "web-kanary-service").await?;
     scene.until_gone::<Service>("web-next").await
+}
+
+async fn mirror_is_in_the_users_route(scene: Scene) -> Result<(), Error> {
+    tell(&scene, "mirror", "10m").await?;
+    judged(&scene, "web-mirror").await?;
+    let route = scene.read(any::virtual_service("web")).await?;
+    let (read, write) = (&route["spec"]["http"][0], &route["spec"]["http"][1]);
+    assert_eq!(read["mirrors"], json!([{"destination": {"host": "web-mirror-kanary"}, "percentage": {"value": 10}}]));
+    assert_eq!(write.get("mirrors"), None);
+    say(&scene, "web-mirror", json!({"status": "valid"})).await?;
+    promoted(&scene, "web-mirror").await?;
+    let route = scene.read(any::virtual_service("web")).await?;
+    assert_eq!(route["spec"]["http"][0].get("mirrors"), None);
+    Ok(())
 }
 
 async fn both_needs_period_and_word(scene: Scene) -> Result<(), Error> {

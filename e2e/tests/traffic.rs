@@ -37,6 +37,7 @@ fn main() -> ExitCode {
         services_of_any_type_serve,
         services_without_pods_are_refused,
         a_missing_service_is_waited_for,
+        a_mirror_needs_a_mesh,
     ];
     harness::main(Setup::controller(&[]), cases)
 }
@@ -69,6 +70,23 @@ async fn a_kanary_service_of_its_own_reaches_nobody_else(scene: Scene) -> Result
     assert_contains(&json!(own), &json!({"spec": {"type": "ClusterIP", "selector": selector}}));
     say(&scene, "invalid").await?;
     scene.kd_phase(TRIAL, "Failed").await?;
+    assert_nothing_is_left(&scene).await
+}
+
+/// Never a silent no-op; and the mesh may come later.
+async fn a_mirror_needs_a_mesh(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    for (provider, crd) in [("istio", "virtualservices.networking.istio.io"), ("gateway-api", "httproutes.gateway")] {
+        let name = format!("trial-{provider}");
+        let spec = json!({"traffic": {"source": "mirror", "mirror": {"provider": provider}}});
+        scene.apply(trial_of(&name, spec)).await?;
+        let no_mesh = |kd: &Value| condition(kd, "Traffic")["reason"] == "NoMesh";
+        let kd = scene.until_kd(&name, "there is no mesh", no_mesh).await?;
+        assert_eq!(phase(&kd), "Starting");
+        let message = text(condition(&kd, "Traffic"), "/message");
+        assert!(message.contains(crd) && message.contains("install"), "{message}");
+        assert_eq!(condition(&kd, "Errored")["reason"], "NoMesh");
+    }
     assert_nothing_is_left(&scene).await
 }
 

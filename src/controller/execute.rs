@@ -79,18 +79,11 @@ where
             memory.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
         }
         Action::Patch { target, patch } | Action::Promote { target, patch } => {
-            let patched = patched::<K>(context, namespace, target, patch, &params()).await?;
-            // Without its last finalizer a deleted resource is gone, and no later event tells so.
-            let is_gone = target.kind == Kind::KanaryDeployment && is_over(&patched);
-            drop(if is_gone { memory.forget(&patched) } else { memory.put(patched) });
+            memory.put(patched::<K>(context, namespace, target, patch, &params()).await?);
         }
         Action::Delete { target, uid } => delete(context, memory, namespace, target, uid).await?,
     }
     Ok(())
-}
-
-fn is_over<K: Seen>(object: &K) -> bool {
-    object.is_terminating() && object.meta().finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
 /// A create that refuses fields which the API server does not know: a typing error must not be dropped in silence.

@@ -71,9 +71,11 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.values().flat_map(BTreeMap::values).cloned().collect()
     }
 
-    /// Forgets all: the kind itself is gone.
+    /// Forgets all: the kind itself is gone, and there is nothing to miss.
     pub fn clear(&self) {
-        self.lock().objects.clear();
+        let mut known = self.lock();
+        known.objects.clear();
+        known.lost_since = None;
     }
 
     /// Takes in a watch event, and returns the objects that it touched.

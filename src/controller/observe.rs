@@ -39,7 +39,7 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         routes: routes(context, &kanary),
         copies: None,
         absences: absences(context),
-        blind_since: world.blind_since(),
+        blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, &kanary)).min(),
         rehearsal: notes.rehearsal.clone(),
         faults: notes.faults.clone(),
         kanary,
@@ -54,10 +54,20 @@ fn absences(context: &Context) -> Vec<Absence> {
     absences
 }
 
-/// Those of a mesh, of all namespaces; most canaries need none.
+/// Most canaries have nothing to do with routes.
+pub fn needs_routes(kanary: &KanaryDeployment) -> bool {
+    kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary)
+}
+
+fn routes_lost_since(context: &Context, kanary: &KanaryDeployment) -> Option<Timestamp> {
+    let world = &context.world;
+    let lost = [world.virtual_services.lost_since(), world.http_routes.lost_since()];
+    lost.into_iter().flatten().filter(|_| needs_routes(kanary)).min()
+}
+
+/// Those of a mesh, of all namespaces.
 pub fn routes(context: &Context, kanary: &KanaryDeployment) -> Routes {
-    let needed = kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary);
-    if !needed {
+    if !needs_routes(kanary) {
         return Routes::default();
     }
     Routes {

@@ -4,6 +4,7 @@
 use std::{fmt::Debug, sync::Arc};
 
 use futures::StreamExt;
+use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
@@ -12,18 +13,19 @@ use kube::{
     core::PartialObjectMeta,
     runtime::{
         WatchStreamExt,
-        watcher::{self, Config, Event, watcher},
+        watcher::{self, Config, DefaultBackoff, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{sync::watch::Sender, task::JoinHandle};
 
-use super::{Context, memory::Memory, watch::World};
-use crate::{
-    api::Source,
-    seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService},
-    traffic::mirror,
+use super::{
+    Context,
+    memory::Memory,
+    observe,
+    watch::{self, World},
 };
+use crate::seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService};
 
 /// A definition that was just made is not served at once. After so many tries it must change first.
 const MOST_TRIES: usize = 8;
@@ -31,12 +33,12 @@ const MOST_TRIES: usize = 8;
 /// What is known of one kind of routes.
 pub struct Routes<K> {
     pub memory: Memory<K>,
-    ignorance: watch::Sender<Option<Ignorance>>,
+    ignorance: Sender<Option<Ignorance>>,
 }
 
 impl<K> Default for Routes<K> {
     fn default() -> Self {
-        Self { memory: Memory::default(), ignorance: watch::Sender::new(Some(Ignorance::Loading)) }
+        Self { memory: Memory::default(), ignorance: Sender::new(Some(Ignorance::Loading)) }
     }
 }
 
@@ -53,6 +55,11 @@ impl<K: Seen + Clone> Routes<K> {
     pub async fn settled(&self) {
         // The sender lives in self: waiting cannot fail.
         let _ = self.ignorance.subscribe().wait_for(|why| *why != Some(Ignorance::Loading)).await;
+    }
+
+    /// Since when is its watch broken, if it is?
+    pub fn lost_since(&self) -> Option<Timestamp> {
+        self.memory.lost_since()
     }
 
     fn set(&self, ignorance: Option<Ignorance>) -> bool {
@@ -145,36 +152,58 @@ where
     K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let known = routes(&context.world);
-    let mut stream = std::pin::pin!(watcher(super::watch::scoped::<K>(context), Config::default()).default_backoff());
+    let mut backoff = DefaultBackoff::default();
     let mut tries = 0;
-    while let Some(event) = stream.next().await {
-        let is_news = match event {
-            Ok(event) => {
-                let is_synced = matches!(event, Event::InitDone);
-                let touched = known.memory.apply(event);
-                if is_synced {
-                    context.said.resolve(&K::plural(&()));
+    while tries <= MOST_TRIES {
+        let mut events = std::pin::pin!(watcher(watch::scoped::<K>(context), Config::default()));
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => {
                     tries = 0;
-                    known.set(None);
+                    take_in(context, routes(&context.world), event);
                 }
-                is_synced || !touched.is_empty()
-            }
-            Err(error) if is_refused(&error, &[404]) => {
-                tries += 1;
-                if tries > MOST_TRIES {
-                    return;
+                Err(error) => {
+                    tries += usize::from(is_refused(&error, &[404]));
+                    lose(context, routes(&context.world), &error);
+                    break;
                 }
-                known.set(Some(Ignorance::NotServed))
             }
-            Err(error) => {
-                context.said.warn(&K::plural(&()), &error);
-                is_refused(&error, &[401, 403]) && known.set(Some(Ignorance::NotPermitted))
-            }
-        };
-        if is_news {
-            wake_concerned(context);
         }
+        tokio::time::sleep(backoff.next().unwrap_or(watch::LONGEST_PAUSE)).await;
+    }
+}
+
+fn take_in<K>(context: &Context, routes: &Routes<K>, event: Event<K>)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
+    let is_full = matches!(event, Event::InitDone);
+    watch::take_in(context, &routes.memory, |_, _| Vec::new(), event);
+    if is_full {
+        routes.set(None);
+    }
+    if !is_under_way {
+        wake_concerned(context);
+    }
+}
+
+/// What is not there, or not for us to see, is known to be so; any other error is a watch that broke.
+fn lose<K>(context: &Context, routes: &Routes<K>, error: &watcher::Error)
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    let why = match error {
+        error if is_refused(error, &[404]) => Some(Ignorance::NotServed),
+        error if is_refused(error, &[401, 403]) => Some(Ignorance::NotPermitted),
+        _ => None,
+    };
+    match why {
+        Some(Ignorance::NotServed) => routes.memory.clear(),
+        _ => watch::lose(context, &routes.memory, error),
+    }
+    if why.is_some_and(|why| routes.set(Some(why))) {
+        wake_concerned(context);
     }
 }
 
@@ -195,7 +224,7 @@ fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
 /// A route may concern a canary of any namespace.
 fn wake_concerned(context: &Context) {
     for kanary in context.world.kanaries.all() {
-        if kanary.spec.traffic.source == Source::Mirror || mirror::is_held(&kanary) {
+        if observe::needs_routes(&kanary) {
             context.wake(&super::Key::of(&kanary));
         }
     }

@@ -163,7 +163,7 @@ fn follow<K>(
     });
 }
 
-fn take_in<K>(context: &Context, memory: &Memory<K>, concerns: impl Fn(&Context, &K) -> Vec<Key>, event: Event<K>)
+pub fn take_in<K>(context: &Context, memory: &Memory<K>, concerns: impl Fn(&Context, &K) -> Vec<Key>, event: Event<K>)
 where
     K: Seen + Clone + Resource<DynamicType = ()>,
 {
@@ -185,7 +185,7 @@ where
 }
 
 /// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
-fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
+pub fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
 where
     K: Seen + Clone + Resource<DynamicType = ()>,
 {

@@ -14,7 +14,7 @@ use crate::{
     rest,
     rng::Rng,
     routes, scene,
-    server::{Actor, Server},
+    server::{Actor, Kind, Server},
     shell::{Deed, Shell},
 };
 
@@ -176,9 +176,11 @@ impl World {
         let deed = leader.step(&mut self.server, &mut self.rng, self.weather);
         self.check(&deed)?;
         let lost = |deed: &Deed| matches!(deed, Deed::Acted { action, done: Err(why), .. } if why.code == 500 && is_of_route(action));
-        if lost(&deed) && self.rng.percent(50) {
+        if lost(&deed) && self.rng.percent(80) {
             self.note(|_| "a person deletes everything at the worst moment".into());
             person::delete_all(&mut self.server);
+            let leader = self.leader.as_mut().expect("it just acted");
+            leader.deliver(&self.server, Kind::Kanary, usize::MAX);
         }
         self.check(&Deed::Nothing)
     }

@@ -69,6 +69,9 @@ pub fn act(
     let name = action.target().name.clone();
     let kind = kind_of(action.target().kind);
     let mut written = Written { kind, name: name.clone(), uid: None };
+    // Writes to somebody's routes are rare; what a lost answer does there must not be.
+    let lost = if kind == Kind::Route { 3 * weather.lost } else { weather.lost };
+    let weather = Weather { lost, ..weather };
     send(rng, weather, || match action {
         Action::Create { object, .. } | Action::CreateBase { object, .. } => server.create(actor, kind, object.clone()),
         Action::Patch { patch, .. } | Action::Promote { patch, .. } => server.patch(actor, kind, &name, patch),

@@ -8,21 +8,37 @@ use std::process::ExitCode;
 
 use kanary_e2e::bridge::{self, Invitation};
 use kanary_e2e::kit::{Kit, Wanted};
+use kanary_e2e::mesh::envoy::Role;
+use kanary_e2e::mesh::ingress;
 use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup};
+use kanary_e2e::{Context, Error, Lab, Setup, prometheus};
 use tokio::process::Command;
 
 const USAGE: &str = "\
 A real Kubernetes control plane on this machine, without Docker.
 
-usage: lab up  [--bare]             start one and keep it until Ctrl-C
-       lab run [--bare] -- COMMAND  run a command in one, with KUBECONFIG set
+usage: lab up  [FLAGS]             start one and keep it until Ctrl-C
+       lab run [FLAGS] -- COMMAND  run a command in one, with KUBECONFIG set
 
---bare leaves Kanary out.";
+--bare        leave Kanary out
+--mesh        with istiod, and Envoy as a sidecar and as a gateway
+--prometheus  with a Prometheus that scrapes the pods";
+
+/// What a person finds at the lab's ports.
+const DOORS: [(u16, &str); 6] = [
+    (prometheus::PORT, "Prometheus"),
+    (80, "the mesh: port 80 of every Service, by the Host SERVICE.NAMESPACE.svc.cluster.local"),
+    (ingress::ISTIO_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
+    (ingress::GATEWAY_PORT, "the gateway, for HTTPRoutes with the parent istio-ingress/ingress"),
+    (Role::Sidecar.admin_port(), "the sidecar's admin pages"),
+    (Role::Gateway.admin_port(), "the gateway's admin pages"),
+];
 
 /// What to do.
 struct Task {
     bare: bool,
+    mesh: bool,
+    prometheus: bool,
     /// None = stay.
     command: Option<Vec<OsString>>,
 }
@@ -32,7 +48,8 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let wanted = Wanted { kanary: !task.bare, person: true, ..Wanted::default() };
+    let Task { bare, mesh, prometheus, .. } = task;
+    let wanted = Wanted { kanary: !bare, person: true, mesh, prometheus, ..Wanted::default() };
     let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
     let done = namespace::main(wanted, interrupt, |kit| inside(kit, task));
     done.unwrap_or_else(|error| {
@@ -43,13 +60,20 @@ fn main() -> ExitCode {
 
 fn parse(args: Vec<OsString>) -> Option<Task> {
     let (verb, rest) = args.split_first()?;
-    let bare = rest.first().is_some_and(|arg| arg == "--bare");
-    let rest = &rest[usize::from(bare)..];
-    match (verb.to_str()?, rest) {
-        ("up", []) => Some(Task { bare, command: None }),
-        ("run", [dashes, command @ ..]) if dashes == "--" && !command.is_empty() => {
-            Some(Task { bare, command: Some(command.to_vec()) })
+    let flags = rest.iter().position(|arg| arg == "--").unwrap_or(rest.len());
+    let (flags, command) = rest.split_at(flags);
+    let mut task = Task { bare: false, mesh: false, prometheus: false, command: None };
+    for flag in flags {
+        match flag.to_str()? {
+            "--bare" => task.bare = true,
+            "--mesh" => task.mesh = true,
+            "--prometheus" => task.prometheus = true,
+            _ => return None,
         }
+    }
+    match (verb.to_str()?, command) {
+        ("up", []) => Some(task),
+        ("run", [_, command @ ..]) if !command.is_empty() => Some(Task { command: Some(command.to_vec()), ..task }),
         _ => None,
     }
 }
@@ -57,7 +81,13 @@ fn parse(args: Vec<OsString>) -> Option<Task> {
 fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let setup = if task.bare { Setup::bare() } else { Setup::installed() };
+        let mut setup = if task.bare { Setup::bare() } else { Setup::installed() };
+        if task.mesh {
+            setup = setup.with_mesh();
+        }
+        if task.prometheus {
+            setup = setup.with_prometheus();
+        }
         let lab = Lab::start(kit, &setup).await?;
         let _controller = match task.bare {
             true => None,
@@ -74,8 +104,15 @@ fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
 async fn stay(lab: &Lab, invitation: &Invitation) -> Result<ExitCode, Error> {
     println!("The lab is up. In another terminal:\n");
     println!("  export KUBECONFIG={}", invitation.kubeconfig.display());
-    println!("  {}/kubectl get nodes\n", invitation.bin.display());
-    println!("Logs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
+    println!("  {}/kubectl get nodes", invitation.bin.display());
+    let doors = &lab.kit().doors;
+    if doors.len() > 1 {
+        println!();
+    }
+    for (address, what) in DOORS.iter().filter_map(|(port, what)| Some((doors.get(port)?, what))) {
+        println!("  http://{address}  {what}");
+    }
+    println!("\nLogs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
     // The outer process hears Ctrl-C as well, and ends this one.
     std::future::pending().await
 }

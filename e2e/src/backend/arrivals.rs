@@ -1,0 +1,54 @@
+//! What arrived where: packets counted at the pod, which no configuration can pretend.
+
+use std::collections::VecDeque;
+
+/// More than a test sends; a lab that a person keeps for days must not grow.
+const KEPT: usize = 200_000;
+
+/// One request that reached a pod.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// Counts up over all pods; the answer carries it.
+    pub number: u64,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's port.
+    pub port: u16,
+    /// E.g. `GET`.
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    /// The Host header.
+    pub host: String,
+    /// The load that it belongs to.
+    pub load: Option<String>,
+    /// The answer.
+    pub status: u16,
+}
+
+/// The last of them.
+#[derive(Debug, Default)]
+pub struct Arrivals {
+    next: u64,
+    kept: VecDeque<Arrival>,
+}
+
+impl Arrivals {
+    /// Writes one down, and returns its number.
+    pub fn note(&mut self, arrival: impl FnOnce(u64) -> Arrival) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back(arrival(number));
+        number
+    }
+
+    /// Those at the pods of a namespace.
+    pub fn of(&self, namespace: &str) -> Vec<Arrival> {
+        self.kept.iter().filter(|arrival| arrival.namespace == namespace).cloned().collect()
+    }
+}

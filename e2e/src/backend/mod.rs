@@ -1,0 +1,181 @@
+//! Every pod of the lab: one server on all addresses. The local address of a connection says which pod was called.
+//!
+//! It answers as the pod was told to, writes down what arrived where, and serves the metrics that the pods would have.
+//! What it is not: a pod that is not ready answers as well; to leave such pods out is for those who call.
+
+pub mod arrivals;
+pub mod manner;
+pub mod metrics;
+pub mod pods;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::connect_info::Connected;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::serve::IncomingStream;
+use kube::Client;
+use tokio::net::{TcpListener, TcpSocket};
+
+use self::arrivals::{Arrival, Arrivals};
+use self::manner::{Manner, Manners};
+use self::metrics::Metrics;
+use self::pods::{Member, Pods};
+use crate::{Context, Error};
+
+/// What pods listen on: the `targetPort` of every Service that is to be called. Several, so that a port can be the wrong one;
+/// 80 for manifests that were not written for the lab.
+pub const PORTS: [u16; 3] = [8080, 8081, 80];
+/// Where Prometheus finds the metrics of all pods.
+pub const METRICS_PORT: u16 = 19102;
+
+/// A request's header: which load it belongs to.
+pub const LOAD: &str = "x-lab-load";
+/// An answer's header: the number of the arrival that it answers.
+pub const ARRIVAL: &str = "x-lab-arrival";
+/// An answer's header: the name of the pod.
+pub const POD: &str = "x-lab-pod";
+
+/// The running server; it stays until the lab ends.
+#[derive(Clone)]
+pub struct Backend(Arc<Inner>);
+
+struct Inner {
+    pods: Pods,
+    manners: Mutex<Manners>,
+    arrivals: Mutex<Arrivals>,
+    metrics: Mutex<Metrics>,
+}
+
+impl Backend {
+    /// Starts it. It learns from the API server who has which address.
+    pub async fn start(client: Client) -> Result<Self, Error> {
+        let backend = Self(Arc::new(Inner {
+            pods: Pods::watch(client).await?,
+            manners: Mutex::default(),
+            arrivals: Mutex::default(),
+            metrics: Mutex::default(),
+        }));
+        let pages = Router::new().fallback(answer).with_state(backend.clone());
+        for port in PORTS {
+            let service = pages.clone().into_make_service_with_connect_info::<Reached>();
+            let listener = listen(Ipv4Addr::UNSPECIFIED, port)?;
+            tokio::spawn(async move { axum::serve(listener, service).await });
+        }
+        let page = Router::new().fallback(expose).with_state(backend.clone());
+        let listener = listen(Ipv4Addr::LOCALHOST, METRICS_PORT)?;
+        tokio::spawn(async move { axum::serve(listener, page).await });
+        Ok(backend)
+    }
+
+    /// From now on the pods of a namespace that carry these labels (`app=web,tier=front`; empty = all) answer like this.
+    /// Of several that fit the last one told counts.
+    pub fn tell(&self, namespace: &str, labels: &str, manner: Manner) {
+        lock(&self.0.manners).tell(namespace, labels, manner);
+    }
+
+    /// What arrived at the pods of a namespace, oldest first.
+    pub fn arrivals(&self, namespace: &str) -> Vec<Arrival> {
+        lock(&self.0.arrivals).of(namespace)
+    }
+
+    /// The metrics of all pods that are there, as Prometheus reads them.
+    pub fn metrics(&self) -> String {
+        let members = self.0.pods.members();
+        let gauges = members.iter().map(|member| (member.clone(), lock(&self.0.manners).of(member).gauges));
+        let gauges: Vec<_> = gauges.collect();
+        lock(&self.0.metrics).text(&members, &gauges)
+    }
+
+    async fn arrived(&self, reached: SocketAddr, request: Parts) -> Response {
+        let Some(member) = self.0.pods.at(reached.ip()).await else {
+            let told = format!("no pod has the address {}", reached.ip());
+            return (StatusCode::SERVICE_UNAVAILABLE, told).into_response();
+        };
+        let begun = Instant::now();
+        let (manner, status) = lock(&self.0.manners).turn(&member);
+        let arrival = lock(&self.0.arrivals).note(|number| Arrival {
+            number,
+            namespace: member.namespace.clone(),
+            pod: member.pod.clone(),
+            port: reached.port(),
+            method: request.method.to_string(),
+            path: request.uri.path().into(),
+            host: host(&request),
+            load: text(&request.headers, LOAD),
+            status,
+        });
+        tokio::time::sleep(manner.latency).await;
+        lock(&self.0.metrics).count(&member, status, begun.elapsed());
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = [(ARRIVAL, arrival.to_string()), (POD, member.pod.clone())];
+        (status, headers, manner.body.unwrap_or_else(|| member.pod.clone())).into_response()
+    }
+}
+
+impl Member {
+    /// Has it all of these labels, e.g. `app=web,tier=front`?
+    pub fn carries(&self, labels: &str) -> bool {
+        let pairs = labels.split(',').filter(|pair| !pair.is_empty());
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).all(|(key, value)| {
+            let has = self.labels.get(key);
+            has.is_some_and(|has| has == value)
+        })
+    }
+}
+
+/// A test that panicked while it held a lock is no reason for others to fail.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Shares the port with a sidecar that listens on loopback only, as Envoy does: the kernel prefers the exact address.
+fn listen(address: Ipv4Addr, port: u16) -> Result<TcpListener, Error> {
+    let told = || format!("listen on {address}:{port}");
+    let socket = TcpSocket::new_v4().context(told)?;
+    socket.set_reuseaddr(true).context(told)?;
+    socket.set_reuseport(true).context(told)?;
+    socket.bind((address, port).into()).context(told)?;
+    socket.listen(1024).context(told)
+}
+
+/// The address that was called.
+#[derive(Debug, Clone, Copy)]
+struct Reached(Option<SocketAddr>);
+
+impl Connected<IncomingStream<'_, TcpListener>> for Reached {
+    fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
+        // Small answers must not wait for each other.
+        let _ = stream.io().set_nodelay(true);
+        Self(stream.io().local_addr().ok())
+    }
+}
+
+async fn answer(
+    State(backend): State<Backend>,
+    ConnectInfo(Reached(reached)): ConnectInfo<Reached>,
+    request: Request,
+) -> Response {
+    match reached {
+        Some(reached) => backend.arrived(reached, request.into_parts().0).await,
+        None => StatusCode::GONE.into_response(),
+    }
+}
+
+async fn expose(State(backend): State<Backend>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], backend.metrics()).into_response()
+}
+
+fn host(request: &Parts) -> String {
+    let authority = request.uri.authority().map(ToString::to_string);
+    authority.or_else(|| text(&request.headers, header::HOST.as_str())).unwrap_or_default()
+}
+
+fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}

@@ -1,0 +1,112 @@
+//! Who is behind an address: the pods and Services that the API server knows, from a watch.
+
+use std::collections::BTreeMap;
+use std::future::ready;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+
+use crate::{Context, Error};
+
+/// A proxy may hear of a new pod before we do.
+const PATIENCE: Duration = Duration::from_secs(5);
+const BEAT: Duration = Duration::from_millis(10);
+
+/// A pod, as metrics name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Member {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub pod: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// The Deployment that made it, else the pod itself.
+    pub workload: String,
+    /// The oldest Service that selects it, which is what a sidecar takes for the one that was called.
+    pub service: Option<String>,
+}
+
+/// All pods.
+pub struct Pods {
+    pods: Store<Pod>,
+    services: Store<Service>,
+}
+
+impl Pods {
+    /// Follows them from now on.
+    pub async fn watch(client: Client) -> Result<Self, Error> {
+        let all = Self { pods: follow(client.clone()), services: follow(client) };
+        all.pods.wait_until_ready().await.context(|| "watch Pods".into())?;
+        all.services.wait_until_ready().await.context(|| "watch Services".into())?;
+        Ok(all)
+    }
+
+    /// The pod with this address, if there is one now or soon.
+    pub async fn at(&self, address: IpAddr) -> Option<Member> {
+        let address = address.to_string();
+        let looking = async {
+            loop {
+                let holds = |pod: &Pod| ip(pod) == Some(&address);
+                if let Some(pod) = self.pods.find(holds) {
+                    return self.member(&pod);
+                }
+                tokio::time::sleep(BEAT).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.ok()
+    }
+
+    /// All that have an address.
+    pub fn members(&self) -> Vec<Member> {
+        self.pods.state().iter().filter(|pod| ip(pod).is_some()).map(|pod| self.member(pod)).collect()
+    }
+
+    fn member(&self, pod: &Pod) -> Member {
+        let (namespace, labels) = (pod.namespace().unwrap_or_default(), pod.labels().clone());
+        let service = self.service(&namespace, &labels);
+        Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, service }
+    }
+
+    fn service(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
+        let services = self.services.state();
+        let selecting = services.iter().filter(|service| {
+            let selector = service.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+            let selects = |s: &BTreeMap<String, String>| s.iter().all(|(key, value)| labels.get(key) == Some(value));
+            service.namespace().as_deref() == Some(namespace) && selector.is_some_and(|s| !s.is_empty() && selects(s))
+        });
+        let age = |service: &&std::sync::Arc<Service>| (service.creation_timestamp(), service.name_any());
+        selecting.min_by_key(age).map(|service| service.name_any())
+    }
+}
+
+/// An address of its own; one that has ended has given it back.
+fn ip(pod: &Pod) -> Option<&String> {
+    let status = pod.status.as_ref()?;
+    let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
+    status.pod_ip.as_ref().filter(|_| !ended)
+}
+
+/// As Istio finds it: a ReplicaSet's name without its hash.
+fn workload(pod: &Pod) -> String {
+    let owner = pod.owner_references().iter().find(|owner| owner.controller == Some(true));
+    let hash = pod.labels().get("pod-template-hash");
+    let deployment = owner.zip(hash).and_then(|(owner, hash)| owner.name.strip_suffix(&format!("-{hash}")));
+    deployment.map_or_else(|| owner.map_or_else(|| pod.name_any(), |owner| owner.name.clone()), str::to_owned)
+}
+
+fn follow<K>(client: Client) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
+{
+    let (store, writer) = reflector::store();
+    let events = watcher(Api::<K>::all(client), watcher::Config::default()).default_backoff().reflect(writer);
+    tokio::spawn(events.for_each(|_| ready(())));
+    store
+}

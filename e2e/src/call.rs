@@ -1,0 +1,85 @@
+//! Plain HTTP to what runs in the lab: probes, queries, admin pages.
+
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes, to_bytes};
+use http::header::CONTENT_TYPE;
+use http::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+
+use crate::process::{self, Process};
+use crate::{Context, Error};
+
+/// One call; a busy machine must not fail a test.
+const TIMEOUT: Duration = Duration::from_secs(20);
+/// A configuration dump of a mesh with a few hundred services.
+const LARGEST: usize = 64 << 20;
+/// What may take long is to start.
+const PATIENCE: Duration = Duration::from_secs(90);
+const BEAT: Duration = Duration::from_millis(40);
+
+/// A client that keeps its connections.
+#[derive(Debug, Clone)]
+pub struct Caller(Client<HttpConnector, Body>);
+
+impl Default for Caller {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        Self(Client::builder(TokioExecutor::new()).build(connector))
+    }
+}
+
+impl Caller {
+    /// Sends a request; the answer has all of its body.
+    pub async fn send(&self, request: Request<Body>) -> Result<Response<Bytes>, Error> {
+        let told = format!("{} {}", request.method(), request.uri());
+        let answer = async {
+            let (parts, body) = self.0.request(request).await.context(|| told.clone())?.into_parts();
+            let body = to_bytes(Body::new(body), LARGEST).await.context(|| told.clone())?;
+            Ok(Response::from_parts(parts, body))
+        };
+        tokio::time::timeout(TIMEOUT, answer).await.context(|| told.clone())?
+    }
+
+    /// GET: the status and the body.
+    pub async fn get(&self, url: &str) -> Result<(u16, String), Error> {
+        told(self.send(Request::get(url).body(Body::empty()).context(|| url.to_owned())?).await?)
+    }
+
+    /// POST of a form with one field, which needs no escaping by the caller.
+    pub async fn post(&self, url: &str, field: &str, value: &str) -> Result<(u16, String), Error> {
+        let form = format!("{field}={}", escaped(value));
+        let request = Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+        told(self.send(request.body(Body::from(form)).context(|| url.to_owned())?).await?)
+    }
+
+    /// Waits until a page of a process that was just started answers with 200.
+    pub async fn until_ok(&self, process: &mut Process, url: &str) -> Result<(), Error> {
+        let begun = Instant::now();
+        while !matches!(self.get(url).await, Ok((200, _))) {
+            if let Some(error) = process.ended() {
+                return Err(error);
+            }
+            if begun.elapsed() > PATIENCE {
+                let (name, tail) = (process.name(), process::tail(process.log(), 15));
+                return Err(Error::wrong(format!("{name} does not answer {url}; the end of its log:\n{tail}")));
+            }
+            tokio::time::sleep(BEAT).await;
+        }
+        Ok(())
+    }
+}
+
+fn told(answer: Response<Bytes>) -> Result<(u16, String), Error> {
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
+}
+
+/// Every byte that could mean something in a form, as `%XX`.
+fn escaped(text: &str) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+    let byte = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    text.bytes().map(byte).collect()
+}

@@ -1,0 +1,241 @@
+//! Requests, as many as were asked for and no more, through a proxy of the lab or straight to its pods.
+//!
+//! Each is told apart: the answer carries the number that the pod gave its arrival, so an arrival that no answer carries
+//! was a copy, or a proxy's second try.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::{Body, Bytes};
+use futures::future::join_all;
+use http::{HeaderMap, Request, Response, header};
+use tokio::task::JoinHandle;
+
+use crate::backend::{ARRIVAL, LOAD, POD};
+use crate::call::Caller;
+use crate::{Context, Error};
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+/// Requests that are to be sent. Without further words: one GET of `/`.
+#[derive(Debug, Clone)]
+pub struct Load {
+    to: Vec<SocketAddr>,
+    host: String,
+    method: http::Method,
+    path: String,
+    count: usize,
+    at_once: usize,
+    per_second: Option<f64>,
+}
+
+impl Load {
+    /// To these addresses in turn, under this name. Only the lab's own are called.
+    pub fn new(to: Vec<SocketAddr>, host: &str) -> Result<Self, Error> {
+        if let Some(stranger) = to.iter().find(|address| !is_ours(address.ip())) {
+            return Err(Error::wrong(format!("{stranger} is no address of the lab")));
+        }
+        if to.is_empty() {
+            return Err(Error::wrong(format!("nobody is there to be called as {host}")));
+        }
+        let (method, path) = (http::Method::GET, "/".to_owned());
+        Ok(Self { to, host: host.into(), method, path, count: 1, at_once: 16, per_second: None })
+    }
+
+    /// Under another name of the same.
+    pub fn host(self, host: &str) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
+    /// So many in all.
+    pub fn count(self, count: usize) -> Self {
+        Self { count, ..self }
+    }
+
+    /// So many at the same time; 16 otherwise.
+    pub fn at_once(self, at_once: usize) -> Self {
+        Self { at_once, ..self }
+    }
+
+    /// At most so many a second; otherwise as fast as they are answered.
+    pub fn per_second(self, rate: f64) -> Self {
+        Self { per_second: Some(rate), ..self }
+    }
+
+    /// What is requested, e.g. `POST` of `/cart`.
+    pub fn of(self, method: http::Method, path: &str) -> Self {
+        Self { method, path: path.into(), ..self }
+    }
+
+    /// Sends them all, and returns what was answered.
+    pub async fn run(self) -> Report {
+        self.send(Arc::default()).await
+    }
+
+    /// Sends them while the test does something else.
+    pub fn start(self) -> Running {
+        let stopped = Arc::new(AtomicBool::new(false));
+        Running { task: tokio::spawn(self.send(stopped.clone())), stopped }
+    }
+
+    async fn send(self, stopped: Arc<AtomicBool>) -> Report {
+        let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        let (next, begun, caller) = (AtomicUsize::new(0), Instant::now(), Caller::default());
+        let worker = async || {
+            let mut answers = Vec::new();
+            loop {
+                let nth = next.fetch_add(1, Ordering::Relaxed);
+                if nth >= self.count || stopped.load(Ordering::Relaxed) {
+                    return answers;
+                }
+                if let Some(rate) = self.per_second {
+                    let due = begun + Duration::from_secs_f64(nth as f64 / rate);
+                    tokio::time::sleep_until(due.into()).await;
+                }
+                answers.push(self.ask(&caller, nth, &id).await);
+            }
+        };
+        let answers = join_all((0..self.at_once).map(|_| worker())).await.concat();
+        Report { id, answers, elapsed: begun.elapsed() }
+    }
+
+    async fn ask(&self, caller: &Caller, nth: usize, id: &str) -> Answer {
+        let begun = Instant::now();
+        let answer = match self.request(nth, id) {
+            Ok(request) => caller.send(request).await,
+            Err(error) => Err(error),
+        };
+        Answer::read(answer, begun.elapsed())
+    }
+
+    fn request(&self, nth: usize, id: &str) -> Result<Request<Body>, Error> {
+        let url = format!("http://{}{}", self.to[nth % self.to.len()], self.path);
+        let request = Request::builder().method(self.method.clone()).uri(&url);
+        request.header(header::HOST, &self.host).header(LOAD, id).body(Body::empty()).context(|| url)
+    }
+}
+
+/// Loopback, and what the lab's network makes local.
+fn is_ours(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.octets()[0] == 10,
+        IpAddr::V6(address) => address.is_loopback(),
+    }
+}
+
+/// A load under way.
+#[derive(Debug)]
+pub struct Running {
+    task: JoinHandle<Report>,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Running {
+    /// No more than what is under way; returns what was answered.
+    pub async fn stop(self) -> Result<Report, Error> {
+        self.stopped.store(true, Ordering::Relaxed);
+        self.done().await
+    }
+
+    /// Waits for the last answer.
+    pub async fn done(mut self) -> Result<Report, Error> {
+        (&mut self.task).await.context(|| "a load".into())
+    }
+}
+
+/// A test that ends, ends its load.
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+}
+
+/// One answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer {
+    /// 0 = there was none.
+    pub status: u16,
+    /// The pod's name; of an answer that no pod gave, what was said instead.
+    pub from: String,
+    /// Which arrival it answers; none if a proxy answered by itself.
+    pub arrival: Option<u64>,
+    /// How long it took.
+    pub latency: Duration,
+}
+
+impl Answer {
+    fn read(answer: Result<Response<Bytes>, Error>, latency: Duration) -> Self {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Self { status: 0, from: error.to_string(), arrival: None, latency },
+        };
+        let text = |headers: &HeaderMap, name| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        let arrival = text(answer.headers(), ARRIVAL).and_then(|number| number.parse().ok());
+        let said = || String::from_utf8_lossy(answer.body()).into_owned();
+        let from = text(answer.headers(), POD).unwrap_or_else(said);
+        Self { status: answer.status().as_u16(), from, arrival, latency }
+    }
+}
+
+/// What became of a load.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// Its requests carry it in the header `x-lab-load`.
+    pub id: String,
+    /// One for each request.
+    pub answers: Vec<Answer>,
+    /// From the first request to the last answer.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// How many of each status.
+    pub fn statuses(&self) -> BTreeMap<u16, usize> {
+        counted(self.answers.iter().map(|answer| answer.status))
+    }
+
+    /// How many from each pod.
+    pub fn pods(&self) -> BTreeMap<&str, usize> {
+        counted(self.answers.iter().map(|answer| answer.from.as_str()))
+    }
+
+    /// The latency that this share of answers (0 to 1) did not exceed.
+    pub fn percentile(&self, share: f64) -> Duration {
+        let mut all: Vec<Duration> = self.answers.iter().map(|answer| answer.latency).collect();
+        all.sort();
+        let rank = (all.len() as f64 * share).ceil() as usize;
+        all.get(rank.clamp(1, all.len().max(1)) - 1).copied().unwrap_or_default()
+    }
+}
+
+fn counted<T: Ord>(items: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
+    let mut counts = BTreeMap::new();
+    items.for_each(|item| *counts.entry(item).or_default() += 1);
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Answer, Load, Report};
+
+    #[test]
+    fn nobody_outside_the_lab_is_called() {
+        let to = |address: &str| Load::new(vec![address.parse().unwrap()], "web").is_ok();
+        assert!(to("127.0.0.1:80") && to("10.244.0.7:8080"));
+        assert!(!to("192.0.2.1:80") && !to("8.8.8.8:53"));
+        assert!(Load::new(Vec::new(), "web").is_err());
+    }
+
+    #[test]
+    fn a_percentile_is_an_answer_that_was_given() {
+        let answer = |ms| Answer { status: 200, from: "a".into(), arrival: None, latency: Duration::from_millis(ms) };
+        let report = Report { id: "x".into(), answers: (1..=100).map(answer).collect(), elapsed: Duration::ZERO };
+        let percentiles = [0.0, 0.5, 0.99, 1.0].map(|share| report.percentile(share).as_millis());
+        assert_eq!(percentiles, [1, 50, 99, 100]);
+    }
+}

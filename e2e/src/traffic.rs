@@ -1,0 +1,112 @@
+//! A scene's traffic: who calls what, how pods answer, and what arrived where.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::backend::arrivals::Arrival;
+use crate::backend::manner::Manner;
+use crate::backend::{Backend, PORTS};
+use crate::load::{Load, Report};
+use crate::mesh::ingress;
+use crate::mesh::route::Route;
+use crate::{Error, Scene};
+
+impl Scene {
+    /// The full name of a Service of this scene: the Host that the mesh knows it by.
+    pub fn host(&self, service: &str) -> String {
+        format!("{service}.{}.svc.cluster.local", self.namespace())
+    }
+
+    /// A host name for gateways that no other scene has.
+    pub fn public_host(&self) -> String {
+        format!("{}.example.com", self.namespace())
+    }
+
+    /// Calls of a Service's port 80, from inside the mesh.
+    pub fn calls(&self, service: &str) -> Result<Load, Error> {
+        self.calls_port(service, 80)
+    }
+
+    /// Calls of another port of a Service, from inside the mesh.
+    pub fn calls_port(&self, service: &str, port: u16) -> Result<Load, Error> {
+        self.lab()?.mesh()?;
+        Load::new(vec![(Ipv4Addr::LOCALHOST, port).into()], &self.host(service))
+    }
+
+    /// Calls from outside of a host that a VirtualService has on the gateway `istio-ingress/ingress`.
+    pub fn calls_gateway(&self, host: &str) -> Result<Load, Error> {
+        self.lab()?.mesh()?;
+        Load::new(vec![(Ipv4Addr::LOCALHOST, ingress::ISTIO_PORT).into()], host)
+    }
+
+    /// Calls from outside of a host that an HTTPRoute has on the Gateway `istio-ingress/ingress`.
+    pub fn calls_http_route(&self, host: &str) -> Result<Load, Error> {
+        self.lab()?.mesh()?;
+        Load::new(vec![(Ipv4Addr::LOCALHOST, ingress::GATEWAY_PORT).into()], host)
+    }
+
+    /// Calls of the pods that carry the labels, each in turn, without any proxy.
+    pub async fn calls_pods(&self, labels: &str) -> Result<Load, Error> {
+        self.backend()?;
+        let pods: Vec<Pod> = self.list(labels).await?;
+        let addresses = pods.iter().filter_map(|pod| pod.status.as_ref()?.pod_ip.as_ref()?.parse().ok());
+        let to = addresses.map(|address: Ipv4Addr| SocketAddr::from((address, PORTS[0]))).collect();
+        Load::new(to, labels)
+    }
+
+    /// Waits until `met` holds for the route that requests to a Service take inside the mesh: the first of its routes.
+    pub async fn until_route(
+        &self,
+        service: &str,
+        awaited: &str,
+        met: impl Fn(&Route) -> bool,
+    ) -> Result<Route, Error> {
+        self.lab()?.mesh()?.sidecar.until_route(&self.host(service), awaited, met).await
+    }
+
+    /// Waits until `met` holds for the route that requests to a host take at the gateway.
+    pub async fn until_gateway_route(
+        &self,
+        host: &str,
+        awaited: &str,
+        met: impl Fn(&Route) -> bool,
+    ) -> Result<Route, Error> {
+        self.lab()?.mesh()?.gateway.until_route(host, awaited, met).await
+    }
+
+    /// Waits until both proxies would send requests for a Service to so many pods.
+    pub async fn until_known(&self, service: &str, port: u16, pods: usize) -> Result<(), Error> {
+        let (mesh, host) = (self.lab()?.mesh()?, self.host(service));
+        mesh.sidecar.until_endpoints(&host, port, pods).await?;
+        mesh.gateway.until_endpoints(&host, port, pods).await
+    }
+
+    /// From now on the pods that carry these labels (`app=web,tier=front`; empty = all) answer like this. Of several that
+    /// fit the last one told counts.
+    pub fn tell(&self, labels: &str, manner: Manner) -> Result<(), Error> {
+        self.backend()?.tell(self.namespace(), labels, manner);
+        Ok(())
+    }
+
+    /// All that arrived at this scene's pods.
+    pub fn arrivals(&self) -> Result<Vec<Arrival>, Error> {
+        Ok(self.backend()?.arrivals(self.namespace()))
+    }
+
+    /// What a load caused beside its answers, here: copies, or second tries of a proxy. Waits for the last of them.
+    pub async fn copies(&self, load: &Report) -> Result<Vec<Arrival>, Error> {
+        let mesh = self.lab()?.mesh()?;
+        mesh.sidecar.until_idle(self.namespace()).await?;
+        mesh.gateway.until_idle(self.namespace()).await?;
+        let answered: BTreeSet<u64> = load.answers.iter().filter_map(|answer| answer.arrival).collect();
+        let of_load = |arrival: &Arrival| arrival.load.as_ref() == Some(&load.id);
+        let all = self.arrivals()?.into_iter();
+        Ok(all.filter(|arrival| of_load(arrival) && !answered.contains(&arrival.number)).collect())
+    }
+
+    fn backend(&self) -> Result<&Backend, Error> {
+        self.lab()?.backend()
+    }
+}

@@ -1,0 +1,36 @@
+//! What a real istiod and a real Envoy make of mirrors, without Kanary: copies are counted where they arrive.
+
+mod facts;
+mod support;
+
+use std::process::ExitCode;
+
+use facts::copies::*;
+use facts::gateway::*;
+use facts::obeyed::*;
+use kanary_e2e::{Setup, cases, harness};
+
+fn main() -> ExitCode {
+    let cases = cases![
+        a_share_of_requests_is_copied_and_production_answers_all: lab_only,
+        mirrors_are_drawn_each_for_itself: lab_only,
+        mirror_and_mirrors_both_copy: lab_only,
+        a_split_route_is_copied_whole: lab_only,
+        an_http_route_copies_inside_the_mesh: lab_only,
+        a_copy_counts_at_the_workload_that_got_it: lab_only,
+        a_canary_that_hangs_and_fails_is_not_noticed: lab_only,
+        a_second_try_is_not_copied_again: lab_only,
+        a_delegate_copies_as_its_root_would: lab_only,
+        an_older_virtual_service_of_another_namespace_wins: lab_only,
+        a_virtual_service_that_is_exported_to_the_caller_wins: lab_only,
+        an_older_http_route_on_the_service_wins: lab_only,
+        a_caller_may_say_less_of_the_name: lab_only,
+        a_name_resolves_in_the_namespace_of_its_virtual_service: lab_only,
+        a_gateway_copies_for_a_virtual_service: lab_only,
+        a_gateway_of_ones_own_serves_its_hosts: lab_only,
+        an_http_route_copies_at_the_gateway: lab_only,
+        inside_a_mirror_without_a_port_goes_to_the_port_that_was_called: lab_only,
+        at_a_gateway_a_mirror_needs_a_port_where_the_service_has_several: lab_only,
+    ];
+    harness::main(Setup::bare().with_mesh(), cases)
+}
