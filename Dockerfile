@@ -3,7 +3,7 @@ FROM rust:1-alpine AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p kanary --bin kanary && cp target/release/kanary /kanary
+    cargo build --release --locked -p kanary --no-default-features --bin kanary && cp target/release/kanary /kanary
 
 FROM scratch
 COPY --from=build /kanary /kanary

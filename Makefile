@@ -30,6 +30,13 @@ crd: ## Generate crds/kanarydeployments.yaml from src/api
 	cargo run -q --bin kanary -- crd > crds/.new
 	mv crds/.new crds/kanarydeployments.yaml
 
+# A static binary and the license, as the krew manifest expects them. Needs the target musl and musl-gcc.
+TARGET := x86_64-unknown-linux-musl
+plugin: ## Build kubectl-kanary as one static binary: target/kubectl-kanary_linux_amd64.tar.gz
+	@rustup target list --installed | grep -qx $(TARGET) || { echo "make: rustup target add $(TARGET), and install musl-tools" >&2; exit 1; }
+	cargo build --release --locked -p kanary --bin kubectl-kanary --target $(TARGET)
+	tar -czf target/kubectl-kanary_linux_amd64.tar.gz LICENSE -C target/$(TARGET)/release kubectl-kanary
+
 # What a fresh machine may lack, one sentence each.
 tools:
 	@lacks() { echo "make: $$1" >&2; exit 1; }; \

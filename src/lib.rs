@@ -13,6 +13,8 @@
 
 pub mod api;
 pub mod canary;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod controller;
 pub mod lifecycle;
 pub mod scale;

@@ -26,6 +26,13 @@ pub struct Kit {
     pub doors: BTreeMap<u16, String>,
 }
 
+impl Kit {
+    /// The hand tool, which is built beside the controller.
+    pub fn plugin(&self) -> Option<PathBuf> {
+        self.kanary.as_ref().map(|kanary| kanary.with_file_name("kubectl-kanary"))
+    }
+}
+
 /// What to build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Wanted {
@@ -82,7 +89,7 @@ fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
         command.env_remove(variable);
     }
     command.current_dir(manifests::repository()).args(["build", "--message-format=json"]);
-    command.args(["--package=kanary", "--package=kanary-e2e", "--bin=kanary"]);
+    command.args(["--package=kanary", "--package=kanary-e2e", "--bin=kanary", "--bin=kubectl-kanary"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }

@@ -48,6 +48,7 @@ pub mod progress;
 pub mod prometheus;
 pub mod scene;
 pub mod story;
+pub mod terminal;
 pub mod tools;
 pub mod traffic;
 pub mod veil;

@@ -12,11 +12,23 @@ const HEADER: &str = "# Generated from src/api by `kanary crd`; tests/crds.rs ch
 /// # Errors
 /// Never in practice: the types serialize.
 pub fn yaml() -> Result<String, serde_saphyr::ser_error::Error> {
-    let mut crd = serde_json::to_value(KanaryDeployment::crd()).unwrap_or_default();
-    drop_nullable(&mut crd);
     // The schema is deep: at two spaces a level, half of the file would be white.
     let options = serde_saphyr::ser_options! { indent_step: 1 };
-    Ok(format!("{HEADER}{}", serde_saphyr::to_string_with_options(&crd, options)?))
+    Ok(format!("{HEADER}{}", serde_saphyr::to_string_with_options(&definition(), options)?))
+}
+
+/// The CustomResourceDefinition.
+#[must_use]
+pub fn definition() -> Value {
+    let mut crd = serde_json::to_value(KanaryDeployment::crd()).unwrap_or_default();
+    drop_nullable(&mut crd);
+    crd
+}
+
+/// The schema that a resource must keep to, its CEL rules included.
+#[must_use]
+pub fn schema() -> Value {
+    definition().pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default()
 }
 
 /// An optional field is one that may be absent; as `null` it would only be a second way to say so.

@@ -112,6 +112,30 @@ pub struct Fault {
 }
 
 impl Observed {
+    /// A resource in an empty world.
+    #[must_use]
+    pub fn around(kanary: Arc<KanaryDeployment>, now: Timestamp) -> Self {
+        Self {
+            now,
+            kanary,
+            base: None,
+            canary: None,
+            pods: Vec::new(),
+            services: Vec::new(),
+            autoscalers: Vec::new(),
+            bystanders: Vec::new(),
+            endpoints: None,
+            routes: Routes::default(),
+            copies: None,
+            absences: Vec::new(),
+            blind_since: None,
+            rehearsal: None,
+            answers: BTreeMap::new(),
+            prometheus: Access::default(),
+            faults: Vec::new(),
+        }
+    }
+
     /// The persisted status.
     #[must_use]
     pub fn status(&self) -> KanaryDeploymentStatus {

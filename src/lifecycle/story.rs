@@ -89,7 +89,9 @@ fn traffic_is(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fact
     if phase == Phase::Scheduled {
         return;
     }
-    let ending = phase == Phase::Failing || (phase == Phase::Promoting && facts.readiness == Readiness::Absent);
+    // Taken away by ourselves, a mirror would look like one that somebody took.
+    let is_over = || facts.readiness == Readiness::Absent || base::progress(seen, status).is_over();
+    let ending = phase == Phase::Failing || (phase == Phase::Promoting && is_over());
     let (truth, reason, message) = match &facts.traffic {
         _ if ending => (Truth::False, "Removed", "the canary gets no more traffic".to_owned()),
         traffic => (traffic.truth, traffic.reason, traffic.message.clone()),

@@ -21,7 +21,7 @@ pub use standing::{copies_writes, reverted, standing};
 
 use crate::{
     api::{self, Provider, Source},
-    lifecycle::{Action, Observed, Question},
+    lifecycle::{Action, Observed, Question, Target},
     seen::{Ignorance, Known, Seen},
     traffic::kanary_service,
 };
@@ -185,6 +185,14 @@ pub fn taken(seen: &Observed) -> bool {
 #[must_use]
 pub fn carried_by(seen: &Observed) -> Vec<String> {
     Mirror::of(seen).carriers.iter().filter(|carrier| carrier.carries()).map(Carrier::id).collect()
+}
+
+/// The lists in other people's routes that are to carry our entry: the object, and a JSON pointer.
+#[must_use]
+pub fn lists(seen: &Observed) -> Vec<(Target, String)> {
+    let mirror = Mirror::of(seen);
+    let theirs = mirror.aims().filter(|(carrier, _)| !carrier.is_own);
+    theirs.map(|(carrier, rule)| (carrier.target.clone(), rule.list.clone())).collect()
 }
 
 /// Before the finalizer goes, the routes are read once more: what was written with a lost answer may not be seen yet.

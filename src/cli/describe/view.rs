@@ -1,0 +1,241 @@
+//! The page that `describe` prints. Sections come in the order in which people ask.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use super::items;
+use crate::{
+    api::{CanaryStatus, Condition, KanaryDeployment, KanaryDeploymentStatus, names},
+    cli::{
+        around::Happened,
+        clock,
+        get::coloured,
+        output::{BOLD, DIM, WARN, indented, styled},
+        table,
+    },
+    seen::{Pod, Seen},
+    traffic,
+};
+
+/// All that is on it.
+pub struct Page<'a> {
+    /// The run.
+    pub kanary: &'a KanaryDeployment,
+    /// Its pods.
+    pub pods: &'a [Pod],
+    /// Its events.
+    pub events: &'a [Happened],
+    /// What time it is.
+    pub now: Timestamp,
+}
+
+impl Page<'_> {
+    /// The page.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let sections = [
+            self.head(),
+            section("Timeline", self.timeline()),
+            section("Validation", self.validation()),
+            section("Pods", self.pods()),
+            section("Conditions", self.conditions()),
+            section("Events", self.events()),
+        ];
+        sections.into_iter().filter(|section| !section.is_empty()).collect::<Vec<_>>().join("\n")
+    }
+
+    fn status(&self) -> KanaryDeploymentStatus {
+        self.kanary.status.clone().unwrap_or_default()
+    }
+
+    fn head(&self) -> String {
+        let (kanary, status) = (self.kanary, self.status());
+        let spec = &kanary.spec;
+        let word = status.report.as_ref().map_or("-", |report| &report.status);
+        let run =
+            |run: i64| format!("{run}{}", status.run_id.iter().map(|id| format!(" (runID {id})")).collect::<String>());
+        let lines = [
+            ("Name", Some(kanary.name().to_owned())),
+            ("Namespace", Some(kanary.namespace().to_owned())),
+            ("Status", Some(coloured(word))),
+            ("Message", status.message.clone()),
+            ("Run", status.run.map(run)),
+            ("Base", Some(self.base(&status))),
+            ("Canary", status.canary.as_ref().map(canary)),
+            ("Traffic", Some(format!("{}{}", spec.traffic.source.as_str(), self.service()))),
+            ("Judged", Some(self.judged())),
+            ("Schedule", spec.schedule.map(clock::moment)),
+            ("No update", spec.validation.no_update.then(|| "the base is left alone, whatever the verdict".into())),
+        ];
+        let given = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        given.fold(String::new(), |mut text, (name, value)| {
+            let _ = writeln!(text, "{:<12}{value}", format!("{name}:"));
+            text
+        })
+    }
+
+    fn base(&self, status: &KanaryDeploymentStatus) -> String {
+        let pinned = status.base.as_ref();
+        let revision = pinned.and_then(|base| base.revision.as_ref());
+        let revision = revision.map(|revision| format!(", revision {revision} when the run began")).unwrap_or_default();
+        let created = if pinned.is_some_and(|base| base.created) { ", created from the template" } else { "" };
+        format!("Deployment {}{revision}{created}", names::base(self.kanary))
+    }
+
+    fn service(&self) -> String {
+        self.kanary.spec.service_name.as_ref().map(|name| format!(" (Service {name})")).unwrap_or_default()
+    }
+
+    fn judged(&self) -> String {
+        let status = self.status();
+        let progress = clock::progress(self.kanary, self.now);
+        let Some(elapsed) = progress.elapsed else {
+            return format!("for {}, once the canary is ready", clock::short(progress.total));
+        };
+        let held = if status.held.is_zero() {
+            String::new()
+        } else {
+            format!(", {} did not count", clock::short(status.held))
+        };
+        let until = match (progress.held, status.verdict_at, status.deadline) {
+            (true, ..) => ", the clock stands still".into(),
+            (false, None, Some(deadline)) => format!(", until {}", clock::moment(deadline)),
+            (false, ..) => String::new(),
+        };
+        format!("{} of {}{held}{until}", clock::short(elapsed), clock::short(progress.total))
+    }
+
+    fn timeline(&self) -> String {
+        let status = self.status();
+        let Some(started) = status.started_at else { return String::new() };
+        let moments = [
+            ("the run began", Some(started)),
+            ("the canary was ready, its validation began", status.validation_started_at),
+            (
+                "the evidence began anew, for a validation was edited",
+                status.evidence_since.filter(|at| Some(*at) != status.validation_started_at),
+            ),
+            ("the clock stands still", status.held_since.filter(|_| status.verdict_at.is_none())),
+            ("the verdict fell", status.verdict_at),
+            ("nothing of the canary was left", status.finished_at),
+        ];
+        let rows = moments.into_iter().filter_map(|(what, at)| {
+            let at = at?;
+            Some(format!("{}  {:>7}  {what}\n", clock::moment(at), format!("+{}", clock::age(started, at))))
+        });
+        rows.collect()
+    }
+
+    fn validation(&self) -> String {
+        items::all(self.kanary).iter().map(|judged| self.item(judged)).collect()
+    }
+
+    fn item(&self, judged: &items::Judged) -> String {
+        let status = judged.status.as_ref();
+        let verdict = status.map_or_else(|| "-".into(), |status| coloured(&format!("{:?}", status.verdict)));
+        let since =
+            status.and_then(|status| status.since).map(|since| format!(" for {}", clock::age(since, self.until())));
+        let mut text = format!("{}  {verdict}{}\n", styled(BOLD, &judged.name), since.unwrap_or_default());
+        let mut line = |name: &str, value: Option<String>| {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                let mut lines = value.lines();
+                let _ = writeln!(text, "  {:<10}{}", format!("{name}:"), lines.next().unwrap_or_default());
+                text += &indented(&lines.collect::<Vec<_>>().join("\n"), 12);
+            }
+        };
+        line("Why", status.and_then(|status| status.message.clone()));
+        line("Value", status.and_then(|status| status.value.clone()));
+        line("Bound", Some(judged.bound()));
+        line("Failures", status.filter(|status| status.failures > 0).map(|status| status.failures.to_string()));
+        line("Query", judged.query());
+        text
+    }
+
+    /// A run that is over grows no older.
+    fn until(&self) -> Timestamp {
+        self.status().verdict_at.unwrap_or(self.now)
+    }
+
+    fn pods(&self) -> String {
+        if self.pods.is_empty() {
+            return String::new();
+        }
+        table::draw(&["NAME", "READY", "PRODUCTION", "AGE", "WHY"], self.pods.iter().map(|pod| self.pod(pod)).collect())
+    }
+
+    fn pod(&self, pod: &Pod) -> Vec<String> {
+        let is_in = pod.annotation(names::PRODUCTION_LABELS).is_some_and(|keys| !keys.is_empty());
+        let production = match (traffic::was_in_production(pod), is_in) {
+            (true, true) => "in",
+            (true, false) => "was in",
+            (false, _) => "-",
+        };
+        let created = pod.meta().creation_timestamp.as_ref().map(|time| clock::age(time.0, self.now));
+        let trouble = pod.status.trouble.as_ref().map(|trouble| match trouble.message.as_str() {
+            "" => styled(WARN, &trouble.reason),
+            message => format!("{}: {message}", styled(WARN, &trouble.reason)),
+        });
+        let ready = if pod.is_terminating() {
+            "going"
+        } else if pod.status.ready {
+            "yes"
+        } else {
+            "no"
+        };
+        vec![
+            pod.name().to_owned(),
+            ready.to_owned(),
+            production.to_owned(),
+            created.unwrap_or_default(),
+            trouble.unwrap_or_else(|| "-".into()),
+        ]
+    }
+
+    fn conditions(&self) -> String {
+        let conditions = self.status().conditions;
+        if conditions.is_empty() {
+            return String::new();
+        }
+        table::draw(
+            &["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"],
+            conditions.iter().map(|c| self.condition(c)).collect(),
+        )
+    }
+
+    fn condition(&self, condition: &Condition) -> Vec<String> {
+        vec![
+            format!("{:?}", condition.type_),
+            format!("{:?}", condition.status),
+            condition.reason.clone(),
+            clock::age(condition.last_transition_time, self.now),
+            condition.message.clone(),
+        ]
+    }
+
+    fn events(&self) -> String {
+        self.events.iter().map(|event| event_line(event, self.now)).collect()
+    }
+}
+
+/// One event, with its age.
+#[must_use]
+pub fn event_line(event: &Happened, now: Timestamp) -> String {
+    let Happened { at, kind, reason, note, count } = event;
+    let age = at.map(|at| clock::age(at, now)).unwrap_or_default();
+    let style = if kind == "Warning" { WARN } else { DIM };
+    let times = if *count > 1 { format!(" (x{count})") } else { String::new() };
+    format!("{age:>7}  {}{times} {note}\n", styled(style, format!("{reason}:")))
+}
+
+fn canary(canary: &CanaryStatus) -> String {
+    let CanaryStatus { deployment, service, hpa, routes, ready_replicas, replicas, .. } = canary;
+    let others = [("Service", service), ("HorizontalPodAutoscaler", hpa)];
+    let others = others.into_iter().filter_map(|(kind, name)| Some(format!(", {kind} {}", name.as_ref()?)));
+    let mirror = if routes.is_empty() { String::new() } else { format!(", mirror in {}", routes.join(" and ")) };
+    format!("Deployment {deployment}, {ready_replicas} of {replicas} pods ready{}{mirror}", others.collect::<String>())
+}
+
+fn section(title: &str, text: String) -> String {
+    if text.is_empty() { text } else { format!("{}\n{}", styled(BOLD, format!("{title}:")), indented(&text, 2)) }
+}

@@ -1,0 +1,130 @@
+//! `gitops-ignore`: what Argo CD and Flux must leave alone, so that a promotion is not taken back.
+//!
+//! The rules are read off the very patch that the core would send, so they name what Kanary writes and nothing else.
+
+mod fields;
+mod print;
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::ValueEnum;
+pub use fields::{Rule, Scene, rules_of};
+use kube::{Api, Resource, api::ListParams, core::NamespaceResourceScope};
+pub use print::text;
+use serde::de::DeserializeOwned;
+
+use super::{
+    Cluster, Error,
+    cluster::{self, Connection},
+    kanaries, output,
+    plan::{files, rules},
+};
+use crate::{
+    api::Source,
+    lifecycle::Routes,
+    seen::{Known, Seen},
+};
+
+/// What most clusters call themselves; only whole names in routes show another one.
+const DOMAIN: &str = "cluster.local";
+
+/// Print what Argo CD or Flux must ignore, so that a promotion is not taken back.
+#[derive(clap::Args, Debug)]
+pub struct GitopsIgnore {
+    /// The KanaryDeployment; all of the namespace if left out.
+    #[arg(value_name = "NAME", add = super::completion::names(), conflicts_with = "filename")]
+    pub name: Option<String>,
+    /// Take them from files, not from the cluster.
+    #[arg(short, long, num_args = 1.., value_name = "FILE")]
+    pub filename: Vec<PathBuf>,
+    /// For whom.
+    #[arg(long = "for", value_enum)]
+    pub tool: Option<Tool>,
+}
+
+/// A GitOps tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Tool {
+    Argocd,
+    Flux,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// There is no KanaryDeployment.
+pub fn run(cluster: &Cluster, arguments: &GitopsIgnore) -> Result<(), Error> {
+    let scenes = match arguments.filename.is_empty() {
+        false => from_files(&arguments.filename)?,
+        true => cluster::block_on(from_cluster(cluster, arguments.name.as_deref()))?,
+    };
+    let rules = fields::merged(scenes.iter().flat_map(rules_of).collect());
+    for scene in scenes.iter().filter(|scene| mirrors_unseen(scene)) {
+        eprintln!("warning: {} mirrors, but no route of its Service is seen", scene.kanary.name());
+    }
+    if rules.is_empty() {
+        return Err(Error::Wrong("there is no KanaryDeployment that would write anything".into()));
+    }
+    output::print(&text(&rules, arguments.tool)?)
+}
+
+fn from_files(paths: &[PathBuf]) -> Result<Vec<Scene>, Error> {
+    let documents = files::read(paths)?;
+    let routes = Routes {
+        domain: DOMAIN.into(),
+        virtual_services: Known::All(routes_in(&documents, "VirtualService")),
+        http_routes: Known::All(routes_in(&documents, "HTTPRoute")),
+        is_fresh: true,
+    };
+    let kanaries = documents.iter().filter(|document| document.kind() == kanaries::KIND);
+    let admitted = |document: &files::Document| {
+        let wrong = |wrong: Vec<String>| Error::Wrong(format!("{}: {}", document.file, wrong.join("; ")));
+        let kanary = rules::admit(&document.object).map_err(wrong)?;
+        Ok(Scene { kanary, routes: routes.clone() })
+    };
+    kanaries.map(admitted).collect()
+}
+
+fn routes_in<K: Seen + DeserializeOwned>(documents: &[files::Document], kind: &str) -> Vec<Arc<K>> {
+    let of_kind = documents.iter().filter(|document| document.kind() == kind);
+    of_kind.filter_map(|document| K::deserialize(&document.object).ok().map(Arc::new)).collect()
+}
+
+async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene>, Error> {
+    let connection = cluster::connect(cluster).await?;
+    let found = match name {
+        Some(name) => vec![kanaries::get(&connection, name).await?],
+        None => kanaries::list(&connection, false, None).await?,
+    };
+    let mirrors = found.iter().any(|found| found.kanary.spec.traffic.source == Source::Mirror);
+    let routes = if mirrors { read_routes(&connection).await? } else { Routes::default() };
+    Ok(found.into_iter().map(|found| Scene { kanary: found.kanary, routes: routes.clone() }).collect())
+}
+
+async fn read_routes(connection: &Connection) -> Result<Routes, Error> {
+    Ok(Routes {
+        domain: DOMAIN.into(),
+        virtual_services: Known::All(list(connection, "list VirtualServices").await?),
+        http_routes: Known::All(list(connection, "list HTTPRoutes").await?),
+        is_fresh: true,
+    })
+}
+
+/// Those of the namespace; none where there is no such kind.
+async fn list<K>(connection: &Connection, doing: &str) -> Result<Vec<Arc<K>>, Error>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    let api: Api<K> = Api::namespaced(connection.client.clone(), &connection.namespace);
+    match api.list(&ListParams::default()).await {
+        Ok(list) => Ok(list.items.into_iter().map(Arc::new).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(cluster::said(doing, &error)),
+    }
+}
+
+fn mirrors_unseen(scene: &Scene) -> bool {
+    let mirrors = scene.kanary.spec.traffic.source == Source::Mirror;
+    mirrors && rules_of(scene).iter().all(|rule| rule.expressions.is_empty())
+}

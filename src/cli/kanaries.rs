@@ -1,0 +1,72 @@
+//! Reads `KanaryDeployment`s: whole, as the API server has them, and typed, as the verbs look at them.
+
+use kube::{
+    Api, Resource,
+    api::{ApiResource, DynamicObject, ListParams},
+};
+
+use super::{Error, cluster::Connection, cluster::said};
+use crate::api::KanaryDeployment;
+
+/// How they are called in messages.
+pub const KIND: &str = "KanaryDeployment";
+
+/// One, as it is and as it is read.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// All that the API server has, less the bookkeeping that nobody reads.
+    pub whole: DynamicObject,
+    /// What this build understands of it.
+    pub kanary: KanaryDeployment,
+}
+
+/// The API for whole objects, of one namespace or of all.
+#[must_use]
+pub fn api(connection: &Connection, all: bool) -> Api<DynamicObject> {
+    let resource = ApiResource::erase::<KanaryDeployment>(&());
+    match all {
+        true => Api::all_with(connection.client.clone(), &resource),
+        false => Api::namespaced_with(connection.client.clone(), &connection.namespace, &resource),
+    }
+}
+
+/// One by name; `kd/web` is `web`.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub async fn get(connection: &Connection, name: &str) -> Result<Found, Error> {
+    let name = bare(name);
+    let doing = format!("get {KIND} {}/{name}", connection.namespace);
+    let whole = api(connection, false).get(name).await.map_err(|error| said(&doing, &error))?;
+    understand(whole)
+}
+
+/// All that the labels select.
+///
+/// # Errors
+/// They cannot be read.
+pub async fn list(connection: &Connection, all: bool, labels: Option<&str>) -> Result<Vec<Found>, Error> {
+    let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
+    let doing = format!("list {}", KanaryDeployment::plural(&()));
+    let list = api(connection, all).list(&params).await.map_err(|error| said(&doing, &error))?;
+    list.items.into_iter().map(understand).collect()
+}
+
+/// Reads what the API server sent.
+///
+/// # Errors
+/// It is not what this build knows.
+pub fn understand(mut whole: DynamicObject) -> Result<Found, Error> {
+    whole.metadata.managed_fields = None;
+    let name = whole.metadata.name.clone().unwrap_or_default();
+    let kanary = serde_json::to_value(&whole).and_then(serde_json::from_value);
+    let kanary =
+        kanary.map_err(|error| Error::Wrong(format!("{KIND} {name} cannot be read by this version: {error}")))?;
+    Ok(Found { whole, kanary })
+}
+
+/// A name without the kind before it.
+#[must_use]
+pub fn bare(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(_, name)| name)
+}

@@ -1,0 +1,80 @@
+//! How anything is printed: text with colours where there is a terminal, YAML, JSON.
+
+use std::io::Write;
+
+use anstyle::{AnsiColor, Style};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Error;
+
+/// A machine's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Format {
+    Yaml,
+    Json,
+}
+
+/// Something went well.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Something went wrong.
+pub const BAD: Style = AnsiColor::Red.on_default();
+/// Somebody should look.
+pub const WARN: Style = AnsiColor::Yellow.on_default();
+/// What is read last.
+pub const DIM: Style = Style::new().dimmed();
+/// What is read first.
+pub const BOLD: Style = Style::new().bold();
+
+/// The text in that style; what is no terminal gets it without.
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints text; colours are dropped where there is no terminal, and with NO_COLOR.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn print(text: &str) -> Result<(), Error> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+}
+
+/// Prints an object for machines.
+///
+/// # Errors
+/// [`Error::Output`].
+pub fn print_as<T: Serialize>(format: Format, object: &T) -> Result<(), Error> {
+    print(&written(format, object)?)
+}
+
+/// An object for machines, with a new line at its end.
+///
+/// # Errors
+/// Never in practice: what we write serializes.
+pub fn written<T: Serialize>(format: Format, object: &T) -> Result<String, Error> {
+    match format {
+        Format::Json => serde_json::to_string_pretty(object).map(|json| json + "\n").map_err(cannot),
+        Format::Yaml => yaml(object),
+    }
+}
+
+/// YAML as kubectl writes it: lists are not indented, long lines not folded.
+///
+/// # Errors
+/// Never in practice.
+pub fn yaml<T: Serialize>(object: &T) -> Result<String, Error> {
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: usize::MAX };
+    serde_saphyr::to_string_with_options(object, options).map_err(cannot)
+}
+
+fn cannot(error: impl std::fmt::Display) -> Error {
+    Error::Wrong(format!("cannot write this as text: {error}"))
+}
+
+/// Each line moved to the right.
+pub fn indented(text: &str, by: usize) -> String {
+    let margin = " ".repeat(by);
+    text.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("{margin}{line}\n") }).collect()
+}

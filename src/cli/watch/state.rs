@@ -1,0 +1,111 @@
+//! What a watch has seen so far.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    api::{KanaryDeployment, KanaryDeploymentStatus, Phase},
+    cli::around::Happened,
+    seen::{Pod, Seen},
+};
+
+/// One thing that changed.
+#[derive(Debug)]
+pub enum Change {
+    /// The run.
+    Kanary(Box<KanaryDeployment>),
+    /// The run is gone.
+    KanaryGone,
+    /// A pod of the canary.
+    Pod(Box<Pod>),
+    /// A pod is gone.
+    PodGone(String),
+    /// An event, by its name.
+    Event(String, Happened),
+    /// Something cannot be read.
+    Trouble(String),
+    /// Somebody wants to leave.
+    Quit,
+    /// Time has passed.
+    Tick,
+}
+
+/// All that is shown.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The run, as last seen.
+    pub kanary: KanaryDeployment,
+    /// It was deleted.
+    pub gone: bool,
+    /// Its pods, by name.
+    pub pods: BTreeMap<String, Pod>,
+    /// Its events, by name.
+    pub events: BTreeMap<String, Happened>,
+    /// What cannot be read.
+    pub trouble: Option<String>,
+}
+
+impl State {
+    /// A run of which nothing more is known.
+    #[must_use]
+    pub fn new(kanary: KanaryDeployment) -> Self {
+        Self { kanary, gone: false, pods: BTreeMap::new(), events: BTreeMap::new(), trouble: None }
+    }
+
+    /// Takes a change in; false if it says to leave.
+    pub fn take(&mut self, change: Change) -> bool {
+        match change {
+            Change::Kanary(kanary) => {
+                self.kanary = *kanary;
+                (self.gone, self.trouble) = (false, None);
+            }
+            Change::KanaryGone => self.gone = true,
+            Change::Pod(pod) => drop(self.pods.insert(pod.name().to_owned(), *pod)),
+            Change::PodGone(name) => drop(self.pods.remove(&name)),
+            Change::Event(name, event) => drop(self.events.insert(name, event)),
+            Change::Trouble(trouble) => self.trouble = Some(trouble),
+            Change::Quit => return false,
+            Change::Tick => {}
+        }
+        true
+    }
+
+    /// The phase.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.kanary.status.as_ref()?.phase
+    }
+
+    /// Nothing more will happen; another template or runID is a run that is about to begin.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let (spec, status) = (&self.kanary.spec, self.kanary.status.as_ref());
+        let is_this_run = |status: &KanaryDeploymentStatus| {
+            status.run_id == spec.run_id && status.template_hash == Some(spec.template.hash())
+        };
+        self.gone || self.phase().is_some_and(Phase::is_over) && status.is_some_and(is_this_run)
+    }
+
+    /// The phase in a word.
+    #[must_use]
+    pub fn word(&self) -> String {
+        if self.gone {
+            return "deleted".into();
+        }
+        self.phase().map_or_else(|| "no controller has seen it yet".into(), |phase| format!("{phase:?}"))
+    }
+
+    /// The message, with what goes before one.
+    #[must_use]
+    pub fn message(&self) -> String {
+        let message = self.kanary.status.as_ref().and_then(|status| status.message.as_ref());
+        message.map(|message| format!(": {message}")).unwrap_or_default()
+    }
+
+    /// The events, oldest first.
+    #[must_use]
+    pub fn happened(&self) -> Vec<&Happened> {
+        let mut events: Vec<&Happened> = self.events.values().collect();
+        events.sort_by_key(|event| event.at);
+        events
+    }
+}

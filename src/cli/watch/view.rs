@@ -1,0 +1,162 @@
+//! What a watch draws: a pure function of what was seen, for any size from some 40 by 10 on.
+
+use jiff::Timestamp;
+use ratatui::{
+    Frame,
+    layout::{Constraint, Layout, Rect},
+    style::{Color, Style, Stylize},
+    text::{Line, Span},
+    widgets::{Block, Gauge, Paragraph, Wrap},
+};
+
+use super::State;
+use crate::{
+    api::{Phase, Verdict, names},
+    cli::{
+        around::Happened,
+        clock,
+        describe::items::{self, Judged},
+    },
+    seen::{Pod, Seen},
+};
+
+/// More rows than these are cut off, so that every part keeps its place on a small screen.
+const MOST_ROWS: usize = 6;
+
+/// Draws all of it.
+pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
+    let judged = items::all(&state.kanary);
+    let rows = |count: usize| Constraint::Length(u16::try_from(count.clamp(1, MOST_ROWS)).unwrap_or(1) + 2);
+    let [head, message, phases, gauge, validation, pods, events] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(2),
+        Constraint::Length(1),
+        Constraint::Length(1),
+        rows(judged.len()),
+        rows(state.pods.len()),
+        Constraint::Min(3),
+    ])
+    .areas(frame.area());
+    let [head, keys] = Layout::horizontal([Constraint::Min(0), Constraint::Length(9)]).areas(head);
+    frame.render_widget(title(state), head);
+    frame.render_widget(Paragraph::new("  q: quit".dim()), keys);
+    frame.render_widget(said(state), message);
+    frame.render_widget(chain(state), phases);
+    frame.render_widget(bar(state, now), gauge);
+    list(frame, validation, "Validation", judged.iter().map(item_line).collect());
+    list(frame, pods, "Pods", state.pods.values().map(|pod| pod_line(pod, now)).collect());
+    let happened = state.happened();
+    let room = usize::from(events.height.saturating_sub(2));
+    list(frame, events, "Events", happened.iter().rev().take(room).map(|event| event_line(event, now)).collect());
+}
+
+fn title(state: &State) -> Paragraph<'static> {
+    let kanary = &state.kanary;
+    let run =
+        kanary.status.as_ref().and_then(|status| status.run).map(|run| format!("  run {run}")).unwrap_or_default();
+    let id = format!("{}/{}", kanary.namespace(), kanary.name());
+    let traffic = kanary.spec.traffic.source.as_str();
+    let base = names::base(kanary);
+    Paragraph::new(Line::from(vec![id.bold(), format!("  Deployment {base}  traffic {traffic}{run}").into()]))
+}
+
+fn said(state: &State) -> Paragraph<'static> {
+    let message = state.kanary.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    let text = match (&state.trouble, state.gone) {
+        (_, true) => "The KanaryDeployment was deleted.".to_owned(),
+        (Some(trouble), false) => format!("cannot read: {trouble}"),
+        (None, false) => message,
+    };
+    Paragraph::new(text).wrap(Wrap { trim: true })
+}
+
+/// The way that the run goes, with where it is.
+fn chain(state: &State) -> Paragraph<'static> {
+    let Some(now) = state.phase() else { return Paragraph::new(state.word().yellow()) };
+    let ends = match now {
+        Phase::Failing | Phase::Failed => [Phase::Failing, Phase::Failed],
+        Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Promoting | Phase::Succeeded => {
+            [Phase::Promoting, Phase::Succeeded]
+        }
+    };
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    for phase in [Phase::Starting, Phase::Validating].into_iter().chain(ends) {
+        if !spans.is_empty() {
+            spans.push(" › ".dim());
+        }
+        let word = format!("{phase:?}");
+        spans.push(if phase == now { Span::styled(word, colour(phase)).bold() } else { word.dim() });
+    }
+    if now == Phase::Scheduled {
+        spans.insert(0, "Scheduled".bold());
+        spans.insert(1, " › ".dim());
+    }
+    Paragraph::new(Line::from(spans))
+}
+
+fn colour(phase: Phase) -> Style {
+    match phase {
+        Phase::Succeeded | Phase::Promoting => Style::new().fg(Color::Green),
+        Phase::Failed | Phase::Failing => Style::new().fg(Color::Red),
+        Phase::Scheduled | Phase::Starting | Phase::Validating => Style::new().fg(Color::Yellow),
+    }
+}
+
+fn bar(state: &State, now: Timestamp) -> Gauge<'static> {
+    let progress = clock::progress(&state.kanary, now);
+    let label = match progress.elapsed {
+        None => format!("to be judged for {}", clock::short(progress.total)),
+        Some(elapsed) => {
+            let held = if progress.held { ", the clock stands still" } else { "" };
+            format!("judged {} of {}{held}", clock::short(elapsed), clock::short(progress.total))
+        }
+    };
+    let colour = if progress.held { Color::Yellow } else { Color::Green };
+    Gauge::default().ratio(progress.ratio()).label(label).gauge_style(Style::new().fg(colour)).use_unicode(true)
+}
+
+fn list(frame: &mut Frame<'_>, area: Rect, title: &'static str, lines: Vec<Line<'static>>) {
+    let lines = if lines.is_empty() { vec![Line::from("-".dim())] } else { lines };
+    let cut = lines.len().saturating_sub(usize::from(area.height.saturating_sub(2)));
+    let title = if cut > 0 { format!(" {title} (and {cut} more) ") } else { format!(" {title} ") };
+    frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), area);
+}
+
+fn item_line(Judged { name, status, .. }: &Judged) -> Line<'static> {
+    let verdict = status.as_ref().map(|status| status.verdict);
+    let (word, colour) = match verdict {
+        Some(Verdict::Valid) => ("Valid", Color::Green),
+        Some(Verdict::Invalid) => ("Invalid", Color::Red),
+        Some(Verdict::Unknown) => ("Unknown", Color::Yellow),
+        None => ("-", Color::Reset),
+    };
+    let value =
+        status.as_ref().and_then(|status| status.value.clone()).map(|value| format!("{value}  ")).unwrap_or_default();
+    let why = status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
+    Line::from(vec![
+        format!("{name:<16} ").into(),
+        Span::styled(format!("{word:<8}"), colour),
+        value.into(),
+        why.into(),
+    ])
+}
+
+fn pod_line(pod: &Pod, now: Timestamp) -> Line<'static> {
+    let is_in = pod.annotation(names::PRODUCTION_LABELS).is_some_and(|keys| !keys.is_empty());
+    let age = pod.meta().creation_timestamp.as_ref().map(|time| clock::age(time.0, now)).unwrap_or_default();
+    let ready = match (pod.is_terminating(), pod.status.ready) {
+        (true, _) => "going".dim(),
+        (false, true) => "ready".green(),
+        (false, false) => "not ready".yellow(),
+    };
+    let production = if is_in { ", in production" } else { "" };
+    let trouble = pod.status.trouble.as_ref().map(|trouble| format!("  {}", trouble.reason)).unwrap_or_default();
+    Line::from(vec![format!("{}  ", pod.name()).into(), ready, format!("{production}  {age}").into(), trouble.red()])
+}
+
+fn event_line(event: &Happened, now: Timestamp) -> Line<'static> {
+    let age = event.at.map(|at| clock::age(at, now)).unwrap_or_default();
+    let reason = format!("{} ", event.reason);
+    let reason = if event.kind == "Warning" { reason.yellow() } else { reason.into() };
+    Line::from(vec![format!("{age:>7}  ").dim(), reason, event.note.clone().into()])
+}

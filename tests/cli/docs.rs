@@ -1,0 +1,43 @@
+//! What the docs show of the tool is what it prints, and the krew manifest is one.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::snapshot::{files, folder, repository};
+
+/// Blocks of text in README.md that show the tool: each piece between two `…` stands in a transcript or in a plan.
+#[test]
+fn the_readme_shows_what_is_printed() {
+    let read = |path| fs::read_to_string(path).expect("text");
+    let mut printed: Vec<String> = files(&repository().join("docs/transcripts"), "txt").into_iter().map(read).collect();
+    printed.extend(files(&folder("plan"), "txt").into_iter().map(read));
+    let readme = fs::read_to_string(repository().join("README.md")).expect("README.md");
+    let blocks = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let shown: Vec<&str> =
+        blocks.filter(|block| block.contains("kubectl kanary") || block.contains("event ")).collect();
+    assert!(shown.len() >= 2, "README.md shows the tool");
+    let pieces = shown.iter().flat_map(|block| block.split("…\n")).flat_map(|piece| piece.split("\n\n$"));
+    for piece in pieces {
+        let piece = piece.trim_start_matches(['$', ' ']).trim_end();
+        assert!(printed.iter().any(|text| text.contains(piece)), "printed nowhere:\n{piece}");
+    }
+}
+
+/// Filled in as a release does it.
+#[test]
+fn the_krew_manifest_is_one() {
+    let template = fs::read_to_string(repository().join(".krew.yaml")).expect(".krew.yaml");
+    let line = template.lines().find(|line| line.contains("addURIAndSha")).expect("an address");
+    let address = line.split('"').nth(1).expect("an address").replace("{{ .TagName }}", "v0.1.0");
+    let filled = format!("    uri: {address}\n    sha256: {}", "0".repeat(64));
+    let manifest = template.replace(line, &filled).replace("{{ .TagName }}", "v0.1.0");
+    let manifest: Value = serde_saphyr::from_str(&manifest).expect("YAML");
+    assert_eq!(manifest["spec"]["version"], "v0.1.0");
+    assert_eq!(manifest["spec"]["platforms"][0]["bin"], "kubectl-kanary");
+    let archive = fs::read_to_string(repository().join("Makefile")).expect("Makefile");
+    let file = address.rsplit('/').next().expect("a file");
+    assert!(archive.contains(file), "`make plugin` makes {file}");
+    let short = manifest["spec"]["shortDescription"].as_str().expect("text");
+    assert!(short.len() <= 50 && !short.ends_with('.'), "as krew's index wants it: {short}");
+}

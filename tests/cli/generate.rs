@@ -1,0 +1,139 @@
+//! `generate`: what it prints is taken by the API server's rules, comes back as written, and is planned to its end.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::snapshot::{compare, files, folder, program};
+
+fn generated(arguments: &[&str]) -> Value {
+    let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
+    let output = program(&[&live[..], arguments].concat()).output().expect("the program runs");
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_saphyr::from_str(&String::from_utf8(output.stdout).expect("UTF-8")).expect("YAML")
+}
+
+/// Each file of arguments makes the YAML beside it.
+#[test]
+fn options_make_the_resource() {
+    for file in files(&folder("generate"), "args") {
+        let words = fs::read_to_string(&file).expect("arguments");
+        let words: Vec<&str> = words.lines().collect();
+        let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
+        let output = program(&[&live[..], &words].concat()).output().expect("the program runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        compare(&file.with_extension("yaml"), &text);
+        assert!(kanary::cli::plan::rules::admit(&generated(&words)).is_ok(), "{}", file.display());
+    }
+}
+
+#[test]
+fn nothing_of_the_api_server_is_left() {
+    let text = generated(&[]).to_string();
+    for left in [
+        "resourceVersion",
+        "creationTimestamp",
+        "managedFields",
+        "\"uid\"",
+        "\"status\":{",
+        "restartedAt",
+        "\"replicas\":3",
+        "deployment.kubernetes.io/revision",
+        "last-applied-configuration",
+        "argocd",
+        "promoted-by",
+        "change-cause",
+        "terminationMessagePath",
+        "dnsPolicy",
+    ] {
+        assert!(!text.contains(left), "{left} in {text}");
+    }
+}
+
+/// What the original printed for these could not succeed, or not be applied.
+#[test]
+fn what_the_original_got_wrong() {
+    // A promQL validation brought a manual one along, so that no run could succeed without a person.
+    let success = generated(&["--service=web", "--traffic=service", "--validation-promql-istio-success=0.95"]);
+    let items = success["spec"]["validation"]["items"].as_array().expect("items").clone();
+    assert_eq!(items.len(), 1);
+    let query = items[0]["promQL"]["query"].as_str().expect("a query");
+    assert!(query.ends_with(">= bool 0.95"), "a comparison that answers true or false: {query}");
+    assert!(query.contains("or vector(0)") && query.contains("> 0)"), "{query}");
+    // The metric's name was that of an Istio long gone.
+    let latency = generated(&["--service=web", "--traffic=both", "--validation-promql-istio-quantile=P99<310"]);
+    let item = &latency["spec"]["validation"]["items"][0]["promQL"];
+    assert!(item["query"].as_str().is_some_and(|query| query.contains("istio_request_duration_milliseconds_bucket")));
+    assert_eq!(item["valueInRange"], serde_json::json!({"min": 0, "max": 310}));
+    assert_eq!(item["allPodsQuery"], true, "a quantile of all pods names none");
+    // An autoscaler without maxReplicas is none.
+    let hpa = generated(&["--scale=hpa"]);
+    assert_eq!(hpa["spec"]["scale"]["hpa"]["maxReplicas"], 10);
+    assert!(hpa["spec"]["scale"].get("static").is_none(), "two scales are refused");
+    // Several validations are several items, each of one kind.
+    let all = generated(&[
+        "--service=web",
+        "--traffic=mirror",
+        "--validation-labelwatch-pod=a=b",
+        "--validation-labelwatch-dep=c=d",
+        "--validation-promql-istio-quantile=P99.9<=0.5",
+        "--validation-promql-istio-success=1",
+    ]);
+    let kinds: Vec<usize> = all["spec"]["validation"]["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|item| item.as_object().expect("an item").keys().filter(|key| *key != "name").count())
+        .collect();
+    assert_eq!(kinds, [1, 1, 1]);
+    // None at all is a person's.
+    assert_eq!(generated(&[])["spec"]["validation"]["items"][0]["manual"]["statusAfterDeadline"], "none");
+}
+
+#[test]
+fn what_does_not_go_together_is_said() {
+    for (arguments, expected) in [
+        (vec!["--traffic=service"], "--traffic needs --service"),
+        (vec!["--mirror-percentage=10"], "needs --traffic mirror"),
+        (vec!["--validation-promql-istio-success=95"], "a share above 0 and up to 1"),
+        (vec!["--validation-promql-istio-quantile=99<310"], "such as P99<310"),
+        (vec!["--validation-period=0s"], "positive duration"),
+        (vec!["--name=Not-A-Name"], "metadata.name"),
+        (vec!["--name=web", "--service=web-kanary", "--traffic=both"], "spec.traffic.kanaryService"),
+        (vec!["--replicas=0"], "0 is not in"),
+    ] {
+        let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
+        let output = program(&[&live[..], &arguments].concat()).output().expect("the program runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {error}");
+        assert!(error.contains(expected), "{arguments:?}: {error}");
+    }
+}
+
+/// A changed image, and the run goes through: of the base that image changes and nothing else, though the live base has
+/// every default written out.
+#[test]
+fn what_is_generated_is_promoted() {
+    let mut kanary = generated(&["--service=web", "--traffic=both"]);
+    kanary["spec"]["template"]["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.29".into();
+    let file = std::env::temp_dir().join(format!("kanary-generated-{}.json", std::process::id()));
+    fs::write(&file, kanary.to_string()).expect("a file");
+    let path = file.to_str().expect("UTF-8");
+    let plan = ["plan", "-o", "json", "-f", path, "tests/cli/generate/live.yaml"];
+    let output = program(&plan).output().expect("the program runs");
+    fs::remove_file(&file).expect("it was there");
+    let reports: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert!(output.status.success(), "{reports:#}");
+    assert_eq!(reports[0].get("assumptions"), None, "all is in the files");
+    let steps = reports[0]["steps"].as_array().expect("steps").iter();
+    let mut writes = steps.flat_map(|step| step["writes"].as_array().into_iter().flatten());
+    let promotion = writes.find(|write| write["verb"] == "promote").expect("a promotion");
+    let (mut before, after) = (promotion["before"].clone(), &promotion["after"]);
+    before["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.29".into();
+    // It was restarted once; a new template is a restart as well.
+    before["spec"]["template"]["metadata"]["annotations"]
+        .as_object_mut()
+        .and_then(|annotations| annotations.remove("kubectl.kubernetes.io/restartedAt"));
+    similar_asserts::assert_eq!(before["spec"], after["spec"]);
+    assert_eq!(before["metadata"]["labels"], after["metadata"]["labels"]);
+}

@@ -1,0 +1,123 @@
+//! What `approve`, `reject` and `retry` write, and when they refuse.
+
+use jiff::Timestamp;
+use kanary::{
+    api::{KanaryDeployment, Word},
+    cli::{gitops, retry, say},
+    lifecycle::Routes,
+};
+use serde_json::{Value, json};
+
+fn kanary(phase: Value, validation: Value) -> (Value, KanaryDeployment) {
+    let mut whole = json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment",
+        "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "9"},
+        "spec": {"template": {"spec": {"template": {"spec": {}}}}, "validation": validation},
+    });
+    if !phase.is_null() {
+        whole["status"] = json!({"phase": phase});
+    }
+    let kanary = serde_json::from_value(whole.clone()).expect("a KanaryDeployment");
+    (whole, kanary)
+}
+
+#[test]
+fn a_word_is_a_merge_patch_on_what_was_seen() {
+    let (_, kanary) = kanary(json!("Validating"), json!({}));
+    let said = say::patch(&kanary, Word::Invalid, Some("5xx"));
+    let expected = json!({"metadata": {"resourceVersion": "9"}, "spec": {"validation": {"manual": {"status": "invalid", "reason": "5xx"}}}});
+    assert_eq!(said, expected);
+    // Without a reason an old one goes.
+    assert_eq!(
+        say::patch(&kanary, Word::Valid, None)["spec"]["validation"]["manual"],
+        json!({"status": "valid", "reason": null})
+    );
+}
+
+#[test]
+fn a_word_that_changes_nothing_is_refused() {
+    let watch = json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]});
+    for (phase, validation, word, refusal) in [
+        (json!(null), json!({}), Word::Valid, None),
+        (json!("Scheduled"), json!({}), Word::Valid, None),
+        (json!("Starting"), json!({}), Word::Invalid, None),
+        (json!("Validating"), json!({}), Word::Valid, None),
+        (json!("Validating"), watch.clone(), Word::Invalid, None),
+        (json!("Validating"), watch, Word::Valid, Some("web waits for no person: it is judged by labelWatch-0")),
+        (json!("Promoting"), json!({}), Word::Invalid, Some("the verdict on web has fallen already: it is Promoting")),
+        (json!("Failing"), json!({}), Word::Valid, Some("the verdict on web has fallen already: it is Failing")),
+        (
+            json!("Failed"),
+            json!({}),
+            Word::Valid,
+            Some("the run of web is over: Failed; try the same template again with: kubectl kanary retry web"),
+        ),
+    ] {
+        let (_, kanary) = kanary(phase.clone(), validation);
+        assert_eq!(say::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
+    }
+}
+
+#[test]
+fn another_try_takes_back_what_was_said_of_the_last() {
+    let items = json!([{"manual": {"status": "valid", "statusAfterDeadline": "valid"}}, {"manual": {}}]);
+    let manual = json!({"status": "invalid", "reason": "5xx", "statusAfterDeadline": "invalid"});
+    let (whole, kanary) = kanary(json!("Failed"), json!({"manual": manual, "items": items}));
+    assert_eq!(retry::refusal(&kanary), None);
+    let operations = retry::operations(&kanary, &whole, "2026-01-01T00:00:00Z");
+    let patch: json_patch::Patch = serde_json::from_value(json!(operations)).expect("a patch");
+    let mut after = whole;
+    json_patch::patch(&mut after, &patch).expect("it applies");
+    let validation = &after["spec"]["validation"];
+    assert_eq!(after["spec"]["runID"], "2026-01-01T00:00:00Z");
+    assert_eq!(validation["manual"], json!({"statusAfterDeadline": "invalid"}));
+    assert_eq!(validation["items"], json!([{"manual": {"statusAfterDeadline": "valid"}}, {"manual": {}}]));
+}
+
+#[test]
+fn a_run_that_goes_on_is_not_begun_again() {
+    for (phase, says) in [(json!(null), "it has not begun"), (json!("Validating"), "it is Validating")] {
+        let (_, kanary) = kanary(phase, json!({}));
+        let refusal = retry::refusal(&kanary).expect("a refusal");
+        assert!(refusal.contains(says) && refusal.contains("kubectl kanary reject web"), "{refusal}");
+    }
+}
+
+#[test]
+fn each_try_has_an_id_of_its_own() {
+    let (_, mut kanary) = kanary(json!("Failed"), json!({}));
+    let now = Timestamp::UNIX_EPOCH;
+    let first = retry::run_id(&kanary, now);
+    kanary.spec.run_id = Some(first.clone());
+    assert_ne!(retry::run_id(&kanary, now), first);
+}
+
+fn rules_of(kanary: &KanaryDeployment) -> Vec<gitops::Rule> {
+    gitops::rules_of(&gitops::Scene { kanary: kanary.clone(), routes: Routes::default() })
+}
+
+/// Only what the template sets is Kanary's.
+#[test]
+fn what_is_ignored_is_what_is_written() {
+    let (mut whole, _) = kanary(json!(null), json!({}));
+    whole["spec"]["template"] = json!({
+        "metadata": {"labels": {"team/name": "shop"}},
+        "spec": {"minReadySeconds": 5, "template": {"spec": {}}},
+    });
+    let kanary: KanaryDeployment = serde_json::from_value(whole.clone()).expect("a KanaryDeployment");
+    let text = gitops::text(&rules_of(&kanary), Some(gitops::Tool::Argocd)).expect("text");
+    let pointers: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("- /")).collect();
+    assert_eq!(
+        pointers,
+        [
+            "spec/template",
+            "spec/minReadySeconds",
+            "metadata/labels/team~1name",
+            "metadata/annotations/kanary.k8s.io~1promoted-by",
+            "metadata/annotations/kubernetes.io~1change-cause",
+        ]
+    );
+    whole["spec"]["validation"] = json!({"noUpdate": true});
+    let kanary: KanaryDeployment = serde_json::from_value(whole).expect("a KanaryDeployment");
+    assert!(rules_of(&kanary).is_empty(), "noUpdate writes nothing");
+}

@@ -1,0 +1,98 @@
+//! What `get`, `describe` and `watch` show of runs in every state: each file in `views/` is one, with its pods, its events
+//! and the time; beside it are the pages.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use kanary::{
+    api::KanaryDeployment,
+    cli::{around, describe::Page, get, watch},
+    seen::{Pod, Seen},
+};
+use ratatui::{Terminal, backend::TestBackend};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::snapshot::{compare, files, folder, plain};
+
+struct View {
+    now: Timestamp,
+    kanary: KanaryDeployment,
+    pods: Vec<Pod>,
+    events: Vec<around::Happened>,
+}
+
+fn read(file: &Path) -> View {
+    let text = std::fs::read_to_string(file).expect("a view");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
+    fn all<K: DeserializeOwned>(objects: &[Value], kind: &str) -> Vec<K> {
+        let of_kind = objects.iter().filter(|object| object["kind"] == kind);
+        of_kind.map(|object| serde_json::from_value(object.clone()).expect(kind)).collect()
+    }
+    let now = objects.iter().find_map(|object| object["now"].as_str()).expect("a time");
+    let kanary = all(&objects, "KanaryDeployment").pop().expect("a KanaryDeployment");
+    let events = all::<k8s_openapi::api::core::v1::Event>(&objects, "Event");
+    let events = events.into_iter().map(around::happened).collect();
+    View { now: now.parse().expect("a time"), kanary, pods: all(&objects, "Pod"), events }
+}
+
+#[test]
+fn every_state_is_described() {
+    for file in files(&folder("views"), "yaml") {
+        let View { now, kanary, pods, events } = read(&file);
+        let page = Page { kanary: &kanary, pods: &pods, events: &events, now };
+        compare(&file.with_extension("describe.txt"), &plain(&page.text()));
+    }
+}
+
+#[test]
+fn every_state_is_listed() {
+    let views: Vec<View> = files(&folder("views"), "yaml").iter().map(|file| read(file)).collect();
+    let now = views[0].now;
+    let table = |wide| plain(&get::text(views.iter().map(|view| &view.kanary), wide, now));
+    compare(&folder("views").join("get.txt"), &table(false));
+    compare(&folder("views").join("get-wide.txt"), &table(true));
+}
+
+fn screen(view: &View, width: u16, height: u16) -> String {
+    let mut state = watch::State::new(view.kanary.clone());
+    state.pods = view.pods.iter().map(|pod| (pod.name().to_owned(), pod.clone())).collect();
+    state.events = view.events.iter().enumerate().map(|(n, event)| (n.to_string(), event.clone())).collect();
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    terminal.draw(|frame| watch::draw(frame, &state, view.now)).expect("it draws");
+    let buffer = terminal.backend().buffer();
+    let line = |y: u16| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    (0..height).map(|y| format!("{}\n", line(y).trim_end())).collect()
+}
+
+#[test]
+fn every_state_is_drawn() {
+    for file in files(&folder("views"), "yaml") {
+        compare(&file.with_extension("screen.txt"), &screen(&read(&file), 80, 24));
+    }
+}
+
+#[test]
+fn every_size_is_drawn() {
+    for file in files(&folder("views"), "yaml") {
+        let view = read(&file);
+        for (width, height) in [(1, 1), (20, 5), (40, 10), (80, 24), (300, 100)] {
+            screen(&view, width, height);
+        }
+    }
+}
+
+/// Between a new `runID` and the controller's answer the status still tells of the last run.
+#[test]
+fn a_run_that_is_about_to_begin_is_not_over() {
+    let ended = files(&folder("views"), "yaml")
+        .iter()
+        .map(|file| read(file))
+        .find(|view| view.kanary.metadata.name.as_deref() == Some("good"));
+    let mut kanary = ended.expect("a run that ended").kanary;
+    let hash = kanary.spec.template.hash();
+    kanary.status.as_mut().expect("a status").template_hash = Some(hash);
+    assert!(watch::State::new(kanary.clone()).is_over());
+    kanary.spec.run_id = Some("again".into());
+    assert!(!watch::State::new(kanary).is_over());
+}
