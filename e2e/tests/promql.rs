@@ -141,7 +141,6 @@ async fn good_answers_promote(scene: Scene) -> Result<(), Error> {
 }
 
 async fn a_bad_answer_fails_and_says_all(scene: Scene) -> Result<(), Error> {
-    play(&scene, "0.7");
     let analyser = json!({"valueInRange": {"min": 0, "max": 0.3}, "allPodsQuery": true, "query": "latency"});
     play(&scene, "x=0.7");
     let asking = asking(&scene, "1h", analyser).await?;
@@ -229,7 +228,9 @@ async fn a_label_fails_the_run_while_prometheus_hangs(scene: Scene) -> Result<()
     play(&scene, "hangs");
     let mut asking = asking(&scene, "1h", json!({})).await?;
     let watch = json!({"name": "watch", "labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
-    asking["validation"]["items"].as_array_mut().map(|items| items.push(watch));
+    if let Some(items) = asking["validation"]["items"].as_array_mut() {
+        items.push(watch);
+    }
     validating(&scene, asking).await?;
     let pod = canary_pod(&scene).await?;
     scene.patch::<k8s_openapi::api::core::v1::Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;

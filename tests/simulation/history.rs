@@ -328,7 +328,7 @@ impl World {
                 (idle, changed) = (0, self.server.now);
             }
             // What is refused for good is tried again for ever, and nothing changes; nor while a query is always the same.
-            if idle > 12 && changed.duration_until(self.server.now) > SignedDuration::from_mins(3) {
+            if idle > 12 && changed.duration_until(self.server.now) > SignedDuration::from_secs(105) {
                 return rest::check(self);
             }
             if did {

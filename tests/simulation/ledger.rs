@@ -123,15 +123,18 @@ impl Ledger {
         let crashes = self.crashes.iter().filter(|(at, _)| *at >= since).map(|(at, seen)| (*at, *seen, true));
         let mut events: Vec<_> = answers.chain(crashes).collect();
         events.sort_by_key(|(at, ..)| *at);
-        let (mut covered, mut before, mut most_now) = (SignedDuration::ZERO, begun, most + delay);
+        let (mut covered, mut before, mut is_first) = (SignedDuration::ZERO, begun, true);
         for (_, seen, is_excused) in events {
             let span = seen - before;
-            if is_excused || span <= most_now {
+            let most = if is_first { most + delay } else { most };
+            if is_excused || span <= most {
                 covered += span;
-            } else if most_now > most {
-                covered += delay;
+            } else if is_first {
+                // In the delay nothing is asked.
+                covered = covered.max(delay);
             }
-            (before, most_now) = (seen, most);
+            before = seen;
+            is_first &= is_excused;
         }
         covered
     }

@@ -153,7 +153,7 @@ pub fn validation(rng: &mut Rng) -> Value {
         validation["initialDelay"] = "10s".into();
     }
     if rng.percent(50) {
-        validation["maxIntervalPeriod"] = "5s".into();
+        validation["maxIntervalPeriod"] = "10s".into();
     }
     if rng.percent(10) {
         validation["manual"] = json!({"statusAfterDeadline": "valid"});

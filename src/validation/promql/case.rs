@@ -66,6 +66,12 @@ impl<'a> Case<'a> {
         self.base()?.saturating_add(self.patience()).ok()
     }
 
+    /// Is there no evidence for longer than two intervals, or none since a controller looks on again?
+    pub fn lacks_evidence(&self) -> bool {
+        let stale = self.stale_at().is_some_and(|at| at < self.seen.now);
+        stale || self.resumed(self.conclusive()).is_some()
+    }
+
     /// The time before the last conclusive answer in which there should have been another one, as long as the status does
     /// not account for it. It is told once it is over, too: what is not written down in time must not pass for evidence.
     pub fn missing(&self) -> Option<Absence> {
@@ -83,7 +89,9 @@ impl<'a> Case<'a> {
     /// that the status does not hold yet.
     pub fn due(&self) -> Option<Timestamp> {
         let is_pending = self.seen.answers.get(self.name).is_some_and(|asked| asked.pending.is_some());
-        let begins = self.begins().filter(|_| !is_pending)?;
+        // That the clock stands still is told first: the mark of a question is what the status says of the clock.
+        let is_untold = self.lacks_evidence() && self.status.held_since.is_none();
+        let begins = self.begins().filter(|_| !is_pending && !is_untold)?;
         let Some(reply) = self.reply else { return Some(begins) };
         // A hold that goes on covers what is missing; in that the answer is waited for.
         let is_held = |gap: &Absence| self.status.held_since.is_some_and(|held| held <= gap.from);

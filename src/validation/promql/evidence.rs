@@ -19,11 +19,9 @@ pub struct Gap {
     pub asked: bool,
 }
 
-/// Is there no evidence for longer than two intervals, or none since a controller looks on again?
+/// The time without evidence, if there is too much of it.
 pub fn gap(case: &Case<'_>) -> Option<Gap> {
-    let base = case.base()?;
-    let resumed = case.resumed(case.conclusive());
-    let stale = case.stale_at()? < case.seen.now;
+    let base = case.base().filter(|_| case.lacks_evidence())?;
     let since = base.strftime("%H:%M:%SZ");
     let why = match case.reply.map(|reply| &reply.outcome) {
         Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
@@ -31,8 +29,7 @@ pub fn gap(case: &Case<'_>) -> Option<Gap> {
         None => "Prometheus has not answered yet".into(),
     };
     let asked = case.reply.is_some_and(|reply| !reply.outcome.is_conclusive());
-    let gap = Gap { since: base, message: format!("{}: {why}", case.name), asked };
-    (stale || resumed.is_some()).then_some(gap)
+    Some(Gap { since: base, message: format!("{}: {why}", case.name), asked })
 }
 
 /// What the item says.
