@@ -39,9 +39,15 @@ struct Run {
     /// Name among controllers; a restart under the same name takes the Lease over at once. Default: host and process.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
-    /// Where /healthz and /readyz are served.
+    /// Where /healthz, /readyz and /metrics are served.
     #[arg(long, default_value = "0.0.0.0:8080")]
     address: SocketAddr,
+    /// The Prometheus that promQL items ask if they name none, such as http://prometheus.istio-system:9090.
+    #[arg(long, env = "KANARY_PROMETHEUS_URL")]
+    prometheus_url: Option<String>,
+    /// Hosts of Prometheus that items may name, with commas between them; *.suffix stands for many. Default: any.
+    #[arg(long, env = "KANARY_PROMETHEUS_ALLOW", value_delimiter = ',')]
+    prometheus_allow: Vec<String>,
     /// How the log is written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -75,6 +81,8 @@ fn start(run: Run) -> Result<(), String> {
         cluster_domain: run.cluster_domain,
         identity: run.identity.unwrap_or_else(host_and_process),
         address: run.address,
+        prometheus_url: run.prometheus_url,
+        prometheus_allow: run.prometheus_allow,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(controller::run(settings)).map_err(|error| error.to_string())

@@ -241,15 +241,24 @@ pub struct ItemStatus {
     /// The value that it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// What the value was compared with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<String>,
     /// The query as sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
+    /// How many samples there were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<i32>,
     /// The verdict stands since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// False answers so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,
+    /// When the last of them was asked for: none counts twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<Timestamp>,
     /// Hash of what was asked; another one resets the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,

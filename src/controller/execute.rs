@@ -64,6 +64,7 @@ pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<
         Kind::HTTPRoute => write::<HTTPRoute>(context, &world.http_routes.memory, namespace, action).await,
         Kind::KanaryDeployment => write::<KanaryDeployment>(context, &world.kanaries, namespace, action).await,
     };
+    context.metrics.acted(action, outcome(&result));
     // What fails is said by whoever decides whether to try again.
     result.map_err(|error| stop(action.describe(), &error))?;
     tracing::info!(namespace, action = action.describe());
@@ -228,6 +229,7 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
     });
     let params = PatchParams { force: true, ..params() };
     let written = bounded(api.patch_status(kanary.name(), &params, &kube::api::Patch::Apply(&body))).await;
+    context.metrics.told(kanary.status.as_ref().and_then(|status| status.phase), tell, outcome(&written));
     let written = written.map_err(|error| stop("write the status".into(), &error))?;
     context.world.kanaries.put(written);
     let phase = tell.status.phase;
@@ -262,6 +264,16 @@ async fn publish(context: &Context, kanary: &KanaryDeployment, notice: &Notice) 
 fn shortened(note: &str) -> String {
     let end = note.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 1000).last();
     end.map_or_else(String::new, |end| note[..end].to_owned())
+}
+
+/// In one word, for a metric's label.
+fn outcome<T>(result: &Result<T, kube::Error>) -> &'static str {
+    match result {
+        Ok(_) => "ok",
+        Err(kube::Error::Api(status)) if status.code == 409 => "conflict",
+        Err(kube::Error::Api(_)) => "refused",
+        Err(_) => "lost",
+    }
 }
 
 /// 409 says that something is not as observed; so does 404 for something that was.

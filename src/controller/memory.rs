@@ -66,7 +66,7 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.get(namespace).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
-    /// All objects.
+    /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.lock().objects.values().flat_map(BTreeMap::values).cloned().collect()
     }

@@ -1,10 +1,12 @@
 //! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
 
+mod ask;
 mod bystanders;
 mod endpoints;
 mod execute;
 mod leader;
 mod memory;
+mod metrics;
 mod observe;
 mod readable;
 mod routes;
@@ -14,22 +16,25 @@ mod trouble;
 mod watch;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use ask::Asker;
 use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
 };
 use leader::Leadership;
+use metrics::Metrics;
 use tokio::sync::{Notify, Semaphore};
 use watch::World;
 
 use crate::{
     api::{KanaryDeployment, names},
     seen::Seen,
+    validation::promql::{Access, address::Refused},
 };
 
 /// Passes that may be under way at once.
@@ -46,8 +51,12 @@ pub struct Settings {
     pub cluster_domain: String,
     /// Who we are to other controllers. The same name after a restart takes the Lease over at once.
     pub identity: String,
-    /// Where the probes are served.
+    /// Where the probes and the metrics are served.
     pub address: SocketAddr,
+    /// The Prometheus of items that name none.
+    pub prometheus_url: Option<String>,
+    /// Hosts of Prometheus that items may name, or `*.suffix`; none means any.
+    pub prometheus_allow: Vec<String>,
 }
 
 /// Why the controller cannot run.
@@ -59,6 +68,9 @@ pub enum Error {
     /// The configuration does not make a client.
     #[error("cannot make a client of the kubeconfig: {0}")]
     BadConfig(#[from] kube::Error),
+    /// The default Prometheus is none.
+    #[error("--prometheus-url: {0}")]
+    BadPrometheus(Refused),
     /// The probes cannot be served.
     #[error("cannot serve the probes on {0}: {1}; choose another --address")]
     Serve(SocketAddr, std::io::Error),
@@ -80,6 +92,8 @@ impl Key {
 /// What all tasks share.
 struct Context {
     client: Client,
+    asker: Arc<Asker>,
+    metrics: Arc<Metrics>,
     recorder: Recorder,
     world: World,
     leadership: Leadership,
@@ -94,10 +108,13 @@ struct Context {
 }
 
 impl Context {
-    fn new(client: Client, settings: &Settings) -> Arc<Self> {
+    fn new(client: Client, settings: &Settings, access: Access) -> Arc<Self> {
+        let metrics = Arc::new(Metrics::new());
         let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(settings.identity.clone()) };
         Arc::new_cyclic(|weak| Self {
             recorder: Recorder::new(client.clone(), reporter),
+            asker: Arc::new(Asker::new(access, client.clone(), metrics.clone())),
+            metrics,
             client,
             world: World::new(),
             leadership: Leadership::default(),
@@ -160,7 +177,8 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     // Each request is bounded and tried again by ourselves; fifteen silent tries would hide what is wrong.
     config.default_retry = false;
     tracing::info!(cluster = %config.cluster_url, identity = settings.identity, version = env!("CARGO_PKG_VERSION"), "starts");
-    let context = Context::new(Client::try_from(config)?, &settings);
+    let access = access(&settings, &config).await?;
+    let context = Context::new(Client::try_from(config)?, &settings, access);
     let served = tokio::spawn(serve::serve(settings.address, context.clone()));
     watch::start(&context);
     let lead = async {
@@ -176,6 +194,25 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     leader::resign(&context).await;
     tracing::info!("stops");
     Ok(())
+}
+
+/// Where questions may go: not to the API server, wherever its name leads.
+async fn access(settings: &Settings, config: &Config) -> Result<Access, Error> {
+    let host = config.cluster_url.host().unwrap_or_default();
+    let port = config.cluster_url.port_u16().unwrap_or(443);
+    let api_server: BTreeSet<_> = match tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await {
+        Ok(found) => found.collect(),
+        Err(error) => {
+            tracing::warn!(host, %error, "does not know the API server's address, so it is not refused to queries");
+            BTreeSet::new()
+        }
+    };
+    let allow = settings.prometheus_allow.iter().map(|host| host.to_ascii_lowercase()).collect();
+    let access = Access { url: settings.prometheus_url.clone(), allow, api_server };
+    if access.url.is_some() {
+        access.url(None).map_err(Error::BadPrometheus)?;
+    }
+    Ok(access)
 }
 
 async fn told_to_stop() {

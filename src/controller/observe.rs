@@ -41,6 +41,8 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         absences: absences(context),
         blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, &kanary)).min(),
         rehearsal: notes.rehearsal.clone(),
+        answers: notes.answers(),
+        prometheus: context.asker.access().clone(),
         faults: notes.faults.clone(),
         kanary,
     })

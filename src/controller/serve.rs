@@ -1,18 +1,24 @@
-//! Probes: `/healthz` while the process runs, `/readyz` once it has a full view of the cluster.
+//! Probes: `/healthz` while the process runs, `/readyz` once it has a full view of the cluster. And `/metrics`.
 
 use std::{net::SocketAddr, sync::Arc};
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
+use axum::{
+    Router, extract::State, http::StatusCode, http::header::CONTENT_TYPE, response::IntoResponse, routing::get,
+};
 
 use super::Context;
+use crate::api::KanaryDeployment;
 
 /// Serves for ever.
 ///
 /// # Errors
 /// The address cannot be listened on.
 pub async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io::Result<()> {
-    let router =
-        Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready)).with_state(context);
+    let router = Router::new()
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(metrics))
+        .with_state(context);
     let listener = tokio::net::TcpListener::bind(address).await?;
     axum::serve(listener, router).await
 }
@@ -24,4 +30,11 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "waiting for a full view of the cluster; the log says what is in the way\n")
     }
+}
+
+async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
+    let phase = |kanary: Arc<KanaryDeployment>| kanary.status.as_ref().and_then(|status| status.phase);
+    let phases: Vec<_> = context.world.kanaries.all().into_iter().filter_map(phase).collect();
+    let page = context.metrics.text(context.leadership.holds(), &phases);
+    ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
 }

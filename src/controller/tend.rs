@@ -2,7 +2,11 @@
 //!
 //! A task of its own means that a request that hangs delays this canary only, and that no two passes over it overlap.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -13,6 +17,7 @@ use crate::{
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
     seen::Seen,
     traffic,
+    validation::promql::{Asked, Mark},
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -31,7 +36,23 @@ pub struct Notes {
     pub faults: Vec<Fault>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
     pub endpoints: Option<Following>,
+    /// What Prometheus was asked and answered; an answer may come at any time.
+    answers: Arc<Answers>,
     tries: u32,
+}
+
+/// By name of the item.
+type Answers = Mutex<BTreeMap<String, Asked>>;
+
+impl Notes {
+    /// What Prometheus was asked and answered so far.
+    pub fn answers(&self) -> BTreeMap<String, Asked> {
+        lock(&self.answers).clone()
+    }
+}
+
+fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Tends one resource until it is gone.
@@ -59,6 +80,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
         let permit = context.permits.acquire().await;
         let mut seen = observe::observe(context, key, notes)?;
         follow_endpoints(context, &seen, signal, notes);
+        inquire(context, key, &mut seen, signal, notes);
         let is_stale = ask(context, key, &mut seen, notes).await;
         let plan = lifecycle::plan(&seen);
         let step = carry_out(context, &seen, &plan).await;
@@ -114,6 +136,25 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
     seen.rehearsal.clone_from(&notes.rehearsal);
     seen.faults.clone_from(&notes.faults);
     false
+}
+
+/// Sends what is due to Prometheus, and does not wait: each answer wakes the task when it comes.
+fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, notes: &Notes) {
+    for inquiry in lifecycle::questions(seen) {
+        lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
+        let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
+        let namespace = key.namespace.clone();
+        tokio::spawn(async move {
+            let (at, outcome) = asker.ask(&namespace, &inquiry).await;
+            let sent = Mark { at, held: inquiry.held };
+            lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
+            signal.notify_one();
+        });
+    }
+    let mut answers = lock(&notes.answers);
+    let known = seen.kanary.spec.validation.checks();
+    answers.retain(|name, asked| asked.pending.is_some() || known.iter().any(|(known, _)| known == name));
+    seen.answers.clone_from(&answers);
 }
 
 /// How far a plan was carried out.

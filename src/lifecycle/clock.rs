@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Observed;
+use super::{Absence, Observed};
 use crate::api::KanaryDeploymentStatus;
 
 /// Starts the clock.
@@ -20,22 +20,24 @@ pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.deadline = deadline(status, seen);
 }
 
-/// Brings the clock up to now: `judgeable` says whether the canary can be judged at this moment.
-pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, judgeable: bool) {
-    account_for_absences(status, seen);
-    match (judgeable, status.held_since) {
-        (true, Some(since)) => {
+/// Brings the clock up to now. `standstill`: since when the canary cannot be judged, if it cannot at this moment.
+pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill: Option<Timestamp>) {
+    match (standstill, status.held_since) {
+        (None, Some(since)) => {
             status.held = status.held.saturating_add(since.duration_until(seen.now));
             status.held_since = None;
+            // An absence that was within the hold is not held twice.
+            status.accounted_until = status.accounted_until.max(Some(seen.now));
         }
-        (false, None) => status.held_since = Some(hold_since(status, seen)),
-        (true, None) | (false, Some(_)) => {}
+        (Some(since), held) => status.held_since = Some(since.min(held.unwrap_or(seen.now))),
+        (None, None) => {}
     }
     status.deadline = deadline(status, seen);
 }
 
 /// From when on the time does not count: who lost a watch has not seen what was after it.
-fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
+#[must_use]
+pub fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
     let earliest = status.accounted_until.max(status.evidence_since).unwrap_or(seen.now);
     seen.blind_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
 }
@@ -46,10 +48,11 @@ pub fn is_over(status: &KanaryDeploymentStatus, now: Timestamp) -> bool {
     status.held_since.is_none() && status.deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// Each absence counts once: `accountedUntil` remembers the last. One within a hold is covered by the hold.
-fn account_for_absences(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+/// Takes account of times in which nobody watched. Each counts once: `accountedUntil` remembers the last. One within a
+/// hold is covered by the hold.
+pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
     let Some(since) = status.evidence_since else { return };
-    for absence in &seen.absences {
+    for absence in absences {
         let from = absence.from.max(status.accounted_until.unwrap_or(since)).max(since);
         if from >= absence.until {
             continue;
@@ -58,6 +61,17 @@ fn account_for_absences(status: &mut KanaryDeploymentStatus, seen: &Observed) {
             status.held = status.held.saturating_add(from.duration_until(absence.until));
         }
         status.accounted_until = Some(absence.until);
+    }
+}
+
+/// Takes account of a time that is over, and was without evidence: the clock goes back to where that began.
+pub fn set_back(status: &mut KanaryDeploymentStatus, gap: Absence) {
+    match status.held_since {
+        Some(held) => status.held_since = Some(held.min(gap.from)),
+        None => {
+            status.held = status.held.saturating_add(gap.from.duration_until(gap.until));
+            status.accounted_until = status.accounted_until.max(Some(gap.until));
+        }
     }
 }
 

@@ -24,7 +24,10 @@ use crate::{
     canary::{self, Readiness, Withheld},
     seen::Seen,
     traffic::{self, Obstacle, Standing, mirror},
-    validation,
+    validation::{
+        self,
+        promql::{self, Inquiry, Objection},
+    },
 };
 
 /// After a failure the canary's pods get so long to leave the production Service's EndpointSlices.
@@ -51,6 +54,19 @@ fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     ends || is_deleted(seen)
 }
 
+/// What to ask of Prometheus now. Nothing waits for the answers: they are observed when they come.
+#[must_use]
+pub fn questions(seen: &Observed) -> Vec<Inquiry> {
+    let status = seen.status();
+    let is_under_way = status.phase == Some(Phase::Validating) && !is_deleted(seen) && run::begins(seen).is_none();
+    // An edit is told first: what is asked meanwhile would not count.
+    let is_told = is_under_way && !validation::is_edited(seen);
+    if !is_told || !validation::has_queries(seen) || !is_at_work(seen, &status, &Facts::gather(seen)) {
+        return Vec::new();
+    }
+    validation::inquiries(seen, &status)
+}
+
 /// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
 ///
 /// Actions follow from the *persisted* phase; the next phase is told in the status, and acted on once it is persisted.
@@ -72,7 +88,7 @@ pub fn plan(seen: &Observed) -> Plan {
     observe_canary(seen, &mut status, &facts, &actions);
     let signs = signs(seen, &mut status, &facts);
     if is_persisted && let Some((phase, cause)) = phase::next(status.phase.unwrap_or(Phase::Scheduled), &signs) {
-        notices.extend(enter(seen, &mut status, phase, &cause));
+        notices.extend(enter(seen, &mut status, phase, &cause, &signs));
     }
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
@@ -96,6 +112,7 @@ pub(crate) struct Facts {
     pub taken: Option<Target>,
     pub obstacle: Option<Obstacle>,
     pub traffic: Standing,
+    pub objection: Option<Objection>,
 }
 
 impl Facts {
@@ -108,6 +125,7 @@ impl Facts {
             taken: children::taken(seen),
             traffic: traffic::standing(seen, &withheld),
             obstacle,
+            objection: promql::objection(seen),
             withheld,
             wanted,
         }
@@ -242,31 +260,46 @@ fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Optio
     }
 }
 
-/// The signs of the moment; in Validating the clock is brought up to now.
-fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
-    // A restart may find the canary of the run before still available: without a pin nothing is proven against anything.
-    let judgeable = base::is_pinned(status)
+/// Can the canary be judged, as far as the cluster goes? A restart may find the canary of the run before still available:
+/// without a pin nothing is proven against anything.
+fn is_at_work(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> bool {
+    base::is_pinned(status)
         && facts.readiness == Readiness::Ready
         && facts.traffic.is_on()
         && seen.blind_since.is_none()
-        && refusal::find(seen, facts).is_none();
+        && refusal::find(seen, facts).is_none()
+}
+
+/// The signs of the moment; in Validating the clock is brought up to now.
+fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
+    let at_work = is_at_work(seen, status, facts);
+    let mut gap = None;
     if status.phase == Some(Phase::Validating) {
         if validation::is_edited(seen) {
             clock::begin_evidence(status, seen);
         }
-        clock::advance(status, seen, judgeable);
+        clock::account_for(status, &seen.absences);
+        if let Some(missing) = validation::missing(seen, status) {
+            clock::set_back(status, missing);
+        }
+        gap = validation::gap(seen, status).filter(|_| at_work);
+        let standstill =
+            if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(clock::hold_since(status, seen)) };
+        clock::advance(status, seen, standstill);
     }
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
-    let (judgement, items) = validation::judge(seen, period_over);
+    let (judgement, items) = validation::judge(seen, status, period_over);
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
-        status.items = items;
+        status.items = validation::settle(&status.items, &items);
     }
     Signs {
         due: run::is_due(seen),
         loss: base::loss(seen, status),
         judgement,
         stuck: stuck(seen, status, facts),
-        judgeable,
+        judgeable: at_work && gap.is_none(),
+        gap,
+        items,
         progress: base::progress(seen, status),
         clean: seen.is_clean(),
     }
@@ -295,12 +328,21 @@ fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> 
 }
 
 /// Enters a phase.
-fn enter(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase, cause: &phase::Cause) -> Vec<Notice> {
+fn enter(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    phase: Phase,
+    cause: &phase::Cause,
+    signs: &Signs,
+) -> Vec<Notice> {
     status.phase = Some(phase);
     match phase {
         Phase::Starting => status.started_at = Some(seen.now),
         Phase::Validating => clock::start(status, seen),
-        Phase::Promoting | Phase::Failing => status.verdict_at = Some(seen.now),
+        Phase::Promoting | Phase::Failing => {
+            status.verdict_at = Some(seen.now);
+            status.items.clone_from(&signs.items);
+        }
         Phase::Succeeded | Phase::Failed => status.finished_at = Some(seen.now),
         Phase::Scheduled => {}
     }
@@ -310,11 +352,17 @@ fn enter(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase, cau
 /// When something is due that no watch announces.
 fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let rehearse = || base::rehearsal(seen).filter(|r| r.outcome.is_err()).map(base::rehearse_again);
+    let evidence = || validation::wake(seen, status).filter(|_| is_at_work(seen, status, facts));
     let due = match status.phase? {
         Phase::Scheduled => seen.kanary.spec.schedule,
         Phase::Starting => stuck_at(seen, status, facts).into_iter().chain(rehearse()).min(),
-        Phase::Validating if status.held_since.is_some() => stuck_at(seen, status, facts),
-        Phase::Validating => status.deadline.filter(|deadline| *deadline > seen.now),
+        Phase::Validating if status.held_since.is_some() => {
+            stuck_at(seen, status, facts).into_iter().chain(evidence()).min()
+        }
+        Phase::Validating => {
+            let deadline = status.deadline.filter(|deadline| *deadline > seen.now);
+            deadline.into_iter().chain(evidence()).min()
+        }
         Phase::Failing => leave_by(status).filter(|deadline| *deadline > seen.now),
         Phase::Promoting | Phase::Succeeded | Phase::Failed => None,
     };

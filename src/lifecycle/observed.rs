@@ -2,7 +2,10 @@
 //!
 //! Not here: how it is gathered (`controller::observe`), or what follows from it (`lifecycle::plan`).
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -11,6 +14,7 @@ use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Known, Pod, Seen, Service, VirtualService},
     traffic,
+    validation::promql::{Access, Asked},
 };
 
 /// The world around one `KanaryDeployment`, as last seen.
@@ -44,6 +48,12 @@ pub struct Observed {
     pub blind_since: Option<Timestamp>,
     /// What the API server answered to the last dry run of the promotion.
     pub rehearsal: Option<Rehearsal>,
+    /// What Prometheus was asked and answered, by name of the item.
+    #[serde(default)]
+    pub answers: BTreeMap<String, Asked>,
+    /// Where questions may go.
+    #[serde(default)]
+    pub prometheus: Access,
     /// What went wrong when the last plan was carried out.
     pub faults: Vec<Fault>,
 }
@@ -120,6 +130,8 @@ impl Observed {
             absences: Vec::new(),
             blind_since: None,
             rehearsal: None,
+            answers: BTreeMap::new(),
+            prometheus: Access::default(),
             faults: Vec::new(),
         }
     }

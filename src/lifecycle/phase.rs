@@ -1,7 +1,10 @@
 //! The transition table: from a phase and the signs of the moment to the next phase, and why.
 
 use super::base::{Loss, Progress};
-use crate::{api::Phase, validation::Judgement};
+use crate::{
+    api::{ItemStatus, Phase},
+    validation::{Judgement, promql::Gap},
+};
 
 /// The signs that a transition rests on.
 #[derive(Clone, Debug)]
@@ -14,8 +17,12 @@ pub struct Signs {
     pub judgement: Judgement,
     /// The canary has not been available for longer than its progress deadline.
     pub stuck: Option<String>,
-    /// The canary is available and its traffic on.
+    /// The canary is available and its traffic on, and evidence comes in.
     pub judgeable: bool,
+    /// For how long no evidence came in, if that is what is missing.
+    pub gap: Option<Gap>,
+    /// What each item says, with all that was measured.
+    pub items: Vec<ItemStatus>,
     /// Where the base stands, after a verdict of success.
     pub progress: Progress,
     /// Nothing of the canary is left.

@@ -41,6 +41,9 @@ pub(super) fn find(seen: &Observed, facts: &Facts) -> Option<Refusal> {
             ),
         );
     }
+    if let Some(objection) = &facts.objection {
+        return refuse(objection.reason, format!("spec.validation.items: {}", objection.message));
+    }
     let claim = facts.withheld.unavoidable.as_ref()?;
     refuse(
         "SelectorTooWide",

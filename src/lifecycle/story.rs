@@ -112,15 +112,18 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         }
         return;
     }
-    let held = match (&facts.obstacle, &facts.readiness) {
+    let held = match (&signs.gap, &facts.obstacle, &facts.readiness) {
         _ if seen.blind_since.is_some() => "the controller lost its view of the cluster; its log says why".into(),
-        (Some(obstacle), _) => obstacle.message.clone(),
-        (None, Readiness::NotReady { message, .. }) => message.clone(),
-        (None, Readiness::Absent) => canary::absent(seen),
-        (None, Readiness::Ready) => facts.traffic.message.clone(),
+        (Some(gap), _, _) => gap.message.clone(),
+        (None, Some(obstacle), _) => obstacle.message.clone(),
+        (None, None, Readiness::NotReady { message, .. }) => message.clone(),
+        (None, None, Readiness::Absent) => canary::absent(seen),
+        (None, None, Readiness::Ready) => held_while_ready(seen, facts),
     };
+    // After a restart the first answer is on its way as a rule: that is no reason to warn.
+    let stands = if signs.gap.as_ref().is_some_and(|gap| !gap.asked) { "Asking" } else { "Held" };
     let (reason, message) = match (&signs.judgement, signs.judgeable) {
-        (_, false) => ("Held", format!("the clock stands still: {held}")),
+        (_, false) => (stands, format!("the clock stands still: {held}")),
         (Judgement::Open { message: Some(waits) }, true) => {
             ("WaitsForEvidence", format!("the period is over, but {waits}"))
         }
@@ -133,6 +136,10 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     };
     status.message = Some(message.clone());
     set(seen, status, ConditionType::Running, Truth::True, reason, message);
+}
+
+fn held_while_ready(seen: &Observed, facts: &Facts) -> String {
+    refusal::find(seen, facts).map_or_else(|| facts.traffic.message.clone(), |refusal| refusal.message)
 }
 
 fn stamp(time: jiff::Timestamp) -> String {

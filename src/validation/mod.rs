@@ -4,12 +4,15 @@
 
 mod label_watch;
 mod manual;
+pub mod promql;
 
+use jiff::{SignedDuration, Timestamp};
+use promql::{Case, Evidence, Gap, Inquiry};
 use serde_json::json;
 
 use crate::{
-    api::{Check, Item, ItemStatus, Verdict, Word},
-    lifecycle::Observed,
+    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, Verdict, Word},
+    lifecycle::{Absence, Observed},
     seen::hash,
 };
 
@@ -20,11 +23,43 @@ pub struct Finding {
     pub verdict: Verdict,
     /// Why; the same for as long as the verdict stands.
     pub message: String,
+    /// What was measured, if anything was.
+    pub ground: Option<Ground>,
+    /// Answers that spoke against the canary, so far.
+    pub failures: i32,
+    /// When the last of them was asked for.
+    pub last_failure: Option<Timestamp>,
+    /// At the end of the period nothing more is waited for.
+    pub settled: bool,
+}
+
+/// What was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ground {
+    /// The value that decided.
+    pub value: Option<String>,
+    /// What it was compared with.
+    pub bound: Option<String>,
+    /// The query as sent.
+    pub query: Option<String>,
+    /// How many samples there were.
+    pub samples: Option<i32>,
+}
+
+impl Ground {
+    fn of(evidence: &Evidence, query: &str) -> Self {
+        Self {
+            value: Some(evidence.value.clone()),
+            bound: Some(evidence.bound.clone()),
+            query: Some(query.to_owned()),
+            samples: i32::try_from(evidence.samples).ok(),
+        }
+    }
 }
 
 impl Finding {
     fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { verdict, message: message.into() }
+        Self { verdict, message: message.into(), ground: None, failures: 0, last_failure: None, settled: true }
     }
 }
 
@@ -48,22 +83,24 @@ pub enum Judgement {
     },
 }
 
-/// Judges the canary. `period_over`: it was judged for the whole period.
+/// Judges the canary. `status` has the clock brought up to now; `period_over`: it was judged for the whole period.
+///
+/// The items are told in full; [`settle`] keeps what need not be written again.
 #[must_use]
-pub fn judge(seen: &Observed, period_over: bool) -> (Judgement, Vec<ItemStatus>) {
-    let validation = &seen.kanary.spec.validation;
-    let checks = validation.checks();
-    let findings: Vec<Finding> = checks.iter().map(|(_, item)| find(seen, item, period_over)).collect();
-    let statuses =
-        checks.iter().zip(&findings).map(|((name, item), finding)| status(seen, name, item, finding)).collect();
-    (fold(seen, &checks, &findings, period_over), statuses)
+pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, period_over: bool) -> (Judgement, Vec<ItemStatus>) {
+    let checks = seen.kanary.spec.validation.checks();
+    let findings: Vec<Finding> =
+        checks.iter().map(|(name, item)| find(seen, status, name, item, period_over)).collect();
+    let told = |((name, item), finding): (&(String, Item), &Finding)| tell(seen, status, name, item, finding);
+    let items = checks.iter().zip(&findings).map(told).collect();
+    (fold(seen, &checks, &findings, period_over), items)
 }
 
-fn find(seen: &Observed, item: &Item, period_over: bool) -> Finding {
+fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, period_over: bool) -> Finding {
     match item.check() {
         Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), period_over),
         Check::LabelWatch(watch) => label_watch::find(seen, watch, period_over),
-        Check::PromQl(_) => Finding::new(Verdict::Unknown, "promQL is not built yet: this item never has evidence"),
+        Check::PromQl(query) => promql::find(&Case::new(seen, status, name, query)),
     }
 }
 
@@ -83,9 +120,12 @@ fn fold(seen: &Observed, checks: &[(String, Item)], findings: &[Finding], period
         .collect();
     // Before the deadline only a person makes a manual item valid, and a person may end the wait.
     let all_manual = checks.iter().all(|(_, item)| matches!(item.check(), Check::Manual(_)));
+    let settled = findings.iter().all(|finding| finding.settled);
     match (unknown.is_empty(), period_over || all_manual) {
-        (true, true) => Judgement::Valid { message: praise(seen, findings.len()) },
-        (true, false) | (false, _) => Judgement::Open { message: period_over.then(|| unknown.join("; ")) },
+        (true, true) if settled => Judgement::Valid { message: praise(seen, findings.len()) },
+        // The last question is under way.
+        (true, true | false) => Judgement::Open { message: None },
+        (false, _) => Judgement::Open { message: period_over.then(|| unknown.join("; ")) },
     }
 }
 
@@ -95,32 +135,90 @@ fn praise(seen: &Observed, count: usize) -> String {
     reason.map_or(items.clone(), |reason| format!("{items}: {reason}"))
 }
 
-/// The item's line in the status; `since` and the failures so far are kept while the verdict and the question stand.
-fn status(seen: &Observed, name: &str, item: &Item, finding: &Finding) -> ItemStatus {
-    let hash = question(item);
-    let persisted = seen.status().items.into_iter().find(|status| status.name == name);
-    let unchanged =
-        persisted.filter(|before| before.verdict == finding.verdict && before.hash.as_deref() == Some(&hash));
+/// The item's line in the status; `since` is kept while the verdict and the question stand.
+fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &Finding) -> ItemStatus {
+    let hash = question(seen, item);
+    let before = status.items.iter().find(|before| before.name == name && before.hash.as_deref() == Some(&hash));
+    let unchanged = before.filter(|before| before.verdict == finding.verdict);
+    let ground = finding.ground.clone().unwrap_or_default();
     ItemStatus {
         name: name.to_owned(),
         kind: item.check().kind().to_owned(),
         verdict: finding.verdict,
         message: Some(finding.message.clone()),
-        value: None,
-        query: None,
-        since: unchanged.as_ref().and_then(|before| before.since).or(Some(seen.now)),
-        failures: unchanged.map_or(0, |before| before.failures),
+        value: ground.value,
+        bound: ground.bound,
+        query: ground.query,
+        samples: ground.samples,
+        since: unchanged.and_then(|before| before.since).or(Some(seen.now)),
+        failures: finding.failures,
+        last_failure: finding.last_failure,
         hash: Some(hash),
     }
 }
 
+/// What to write of the items while a run goes on: values change at each look, so a line of promQL is only written anew
+/// when its verdict, its count of failures, or the reason for having no verdict changes.
+#[must_use]
+pub fn settle(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> {
+    let same = |one: &ItemStatus, other: &ItemStatus| {
+        (&one.name, &one.hash, one.verdict, one.failures) == (&other.name, &other.hash, other.verdict, other.failures)
+            && one.last_failure == other.last_failure
+            && one.kind == "promQL"
+            && (one.verdict != Verdict::Unknown || one.message == other.message)
+    };
+    let kept = |fresh: &ItemStatus| before.iter().find(|before| same(before, fresh)).unwrap_or(fresh).clone();
+    fresh.iter().map(kept).collect()
+}
+
 /// What is asked, without the answer that a person writes beside it.
-fn question(item: &Item) -> String {
+fn question(seen: &Observed, item: &Item) -> String {
     match item.check() {
         Check::Manual(_) => hash::of(&json!("manual")),
         Check::LabelWatch(watch) => hash::of_any(watch),
-        Check::PromQl(query) => hash::of_any(query),
+        Check::PromQl(query) => promql::identity(seen, query),
     }
+}
+
+/// Every item that asks Prometheus, as it stands.
+fn cases<T>(seen: &Observed, status: &KanaryDeploymentStatus, of: impl Fn(&Case<'_>) -> Option<T>) -> Vec<T> {
+    let items = seen.kanary.spec.validation.checks();
+    let queries = items.iter().filter_map(|(name, item)| Some((name, item.prom_ql.as_ref()?)));
+    queries.filter_map(|(name, item)| of(&Case::new(seen, status, name, item))).collect()
+}
+
+/// The questions that are due; at most one an item is under way.
+#[must_use]
+pub fn inquiries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Inquiry> {
+    let is_due = |case: &Case<'_>| case.due().is_some_and(|due| due <= seen.now);
+    cases(seen, status, |case| is_due(case).then(|| promql::inquiry(case)).flatten())
+}
+
+/// Since when an item has no evidence: the earliest, if there are several.
+#[must_use]
+pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Gap> {
+    cases(seen, status, promql::gap).into_iter().min_by_key(|gap| gap.since)
+}
+
+/// A time that is over, was without evidence for an item, and is not accounted for yet: the one that began first, for
+/// the clock is set back by all others with it.
+#[must_use]
+pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Absence> {
+    cases(seen, status, |case| case.missing()).into_iter().min_by_key(|missing| missing.from)
+}
+
+/// When to look again: a question is due, or evidence is missing for too long.
+#[must_use]
+pub fn wake(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    // Over two intervals, and the status keeps milliseconds.
+    let after = |at: Timestamp| at.saturating_add(SignedDuration::from_millis(1)).ok().filter(|at| *at > seen.now);
+    cases(seen, status, |case| case.due().into_iter().chain(case.stale_at().and_then(after)).min()).into_iter().min()
+}
+
+/// Is there anything that Prometheus is asked?
+#[must_use]
+pub fn has_queries(seen: &Observed) -> bool {
+    seen.kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some())
 }
 
 /// Was an item that gathers evidence over time added or edited since its last line in the status? Its evidence starts
@@ -136,5 +234,5 @@ pub fn is_edited(seen: &Observed) -> bool {
         && checks
             .iter()
             .filter(|(_, item)| !matches!(item.check(), Check::Manual(_)))
-            .any(|(name, item)| !known(name, &question(item)))
+            .any(|(name, item)| !known(name, &question(seen, item)))
 }

@@ -48,6 +48,8 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         absences: Vec::new(),
         blind_since: None,
         rehearsal: None,
+        answers: Default::default(),
+        prometheus: Default::default(),
         faults: Vec::new(),
     }
 }

@@ -7,6 +7,7 @@ mod given;
 mod mirror;
 mod production;
 mod promotion;
+mod promql;
 mod record;
 mod splice;
 mod verdict;

@@ -190,7 +190,9 @@ fn only_what_is_named_carries_it() {
     assert_eq!(after[1], other[1]);
 }
 
-/// What stands in the way: the settings, the routes, the reason, and words of the message.
+/// What it is, the settings, the routes, the reason, and words of the message.
+type Refused = (&'static str, Value, Vec<Value>, &'static str, &'static [&'static str]);
+
 #[test]
 fn what_cannot_be_mirrored_is_refused_by_name() {
     let split = json!({"name": "s", "route": [{"destination": {"host": "web"}, "weight": 90}, {"destination": {"host": "old"}, "weight": 10}]});
@@ -211,7 +213,7 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
         http_route("theirs", json!({"rules": [{"backendRefs": [{"name": "web", "namespace": "shop", "port": 80}]}]}));
     elsewhere["metadata"]["namespace"] = json!("front");
     let backends = |refs: Value| http_route("web", json!({"rules": [{"name": "s", "backendRefs": refs}]}));
-    let cases: Vec<(&str, Value, Vec<Value>, &str, &[&str])> = vec![
+    let cases: Vec<Refused> = vec![
         (
             "a singular mirror",
             json!({}),

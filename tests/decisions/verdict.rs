@@ -50,8 +50,8 @@ fn manual_and_silence() {
     ];
     for (validation, within, after) in cases {
         let seen = seen(validation.clone());
-        assert_eq!(word(&judge(&seen, false).0), within, "within: {validation}");
-        assert_eq!(word(&judge(&seen, true).0), after, "after: {validation}");
+        assert_eq!(word(&judge(&seen, &seen.status(), false).0), within, "within: {validation}");
+        assert_eq!(word(&judge(&seen, &seen.status(), true).0), after, "after: {validation}");
     }
 }
 
@@ -64,7 +64,7 @@ fn a_label_of_invalidation_names_the_pod() {
     for watch in watches {
         let mut seen = seen(json!({"items": [{"name": "judge", "labelWatch": watch}]}));
         seen.pods.push(pod("culprit", json!({"bad": "y", "why": "slow"}), true, json!({})));
-        let Judgement::Invalid { message } = judge(&seen, false).0 else { panic!("not invalid") };
+        let Judgement::Invalid { message } = judge(&seen, &seen.status(), false).0 else { panic!("not invalid") };
         assert!(message.contains("culprit") && message.starts_with("judge:"), "{message}");
     }
 }
@@ -73,5 +73,5 @@ fn a_label_of_invalidation_names_the_pod() {
 fn some_labels_of_several_are_not_all() {
     let mut seen = seen(json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y", "why": "slow"}}}]}));
     seen.pods.push(pod("half", json!({"bad": "y"}), true, json!({})));
-    assert_eq!(word(&judge(&seen, false).0), "open");
+    assert_eq!(word(&judge(&seen, &seen.status(), false).0), "open");
 }

@@ -7,6 +7,7 @@ use kanary::{
     api::{Phase, names},
     lifecycle::{self, Action, Observed, Plan, Tell},
     seen::{Seen, hash},
+    validation::promql::Outcome,
 };
 use serde_json::Value;
 
@@ -14,8 +15,10 @@ use crate::{
     admission::covers,
     coverage::Coverage,
     evidence::{Stopwatch, is_available},
+    ledger::Ledger,
     machinery::uid,
     past::{Past, Run},
+    prometheus::Flight,
     routes::{self, Late},
     server::{Actor, Change, Kind, Server},
     shell::Deed,
@@ -46,6 +49,7 @@ pub struct Checker {
     /// How often each run changed the template of a base.
     promotions: BTreeMap<Run, usize>,
     stopwatches: BTreeMap<String, Stopwatch>,
+    ledgers: BTreeMap<String, Ledger>,
     /// The resourceVersion of the base that each run pinned.
     pins: BTreeMap<Run, u64>,
     /// What the production selector was when the canary's template was written, by canary.
@@ -101,6 +105,16 @@ impl Checker {
             }
         }
         self.stopwatches.values_mut().for_each(|watch| watch.stop(now));
+        for (uid, ledger) in &mut self.ledgers {
+            let seen = self.stopwatches.get(uid).map(Stopwatch::seen).unwrap_or_default();
+            ledger.crash(now, seen);
+        }
+    }
+
+    /// Prometheus answered.
+    pub fn landed(&mut self, flight: &Flight, outcome: &Outcome) {
+        self.coverage.reach(&format!("answer {}", outcome.word()));
+        self.ledgers.entry(flight.uid.clone()).or_default().landed(flight, outcome);
     }
 
     /// A leader has a full view again.
@@ -113,6 +127,7 @@ impl Checker {
         let asked = self.past.is_as_asked(observed);
         if let Some(watch) = self.stopwatches.get_mut(observed.kanary.uid()) {
             watch.look(observed, asked);
+            self.ledgers.entry(observed.kanary.uid().to_owned()).or_default().look(observed.now, watch.seen());
         }
         let early = plan.wake.is_some_and(|wake| wake < observed.now);
         ensure(!early, "wake is never in the past", || format!("{:?} at {}", plan.wake, observed.now))?;
@@ -129,7 +144,9 @@ impl Checker {
         let loaded: Observed = serde_json::from_str(&dump).expect("it deserializes");
         let (plan, again) = (lifecycle::plan(observed), lifecycle::plan(&loaded));
         ensure(plan == again, "a dump replays", || format!("{plan:?}\nbut of its dump\n{again:?}"))?;
-        ensure(lifecycle::question(observed) == lifecycle::question(&loaded), "a dump replays", || dump)
+        let same = lifecycle::question(observed) == lifecycle::question(&loaded)
+            && lifecycle::questions(observed) == lifecycle::questions(&loaded);
+        ensure(same, "a dump replays", || dump)
     }
 
     fn acted(&mut self, server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
@@ -183,6 +200,9 @@ impl Checker {
         let run = (observed.kanary.uid().to_owned(), tell.status.run.unwrap_or_default());
         let before = observed.status();
         self.coverage.told(observed, tell);
+        if let Some(ledger) = self.ledgers.get_mut(&run.0) {
+            ledger.written();
+        }
         let pinned = |status: &kanary::api::KanaryDeploymentStatus| {
             status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
         };
@@ -194,7 +214,10 @@ impl Checker {
             return Ok(());
         }
         match phase {
-            Phase::Validating => self.stopwatches.entry(run.0).or_default().begin(observed, run.1),
+            Phase::Validating => {
+                self.ledgers.insert(run.0.clone(), Ledger::default());
+                self.stopwatches.entry(run.0).or_default().begin(observed, run.1);
+            }
             Phase::Promoting => self.verdict(run, observed, tell)?,
             Phase::Failing => self.failure(&run, observed, tell)?,
             Phase::Succeeded | Phase::Failed if change.actor == Actor::Leader => {
@@ -219,27 +242,47 @@ impl Checker {
         let items: Vec<Value> = validation.checks().iter().map(|(_, item)| serde_json::json!(item)).collect();
         let mut spoken = true;
         for item in &items {
-            ensure(item.get("promQL").is_none(), LAW, || "promQL has no evidence yet".into())?;
             let said = word(item).0.or(word(&overall).0);
             let silence = word(item).1.or(word(&overall).1);
-            spoken &= said.as_deref() == Some("valid") && item.get("labelWatch").is_none();
+            let is_manual = item.get("labelWatch").is_none() && item.get("promQL").is_none();
+            spoken &= said.as_deref() == Some("valid") && is_manual;
             let has_word = said.as_deref() == Some("valid") || said.is_none() && silence.as_deref() == Some("valid");
-            ensure(item.get("labelWatch").is_some() || has_word, LAW, || format!("nobody vouches for {item}"))?;
+            ensure(!is_manual || has_word, LAW, || format!("nobody vouches for {item}"))?;
         }
         ensure(word(&overall).0.as_deref() != Some("invalid"), LAW, || "a person said invalid".into())?;
         if !spoken {
             let objection = self.stopwatches.get(&run.0).map(|watch| watch.objection(observed));
             let objection = objection.unwrap_or_else(|| Some("it was never watched".into()));
             ensure(objection.is_none(), LAW, || format!("{run:?}: {}", objection.unwrap_or_default()))?;
+            self.answered(&run, observed, tell)?;
         }
         self.verdicts.insert((run, tell.status.template_hash.clone().unwrap_or_default()));
         Ok(())
     }
 
-    /// A failure that blames the base must be true.
-    fn failure(&self, run: &Run, observed: &Observed, tell: &Tell) -> Check {
+    /// I3 for promQL: asked throughout, true at last, and not false more often than forgiven.
+    fn answered(&mut self, run: &Run, observed: &Observed, tell: &Tell) -> Check {
+        let lost = self.stopwatches.get(&run.0).map(Stopwatch::lost).unwrap_or_default();
+        let empty = Ledger::default();
+        let ledger = self.ledgers.get(&run.0).unwrap_or(&empty);
+        let objection = ledger.objection(observed, &tell.status, lost);
+        if observed.kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some()) {
+            self.coverage.reach("success by promQL");
+        }
+        ensure(objection.is_none(), "I3", || format!("{run:?}: {}", objection.unwrap_or_default()))
+    }
+
+    /// A failure that blames the base, or a query, must be true.
+    fn failure(&mut self, run: &Run, observed: &Observed, tell: &Tell) -> Check {
         let condition = tell.status.conditions.iter().find(|c| c.type_ == kanary::api::ConditionType::Failed);
         let reason = condition.map_or("", |condition| condition.reason.as_str());
+        let blamed = condition.and_then(|condition| condition.message.split(": ").next()).unwrap_or_default();
+        let known = self.ledgers.get(&run.0).and_then(|ledger| ledger.failures(observed, blamed));
+        if let Some((count, limit)) = known.filter(|_| reason == "Invalid") {
+            self.coverage.reach("failure by promQL");
+            let enough = i32::try_from(count).is_ok_and(|count| count > limit);
+            ensure(enough, "failureLimit", || format!("{run:?}: {count} false answers, {limit} are forgiven"))?;
+        }
         if !["BaseChanged", "BaseGone"].contains(&reason) {
             return Ok(());
         }

@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 39] = [
+const ENOUGH: [(&str, u64); 47] = [
     ("phase Starting", 8000),
     ("phase Validating", 5000),
     ("phase Promoting", 2000),
@@ -24,7 +24,7 @@ const ENOUGH: [(&str, u64); 39] = [
     ("BaseCreated", 400),
     ("BaseChanged", 500),
     ("BaseGone", 500),
-    ("BasePaused", 400),
+    ("BasePaused", 300),
     ("BaseRolloutStalled", 10),
     ("CanaryNotAvailable", 1000),
     ("Invalid", 1000),
@@ -48,6 +48,14 @@ const ENOUGH: [(&str, u64); 39] = [
     ("absence", 300),
     ("straggler", 100),
     ("undoes the rollout of the base", 200),
+    ("answer true", 5000),
+    ("answer false", 500),
+    ("answer unknown", 1000),
+    ("success by promQL", 300),
+    ("failure by promQL", 300),
+    ("BadQuery", 300),
+    ("Asking", 50),
+    ("Held", 300),
 ];
 
 #[derive(Clone, Default)]

@@ -89,6 +89,16 @@ impl Stopwatch {
         self.unwritten = false;
     }
 
+    /// For how long the canary was seen to be available.
+    pub fn seen(&self) -> SignedDuration {
+        self.seen
+    }
+
+    /// Looks that could not be written down.
+    pub fn lost(&self) -> SignedDuration {
+        self.lost
+    }
+
     /// Why there is not enough evidence for success, if there is not.
     pub fn objection(&self, seen: &Observed) -> Option<String> {
         let validation = &seen.kanary.spec.validation;
@@ -105,10 +115,10 @@ impl Stopwatch {
 
 /// Items that need time, by name and content.
 fn watches(seen: &Observed) -> Vec<String> {
-    let items = seen.kanary.spec.validation.items.iter().enumerate();
+    let items = seen.kanary.spec.validation.checks().into_iter();
     items
-        .filter(|(_, item)| item.label_watch.is_some())
-        .map(|(index, item)| format!("{index} {}", json!(item)))
+        .filter(|(_, item)| item.label_watch.is_some() || item.prom_ql.is_some())
+        .map(|(name, item)| format!("{name} {}", json!(item)))
         .collect()
 }
 

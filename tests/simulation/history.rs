@@ -10,6 +10,7 @@ use crate::{
     machinery,
     mutant::Mutant,
     person,
+    prometheus::Mood,
     request::Weather,
     rest,
     rng::Rng,
@@ -30,6 +31,9 @@ pub struct World {
     rng: Rng,
     weather: Weather,
     mutant: Mutant,
+    mood: Mood,
+    /// The last answer of Prometheus.
+    answered_at: Timestamp,
     /// The last sign of life of a leader, as its Lease says.
     renewed: Timestamp,
     absences: Vec<Absence>,
@@ -69,6 +73,7 @@ impl World {
         Self {
             leader: Some(Shell::start(&server, Vec::new(), mutant)),
             renewed: server.now,
+            answered_at: Timestamp::MIN,
             server,
             checker: Checker::default(),
             deployments: Deployments::default(),
@@ -76,6 +81,7 @@ impl World {
             rng,
             weather,
             mutant,
+            mood: Mood::True,
             absences: Vec::new(),
             trace: traced.then(Vec::new),
         }
@@ -105,7 +111,7 @@ impl World {
             routes::add_mirror(&mut self.server);
             self.check(&Deed::Nothing)?;
         }
-        let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25];
+        let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25, 60, 5];
         match self.rng.weighted(&weights) {
             0 => drop(self.deployments.step(&mut self.server, &mut self.rng, false)),
             1 => drop(machinery::kubelet(&mut self.server, &mut self.rng, false)),
@@ -121,7 +127,12 @@ impl World {
             }
             8 => self.chaos(),
             9 => self.leap(),
-            _ => return self.calm_for(3),
+            10 => return self.calm_for(3),
+            11 => drop(self.answer()),
+            _ => {
+                let doubt = Mood::Doubt(self.rng.below(4));
+                self.mood = self.rng.pick(&[Mood::True, Mood::True, Mood::True, Mood::False, doubt, Mood::Hangs]);
+            }
         }
         if self.rng.percent(30) {
             machinery::collect(&mut self.server);
@@ -169,6 +180,24 @@ impl World {
                 shell.deliver(&self.server, kind, count);
             }
         }
+    }
+
+    /// Prometheus answers one of the questions.
+    fn answer(&mut self) -> bool {
+        let count = self.leader.as_ref().map_or(0, |leader| leader.flights.len());
+        if count == 0 {
+            return false;
+        }
+        let index = self.rng.below(count);
+        let (mood, now) = (self.mood, self.server.now);
+        let landed = self.leader.as_mut().and_then(|leader| leader.land(index, mood, now));
+        let Some((flight, outcome)) = landed else { return false };
+        self.note(|_| {
+            format!("{} of {} sent at {}: {}", flight.inquiry.item, flight.kanary, flight.at, outcome.word())
+        });
+        self.checker.landed(&flight, &outcome);
+        self.answered_at = now;
+        true
     }
 
     fn lead(&mut self) -> Check {
@@ -255,6 +284,9 @@ impl World {
         did |= machinery::autoscaler(&mut self.server, &mut self.rng, true);
         did |= machinery::collect(&mut self.server);
         self.check(&Deed::Nothing)?;
+        while self.answer() {
+            did = true;
+        }
         let Some(leader) = &mut self.leader else { return Ok(did) };
         for kind in leader.lagging(&self.server) {
             did |= leader.deliver(&self.server, kind, usize::MAX);
@@ -275,6 +307,8 @@ impl World {
     fn rest(&mut self) -> Check {
         self.note(|_| "from here on there is calm".into());
         self.weather = Weather::default();
+        let doubt = Mood::Doubt(self.rng.below(4));
+        self.mood = self.rng.pick(&[Mood::True, Mood::True, Mood::True, Mood::False, doubt]);
         self.server.admission.forbidden = None;
         self.server.admission.frozen = None;
         while !self.deposed.is_empty() {
@@ -284,12 +318,17 @@ impl World {
             self.start();
         }
         let mut idle: i64 = 0;
+        let mut changed = self.server.now;
         for _ in 0..PATIENCE {
             let before = self.server.version();
             let did = self.round()?;
-            idle = if self.server.version() == before { idle + 1 } else { 0 };
-            // What is refused for good is tried again for ever, and nothing changes.
-            if idle > 12 {
+            if self.server.version() == before {
+                idle += 1;
+            } else {
+                (idle, changed) = (0, self.server.now);
+            }
+            // What is refused for good is tried again for ever, and nothing changes; nor while a query is always the same.
+            if idle > 12 && changed.duration_until(self.server.now) > SignedDuration::from_mins(3) {
                 return rest::check(self);
             }
             if did {
@@ -298,8 +337,11 @@ impl World {
             let now = self.server.now;
             let hour = now.saturating_add(SignedDuration::from_hours(1)).expect("it is not the end of time");
             let wake = self.leader.as_ref().and_then(Shell::wake).unwrap_or(hour);
-            // Ever later: one who tries again every few seconds does not keep the others from their deadlines.
-            self.pass(now.duration_until(wake) + SignedDuration::from_mins(idle));
+            // Ever later: one who tries again every few seconds does not keep the others from their deadlines. But one who
+            // asks Prometheus must be in time.
+            let asks = self.answered_at.duration_until(now) < SignedDuration::from_mins(1);
+            let later = if asks { SignedDuration::ZERO } else { SignedDuration::from_mins(idle) };
+            self.pass(now.duration_until(wake) + later);
         }
         let lines = rest::statuses(&self.server);
         ensure(false, "I5", || format!("it does not come to rest: {lines}"))

@@ -4,10 +4,12 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use kanary::{
     api::{ConditionType, ManualOverride, Phase, Word, names},
     lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
     seen::{Known, Seen},
+    validation::promql::{Evidence, Mark, Outcome, Reply},
 };
 use serde_json::json;
 
@@ -65,6 +67,14 @@ pub enum Mutant {
     ForgetsTheFinalizer,
     /// Takes the finalizer off because it remembers no mirror.
     TrustsItsMemory,
+    /// Takes an answer that says nothing for a good one.
+    BelievesDoubts,
+    /// Counts a false answer each time it looks at it.
+    CountsTwice,
+    /// Lets the clock run while Prometheus says nothing.
+    RunsWithoutAnswers,
+    /// Is content with an answer from before the deadline.
+    BelievesOldAnswers,
 }
 
 impl Mutant {
@@ -114,6 +124,24 @@ impl Mutant {
                 Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec![names::MIRROR_FINALIZER.into()]);
             }
             Self::TrustsItsMemory => seen.routes.is_fresh = true,
+            Self::BelievesDoubts => replies(seen).for_each(|reply| {
+                if let Outcome::Unknown(_) = &reply.outcome {
+                    reply.outcome = Outcome::True(evidence());
+                    reply.conclusive = Some(Mark { at: reply.at, held: SignedDuration::ZERO });
+                }
+            }),
+            Self::CountsTwice => {
+                status_of(seen).items.iter_mut().for_each(|item| item.last_failure = None);
+            }
+            Self::RunsWithoutAnswers => {
+                let now = Some(Mark { at: seen.now, held: SignedDuration::MAX });
+                replies(seen).for_each(|reply| (reply.conclusive, reply.previous) = (now, now));
+            }
+            Self::BelievesOldAnswers => {
+                let deadline = status_of(seen).deadline;
+                let last = seen.now.min(deadline.unwrap_or(seen.now));
+                replies(seen).for_each(|reply| reply.at = reply.at.max(last));
+            }
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
                 seen.services.retain(|service| !service.is_owned_by(&uid));
@@ -187,6 +215,14 @@ impl Mutant {
             operations.retain(|operation| operation["path"] != "/metadata/resourceVersion");
         }
     }
+}
+
+fn replies(seen: &mut Observed) -> impl Iterator<Item = &mut Reply> {
+    seen.answers.values_mut().filter_map(|asked| asked.last.as_mut())
+}
+
+fn evidence() -> Evidence {
+    Evidence { message: "all is well".into(), value: "1".into(), bound: "true".into(), samples: 1 }
 }
 
 fn status_of(seen: &mut Observed) -> &mut kanary::api::KanaryDeploymentStatus {

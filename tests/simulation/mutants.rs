@@ -52,4 +52,8 @@ mutants! {
     a_route_is_written_as_observed: UnguardedRoutes breaks "I4";
     the_finalizer_comes_first: ForgetsTheFinalizer breaks "finalizer first";
     the_finalizer_goes_last: TrustsItsMemory breaks "finalizer last";
+    no_answer_is_no_success: BelievesDoubts breaks "I3";
+    a_false_answer_counts_once: CountsTwice breaks "failureLimit";
+    time_without_answers_does_not_count: RunsWithoutAnswers breaks "I3";
+    the_last_answer_is_of_the_end: BelievesOldAnswers breaks "I3";
 }

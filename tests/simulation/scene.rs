@@ -152,6 +152,9 @@ pub fn validation(rng: &mut Rng) -> Value {
     if rng.percent(20) {
         validation["initialDelay"] = "10s".into();
     }
+    if rng.percent(50) {
+        validation["maxIntervalPeriod"] = "5s".into();
+    }
     if rng.percent(10) {
         validation["manual"] = json!({"statusAfterDeadline": "valid"});
     }
@@ -166,9 +169,19 @@ pub fn items(rng: &mut Rng) -> Value {
     let silent = json!({"name": "silent", "manual": {"statusAfterDeadline": "valid"}});
     let person = json!({"name": "person", "manual": {}});
     let strict = json!({"name": "strict", "manual": {"statusAfterDeadline": "invalid"}});
+    let query = |limit: usize| {
+        let query = "sum(rate(errors{workload=\"{{canary.name}}\"}[1m])) < bool 0.01";
+        json!({"name": format!("query-{limit}"), "promQL": {"query": query, "failureLimit": limit}})
+    };
+    let wrong = json!({"name": "wrong", "promQL": {"query": "errors < 0.01"}});
     rng.pick(&[
         json!([watch]),
         json!([watch]),
+        json!([query(0)]),
+        json!([query(0), watch]),
+        json!([query(2)]),
+        json!([query(1), query(0), silent]),
+        json!([wrong]),
         json!([watch, silent]),
         json!([silent]),
         json!([person]),

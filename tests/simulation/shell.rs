@@ -15,11 +15,13 @@ use kanary::{
     lifecycle::{self, Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
     seen::{Ignorance, Known, Seen},
     traffic,
+    validation::promql::{Access, Asked, Mark, Outcome},
 };
 
 use crate::{
     cache::Cache,
     mutant::Mutant,
+    prometheus::{Flight, Mood},
     request::{self, Weather},
     rng::Rng,
     server::{Actor, KINDS, Kind, Refused, Server},
@@ -48,6 +50,9 @@ pub enum Deed {
 pub struct Shell {
     pub actor: Actor,
     pub passes: BTreeMap<String, Pass>,
+    /// Questions on their way to Prometheus.
+    pub flights: Vec<Flight>,
+    answers: BTreeMap<String, BTreeMap<String, Asked>>,
     mutant: Mutant,
     cache: Cache,
     dirty: BTreeSet<String>,
@@ -66,6 +71,8 @@ impl Shell {
         Self {
             actor: Actor::Leader,
             passes: BTreeMap::new(),
+            flights: Vec::new(),
+            answers: BTreeMap::new(),
             mutant,
             dirty: cache.kanaries().into_iter().collect(),
             cache,
@@ -150,6 +157,7 @@ impl Shell {
             observed = self.observe(server.now, name).expect("it was there a moment ago");
             observed.routes.is_fresh = is_fresh;
         }
+        self.inquire(server.now, &mut observed);
         let plan = self.mutant.plan(&observed);
         let observed = Arc::new(observed);
         if let Some(wake) = plan.wake {
@@ -185,6 +193,29 @@ impl Shell {
                 }
             },
         }
+    }
+
+    /// Sends the questions that are due; nobody waits for the answers.
+    fn inquire(&mut self, now: Timestamp, observed: &mut Observed) {
+        let (kanary, uid) = (observed.kanary.name().to_owned(), observed.kanary.uid().to_owned());
+        let answers = self.answers.entry(kanary.clone()).or_default();
+        for inquiry in lifecycle::questions(observed) {
+            answers.entry(inquiry.item.clone()).or_default().pending = Some(now);
+            self.flights.push(Flight { kanary: kanary.clone(), uid: uid.clone(), inquiry, at: now });
+        }
+        observed.answers.clone_from(answers);
+    }
+
+    /// One of the questions is answered, if Prometheus is in the mood.
+    pub fn land(&mut self, index: usize, mood: Mood, now: Timestamp) -> Option<(Flight, Outcome)> {
+        let outcome = self.flights[index].land(mood, now)?;
+        let flight = self.flights.swap_remove(index);
+        let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.inquiry.item.clone());
+        let (hash, query) = (flight.inquiry.hash.clone(), flight.inquiry.query.clone());
+        let sent = Mark { at: flight.at, held: flight.inquiry.held };
+        asked.or_default().take_in(hash, query, sent, outcome.clone());
+        self.dirty.insert(flight.kanary.clone());
+        Some((flight, outcome))
     }
 
     /// Keeps what is left of a pass. One that went well to its end clears the faults of those before.
@@ -282,6 +313,8 @@ impl Shell {
             absences: self.absences.clone(),
             blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),
+            answers: self.answers.get(name).cloned().unwrap_or_default(),
+            prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
             faults: self.faults.get(name).cloned().unwrap_or_default(),
             kanary,
         })

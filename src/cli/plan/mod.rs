@@ -8,6 +8,7 @@ mod assume;
 pub(super) mod files;
 mod machinery;
 mod print;
+mod prometheus;
 mod report;
 pub mod rules;
 mod run;

@@ -1,0 +1,113 @@
+//! The shipped queries, a real Prometheus, and requests that canary pods really answer.
+
+mod support;
+
+use std::process::ExitCode;
+
+use kanary::validation::promql::library::{ISTIO_LATENCY, ISTIO_SUCCESS};
+use kanary_e2e::backend::manner::Manner;
+use kanary_e2e::load::Running;
+use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use serde_json::{Value, json};
+use support::*;
+
+fn main() -> ExitCode {
+    let cases = cases![
+        a_canary_that_answers_is_promoted: lab_only,
+        a_canary_that_fails_requests_is_not: lab_only,
+        a_canary_that_nobody_calls_proves_nothing: lab_only,
+        a_slow_canary_is_told_apart_by_its_latency: lab_only,
+        the_pod_that_differs_is_named: lab_only,
+    ];
+    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
+    harness::main(Setup::controller(&[&url]).with_prometheus(), cases)
+}
+
+/// The labels of the trial's pods.
+const TRIALS: &str = "kanary.k8s.io/canary=trial";
+
+/// Scrapes come each second here, so a window of a few is enough.
+fn shipped(query: &str) -> String {
+    query.replace("[1m]", "[5s]")
+}
+
+/// An item that asks the controller's own Prometheus. A rate needs two scrapes, hence the delay.
+fn asking(period: &str, item: Value) -> Value {
+    let items = json!([{"name": "metrics", "promQL": item}]);
+    json!({"validation": {
+        "initialDelay": "3s", "validationPeriod": period, "maxIntervalPeriod": "1s", "items": items,
+    }})
+}
+
+/// The canary is judged while its pods are called and answer like this.
+async fn judged(scene: &Scene, asking: Value, manner: Manner) -> Result<Running, Error> {
+    scene.tell(TRIALS, manner)?;
+    validating(scene, asking).await?;
+    Ok(scene.calls_pods(TRIALS).await?.count(100_000).per_second(20.0).start())
+}
+
+fn message(kd: &Value) -> &str {
+    text(kd, "/status/message")
+}
+
+async fn a_canary_that_answers_is_promoted(scene: Scene) -> Result<(), Error> {
+    let asking = asking("5s", json!({"query": shipped(ISTIO_SUCCESS)}));
+    let load = judged(&scene, asking, Manner::default()).await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(kd["status"]["items"][0]["verdict"], "Valid");
+    assert_eq!(base_image(&scene).await?, "web:2");
+    // Its pods are gone, so the load ends in errors.
+    drop(load);
+    Ok(())
+}
+
+async fn a_canary_that_fails_requests_is_not(scene: Scene) -> Result<(), Error> {
+    let asking = asking("1h", json!({"query": shipped(ISTIO_SUCCESS)}));
+    let load = judged(&scene, asking, Manner::failing(0.3)).await?;
+    let kd = scene.kd_phase(TRIAL, "Failed").await?;
+    assert!(message(&kd).contains("the query is false"), "{kd}");
+    assert_eq!(base_image(&scene).await?, "web:1");
+    drop(load);
+    Ok(())
+}
+
+async fn a_canary_that_nobody_calls_proves_nothing(scene: Scene) -> Result<(), Error> {
+    let success = json!({"name": "success", "promQL": {"query": shipped(ISTIO_SUCCESS)}});
+    let latency = json!({"name": "latency", "promQL": {
+        "query": shipped(ISTIO_LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true,
+    }});
+    for (name, item) in [("success", success), ("latency", latency)] {
+        let validation =
+            json!({"validationPeriod": "2s", "maxIntervalPeriod": "1s", "items": [item], "noUpdate": true});
+        if name == "success" {
+            production(&scene).await?;
+        }
+        scene.apply(trial_of(name, json!({"validation": validation}))).await?;
+        let held = |kd: &Value| condition(kd, "Running")["reason"] == "Held";
+        let kd = scene.until_kd(name, "the clock stands still", held).await?;
+        assert!(message(&kd).contains("no traffic yet"), "{kd}");
+    }
+    assert_eq!(base_image(&scene).await?, "web:1");
+    Ok(())
+}
+
+async fn a_slow_canary_is_told_apart_by_its_latency(scene: Scene) -> Result<(), Error> {
+    let query = json!({"query": shipped(ISTIO_LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true});
+    let load = judged(&scene, asking("1h", query), Manner::slow(std::time::Duration::from_millis(600))).await?;
+    let kd = scene.kd_phase(TRIAL, "Failed").await?;
+    assert!(message(&kd).contains("is outside 0 to 310"), "{kd}");
+    drop(load);
+    Ok(())
+}
+
+async fn the_pod_that_differs_is_named(scene: Scene) -> Result<(), Error> {
+    let query = "queue_length{namespace=\"{{namespace}}\",pod=~\"{{canary.pods}}\"}";
+    let item = json!({"query": query, "valueInRange": {"min": 0, "max": 5}});
+    scene.tell(TRIALS, Manner::default().showing("queue_length", 1.0))?;
+    validating(&scene, merged(asking("1h", item), json!({"scale": {"static": {"replicas": 2}}}))).await?;
+    scene.until_kd(TRIAL, "is valid so far", |kd| kd["status"]["items"][0]["verdict"] == "Valid").await?;
+    scene.tell(TRIALS, Manner::default().showing("queue_length", 7.0))?;
+    let kd = scene.kd_phase(TRIAL, "Failed").await?;
+    assert!(message(&kd).contains("7 of pod trial-kanary-"), "{kd}");
+    Ok(())
+}

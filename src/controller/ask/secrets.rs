@@ -1,0 +1,89 @@
+//! Credentials for a Prometheus, read by name at the moment of asking. Secrets are never listed, watched, kept or logged.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+
+use crate::{
+    api::{Prometheus, SecretKeyRef},
+    controller::execute::bounded,
+};
+
+/// Only a Secret with this label is sent anywhere: to name one in a `KanaryDeployment` is not enough.
+const LABEL: &str = "kanary.k8s.io/prometheus";
+
+/// What a request carries.
+#[derive(Default)]
+pub struct Credentials {
+    /// The value of the header Authorization.
+    pub authorization: Option<Vec<u8>>,
+    /// Certificate authorities, as PEM; none means those of the system.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// Why a Secret does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Unfit {
+    #[error(
+        "the controller may not read Secret {0}: give its ServiceAccount a Role with resourceNames, as in \
+         examples/promql-secret"
+    )]
+    Forbidden(String),
+    #[error("there is no Secret {0}")]
+    Missing(String),
+    #[error("Secret {0} does not carry the label {LABEL}: \"true\", so it is not sent")]
+    Unlabelled(String),
+    #[error("Secret {0} has no key {1}")]
+    NoKey(String, String),
+    #[error("cannot read Secret {0}: {1}")]
+    Failed(String, String),
+}
+
+/// Reads what the question refers to.
+pub async fn read(client: &Client, namespace: &str, at: Option<&Prometheus>) -> Result<Credentials, Unfit> {
+    let Some(at) = at else { return Ok(Credentials::default()) };
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    let mut credentials = Credentials::default();
+    if let Some(token) = &at.bearer_token_secret_ref {
+        let token = value(&get(&api, token).await?, token, "token")?;
+        credentials.authorization = Some([b"Bearer ", token.trim_ascii()].concat());
+    }
+    if let Some(basic) = &at.basic_auth_secret_ref {
+        let secret = get(&api, basic).await?;
+        let (user, password) = (value(&secret, &whole(basic), "username")?, value(&secret, &whole(basic), "password")?);
+        credentials.authorization = Some(basic_auth(&user, &password));
+    }
+    if let Some(ca) = &at.ca_secret_ref {
+        credentials.ca = Some(value(&get(&api, ca).await?, ca, "ca.crt")?);
+    }
+    Ok(credentials)
+}
+
+/// A Secret of type `kubernetes.io/basic-auth` has fixed keys.
+fn whole(at: &SecretKeyRef) -> SecretKeyRef {
+    SecretKeyRef { name: at.name.clone(), key: None }
+}
+
+async fn get(api: &Api<Secret>, at: &SecretKeyRef) -> Result<Secret, Unfit> {
+    let name = at.name.clone();
+    let secret = match bounded(api.get(&at.name)).await {
+        Ok(secret) => secret,
+        Err(kube::Error::Api(status)) if status.code == 403 => return Err(Unfit::Forbidden(name)),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Err(Unfit::Missing(name)),
+        Err(error) => return Err(Unfit::Failed(name, error.to_string())),
+    };
+    let labelled = secret.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL)).is_some_and(|on| on == "true");
+    if labelled { Ok(secret) } else { Err(Unfit::Unlabelled(name)) }
+}
+
+fn value(secret: &Secret, at: &SecretKeyRef, default: &str) -> Result<Vec<u8>, Unfit> {
+    let key = at.key.as_deref().unwrap_or(default);
+    let value = secret.data.as_ref().and_then(|data| data.get(key));
+    value.map(|value| value.0.clone()).ok_or_else(|| Unfit::NoKey(at.name.clone(), key.to_owned()))
+}
+
+fn basic_auth(user: &[u8], password: &[u8]) -> Vec<u8> {
+    // A ByteString serializes as base64, as in a Secret's own JSON.
+    let both = k8s_openapi::ByteString([user, b":", password].concat());
+    let base64 = serde_json::to_value(&both).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
+    format!("Basic {base64}").into_bytes()
+}

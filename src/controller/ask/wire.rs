@@ -1,0 +1,191 @@
+//! One request to a Prometheus: bounded in time and size, without redirects, to an address that was checked.
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use reqwest::{
+    Certificate, Client, ClientBuilder,
+    dns::{Addrs, Name, Resolve, Resolving},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
+};
+use url::{Url, form_urlencoded};
+
+use super::{lock, secrets::Credentials};
+use crate::validation::promql::{Access, Inquiry};
+
+/// Judging needs a few samples; more than this is a query that forgot to aggregate.
+const MOST_BYTES: usize = 1 << 20;
+/// One for each server, and no more than a cluster has.
+const MOST_CLIENTS: usize = 64;
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    #[error("no answer within {0:?}")]
+    Late(Duration),
+    #[error("cannot connect: {0}")]
+    Unreachable(String),
+    #[error("the answer broke off: {0}")]
+    BrokeOff(String),
+    #[error("the answer is longer than {MOST_BYTES} bytes; aggregate in the query")]
+    TooLong,
+    #[error("cannot set up TLS: {0}; see caSecretRef")]
+    Tls(String),
+    #[error("cannot be sent: {0}")]
+    Unsendable(String),
+}
+
+/// Connections that are kept, by server.
+#[derive(Default)]
+pub struct Clients(Mutex<HashMap<String, Client>>);
+
+impl Clients {
+    fn get(&self, access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, Lost> {
+        // A CA of its own may change with its Secret, so such a client is made for one question.
+        if ca.is_some() {
+            return client(access, url, written, ca);
+        }
+        let key = authority(written);
+        if let Some(client) = lock(&self.0).get(&key) {
+            return Ok(client.clone());
+        }
+        let made = client(access, url, written, None)?;
+        let mut clients = lock(&self.0);
+        if clients.len() >= MOST_CLIENTS {
+            clients.clear();
+        }
+        clients.insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+/// Scheme, host and port: which server it is.
+pub fn authority(url: &str) -> String {
+    Url::parse(url).map(|url| url[..url::Position::BeforePath].to_owned()).unwrap_or_default()
+}
+
+fn client(access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, Lost> {
+    // A second provider in the process would make both panic; that one is installed already is no error.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let resolver = Checked {
+        access: access.clone(),
+        port: url.port_or_known_default().unwrap_or_default(),
+        is_trusted: access.is_trusted(written),
+    };
+    let builder = Client::builder()
+        .user_agent(concat!("kanary/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::none())
+        .no_proxy()
+        .dns_resolver(Arc::new(resolver))
+        .pool_max_idle_per_host(2);
+    trusting(builder, url, ca)?.build().map_err(|error| Lost::Tls(deepest(&error)))
+}
+
+/// Whom to trust. A plain connection needs nobody, and must not fail where the system has no certificates.
+fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<ClientBuilder, Lost> {
+    match ca {
+        Some(pem) => {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| Lost::Tls(deepest(&error)))?;
+            Ok(builder.tls_certs_only(certificates))
+        }
+        None if url.scheme() == "http" => Ok(builder.tls_certs_only([])),
+        None => Ok(builder),
+    }
+}
+
+/// Sends the question; answers status and body.
+pub async fn send(
+    clients: &Clients,
+    access: &Arc<Access>,
+    inquiry: &Inquiry,
+    credentials: &Credentials,
+    patience: Duration,
+) -> Result<(u16, Vec<u8>), Lost> {
+    let url = endpoint(&inquiry.url)?;
+    let headers = headers(inquiry, credentials)?;
+    let client = clients.get(access, &url, &inquiry.url, credentials.ca.as_deref())?;
+    let body = form_urlencoded::Serializer::new(String::new())
+        .append_pair("query", &inquiry.query)
+        .append_pair("timeout", &format!("{}ms", patience.as_millis()))
+        .finish();
+    let exchange = async {
+        let response = client.post(url).headers(headers).body(body).send().await.map_err(unsent)?;
+        Ok((response.status().as_u16(), read(response).await?))
+    };
+    tokio::time::timeout(patience, exchange).await.map_err(|_| Lost::Late(patience))?
+}
+
+/// The path of the URL is kept: many servers stand behind one.
+fn endpoint(base: &str) -> Result<Url, Lost> {
+    let url = format!("{}/api/v1/query", base.trim_end_matches('/'));
+    Url::parse(&url).map_err(|error| Lost::Unsendable(error.to_string()))
+}
+
+fn headers(inquiry: &Inquiry, credentials: &Credentials) -> Result<HeaderMap, Lost> {
+    let bad = |what: &str| Lost::Unsendable(format!("{what} is not a header that can be sent"));
+    let mut headers = HeaderMap::new();
+    for (name, value) in inquiry.prom_ql.prometheus.iter().flat_map(|at| &at.headers) {
+        let parsed: HeaderName = name.parse().map_err(|_| bad(name))?;
+        headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| bad(name))?);
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    if let Some(authorization) = &credentials.authorization {
+        let mut value = HeaderValue::from_bytes(authorization).map_err(|_| bad("the Secret's content"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    Ok(headers)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Lost> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| Lost::BrokeOff(deepest(&error)))? {
+        if body.len() + chunk.len() > MOST_BYTES {
+            return Err(Lost::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn unsent(error: reqwest::Error) -> Lost {
+    if error.is_connect() { Lost::Unreachable(deepest(&error)) } else { Lost::BrokeOff(deepest(&error)) }
+}
+
+/// What went wrong in the end; the layers above only say that something did.
+fn deepest(error: &dyn Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+/// Resolves a name, and lets only those addresses through that may be reached: a name can point anywhere, and elsewhere
+/// the next time.
+struct Checked {
+    access: Arc<Access>,
+    port: u16,
+    is_trusted: bool,
+}
+
+impl Resolve for Checked {
+    fn resolve(&self, name: Name) -> Resolving {
+        let (access, port, is_trusted) = (self.access.clone(), self.port, self.is_trusted);
+        Box::pin(async move {
+            let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), port)).await?.collect();
+            let (good, bad): (Vec<_>, Vec<_>) =
+                found.into_iter().map(|at| (at, access.reach(at))).partition(|(_, may)| is_trusted || may.is_ok());
+            match bad.into_iter().find_map(|(_, may)| may.err()) {
+                Some(refused) if good.is_empty() => Err(refused.into()),
+                Some(_) | None => Ok(Box::new(good.into_iter().map(|(at, _)| at)) as Addrs),
+            }
+        })
+    }
+}

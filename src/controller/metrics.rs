@@ -1,0 +1,173 @@
+//! What the controller counts of itself. No label holds a name that somebody else chose, so there are never many series.
+
+use std::{fmt::Write, time::Duration};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::Registry,
+};
+
+use crate::{
+    api::Phase,
+    lifecycle::{Action, Tell},
+    validation::promql::Outcome,
+};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phased {
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reasoned {
+    verdict: &'static str,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Written {
+    kind: &'static str,
+    verb: &'static str,
+    outcome: &'static str,
+}
+
+const PHASES: [Phase; 7] = [
+    Phase::Scheduled,
+    Phase::Starting,
+    Phase::Validating,
+    Phase::Promoting,
+    Phase::Failing,
+    Phase::Succeeded,
+    Phase::Failed,
+];
+
+/// All series of this process.
+pub struct Metrics {
+    registry: Registry,
+    leads: Gauge,
+    runs: Family<Phased, Gauge>,
+    verdicts: Family<Reasoned, Counter>,
+    queries: Family<Answered, Counter>,
+    latency: Histogram,
+    writes: Family<Written, Counter>,
+}
+
+impl Metrics {
+    /// Nothing is counted yet.
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("kanary");
+        let latency = Histogram::new(exponential_buckets(0.005, 2.0, 11));
+        let (leads, runs, verdicts) = (Gauge::default(), Family::default(), Family::default());
+        let (queries, writes) = (Family::default(), Family::default());
+        registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
+        registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
+        registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
+        registry.register("queries", "Answers of Prometheus: true, false or unknown", Family::clone(&queries));
+        registry.register("query_duration_seconds", "Time to an answer of Prometheus", latency.clone());
+        registry.register(
+            "writes",
+            "Requests that change something, by kind, verb and outcome",
+            Family::clone(&writes),
+        );
+        Self { registry, leads, runs, verdicts, queries, latency, writes }
+    }
+
+    /// An answer came, or did not.
+    pub fn answered(&self, outcome: &Outcome) {
+        self.queries.get_or_create(&Answered { outcome: outcome.word() }).inc();
+    }
+
+    /// A question was sent; so long it took.
+    pub fn sent(&self, took: Duration) {
+        self.latency.observe(took.as_secs_f64());
+    }
+
+    /// A write was tried.
+    pub fn acted(&self, action: &Action, outcome: &'static str) {
+        let verb = match action {
+            Action::Create { .. } => "create",
+            Action::CreateBase { .. } => "create base",
+            Action::Patch { .. } => "patch",
+            Action::Promote { .. } => "promote",
+            Action::Delete { .. } => "delete",
+        };
+        self.writes.get_or_create(&Written { kind: action.target().kind.as_str(), verb, outcome }).inc();
+    }
+
+    /// A status was written, or not; it may hold a verdict.
+    pub fn told(&self, before: Option<Phase>, tell: &Tell, outcome: &'static str) {
+        self.writes.get_or_create(&Written { kind: "KanaryDeployment", verb: "status", outcome }).inc();
+        let decided = tell.status.phase.filter(|phase| before != Some(*phase) && outcome == "ok");
+        let (verdict, type_) = match decided {
+            Some(Phase::Promoting) => ("success", crate::api::ConditionType::Succeeded),
+            Some(Phase::Failing) => ("failure", crate::api::ConditionType::Failed),
+            Some(Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Succeeded | Phase::Failed) | None => {
+                return;
+            }
+        };
+        // Reasons are ours, and few.
+        let condition = tell.status.conditions.iter().find(|condition| condition.type_ == type_);
+        let reason = condition.map(|condition| condition.reason.clone()).unwrap_or_default();
+        self.verdicts.get_or_create(&Reasoned { verdict, reason }).inc();
+    }
+
+    /// All series as text; what is a state, not a count, is told of now.
+    pub fn text(&self, leads: bool, phases: &[Phase]) -> String {
+        self.leads.set(leads.into());
+        for phase in PHASES {
+            let count = phases.iter().filter(|other| **other == phase).count();
+            self.runs.get_or_create(&Phased { phase: name(phase) }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        let mut page = String::new();
+        if let Err(error) = text::encode(&mut page, &self.registry) {
+            // Writing into a string does not fail; a page that is cut off is better than none.
+            let _ = writeln!(page, "# {error}");
+        }
+        page
+    }
+}
+
+fn name(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Scheduled => "Scheduled",
+        Phase::Starting => "Starting",
+        Phase::Validating => "Validating",
+        Phase::Promoting => "Promoting",
+        Phase::Failing => "Failing",
+        Phase::Succeeded => "Succeeded",
+        Phase::Failed => "Failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_phase_has_a_series_and_every_answer_counts() {
+        let metrics = Metrics::new();
+        metrics.answered(&Outcome::Unknown("who knows".into()));
+        metrics.sent(Duration::from_millis(3));
+        let page = metrics.text(true, &[Phase::Validating, Phase::Validating]);
+        for line in [
+            "kanary_leader 1",
+            "kanary_runs{phase=\"Validating\"} 2",
+            "kanary_runs{phase=\"Failed\"} 0",
+            "kanary_queries_total{outcome=\"unknown\"} 1",
+            "kanary_query_duration_seconds_count 1",
+        ] {
+            assert!(page.lines().any(|other| other == line), "{line} in {page}");
+        }
+    }
+}

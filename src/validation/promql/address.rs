@@ -1,0 +1,207 @@
+//! Where a question may go. Whoever may write a `KanaryDeployment` makes the controller send requests, so it must not
+//! reach what that person cannot: the cloud's metadata, the node, the controller itself, the API server.
+//!
+//! The address is checked twice: as it is written, and, by `controller::ask`, as its name resolves.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use serde::{Deserialize, Serialize};
+use url::{Host, Url};
+
+/// What the operator of the controller allows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Access {
+    /// `--prometheus-url`: where questions go that name no URL. It may be anywhere.
+    pub url: Option<String>,
+    /// `--prometheus-allow`: hosts, or `*.suffix`; empty means any.
+    pub allow: Vec<String>,
+    /// Where the API server listens.
+    pub api_server: BTreeSet<SocketAddr>,
+}
+
+/// Why a question may not be sent there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no URL.
+    #[error("no Prometheus is named: set promQL.prometheus.url, or run the controller with --prometheus-url")]
+    Missing,
+    /// Not an http or https URL.
+    #[error("{0} is not an http or https URL")]
+    NotAUrl(String),
+    /// It has a password in it.
+    #[error("the URL holds credentials that everybody can read here; use basicAuthSecretRef")]
+    Credentials,
+    /// It has more than a path.
+    #[error("the URL has a query string; only a path may follow the host")]
+    Query,
+    /// The operator allows other hosts only.
+    #[error("the controller's --prometheus-allow does not list {0}")]
+    NotListed(String),
+    /// Nobody's Prometheus is there.
+    #[error("{address} is {what}; no question is sent there")]
+    Forbidden {
+        /// The address.
+        address: IpAddr,
+        /// What is there.
+        what: &'static str,
+    },
+}
+
+/// Services that clouds offer at addresses of their own, beside the link-local one.
+const METADATA: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
+
+impl Access {
+    /// The URL that a question goes to.
+    ///
+    /// # Errors
+    /// [`Refused`], as far as the text of the URL says it.
+    pub fn url<'a>(&'a self, written: Option<&'a str>) -> Result<&'a str, Refused> {
+        let url = written.or(self.url.as_deref()).ok_or(Refused::Missing)?;
+        let parsed = Url::parse(url).ok().filter(|parsed| matches!(parsed.scheme(), "http" | "https"));
+        let (parsed, host) = parsed
+            .as_ref()
+            .and_then(|parsed| Some((parsed, parsed.host()?)))
+            .ok_or_else(|| Refused::NotAUrl(url.to_owned()))?;
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            return Err(Refused::Credentials);
+        }
+        if parsed.query().is_some() || parsed.fragment().is_some() {
+            return Err(Refused::Query);
+        }
+        if self.is_trusted(url) {
+            return Ok(url);
+        }
+        if !self.lists(&host.to_string()) {
+            return Err(Refused::NotListed(host.to_string()));
+        }
+        let port = parsed.port_or_known_default().unwrap_or_default();
+        match host {
+            Host::Ipv4(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Ipv6(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Domain(_) => Ok(url),
+        }
+    }
+
+    /// Is it the operator's own?
+    #[must_use]
+    pub fn is_trusted(&self, url: &str) -> bool {
+        self.url.as_deref() == Some(url)
+    }
+
+    /// May a connection go to this address?
+    ///
+    /// # Errors
+    /// [`Refused::Forbidden`].
+    pub fn reach(&self, address: SocketAddr) -> Result<(), Refused> {
+        let ip = address.ip().to_canonical();
+        let is_api_server =
+            self.api_server.iter().any(|api| api.ip().to_canonical() == ip && api.port() == address.port());
+        let what = if is_api_server { Some("the API server") } else { nobodys(ip) };
+        what.map_or(Ok(()), |what| Err(Refused::Forbidden { address: ip, what }))
+    }
+
+    fn lists(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let is = |entry: &String| match entry.strip_prefix('*') {
+            Some(suffix) => host.ends_with(suffix) && suffix.starts_with('.'),
+            None => host == *entry,
+        };
+        self.allow.is_empty() || self.allow.iter().any(is)
+    }
+}
+
+fn nobodys(ip: IpAddr) -> Option<&'static str> {
+    let link_local = match ip {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
+    };
+    let everybody = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    match () {
+        () if ip.is_loopback() || ip.is_unspecified() => Some("the controller's own host"),
+        () if link_local => Some("link-local, as the metadata of clouds are"),
+        () if METADATA.contains(&ip) => Some("where clouds keep their metadata"),
+        () if everybody => Some("no single host"),
+        () => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn access() -> Access {
+        Access { api_server: ["10.96.0.1:443".parse().expect("an address")].into(), ..Access::default() }
+    }
+
+    #[test]
+    fn a_prometheus_may_be_anywhere_else() {
+        let good = [
+            "http://prometheus.istio-system:9090",
+            "https://prometheus.example.com/team-a/prometheus",
+            "http://10.96.0.1:9090",
+            "http://10.1.2.3:9090/",
+            "http://[fd00::1]:9090",
+        ];
+        for url in good {
+            assert_eq!(access().url(Some(url)), Ok(url));
+        }
+    }
+
+    #[test]
+    fn what_a_person_must_not_reach_is_refused() {
+        let bad = [
+            ("http://169.254.169.254/latest/meta-data", "metadata"),
+            ("http://[fe80::1]:9090", "link-local"),
+            ("http://[::ffff:169.254.169.254]", "metadata"),
+            ("http://[fd00:ec2::254]", "metadata"),
+            ("http://100.100.100.200", "metadata"),
+            ("http://127.0.0.1:8080", "own host"),
+            ("http://127.9.9.9", "own host"),
+            ("http://[::1]:8080", "own host"),
+            ("http://0.0.0.0:8080", "own host"),
+            ("https://10.96.0.1", "the API server"),
+            ("http://10.96.0.1:443", "the API server"),
+            ("http://[::ffff:10.96.0.1]:443", "the API server"),
+            ("http://224.0.0.1", "no single host"),
+            ("http://user:secret@prometheus:9090", "basicAuthSecretRef"),
+            ("http://prometheus:9090/?match[]=up", "query string"),
+            ("http://2130706433:8080", "own host"),
+            ("http://0x7f.1", "own host"),
+            ("http://prometheus:9090/?x=y", "query string"),
+            ("ftp://prometheus", "not an http"),
+            ("prometheus:9090", "not an http"),
+            ("/prometheus", "not an http"),
+        ];
+        for (url, why) in bad {
+            let refused = access().url(Some(url)).expect_err(url).to_string();
+            assert!(refused.contains(why), "{url}: {refused}");
+        }
+        assert_eq!(access().url(None), Err(Refused::Missing));
+    }
+
+    #[test]
+    fn the_operators_own_may_be_anywhere() {
+        let own = Access { url: Some("http://127.0.0.1:9090".into()), allow: vec!["elsewhere".into()], ..access() };
+        assert_eq!(own.url(None), Ok("http://127.0.0.1:9090"));
+        assert_eq!(own.url(Some("http://127.0.0.1:9090")), Ok("http://127.0.0.1:9090"));
+        assert!(own.url(Some("http://127.0.0.1:9091")).is_err());
+    }
+
+    #[test]
+    fn a_list_narrows() {
+        let allow = vec!["prometheus.istio-system".into(), "*.monitoring.svc".into()];
+        let narrow = Access { allow, ..access() };
+        for url in ["http://prometheus.istio-system:9090", "http://a.monitoring.svc", "http://Prometheus.istio-system"]
+        {
+            assert_eq!(narrow.url(Some(url)), Ok(url));
+        }
+        for url in ["http://prometheus.istio-system.evil.example", "http://xmonitoring.svc", "http://monitoring.svc"] {
+            assert!(matches!(narrow.url(Some(url)), Err(Refused::NotListed(_))), "{url}");
+        }
+    }
+}

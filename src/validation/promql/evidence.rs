@@ -1,0 +1,96 @@
+//! What the answers so far say of an item, and since when there are none.
+
+use jiff::Timestamp;
+
+use super::{Outcome, Reply, answer::shortened, case::Case};
+use crate::{
+    api::{ItemStatus, Verdict},
+    validation::{Finding, Ground},
+};
+
+/// A stretch of time without evidence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The last conclusive answer, or where one should have been.
+    pub since: Timestamp,
+    /// One sentence.
+    pub message: String,
+    /// Prometheus had its chance: it was asked, and did not tell.
+    pub asked: bool,
+}
+
+/// Is there no evidence for longer than two intervals, or none since a controller looks on again?
+pub fn gap(case: &Case<'_>) -> Option<Gap> {
+    let base = case.base()?;
+    let resumed = case.resumed(case.conclusive());
+    let stale = case.stale_at()? < case.seen.now;
+    let since = base.strftime("%H:%M:%SZ");
+    let why = match case.reply.map(|reply| &reply.outcome) {
+        Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
+        Some(Outcome::True(_) | Outcome::False(_)) => format!("no answer since {since}"),
+        None => "Prometheus has not answered yet".into(),
+    };
+    let asked = case.reply.is_some_and(|reply| !reply.outcome.is_conclusive());
+    let gap = Gap { since: base, message: format!("{}: {why}", case.name), asked };
+    (stale || resumed.is_some()).then_some(gap)
+}
+
+/// What the item says.
+pub fn find(case: &Case<'_>) -> Finding {
+    let before = case.before();
+    let (failures, last_failure) = count(before, case.reply);
+    let finding = if failures > case.item.failure_limit {
+        failed(before, case.reply, failures)
+    } else {
+        case.reply.map_or_else(|| silent(case, before), |reply| said(case, reply, failures))
+    };
+    Finding { failures, last_failure, ..finding }
+}
+
+/// Each false answer counts once, however often it is looked at: the status remembers when the last one was asked for.
+fn count(before: Option<&ItemStatus>, reply: Option<&Reply>) -> (i32, Option<Timestamp>) {
+    let (failures, last) = before.map_or((0, None), |before| (before.failures, before.last_failure));
+    match reply {
+        Some(Reply { outcome: Outcome::False(_), at, .. }) if last < Some(*at) => {
+            (failures.saturating_add(1), Some(*at))
+        }
+        Some(_) | None => (failures, last),
+    }
+}
+
+fn failed(before: Option<&ItemStatus>, reply: Option<&Reply>, failures: i32) -> Finding {
+    let Some(Reply { outcome: Outcome::False(evidence), query, .. }) = reply else {
+        let message = before.and_then(|before| before.message.clone());
+        return Finding::new(Verdict::Invalid, message.unwrap_or_else(|| format!("{failures} false answers")));
+    };
+    let count = if failures > 1 { format!(" (false answer {failures})") } else { String::new() };
+    let message = format!("{}{count}; query: {}", evidence.message, shortened(query, 300));
+    Finding { ground: Some(Ground::of(evidence, query)), ..Finding::new(Verdict::Invalid, message) }
+}
+
+fn said(case: &Case<'_>, reply: &Reply, failures: i32) -> Finding {
+    match &reply.outcome {
+        Outcome::True(evidence) => Finding {
+            ground: Some(Ground::of(evidence, &reply.query)),
+            settled: case.status.deadline.is_some_and(|deadline| deadline <= reply.at),
+            ..Finding::new(Verdict::Valid, &evidence.message)
+        },
+        Outcome::False(evidence) => {
+            let forgiven = format!("forgiven {failures} of {}: {}", case.item.failure_limit, evidence.message);
+            Finding { ground: Some(Ground::of(evidence, &reply.query)), ..Finding::new(Verdict::Unknown, forgiven) }
+        }
+        Outcome::Unknown(why) => {
+            let ground = Ground { query: Some(reply.query.clone()), ..Ground::default() };
+            Finding { ground: Some(ground), ..Finding::new(Verdict::Unknown, why) }
+        }
+    }
+}
+
+/// Nothing is known of the question, as after a restart: what the status says stands, until evidence is missing too long.
+fn silent(case: &Case<'_>, before: Option<&ItemStatus>) -> Finding {
+    let stale = case.stale_at().is_some_and(|at| at < case.seen.now);
+    let known = before.filter(|before| before.verdict != Verdict::Invalid && !stale);
+    let kept = known.and_then(|before| Some(Finding::new(before.verdict, before.message.clone()?)));
+    let finding = kept.unwrap_or_else(|| Finding::new(Verdict::Unknown, "Prometheus has not answered yet"));
+    Finding { settled: false, ..finding }
+}

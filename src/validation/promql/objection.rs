@@ -1,0 +1,90 @@
+//! What is wrong with an item before anything is asked. Nothing is created meanwhile.
+
+use http::{HeaderName, HeaderValue, header};
+use jiff::Timestamp;
+
+use super::{question::values, syntax, template};
+use crate::{
+    api::{Check, PromQl, Prometheus},
+    lifecycle::Observed,
+};
+
+/// Something that the user, or the operator, must change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objection {
+    /// One word.
+    pub reason: &'static str,
+    /// One sentence that names the field and the cure.
+    pub message: String,
+}
+
+/// The first of all items.
+#[must_use]
+pub fn objection(seen: &Observed) -> Option<Objection> {
+    let checks = seen.kanary.spec.validation.checks();
+    checks.iter().find_map(|(name, item)| match item.check() {
+        Check::PromQl(item) => against(seen, name, item),
+        Check::Manual(_) | Check::LabelWatch(_) => None,
+    })
+}
+
+fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Objection> {
+    let object =
+        |reason, field: &str, why: String| Some(Objection { reason, message: format!("{name}: {field}: {why}") });
+    let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
+    // Pods come and go; what is wrong with a query does not depend on them.
+    let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
+    if let Err(fault) = template::render(&item.query, &values) {
+        return object("BadQuery", "query", fault.to_string());
+    }
+    let is_truth = item.value_in_range.is_none()
+        && item.continuous_value_deviation.is_none()
+        && item.discrete_value_out_of_list.is_none();
+    let render = |text: &str| template::render(text, &values).ok();
+    if let Err(fault) = syntax::check(&item.query, is_truth, &render) {
+        return object("BadQuery", "query", fault.to_string());
+    }
+    let at = item.prometheus.as_ref();
+    if let Err(refused) = seen.prometheus.url(at.and_then(|at| at.url.as_deref())) {
+        return object("BadPrometheus", "prometheus.url", refused.to_string());
+    }
+    at.and_then(bad_header).and_then(|why| object("BadPrometheus", "prometheus.headers", why))
+}
+
+/// Headers that say where a request goes, how long it is, or who sends it, are not the user's: two of a kind could make
+/// a proxy see another request than the server.
+fn bad_header(at: &Prometheus) -> Option<String> {
+    at.headers.iter().find_map(|(name, value)| {
+        let Ok(parsed) = name.parse::<HeaderName>() else {
+            return Some(format!("{name:?} is not the name of a header"));
+        };
+        let sendable = HeaderValue::from_str(value).is_ok();
+        match () {
+            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => {
+                Some(format!("{name} would be readable here; use bearerTokenSecretRef or basicAuthSecretRef"))
+            }
+            () if is_reserved(&parsed) => Some(format!("{name} is the controller's to set; leave it out")),
+            () if !sendable => Some(format!("the value of {name} has characters that no header may have")),
+            () => None,
+        }
+    })
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    const RESERVED: [HeaderName; 13] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::ACCEPT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::EXPECT,
+        header::USER_AGENT,
+        header::RANGE,
+    ];
+    RESERVED.contains(name) || name.as_str().starts_with("proxy-") || name.as_str() == "keep-alive"
+}

@@ -1,0 +1,224 @@
+//! What an answer means for an item: true, false, or nothing; with the words that the status needs.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    answer::{Answer, Labels, Sample, shortened},
+    deviation, discrete, range, truth,
+};
+use crate::api::PromQl;
+
+/// What one evaluation says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It holds.
+    True(Evidence),
+    /// It does not.
+    False(Evidence),
+    /// There is no evidence, and why. The words are the same for as long as the trouble is.
+    Unknown(String),
+}
+
+/// What a conclusive answer rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// One sentence.
+    pub message: String,
+    /// The value that decided.
+    pub value: String,
+    /// What it was compared with.
+    pub bound: String,
+    /// How many samples were looked at.
+    pub samples: usize,
+}
+
+impl Outcome {
+    /// Does it say anything about the canary?
+    #[must_use]
+    pub fn is_conclusive(&self) -> bool {
+        match self {
+            Outcome::True(_) | Outcome::False(_) => true,
+            Outcome::Unknown(_) => false,
+        }
+    }
+
+    /// One word, as for a metric's label.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::True(_) => "true",
+            Outcome::False(_) => "false",
+            Outcome::Unknown(_) => "unknown",
+        }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::Unknown("the answer is empty: no traffic yet, or a name or label in the query is wrong".into())
+    }
+
+    pub(super) fn not_finite() -> Self {
+        Self::Unknown("a sample is NaN or infinite: no traffic yet, perhaps".into())
+    }
+}
+
+/// Judges an answer as the item says. `pods` are the canary's: samples of others are not about it.
+#[must_use]
+pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &Answer) -> Outcome {
+    if let Some(range) = &item.value_in_range {
+        return about(item, pods, answer, |samples| range::judge(range, samples));
+    }
+    if let Some(deviation) = &item.continuous_value_deviation {
+        return about(item, pods, answer, |samples| deviation::judge(deviation, samples));
+    }
+    if let Some(discrete) = &item.discrete_value_out_of_list {
+        return about(item, pods, answer, |samples| discrete::judge(discrete, samples));
+    }
+    truth::judge(answer)
+}
+
+/// A sample, and the canary pod that it is about; none if all samples are one set.
+pub(super) struct About<'a> {
+    pub pod: Option<&'a str>,
+    pub sample: &'a Sample,
+}
+
+impl About<'_> {
+    /// ` of pod web-kanary-1`, or the labels.
+    pub fn whose(&self) -> String {
+        match (self.pod, self.sample.labels.is_empty()) {
+            (Some(pod), _) => format!(" of pod {pod}"),
+            (None, true) => String::new(),
+            (None, false) => format!(" of {}", labels(&self.sample.labels)),
+        }
+    }
+}
+
+/// Hands the samples that are about the canary to an analyser.
+fn about(
+    item: &PromQl,
+    pods: &BTreeSet<String>,
+    answer: &Answer,
+    judge: impl FnOnce(&[About<'_>]) -> Outcome,
+) -> Outcome {
+    let samples = match answer {
+        Answer::Vector(samples) => samples.clone(),
+        Answer::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
+        Answer::Text(_) => return Outcome::Unknown("the answer is a string, not a number".into()),
+    };
+    if samples.is_empty() {
+        return Outcome::empty();
+    }
+    if item.all_pods_query {
+        let all: Vec<_> = samples.iter().map(|sample| About { pod: None, sample }).collect();
+        return judge(&all);
+    }
+    match by_pod(&item.pod_name_key, pods, &samples) {
+        Ok(ours) => judge(&ours),
+        Err(why) => Outcome::Unknown(why),
+    }
+}
+
+fn by_pod<'a>(key: &str, pods: &BTreeSet<String>, samples: &'a [Sample]) -> Result<Vec<About<'a>>, String> {
+    let named = |sample: &'a Sample| sample.labels.get(key).map(|pod| About { pod: Some(pod), sample });
+    let Some(all) = samples.iter().map(named).collect::<Option<Vec<_>>>() else {
+        return Err(format!(
+            "a sample has no label {key} that names its pod; keep it in the query (by ({key})), set podNameKey, or set \
+             allPodsQuery: true if all samples are one set"
+        ));
+    };
+    let ours: Vec<_> = all.into_iter().filter(|about| about.pod.is_some_and(|pod| pods.contains(pod))).collect();
+    let foreign = || format!("no sample is about a canary pod: label {key} names none of them");
+    if ours.is_empty() { Err(foreign()) } else { Ok(ours) }
+}
+
+/// Labels as PromQL writes them, without the metric's name.
+pub(super) fn labels(labels: &Labels) -> String {
+    let named = labels.iter().filter(|(key, _)| *key != "__name__");
+    let all: Vec<String> = named.map(|(key, value)| format!("{key}={value:?}")).collect();
+    shortened(&format!("{{{}}}", all.join(", ")), 300)
+}
+
+#[cfg(test)]
+pub(super) mod given {
+    use super::*;
+
+    /// Samples by pod.
+    pub fn vector(samples: &[(&str, f64)]) -> Answer {
+        let sample =
+            |(pod, value): &(&str, f64)| Sample { labels: [("pod".into(), (*pod).into())].into(), value: *value };
+        Answer::Vector(samples.iter().map(sample).collect())
+    }
+
+    /// An item, as YAML would say it, judges an answer about the canary pods a, b and c.
+    pub fn judged(item: serde_json::Value, answer: &Answer) -> Outcome {
+        let mut all = serde_json::json!({"query": "x"});
+        all.as_object_mut().expect("an object").extend(item.as_object().expect("an object").clone());
+        let item: PromQl = serde_json::from_value(all).expect("an item");
+        judge(&item, &["a", "b", "c"].map(str::to_owned).into(), answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::{given::*, *};
+
+    fn analysers() -> [Value; 3] {
+        [
+            json!({"valueInRange": {"min": 0, "max": 1}}),
+            json!({"continuousValueDeviation": {"maxDeviationPercent": 100}}),
+            json!({"discreteValueOutOfList": {"key": "pod", "goodValues": ["a", "b", "c"]}}),
+        ]
+    }
+
+    #[test]
+    fn an_analyser_wants_numbers_of_canary_pods() {
+        let nameless = Answer::Vector(vec![Sample { labels: Labels::new(), value: 1.0 }]);
+        for item in analysers() {
+            assert_eq!(judged(item.clone(), &vector(&[("a", 1.0)])).word(), "true", "{item}");
+            for answer in [vector(&[]), nameless.clone(), Answer::Scalar(1.0), Answer::Text("1".into())] {
+                assert_eq!(judged(item.clone(), &answer).word(), "unknown", "{item} {answer:?}");
+            }
+            for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                assert_eq!(judged(item.clone(), &vector(&[("a", value), ("b", 1.0)])).word(), "unknown", "{item}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_bases_pods_do_not_judge_the_canary() {
+        let range = json!({"valueInRange": {"min": 0, "max": 1}});
+        assert_eq!(judged(range.clone(), &vector(&[("base-1", 9.0), ("a", 1.0)])).word(), "true");
+        assert_eq!(judged(range, &vector(&[("base-1", 1.0)])).word(), "unknown");
+    }
+
+    #[test]
+    fn all_samples_may_be_one_set() {
+        let range = json!({"valueInRange": {"min": 0, "max": 1}, "allPodsQuery": true});
+        assert_eq!(judged(range.clone(), &Answer::Scalar(0.5)).word(), "true");
+        assert_eq!(judged(range, &Answer::Scalar(1.5)).word(), "false");
+    }
+
+    /// In the original all pods became the last one, and so only one was judged.
+    #[test]
+    fn original_defect_4_every_pod_is_judged() {
+        let range = json!({"valueInRange": {"min": 0, "max": 1}});
+        for bad in 0..3 {
+            let mut samples = [("a", 0.5), ("b", 0.5), ("c", 0.5)];
+            samples[bad].1 = 2.0;
+            let Outcome::False(evidence) = judged(range.clone(), &vector(&samples)) else { panic!("{bad}") };
+            assert!(evidence.message.contains(&format!("pod {}", samples[bad].0)), "{}", evidence.message);
+        }
+    }
+
+    /// In the original NaN passed one analyser and failed another.
+    #[test]
+    fn original_defect_3_no_number_is_no_evidence() {
+        for item in analysers() {
+            assert_eq!(judged(item.clone(), &vector(&[("a", f64::NAN)])).word(), "unknown", "{item}");
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! Evidence from Prometheus: when it is asked, what counts, and what happens without.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use kanary::{
+    api::{KanaryDeploymentStatus, Phase},
+    lifecycle::{Absence, Observed, plan, questions},
+    validation::promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
+};
+use serde_json::{Value, json};
+
+use crate::given::{at, merge, observed, pod, status, with_canary};
+
+const QUERY: &str = "errors{workload=\"{{canary.name}}\",pod=~\"{{canary.pods}}\"} < bool 0.01";
+
+/// One item, judged for 60 s, asked every 10 s at most.
+fn spec(item: Value) -> Value {
+    let mut query = json!({"query": QUERY, "prometheus": {"url": "http://prometheus:9090"}});
+    merge(&mut query, item);
+    json!({"validation": {"validationPeriod": "60s", "maxIntervalPeriod": "10s",
+                          "items": [{"name": "errors", "promQL": query}]}})
+}
+
+/// Validating since second 0; seen so many seconds later.
+fn seen_at(seconds: i64, item: Value, more: Value) -> Observed {
+    let spec = spec(item);
+    let mut clock = json!({
+        "validationStartedAt": at(0).to_string(), "evidenceSince": at(0).to_string(), "deadline": at(60).to_string(),
+        "canary": {"deployment": "try-kanary"},
+    });
+    merge(&mut clock, more);
+    let status = status(&spec, "Validating", clock);
+    let mut seen = with_canary(observed(spec, status));
+    seen.now = at(seconds);
+    seen
+}
+
+fn validating(seconds: i64) -> Observed {
+    seen_at(seconds, json!({}), json!({}))
+}
+
+/// The one question that is due.
+fn asked(seen: &Observed) -> Option<Inquiry> {
+    let mut due = questions(seen);
+    assert!(due.len() <= 1);
+    due.pop()
+}
+
+fn truth() -> Outcome {
+    Outcome::True(evidence("1"))
+}
+
+fn falsehood() -> Outcome {
+    Outcome::False(evidence("0"))
+}
+
+fn doubt() -> Outcome {
+    Outcome::Unknown("Prometheus answers 503".into())
+}
+
+fn evidence(value: &str) -> Evidence {
+    Evidence { message: format!("the query is {value}"), value: value.into(), bound: "true".into(), samples: 3 }
+}
+
+/// A question was sent at this second, and answered.
+fn answered(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
+    answer(&mut seen, second, outcome);
+    seen
+}
+
+fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
+    let hash = kanary::validation::promql::ticket(seen, &seen.status(), &query(seen));
+    let mut asked = seen.answers.remove("errors").unwrap_or_default();
+    let held = seen.status().held;
+    asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);
+    seen.answers.insert("errors".into(), asked);
+}
+
+/// The last good answer was sent at this second, and there was always one before.
+fn steady(seen: Observed, second: i64) -> Observed {
+    answered(answered(seen, second - 10, truth()), second, truth())
+}
+
+fn query(seen: &Observed) -> kanary::api::PromQl {
+    seen.kanary.spec.validation.items[0].prom_ql.clone().expect("an item")
+}
+
+fn told(seen: &Observed) -> KanaryDeploymentStatus {
+    plan(seen).tell.map_or_else(|| seen.status(), |tell| tell.status)
+}
+
+/// The status is written; time passes.
+fn written(mut seen: Observed, now: impl Into<Now>) -> Observed {
+    let status = told(&seen);
+    Arc::make_mut(&mut seen.kanary).status = Some(status);
+    seen.now = now.into().0;
+    seen
+}
+
+/// A second, or any time.
+struct Now(Timestamp);
+
+impl From<i64> for Now {
+    fn from(second: i64) -> Self {
+        Self(at(second))
+    }
+}
+
+impl From<Timestamp> for Now {
+    fn from(time: Timestamp) -> Self {
+        Self(time)
+    }
+}
+
+#[test]
+fn it_is_asked_after_the_delay_and_then_within_each_interval() {
+    let delayed = |seconds| {
+        let mut seen = validating(seconds);
+        Arc::make_mut(&mut seen.kanary).spec.validation.initial_delay = SignedDuration::from_secs(5);
+        seen
+    };
+    assert_eq!(asked(&delayed(4)), None);
+    assert_eq!(plan(&delayed(4)).wake, Some(at(5)));
+    assert!(asked(&delayed(5)).is_some());
+    let seen = written(answered(validating(0), 0, truth()), 8);
+    assert_eq!(asked(&seen), None);
+    let wake = plan(&seen).wake.expect("it looks again");
+    assert!(at(9) <= wake && wake <= at(10), "{wake}: never later than the interval, and not all at once");
+    assert!(asked(&written(seen, 10)).is_some());
+}
+
+#[test]
+fn it_is_asked_at_the_deadline() {
+    let seen = written(steady(validating(55), 55), 59);
+    assert_eq!((asked(&seen), plan(&seen).wake), (None, Some(at(60))));
+    assert!(asked(&written(seen, 60)).is_some());
+}
+
+#[test]
+fn an_answer_without_evidence_is_asked_for_again_ever_later() {
+    let mut seen = validating(0);
+    let mut waits = Vec::new();
+    for _ in 0..6 {
+        let sent = seen.now;
+        seen = written(answered(seen, at(0).duration_until(sent).as_secs(), doubt()), sent);
+        // On the way the clock stops, which is told.
+        while asked(&seen).is_none() {
+            let wake = plan(&seen).wake.expect("it looks again");
+            seen = written(seen, wake);
+        }
+        waits.push(sent.duration_until(seen.now).as_secs());
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 10, 10]);
+}
+
+#[test]
+fn one_question_at_a_time() {
+    let mut seen = validating(10);
+    seen.answers.insert("errors".into(), Asked { pending: Some(at(9)), last: None });
+    assert_eq!(asked(&seen), None);
+    assert!(plan(&seen).wake > Some(at(20)), "it looks again when the answer is overdue, not in a circle");
+}
+
+#[test]
+fn nothing_is_asked_while_the_canary_cannot_be_judged() {
+    let mut away = validating(30);
+    away.pods.clear();
+    let mut starting = validating(30);
+    let mut status = starting.status();
+    status.phase = Some(Phase::Starting);
+    Arc::make_mut(&mut starting.kanary).status = Some(status);
+    for seen in [away, starting] {
+        assert_eq!(asked(&seen), None);
+    }
+}
+
+#[test]
+fn the_query_is_rendered_and_goes_where_it_is_told_to() {
+    let inquiry = asked(&validating(30)).expect("a question");
+    assert_eq!(inquiry.query, "errors{workload=\"try-kanary\",pod=~\"try-kanary-1\"} < bool 0.01");
+    assert_eq!(inquiry.url, "http://prometheus:9090");
+}
+
+#[test]
+fn the_question_is_the_same_whatever_the_time_and_the_pods() {
+    let seen = answered(validating(30), 25, truth());
+    let mut later = seen.clone();
+    later.now = at(33);
+    later.pods.push(pod("try-kanary-2", json!({}), true, json!({})));
+    assert_eq!(told(&later).items[0].verdict, kanary::api::Verdict::Valid);
+}
+
+#[test]
+fn success_needs_an_answer_of_the_end() {
+    let early = written(steady(validating(59), 59), 60);
+    let plan_early = plan(&early);
+    assert_eq!(plan_early.tell.map(|tell| tell.status.phase), None, "it waits for the last answer, and is silent");
+    let late = answered(early, 60, truth());
+    assert_eq!(told(&late).phase, Some(Phase::Promoting));
+}
+
+#[test]
+fn nothing_but_an_answer_makes_success() {
+    for outcome in [None, Some(doubt()), Some(falsehood())] {
+        let seen = seen_at(60, json!({"failureLimit": 5}), json!({}));
+        let seen = steady(seen, 55);
+        let seen = match outcome {
+            Some(outcome) => answered(seen, 60, outcome),
+            None => seen,
+        };
+        assert_eq!(told(&seen).phase, Some(Phase::Validating));
+    }
+}
+
+#[test]
+fn a_false_answer_fails_at_once_and_says_all() {
+    let status = told(&answered(validating(30), 30, falsehood()));
+    assert_eq!(status.phase, Some(Phase::Failing));
+    let item = &status.items[0];
+    assert_eq!((item.value.as_deref(), item.bound.as_deref(), item.samples), (Some("0"), Some("true"), Some(3)));
+    assert_eq!(item.query.as_deref(), Some("the query as sent"));
+    assert_eq!(status.message.as_deref(), Some("errors: the query is 0; query: the query as sent"));
+}
+
+#[test]
+fn forgiven_answers_are_counted_once_each_in_all() {
+    let item = json!({"failureLimit": 2});
+    let mut seen = answered(seen_at(10, item, json!({})), 10, falsehood());
+    for (second, failures) in [(10, 1), (11, 1), (12, 1)] {
+        seen = written(seen, second);
+        assert_eq!(seen.status().items[0].failures, failures, "however often it is looked at");
+    }
+    assert_eq!(plan(&seen).tell, None);
+    // A good one in between does not wipe them out.
+    seen = written(answered(written(seen, 20), 20, truth()), 30);
+    assert_eq!(seen.status().items[0].failures, 1);
+    seen = written(answered(seen, 30, falsehood()), 40);
+    assert_eq!((seen.status().items[0].failures, seen.status().phase), (2, Some(Phase::Validating)));
+    assert_eq!(told(&answered(seen, 40, falsehood())).phase, Some(Phase::Failing));
+}
+
+#[test]
+fn a_false_answer_is_written_down_before_the_next_question() {
+    let seen = answered(seen_at(10, json!({"failureLimit": 2}), json!({})), 10, falsehood());
+    let mut later = seen.clone();
+    later.now = at(40);
+    assert_eq!(asked(&later), None, "or it would be lost with the next answer");
+    assert!(asked(&written(seen, 40)).is_some());
+}
+
+#[test]
+fn a_restart_forgets_no_failure() {
+    let item = json!({"failureLimit": 1});
+    let mut seen = written(answered(seen_at(10, item, json!({})), 10, falsehood()), 20);
+    seen.answers.clear();
+    assert_eq!(told(&answered(seen, 20, falsehood())).phase, Some(Phase::Failing));
+}
+
+#[test]
+fn a_forgiven_answer_at_the_end_waits_for_a_good_one() {
+    let item = json!({"failureLimit": 5});
+    let seen = written(answered(steady(seen_at(60, item, json!({})), 55), 60, falsehood()), 65);
+    let status = seen.status();
+    assert!(status.message.as_deref().is_some_and(|message| message.contains("forgiven 1 of 5")), "{status:?}");
+    assert_eq!(told(&answered(seen, 65, truth())).phase, Some(Phase::Promoting));
+}
+
+#[test]
+fn without_answers_the_clock_stands_still_from_the_last_one_on() {
+    let seen = written(answered(validating(10), 10, truth()), 20);
+    let seen = written(answered(seen, 20, doubt()), 30);
+    assert_eq!(seen.status().held_since, None, "two intervals are not over");
+    let seen = written(answered(seen, 30, doubt()), 31);
+    let status = told(&seen);
+    assert_eq!(status.held_since, Some(at(10)));
+    let message = status.message.clone().unwrap_or_default();
+    assert!(message.contains("errors: no conclusive answer since") && message.contains("503"), "{message}");
+    let seen = answered(written(seen, 40), 40, truth());
+    let status = told(&seen);
+    assert_eq!((status.held_since, status.deadline), (None, Some(at(90))), "30 s did not count");
+    assert_eq!(plan(&written(seen, 41)).tell, None, "and they do not count once");
+}
+
+#[test]
+fn a_gap_that_nobody_saw_in_time_does_not_count_either() {
+    // The controller was busy for 40 s: it looks again only when the answer is there.
+    let seen = answered(answered(validating(50), 10, truth()), 50, truth());
+    let status = told(&seen);
+    assert_eq!(status.deadline, Some(at(100)));
+    let seen = written(seen, 51);
+    assert_eq!(seen.status().deadline, Some(at(100)), "and counts once");
+    assert_eq!(plan(&seen).tell, None);
+}
+
+#[test]
+fn after_a_restart_the_clock_waits_for_the_first_answer() {
+    let mut seen = written(answered(validating(10), 10, truth()), 20);
+    seen.answers.clear();
+    seen.absences = vec![Absence { from: at(12), until: at(20) }];
+    let status = told(&seen);
+    assert_eq!(status.held_since, Some(at(20)));
+    assert!(status.conditions.iter().any(|condition| condition.reason == "Asking"), "no reason to warn");
+    assert!(asked(&seen).is_some());
+    let status = told(&answered(written(seen, 21), 20, truth()));
+    assert_eq!((status.held_since, status.deadline), (None, Some(at(69))));
+}
+
+#[test]
+fn answers_of_before_and_to_another_question_do_not_count() {
+    let before = answered(validating(50), 50, falsehood());
+    let others = [json!({"evidenceSince": at(50).to_string(), "deadline": at(110).to_string()}), json!({"run": 2})];
+    for other in others {
+        let mut seen = seen_at(50, json!({}), other);
+        seen.answers.clone_from(&before.answers);
+        assert_eq!(told(&seen).phase, Some(Phase::Validating));
+    }
+    let mut edited = seen_at(50, json!({"query": "vector(1)"}), json!({}));
+    edited.answers.clone_from(&before.answers);
+    assert_eq!(told(&edited).phase, Some(Phase::Validating));
+}
+
+#[test]
+fn the_status_is_not_written_for_a_new_value() {
+    let seen = written(answered(validating(10), 10, Outcome::True(evidence("0.001"))), 20);
+    let again = answered(seen, 20, Outcome::True(evidence("0.002")));
+    assert_eq!(plan(&again).tell, None);
+    let mut end = again;
+    end.now = at(60);
+    let status =
+        told(&answered(answered(answered(end, 35, truth()), 50, truth()), 60, Outcome::True(evidence("0.003"))));
+    assert_eq!((status.phase, status.items[0].value.as_deref()), (Some(Phase::Promoting), Some("0.003")));
+}
+
+#[test]
+fn a_wrong_question_is_told_before_anything_is_made() {
+    let cases = [
+        (json!({"query": "errors{{{canary.nmae}}}"}), "BadQuery", "no variable canary.nmae"),
+        (json!({"query": "sum(errors"}), "BadQuery", "line 1"),
+        (json!({"query": "errors < 0.01"}), "BadQuery", "errors < bool 0.01"),
+        (json!({"query": "errors[5m]", "valueInRange": {"min": 0, "max": 1}}), "BadQuery", "range vector"),
+        (json!({"prometheus": {"url": null}}), "BadPrometheus", "--prometheus-url"),
+        (json!({"prometheus": {"url": "http://169.254.169.254"}}), "BadPrometheus", "metadata"),
+        (json!({"prometheus": {"headers": {"Host": "x"}}}), "BadPrometheus", "Host"),
+        (json!({"prometheus": {"headers": {"Authorization": "x"}}}), "BadPrometheus", "bearerTokenSecretRef"),
+        (json!({"prometheus": {"headers": {"a b": "x"}}}), "BadPrometheus", "not the name of a header"),
+        (json!({"prometheus": {"headers": {"a": "x\ny"}}}), "BadPrometheus", "no header may have"),
+    ];
+    for (item, reason, why) in cases {
+        let spec = spec(item);
+        let status = status(&spec, "Starting", json!({}));
+        let seen = observed(spec, status);
+        let plan = plan(&seen);
+        assert!(plan.actions.is_empty(), "{why}: {:?}", plan.actions);
+        let status = plan.tell.expect("something to tell").status;
+        let errored = status.conditions.iter().find(|condition| condition.reason == reason).expect(why);
+        assert!(errored.message.contains(why) && errored.message.contains("errors: "), "{}", errored.message);
+    }
+}
+
+#[test]
+fn the_operators_prometheus_is_asked_where_none_is_named() {
+    let mut seen = seen_at(30, json!({"prometheus": {"url": null}}), json!({}));
+    assert_eq!(asked(&seen), None);
+    seen.prometheus = Access { url: Some("http://localhost:9090".into()), ..Access::default() };
+    assert_eq!(asked(&seen).map(|inquiry| inquiry.url).as_deref(), Some("http://localhost:9090"));
+}
+
+/// In the original, a broken image was promoted: pods that were not ready were not judged.
+#[test]
+fn original_defect_2_good_answers_do_not_promote_a_canary_that_is_not_available() {
+    let mut seen = steady(validating(60), 60);
+    seen.pods = vec![pod("try-kanary-1", json!({}), false, json!({}))];
+    assert_eq!(told(&seen).phase, Some(Phase::Validating));
+}
+
+/// In the original, errors of Prometheus were never in the status.
+#[test]
+fn original_defect_13_what_prometheus_says_is_in_the_status() {
+    let status = told(&answered(validating(10), 10, doubt()));
+    assert_eq!(status.items[0].message.as_deref(), Some("Prometheus answers 503"));
+}
