@@ -146,7 +146,7 @@ impl Page<'_> {
         };
         line("Why", status.and_then(|status| status.message.clone()));
         line("Value", status.and_then(|status| status.value.clone()));
-        line("Bound", Some(judged.bound()));
+        line("Bound", status.and_then(|status| status.bound.clone()).or_else(|| Some(judged.bound())));
         line("Failures", status.filter(|status| status.failures > 0).map(|status| status.failures.to_string()));
         line("Query", judged.query());
         text

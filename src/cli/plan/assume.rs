@@ -32,6 +32,9 @@ pub fn complete(world: &mut World, kanary: &KanaryDeployment, without_base: bool
             "spec": {"type": "ClusterIP", "selector": selector, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]},
         }));
     }
+    if kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some()) {
+        said.push("Prometheus answers each query as it is to be answered".into());
+    }
     let traffic = &kanary.spec.traffic;
     if traffic.source == Source::Mirror && traffic.mirror().confirm == Confirm::Requests {
         said.push("copies of requests arrive at the canary as soon as they are sent".into());

@@ -8,6 +8,7 @@ mod assume;
 pub(super) mod files;
 mod machinery;
 mod print;
+mod prometheus;
 mod report;
 pub mod rules;
 mod run;
@@ -101,7 +102,10 @@ fn place(world: &mut World, home: &str, document: &Document) -> Result<(), Error
     let is_here = document.namespace().is_none_or(|namespace| namespace == home);
     match (is_here, document.kind()) {
         (true, _) => world.place(object.clone()).map_err(said),
-        (false, "VirtualService" | "HTTPRoute") => Ok(world.add_elsewhere(object.clone())),
+        (false, "VirtualService" | "HTTPRoute") => {
+            world.add_elsewhere(object.clone());
+            Ok(())
+        }
         (false, _) => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
 //! Plays a run: the core decides, the world in memory does as it is told, and time passes when nothing else happens.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Value, json};
 
 use super::{
-    machinery,
+    machinery, prometheus,
     report::{Outcome, Reach, Step, Write},
     world::{self, World, key},
 };
@@ -13,6 +13,7 @@ use crate::{
     api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
     lifecycle::{self, Action, Copies, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
     seen::{Known, Seen},
+    validation::promql::{Access, Asked, Mark},
 };
 
 /// Far more rounds than any run takes; one that needs them does not end.
@@ -20,6 +21,9 @@ const ROUNDS: usize = 500;
 
 /// What most clusters call themselves; only whole names in routes show another one.
 const DOMAIN: &str = "cluster.local";
+
+/// The controller's `--prometheus-url`, for items that name none.
+const PROMETHEUS: &str = "http://prometheus:9090";
 
 /// What the people in the play say when they are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +40,7 @@ pub struct Play {
     kanary: Arc<KanaryDeployment>,
     people: People,
     rehearsal: Option<Rehearsal>,
+    answers: BTreeMap<String, Asked>,
     faults: Vec<Fault>,
     steps: Vec<Step>,
     reach: Vec<Reach>,
@@ -51,8 +56,19 @@ impl Play {
         meta.uid = Some(format!("kanarydeployment-{}", meta.name.as_deref().unwrap_or_default()));
         (meta.generation, meta.resource_version) = (Some(1), Some("1".into()));
         kanary.status = None;
-        let kanary = Arc::new(kanary);
-        Self { world, kanary, people, rehearsal: None, faults: Vec::new(), steps: Vec::new(), reach: Vec::new() }
+        // The answers do not change, so that they are asked for less often than in life.
+        let validation = &mut kanary.spec.validation;
+        validation.max_interval_period = validation.max_interval_period.max(validation.validation_period / 10);
+        Self {
+            world,
+            kanary: Arc::new(kanary),
+            people,
+            rehearsal: None,
+            answers: BTreeMap::new(),
+            faults: Vec::new(),
+            steps: Vec::new(),
+            reach: Vec::new(),
+        }
     }
 
     /// Plays it to its end, or to where it cannot go on.
@@ -125,6 +141,12 @@ impl Play {
             // What is observed here is never old.
             Some(Question::ReadRoutes) | None => {}
         }
+        for inquiry in lifecycle::questions(&self.observe()) {
+            let sent = Mark { at: self.world.now, held: inquiry.held };
+            let outcome = prometheus::answer(&inquiry);
+            let asked = self.answers.entry(inquiry.item).or_default();
+            asked.take_in(inquiry.hash, inquiry.query, sent, outcome);
+        }
     }
 
     fn observe(&self) -> Observed {
@@ -149,6 +171,8 @@ impl Play {
             },
             copies: Some(Copies { at: world.now, arrived: Ok(true) }),
             rehearsal: self.rehearsal.clone(),
+            answers: self.answers.clone(),
+            prometheus: Access { url: Some(PROMETHEUS.into()), ..Access::default() },
             faults: self.faults.clone(),
             ..Observed::around(kanary.clone(), world.now)
         }

@@ -1,0 +1,34 @@
+//! A Prometheus that is well: what it answers is what each query is to answer, for every pod of the canary.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::{DiscreteValueOutOfList, PromQl},
+    validation::promql::{Inquiry, Outcome},
+};
+
+/// Reads its answer, as the controller would.
+#[must_use]
+pub fn answer(inquiry: &Inquiry) -> Outcome {
+    inquiry.read(200, body(inquiry).to_string().as_bytes())
+}
+
+fn body(inquiry: &Inquiry) -> Value {
+    let item = &inquiry.prom_ql;
+    let sample = |pod: &String| {
+        let mut labels = Map::from_iter([(item.pod_name_key.clone(), json!(pod))]);
+        labels.extend(item.discrete_value_out_of_list.as_ref().map(|list| (list.key.clone(), json!(good(list)))));
+        json!({"metric": labels, "value": [0, value(item).to_string()]})
+    };
+    let samples: Vec<Value> = inquiry.pods.iter().map(sample).collect();
+    json!({"status": "success", "data": {"resultType": "vector", "result": samples}})
+}
+
+/// True, in the middle of the range, at the mean; or so many requests of a good kind.
+fn value(item: &PromQl) -> f64 {
+    item.value_in_range.as_ref().map_or(1.0, |range| f64::midpoint(range.min, range.max))
+}
+
+fn good(list: &DiscreteValueOutOfList) -> String {
+    list.good_values.first().cloned().unwrap_or_else(|| "good".into())
+}
