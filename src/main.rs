@@ -48,6 +48,10 @@ struct Run {
     /// Hosts of Prometheus that items may name, with commas between them; *.suffix stands for many. Default: any.
     #[arg(long, env = "KANARY_PROMETHEUS_ALLOW", value_delimiter = ',')]
     prometheus_allow: Vec<String>,
+    /// A query, in the form of promQL items, that is true once copies of requests arrive at a canary; for mirrors with
+    /// confirm: requests. Default: Istio's count of requests in the last minute.
+    #[arg(long, env = "KANARY_MIRROR_COPIES_QUERY")]
+    mirror_copies_query: Option<String>,
     /// How the log is written.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -83,6 +87,7 @@ fn start(run: Run) -> Result<(), String> {
         address: run.address,
         prometheus_url: run.prometheus_url,
         prometheus_allow: run.prometheus_allow,
+        mirror_copies_query: run.mirror_copies_query,
     };
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(controller::run(settings)).map_err(|error| error.to_string())

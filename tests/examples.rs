@@ -92,7 +92,6 @@ impl Story {
                 http_routes: Known::All(self.all("HTTPRoute")),
                 is_fresh: false,
             },
-            copies: None,
             absences: Vec::new(),
             blind_since: None,
             rehearsal: None,

@@ -34,7 +34,7 @@ use watch::World;
 use crate::{
     api::{KanaryDeployment, names},
     seen::Seen,
-    validation::promql::{Access, address::Refused},
+    validation::promql::{Access, address::Refused, copies},
 };
 
 /// Passes that may be under way at once.
@@ -57,6 +57,8 @@ pub struct Settings {
     pub prometheus_url: Option<String>,
     /// Hosts of Prometheus that items may name, or `*.suffix`; none means any.
     pub prometheus_allow: Vec<String>,
+    /// Tells in place of the query that is compiled in whether a mirror's copies arrive.
+    pub mirror_copies_query: Option<String>,
 }
 
 /// Why the controller cannot run.
@@ -71,6 +73,9 @@ pub enum Error {
     /// The default Prometheus is none.
     #[error("--prometheus-url: {0}")]
     BadPrometheus(Refused),
+    /// The query that counts a mirror's copies is none.
+    #[error("--mirror-copies-query: {0}")]
+    BadCopiesQuery(String),
     /// The probes cannot be served.
     #[error("cannot serve the probes on {0}: {1}; choose another --address")]
     Serve(SocketAddr, std::io::Error),
@@ -208,7 +213,11 @@ async fn access(settings: &Settings, config: &Config) -> Result<Access, Error> {
         }
     };
     let allow = settings.prometheus_allow.iter().map(|host| host.to_ascii_lowercase()).collect();
-    let access = Access { url: settings.prometheus_url.clone(), allow, api_server };
+    let copies_query = settings.mirror_copies_query.clone();
+    let access = Access { url: settings.prometheus_url.clone(), allow, api_server, copies_query };
+    if let Some(query) = &access.copies_query {
+        copies::check(query).map_err(Error::BadCopiesQuery)?;
+    }
     if access.url.is_some() {
         access.url(None).map_err(Error::BadPrometheus)?;
     }

@@ -37,7 +37,6 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         routes: routes(context, &kanary),
-        copies: None,
         absences: absences(context),
         blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, &kanary)).min(),
         rehearsal: notes.rehearsal.clone(),

@@ -17,7 +17,7 @@ use crate::{
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
     seen::Seen,
     traffic,
-    validation::promql::{Asked, Mark},
+    validation::promql::{Asked, Mark, copies},
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -153,7 +153,8 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     }
     let mut answers = lock(&notes.answers);
     let known = seen.kanary.spec.validation.checks();
-    answers.retain(|name, asked| asked.pending.is_some() || known.iter().any(|(known, _)| known == name));
+    let is_known = |name: &String| name == copies::NAME || known.iter().any(|(known, _)| known == name);
+    answers.retain(|name, asked| asked.pending.is_some() || is_known(name));
     seen.answers.clone_from(&answers);
 }
 

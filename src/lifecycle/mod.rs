@@ -26,7 +26,7 @@ use crate::{
     traffic::{self, Obstacle, Standing, mirror},
     validation::{
         self,
-        promql::{self, Inquiry, Objection},
+        promql::{self, Inquiry, Objection, copies},
     },
 };
 
@@ -58,7 +58,13 @@ fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 #[must_use]
 pub fn questions(seen: &Observed) -> Vec<Inquiry> {
     let status = seen.status();
-    let is_under_way = status.phase == Some(Phase::Validating) && !is_deleted(seen) && run::begins(seen).is_none();
+    if is_deleted(seen) || run::begins(seen).is_some() {
+        return Vec::new();
+    }
+    if mirror::count_at(seen, &status).is_some_and(|due| due <= seen.now) {
+        return copies::inquiry(seen, &status).into_iter().collect();
+    }
+    let is_under_way = status.phase == Some(Phase::Validating);
     // An edit is told first: what is asked meanwhile would not count.
     let is_told = is_under_way && !validation::is_edited(seen);
     if !is_told || !validation::has_queries(seen) || !is_at_work(seen, &status, &Facts::gather(seen)) {
@@ -355,7 +361,9 @@ fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opti
     let evidence = || validation::wake(seen, status).filter(|_| is_at_work(seen, status, facts));
     let due = match status.phase? {
         Phase::Scheduled => seen.kanary.spec.schedule,
-        Phase::Starting => stuck_at(seen, status, facts).into_iter().chain(rehearse()).min(),
+        Phase::Starting => {
+            stuck_at(seen, status, facts).into_iter().chain(rehearse()).chain(mirror::count_at(seen, status)).min()
+        }
         Phase::Validating if status.held_since.is_some() => {
             stuck_at(seen, status, facts).into_iter().chain(evidence()).min()
         }

@@ -40,8 +40,6 @@ pub struct Observed {
     pub endpoints: Option<BTreeSet<String>>,
     /// The routes of a mesh; only while traffic is mirrored, or was.
     pub routes: Routes,
-    /// What was counted of the copies that a mirror sends. None: nobody asked.
-    pub copies: Option<Copies>,
     /// When nobody watched, oldest first.
     pub absences: Vec<Absence>,
     /// A watch is broken since then, so what is seen may be old.
@@ -126,7 +124,6 @@ impl Observed {
             bystanders: Vec::new(),
             endpoints: None,
             routes: Routes::default(),
-            copies: None,
             absences: Vec::new(),
             blind_since: None,
             rehearsal: None,

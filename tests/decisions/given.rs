@@ -44,7 +44,6 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         bystanders: Vec::new(),
         endpoints: None,
         routes: Routes::default(),
-        copies: None,
         absences: Vec::new(),
         blind_since: None,
         rehearsal: None,

@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
+use jiff::SignedDuration;
 use kanary::{
     api::{Truth, names::MIRROR_FINALIZER},
     canary::withhold,
-    lifecycle::{self, Action, Copies, Kind, Observed, Patch, Question, Routes},
+    lifecycle::{self, Action, Kind, Observed, Patch, Question, Routes},
     seen::{Ignorance, Known, VirtualService},
     traffic::{self, Standing, mirror},
+    validation::promql::{self, Asked, Evidence, Mark, Outcome},
 };
 use serde_json::{Value, json};
 
-use crate::given::{UID, at, merge, observed, service, status, with_canary};
+use crate::given::{UID, merge, observed, service, status, with_canary};
 
 /// A route of Istio's: `VirtualService` and `spec`, in `shop` unless it says otherwise.
 pub fn virtual_service(name: &str, spec: Value) -> Value {
@@ -565,28 +567,46 @@ fn writes_are_warned_of_unless_somebody_knows() {
     }
 }
 
+/// What came of the question whether copies arrive.
+fn answered(seen: &Observed, outcome: Outcome) -> (String, Asked) {
+    let inquiry = promql::copies::inquiry(seen, &seen.status()).expect("it can be asked");
+    let mut asked = Asked::default();
+    asked.take_in(inquiry.hash, inquiry.query, Mark { at: seen.now, held: SignedDuration::ZERO }, outcome);
+    (promql::copies::NAME.into(), asked)
+}
+
 #[test]
 fn copies_that_must_be_seen_are_waited_for() {
     let carrying =
         virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
-    let copies = |arrived| Some(Copies { at: at(0), arrived });
+    let evidence = || Evidence { message: "counted".into(), value: "1".into(), bound: "true".into(), samples: 1 };
     let cases = [
         ("Starting", None, Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", copies(Ok(false)), Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", copies(Err("no answer".into())), Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", copies(Ok(true)), Truth::True, "CopiesSeen"),
-        ("Validating", copies(Ok(false)), Truth::True, "CopiesSeen"),
+        ("Starting", Some(Outcome::False(evidence())), Truth::Unknown, "NoCopiesSeen"),
+        ("Starting", Some(Outcome::Unknown("no answer".into())), Truth::Unknown, "NoCopiesSeen"),
+        ("Starting", Some(Outcome::True(evidence())), Truth::True, "CopiesSeen"),
+        ("Validating", Some(Outcome::False(evidence())), Truth::True, "CopiesSeen"),
     ];
-    for (phase, copies, truth, reason) in cases {
+    for (phase, outcome, truth, reason) in cases {
         let mut seen = mirroring(json!({"confirm": "requests"}), std::slice::from_ref(&carrying));
         let spec = json!({"traffic": {"source": "mirror"}});
         Arc::make_mut(&mut seen.kanary).status =
             Some(serde_json::from_value(status(&spec, phase, json!({}))).expect("a status"));
-        seen.copies = copies;
+        seen.prometheus.url = Some("http://prometheus:9090".into());
+        let asked = outcome.map(|outcome| answered(&seen, outcome));
+        seen.answers = asked.into_iter().collect();
         let standing = standing(&seen);
         assert_eq!((standing.truth, standing.reason), (truth, reason), "{phase}: {}", standing.message);
-        let wake = lifecycle::plan(&seen).wake;
-        assert!(truth == Truth::True || wake.is_none(), "it waits without a deadline");
+        let questions = lifecycle::questions(&seen);
+        let is_due = seen.answers.is_empty();
+        assert_eq!(
+            questions.iter().any(|question| question.item == promql::copies::NAME),
+            is_due,
+            "asked once, then later"
+        );
+        seen.prometheus.url = None;
+        seen.answers.clear();
+        assert_eq!(lifecycle::questions(&seen), [], "nobody to ask");
     }
 }
 

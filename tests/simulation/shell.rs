@@ -309,7 +309,6 @@ impl Shell {
                 http_routes: Known::Not(Ignorance::NoCrd),
                 is_fresh: false,
             },
-            copies: None,
             absences: self.absences.clone(),
             blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),

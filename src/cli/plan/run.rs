@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
-    lifecycle::{self, Action, Copies, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
+    lifecycle::{self, Action, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
     seen::{Known, Seen},
     validation::promql::{Access, Asked, Mark},
 };
@@ -169,7 +169,6 @@ impl Play {
                 http_routes: Known::All(world.routes("HTTPRoute")),
                 is_fresh: true,
             },
-            copies: Some(Copies { at: world.now, arrived: Ok(true) }),
             rehearsal: self.rehearsal.clone(),
             answers: self.answers.clone(),
             prometheus: Access { url: Some(PROMETHEUS.into()), ..Access::default() },

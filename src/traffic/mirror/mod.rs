@@ -17,7 +17,7 @@ mod standing;
 use carrier::{Carrier, Rule};
 pub use finalizer::is_held;
 pub use obstacle::obstacle;
-pub use standing::{copies_writes, reverted, standing};
+pub use standing::{copies_writes, count_at, reverted, standing};
 
 use crate::{
     api::{self, Provider, Source},

@@ -1,10 +1,13 @@
 //! Is the mirror on, as far as objects show; and who took it away.
 
+use jiff::Timestamp;
+
 use super::{Mirror, can_receive, carrier::Carrier, own};
 use crate::{
-    api::{Confirm, Phase, Provider, Source, Truth},
+    api::{Confirm, KanaryDeploymentStatus, Phase, Provider, Source, Truth},
     lifecycle::Observed,
     traffic::Standing,
+    validation::promql::copies,
 };
 
 /// Where the mirror stands, if nothing is in its way.
@@ -49,14 +52,24 @@ fn confirmed(mirror: &Mirror) -> Standing {
 
 /// Why it is not known that copies arrive. Once they did, a quiet hour is no reason to doubt.
 fn unseen(seen: &Observed) -> Option<String> {
-    let begins = !matches!(seen.status().phase, Some(Phase::Validating | Phase::Promoting));
-    let arrived = seen.copies.as_ref().map(|copies| &copies.arrived);
-    match arrived {
+    let status = seen.status();
+    let begins = !matches!(status.phase, Some(Phase::Validating | Phase::Promoting));
+    let arrived = copies::counted(seen, &status).map(|copies| copies.arrived);
+    match arrived.or_else(|| copies::obstacle(seen).map(Err)) {
         _ if !begins => None,
         Some(Ok(true)) => None,
         None | Some(Ok(false)) => Some("waiting for the first copy of a request to arrive at the canary".into()),
         Some(Err(why)) => Some(format!("it is not known whether copies arrive at the canary: {why}")),
     }
+}
+
+/// When Prometheus is to be asked whether copies arrive: while all else is on, and that is waited for.
+#[must_use]
+pub fn count_at(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    let waits = status.phase == Some(Phase::Starting)
+        && seen.kanary.spec.traffic.source == Source::Mirror
+        && standing(seen).reason == "NoCopiesSeen";
+    waits.then(|| copies::due(seen, status)).flatten()
 }
 
 /// What to say, if somebody took the mirror out of a route that carried it when the status was last told.

@@ -21,6 +21,8 @@ pub struct Access {
     pub allow: Vec<String>,
     /// Where the API server listens.
     pub api_server: BTreeSet<SocketAddr>,
+    /// `--mirror-copies-query`: tells in place of the query that is compiled in whether copies arrive.
+    pub copies_query: Option<String>,
 }
 
 /// Why a question may not be sent there.

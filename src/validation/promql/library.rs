@@ -6,6 +6,9 @@ pub const ISTIO_SUCCESS: &str = include_str!("../../../prometheus/queries/istio-
 /// The latency in milliseconds that 99 of 100 requests stay under, for `valueInRange` with `allPodsQuery`.
 pub const ISTIO_LATENCY: &str = include_str!("../../../prometheus/queries/istio-latency.promql");
 
+/// Did any request arrive at the canary? For `confirm: requests`, unless the controller is given another one.
+pub const ISTIO_COPIES: &str = include_str!("../../../prometheus/queries/istio-copies.promql");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -15,6 +18,7 @@ mod tests {
     fn what_is_shipped_is_right() {
         let render = |text: &str| Some(text.replace("{{namespace}}", "shop").replace("{{canary.name}}", "web-kanary"));
         assert_eq!(syntax::check(ISTIO_SUCCESS, true, &render), Ok(()));
+        assert_eq!(syntax::check(ISTIO_COPIES, true, &render), Ok(()));
         assert_eq!(syntax::check(ISTIO_LATENCY, false, &render), Ok(()));
     }
 

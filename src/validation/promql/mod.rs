@@ -6,6 +6,7 @@ pub mod address;
 pub mod answer;
 pub mod asked;
 mod case;
+pub mod copies;
 mod deviation;
 mod discrete;
 mod evidence;

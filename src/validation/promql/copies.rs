@@ -1,0 +1,99 @@
+//! Do the copies that a mirror sends arrive at the canary? Asked of Prometheus with `confirm: requests`, before the clock starts.
+//!
+//! Pure. When it is asked is `lifecycle`'s to say, and what follows from the answer `traffic::mirror`'s.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Inquiry, Outcome, library,
+    question::{stamped, values},
+    syntax, template,
+    template::Values,
+};
+use crate::{
+    api::{KanaryDeploymentStatus, PromQl, Prometheus},
+    lifecycle::{Copies, Observed},
+};
+
+/// The answer is kept under this name. No item can have it: what it asks is another question.
+pub const NAME: &str = "traffic.mirror";
+
+/// Between two questions.
+const EVERY: SignedDuration = SignedDuration::from_secs(5);
+
+/// What was answered last in this run, if it was asked.
+#[must_use]
+pub fn counted(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Copies> {
+    let query = query(seen)?;
+    let reply = seen.answers.get(NAME)?.last.as_ref().filter(|reply| reply.hash == stamped(&query, status))?;
+    let arrived = match &reply.outcome {
+        Outcome::True(_) => Ok(true),
+        Outcome::False(_) => Ok(false),
+        Outcome::Unknown(why) => Err(why.clone()),
+    };
+    Some(Copies { at: reply.at, arrived })
+}
+
+/// Why it cannot be asked.
+#[must_use]
+pub fn obstacle(seen: &Observed) -> Option<String> {
+    seen.prometheus.url(server(seen).and_then(|server| server.url.as_deref())).err().map(|why| why.to_string())
+}
+
+/// When it is to be asked next; nothing while it is under way, or if it cannot be asked.
+#[must_use]
+pub fn due(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    let pending = seen.answers.get(NAME).is_some_and(|asked| asked.pending.is_some());
+    let next = counted(seen, status).map_or(Some(seen.now), |copies| copies.at.saturating_add(EVERY).ok());
+    next.filter(|_| !pending && obstacle(seen).is_none())
+}
+
+/// The question.
+#[must_use]
+pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inquiry> {
+    let server = server(seen).cloned();
+    let url = seen.prometheus.url(server.as_ref().and_then(|server| server.url.as_deref())).ok()?.to_owned();
+    let query = query(seen)?;
+    Some(Inquiry {
+        item: NAME.into(),
+        hash: stamped(&query, status),
+        url,
+        prom_ql: PromQl { prometheus: server, query: query.clone(), ..PromQl::default() },
+        query,
+        pods: BTreeSet::new(),
+        held: SignedDuration::ZERO,
+    })
+}
+
+/// What is wrong with a query that is to be asked in place of the one that is compiled in.
+///
+/// # Errors
+/// One sentence.
+pub fn check(query: &str) -> Result<(), String> {
+    let names = Values {
+        kanary: "kanary".into(),
+        namespace: "namespace".into(),
+        deployment: "base".into(),
+        canary: "canary".into(),
+        service: Some("service".into()),
+        kanary_service: "service".into(),
+        pods: BTreeSet::new(),
+        period: "1m".into(),
+        elapsed: "1m".into(),
+    };
+    template::render(query, &names).map_err(|fault| fault.to_string())?;
+    syntax::check(query, true, &|text| template::render(text, &names).ok()).map_err(|fault| fault.to_string())
+}
+
+fn query(seen: &Observed) -> Option<String> {
+    let text = seen.prometheus.copies_query.as_deref().unwrap_or(library::ISTIO_COPIES);
+    template::render(text, &values(seen, seen.now)).ok()
+}
+
+/// The Prometheus of the first item that names one: it judges this canary. Else the controller's.
+fn server(seen: &Observed) -> Option<&Prometheus> {
+    let items = seen.kanary.spec.validation.items.iter();
+    items.filter_map(|item| item.prom_ql.as_ref()?.prometheus.as_ref()).find(|server| server.url.is_some())
+}
