@@ -27,8 +27,10 @@ fn main() -> ExitCode {
         an_http_route_copies_too: lab_only,
         what_cannot_be_mirrored_is_refused_by_name: lab_only,
         another_namespace_is_left_alone: lab_only,
+        copies_that_must_be_seen_are_waited_for: lab_only,
     ];
-    harness::main(Setup::controller(&[]).with_mesh(), cases)
+    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
+    harness::main(Setup::controller(&[&url]).with_mesh().with_prometheus(), cases)
 }
 
 const WEB_ROUTE: Named<'static> = Named { api_version: "networking.istio.io/v1", kind: "VirtualService", name: WEB };
@@ -302,4 +304,20 @@ async fn another_namespace_is_left_alone(scene: Scene) -> Result<(), Error> {
     let message = text(condition(&kd, "Traffic"), "/message");
     assert!(message.contains(&format!("VirtualService {namespace}/edge")), "{message}");
     scene.delete_kd(TRIAL).await
+}
+
+async fn copies_that_must_be_seen_are_waited_for(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.put(user_route()).await?;
+    scene.apply(trial(mirroring(json!({"confirm": "requests"})))).await?;
+    let kd = until_reason(&scene, "Traffic", "NoCopiesSeen").await?;
+    assert_contains(condition(&kd, "Traffic"), &json!({"status": "Unknown"}));
+    assert_eq!(phase(&kd), "Starting");
+    let host = scene.host(CANARY);
+    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
+    let load = scene.calls(WEB)?.count(100_000).per_second(20.0).start();
+    let kd = scene.kd_phase(TRIAL, "Validating").await?;
+    assert_contains(condition(&kd, "Traffic"), &json!({"status": "True", "reason": "CopiesSeen"}));
+    drop(load);
+    Ok(())
 }
