@@ -100,7 +100,9 @@ pub fn rehearsal(seen: &Observed) -> Option<&Rehearsal> {
     let (rehearsal, base) = seen.rehearsal.as_ref().zip(seen.base.as_deref())?;
     let fits =
         rehearsal.base_hash == base.spec.template.hash && rehearsal.template_hash == seen.kanary.spec.template.hash();
-    fits.then_some(rehearsal)
+    // A refusal hinders nobody who asks for no promotion any more; as nothing is rehearsed then, it would stand for ever.
+    let is_moot = seen.kanary.spec.validation.no_update && rehearsal.outcome.is_err();
+    (fits && !is_moot).then_some(rehearsal)
 }
 
 /// When to try a refused promotion again.

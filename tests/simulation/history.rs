@@ -340,7 +340,8 @@ impl World {
             // Ever later: one who tries again every few seconds does not keep the others from their deadlines. But one who
             // asks Prometheus must be in time.
             let asks = self.answered_at.duration_until(now) < SignedDuration::from_mins(1);
-            let later = if asks { SignedDuration::ZERO } else { SignedDuration::from_mins(idle) };
+            let later =
+                if asks { SignedDuration::from_secs((wake <= now).into()) } else { SignedDuration::from_mins(idle) };
             self.pass(now.duration_until(wake) + later);
         }
         let lines = rest::statuses(&self.server);

@@ -39,7 +39,7 @@ pub fn find(case: &Case<'_>) -> Finding {
     let finding = if failures > case.item.failure_limit {
         failed(before, case.reply, failures)
     } else {
-        case.reply.map_or_else(|| silent(case, before), |reply| said(case, reply, failures))
+        case.reply.map_or_else(|| silent(before), |reply| said(case, reply, failures))
     };
     Finding { failures, last_failure, ..finding }
 }
@@ -83,10 +83,10 @@ fn said(case: &Case<'_>, reply: &Reply, failures: i32) -> Finding {
     }
 }
 
-/// Nothing is known of the question, as after a restart: what the status says stands, until evidence is missing too long.
-fn silent(case: &Case<'_>, before: Option<&ItemStatus>) -> Finding {
-    let stale = case.stale_at().is_some_and(|at| at < case.seen.now);
-    let known = before.filter(|before| before.verdict != Verdict::Invalid && !stale);
+/// Nothing is known of the question, as after a restart: what the status says stands until an answer comes. It makes no
+/// success: that needs an answer.
+fn silent(before: Option<&ItemStatus>) -> Finding {
+    let known = before.filter(|before| before.verdict != Verdict::Invalid);
     let kept = known.and_then(|before| Some(Finding::new(before.verdict, before.message.clone()?)));
     let finding = kept.unwrap_or_else(|| Finding::new(Verdict::Unknown, "Prometheus has not answered yet"));
     Finding { settled: false, ..finding }
