@@ -47,7 +47,7 @@ const ENOUGH: [(&str, u64); 42] = [
     ("answer false", 500),
     ("answer unknown", 1000),
     ("success by promQL", 300),
-    ("failure by promQL", 300),
+    ("failure by promQL", 200),
     ("BadQuery", 300),
     ("Asking", 50),
     ("Held", 300),
