@@ -52,7 +52,7 @@ const ENOUGH: [(&str, u64); 47] = [
     ("answer false", 500),
     ("answer unknown", 1000),
     ("success by promQL", 300),
-    ("failure by promQL", 300),
+    ("failure by promQL", 200),
     ("BadQuery", 300),
     ("Asking", 50),
     ("Held", 300),
