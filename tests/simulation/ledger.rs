@@ -29,6 +29,8 @@ struct Record {
     /// False answers that the status could take in, and those that it has not yet.
     failures: usize,
     fresh_failures: usize,
+    /// Those that whoever was asked took away with it. One that is only deposed may yet write them down.
+    lost_failures: usize,
     /// Conclusive answers that the status did not take in yet, and those that it never could.
     fresh: Vec<Timestamp>,
     forgotten: BTreeSet<Timestamp>,
@@ -61,17 +63,18 @@ impl Ledger {
     pub fn crash(&mut self, now: Timestamp, seen: SignedDuration) {
         self.crashes.push((now, seen));
         for record in self.items.values_mut() {
-            record.fresh_failures = 0;
+            record.lost_failures += std::mem::take(&mut record.fresh_failures);
             record.forgotten.extend(record.fresh.drain(..));
         }
     }
 
-    /// So many false answers came for an item of this name.
+    /// So many false answers came at most for an item of this name.
     pub fn failures(&self, observed: &Observed, name: &str) -> Option<(usize, i32)> {
         let checks = observed.kanary.spec.validation.checks();
         let item = checks.into_iter().find(|(other, _)| other == name)?.1.prom_ql?;
         let record = self.items.get(&key(name, &item));
-        Some((record.map_or(0, |record| record.failures + record.fresh_failures), item.failure_limit))
+        let all = |record: &Record| record.failures + record.fresh_failures + record.lost_failures;
+        Some((record.map_or(0, all), item.failure_limit))
     }
 
     /// Why there is not enough evidence for success, if there is not.

@@ -180,6 +180,7 @@ impl Shell {
                 }
                 false
             }
+            Question::ReadRoutes if self.mutant == Mutant::TrustsItsMemory => true,
             Question::ReadRoutes => match request::read_routes(rng, weather) {
                 Ok(()) => {
                     for route in server.names(Kind::Route) {

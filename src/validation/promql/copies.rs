@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Inquiry, Outcome, library,
-    question::{stamped, values},
+    question::{pods, stamped, values},
     syntax, template,
     template::Values,
 };
@@ -62,7 +62,7 @@ pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inqui
         url,
         prom_ql: PromQl { prometheus: server, query: query.clone(), ..PromQl::default() },
         query,
-        pods: BTreeSet::new(),
+        pods: pods(seen),
         held: SignedDuration::ZERO,
     })
 }

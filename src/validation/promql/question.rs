@@ -67,7 +67,7 @@ pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
     }
 }
 
-fn pods(seen: &Observed) -> BTreeSet<String> {
+pub(super) fn pods(seen: &Observed) -> BTreeSet<String> {
     seen.pods.iter().map(|pod| pod.name().to_owned()).collect()
 }
 
