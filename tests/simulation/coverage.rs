@@ -10,7 +10,7 @@ use kanary::{
 /// In ten thousand histories each of these must be reached so often.
 const ENOUGH: [(&str, u64); 47] = [
     ("phase Starting", 8000),
-    ("phase Validating", 5000),
+    ("phase Validating", 4500),
     ("phase Promoting", 2000),
     ("phase Succeeded", 1500),
     ("phase Failing", 4000),
@@ -49,7 +49,7 @@ const ENOUGH: [(&str, u64); 47] = [
     ("straggler", 100),
     ("undoes the rollout of the base", 200),
     ("answer true", 5000),
-    ("answer false", 500),
+    ("answer false", 400),
     ("answer unknown", 1000),
     ("success by promQL", 300),
     ("failure by promQL", 200),

@@ -111,6 +111,11 @@ impl World {
             routes::add_mirror(&mut self.server);
             self.check(&Deed::Nothing)?;
         }
+        if routes::is_mirrored(&self.server) && self.rng.percent(1) {
+            self.note(|_| "an agent of GitOps puts the route back to what is in Git".into());
+            routes::revert(&mut self.server);
+            self.check(&Deed::Nothing)?;
+        }
         let weights = [60, 60, 25, 6, 150, 200, 20, person * 5, chaos, 30, 25, 60, 5];
         match self.rng.weighted(&weights) {
             0 => drop(self.deployments.step(&mut self.server, &mut self.rng, false)),

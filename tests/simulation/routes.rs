@@ -65,7 +65,7 @@ pub fn change(hand: &mut Hand) -> &'static str {
             "applies a VirtualService from Git"
         }
         2 | 3 => {
-            hand.edit(Kind::Route, ROUTE, |object| object["spec"] = without_ours(&object["spec"]));
+            revert(hand.server);
             "reverts the mirror"
         }
         4 => {
@@ -92,6 +92,16 @@ pub fn change(hand: &mut Hand) -> &'static str {
             "edits the mirror"
         }
     }
+}
+
+/// Does the VirtualService carry an entry of ours?
+pub fn is_mirrored(server: &Server) -> bool {
+    server.get(Kind::Route, ROUTE).is_some_and(|route| without_ours(&route["spec"]) != route["spec"])
+}
+
+/// Somebody takes our entries out.
+pub fn revert(server: &mut Server) {
+    drop(server.edit(ME, Kind::Route, ROUTE, |object| object["spec"] = without_ours(&object["spec"])));
 }
 
 /// Somebody puts a mirror before all others.
