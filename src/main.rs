@@ -20,7 +20,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the controller.
-    Run(Run),
+    Run(Box<Run>),
     /// Print the CustomResourceDefinition.
     Crd,
 }
@@ -65,7 +65,7 @@ enum LogFormat {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run(run) => start(run),
+        Command::Run(run) => start(*run),
         Command::Crd => crd::yaml().map(|yaml| print!("{yaml}")).map_err(|error| error.to_string()),
     };
     match done {
