@@ -77,27 +77,16 @@ impl Story {
         let deployments = self.all::<kanary::seen::Deployment>("Deployment");
         let base = names::base(&kanary);
         Observed {
-            now: NOW.parse().expect("a time"),
             base: deployments.into_iter().find(|deployment| deployment.metadata.name.as_ref() == Some(&base)),
-            kanary: Arc::new(kanary),
-            canary: None,
-            pods: Vec::new(),
             services: self.all("Service"),
             autoscalers: self.all("HorizontalPodAutoscaler"),
-            bystanders: Vec::new(),
-            endpoints: None,
             routes: Routes {
                 domain: "cluster.local".into(),
                 virtual_services: Known::All(self.all("VirtualService")),
                 http_routes: Known::All(self.all("HTTPRoute")),
                 is_fresh: false,
             },
-            absences: Vec::new(),
-            blind_since: None,
-            rehearsal: None,
-            answers: Default::default(),
-            prometheus: Default::default(),
-            faults: Vec::new(),
+            ..Observed::around(Arc::new(kanary), NOW.parse().expect("a time"))
         }
     }
 }

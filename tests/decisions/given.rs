@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    lifecycle::{Observed, Routes},
+    lifecycle::Observed,
     seen::{Autoscaler, Deployment, Pod, Service},
 };
 use serde::de::DeserializeOwned;
@@ -34,22 +34,9 @@ pub fn observed(spec: Value, status: Value) -> Observed {
         kanary.as_object_mut().expect("an object").remove("status");
     }
     Observed {
-        now: at(0),
-        kanary: Arc::new(parse(kanary)),
         base: Some(base(json!({}))),
-        canary: None,
-        pods: Vec::new(),
         services: vec![service("web", json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}))],
-        autoscalers: Vec::new(),
-        bystanders: Vec::new(),
-        endpoints: None,
-        routes: Routes::default(),
-        absences: Vec::new(),
-        blind_since: None,
-        rehearsal: None,
-        answers: Default::default(),
-        prometheus: Default::default(),
-        faults: Vec::new(),
+        ..Observed::around(Arc::new(parse(kanary)), at(0))
     }
 }
 
