@@ -69,15 +69,6 @@ pub struct Routes {
     pub is_fresh: bool,
 }
 
-/// What was counted of the copies that a mirror sends.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Copies {
-    /// When.
-    pub at: Timestamp,
-    /// Did any arrive at the canary; or why that is not known.
-    pub arrived: Result<bool, String>,
-}
-
 /// A time in which no controller watched, or one of its watches was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{KanaryDeploymentStatus, PromQl, Prometheus},
-    lifecycle::{Copies, Observed},
+    lifecycle::Observed,
 };
 
 /// The answer is kept under this name. No item can have it: what it asks is another question.
@@ -22,6 +22,15 @@ pub const NAME: &str = "traffic.mirror";
 
 /// Between two questions.
 const EVERY: SignedDuration = SignedDuration::from_secs(5);
+
+/// What was counted of the copies that a mirror sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copies {
+    /// When.
+    pub at: Timestamp,
+    /// Did any arrive at the canary; or why that is not known.
+    pub arrived: Result<bool, String>,
+}
 
 /// What was answered last in this run, if it was asked.
 #[must_use]
