@@ -2,25 +2,21 @@
 
 use std::sync::LazyLock;
 
-use kube_cel::{CompiledSchema, ErrorKind, Validator, compile_schema};
+use kube_cel::{ErrorKind, Validator, compile_schema};
 use serde_json::Value;
 
 use super::schema;
 use crate::api::{KanaryDeployment, crd};
 
-/// The CRD's schema, and its rules ready to run: there are some fifty.
-static SCHEMA: LazyLock<(Value, CompiledSchema)> = LazyLock::new(|| {
-    let schema = crd::schema();
-    let rules = compile_schema(&schema);
-    (schema, rules)
-});
+/// The CRD's schema.
+static SCHEMA: LazyLock<Value> = LazyLock::new(crd::schema);
 
 /// A resource that the API server would take, as it would read it; else what it would say, one sentence each.
 ///
 /// # Errors
 /// The refusals.
 pub fn admit(object: &Value) -> Result<KanaryDeployment, Vec<String>> {
-    let (schema, rules) = &*SCHEMA;
+    let schema = &*SCHEMA;
     let mut object = object.clone();
     schema::drop_nulls(schema, &mut object);
     let mut wrong = types(&object);
@@ -28,7 +24,7 @@ pub fn admit(object: &Value) -> Result<KanaryDeployment, Vec<String>> {
     let mut wrong: Vec<String> =
         wrong.into_iter().map(|sentence| sentence.trim_start_matches('.').to_owned()).collect();
     if wrong.is_empty() {
-        wrong = broken_rules(rules, &object);
+        wrong = broken_rules(schema, &object);
     }
     if !wrong.is_empty() {
         return Err(wrong);
@@ -70,8 +66,10 @@ fn without_metadata(schema: &Value) -> Value {
     schema
 }
 
-fn broken_rules(rules: &CompiledSchema, object: &Value) -> Vec<String> {
-    let Err(errors) = Validator::new().validate_compiled(rules, object, None) else { return Vec::new() };
+/// A rule takes longer to compile than to run, so only those that have something to say of this object are.
+fn broken_rules(schema: &Value, object: &Value) -> Vec<String> {
+    let rules = compile_schema(&schema::of_creation(schema, &[object]));
+    let Err(errors) = Validator::new().validate_compiled(&rules, object, None) else { return Vec::new() };
     let mut sentences: Vec<String> = errors.into_vec().into_iter().map(sentence).collect();
     // The fields of a compiled schema come in no order.
     sentences.sort();

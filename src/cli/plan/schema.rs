@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
+const RULES: &str = "x-kubernetes-validations";
 
 /// What is wrong with a value: one sentence each, with the path of the field.
 #[must_use]
@@ -27,6 +28,29 @@ pub fn drop_nulls(schema: &Value, value: &mut Value) {
     for (key, value) in fields {
         drop_nulls(&schema["properties"][key], value);
     }
+}
+
+/// The schema without the fields that none of these values has, by default or otherwise, and without the rules about
+/// changes.
+pub fn of_creation(schema: &Value, values: &[&Value]) -> Value {
+    let mut schema = schema.clone();
+    if let Some(rules) = schema[RULES].as_array_mut() {
+        rules.retain(|rule| !rule["rule"].as_str().is_some_and(|rule| rule.contains("oldSelf")));
+    }
+    if let Some(fields) = schema["properties"].as_object_mut() {
+        fields.retain(|field, schema| {
+            let default = schema["default"].clone();
+            let values = values.iter().map(|value| if value[field].is_null() { &default } else { &value[field] });
+            let values: Vec<&Value> = values.filter(|value| !value.is_null()).collect();
+            *schema = of_creation(schema, &values);
+            !values.is_empty()
+        });
+    }
+    if schema["items"].is_object() {
+        let items: Vec<&Value> = values.iter().filter_map(|value| value.as_array()).flatten().collect();
+        schema["items"] = of_creation(&schema["items"], &items);
+    }
+    schema
 }
 
 fn any(schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
