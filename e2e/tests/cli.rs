@@ -3,7 +3,7 @@
 mod support;
 mod transcript;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, iter};
 
@@ -12,6 +12,7 @@ use kanary_e2e::terminal::Terminal;
 use kanary_e2e::tools::Tool;
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
+use support::plugin::{call, command, good, program, refused};
 use support::{
     TRIAL, assert_nothing_is_left, base_image, image, json_of, merged, production, text, traffic, trial, validating,
     watching,
@@ -42,47 +43,6 @@ fn main() -> ExitCode {
         the_docs_show_what_is_printed: lab_only,
     ];
     harness::main(Setup::controller(&[]).with_kubectl(), cases)
-}
-
-/// What the tool said, and how it ended.
-pub struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
-}
-
-fn program(scene: &Scene) -> Result<PathBuf, Error> {
-    scene.lab()?.kit().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
-}
-
-fn command(scene: &Scene, arguments: &[&str]) -> Result<Command, Error> {
-    let mut command = Command::new(program(scene)?);
-    command.args(arguments).args(["-n", scene.namespace()]).env("KUBECONFIG", scene.lab()?.kubeconfig());
-    command.kill_on_drop(true);
-    Ok(command)
-}
-
-/// `kubectl kanary ARGUMENTS`, in the scene's namespace.
-pub async fn call(scene: &Scene, arguments: &[&str]) -> Result<Said, Error> {
-    let output = command(scene, arguments)?.output().await.context(|| format!("run {arguments:?}"))?;
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
-}
-
-/// The same; it must go well.
-async fn good(scene: &Scene, arguments: &[&str]) -> Result<String, Error> {
-    let said = call(scene, arguments).await?;
-    assert_eq!(said.code, Some(0), "{arguments:?}: {}{}", said.out, said.err);
-    Ok(said.out)
-}
-
-/// The same; it must fail, with these words.
-async fn refused(scene: &Scene, arguments: &[&str], words: &str) -> Result<(), Error> {
-    let said = call(scene, arguments).await?;
-    assert_eq!(said.code, Some(1), "{arguments:?}: {}{}", said.out, said.err);
-    assert!(said.err.contains(words), "{arguments:?}: {words:?} is not in {:?}", said.err);
-    assert_eq!(said.out, "", "{arguments:?}");
-    Ok(())
 }
 
 /// `generate | sed s/web:1/web:2/ | kubectl apply`, approve, and the base has the new image.

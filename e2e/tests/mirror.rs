@@ -10,6 +10,7 @@ use kanary_e2e::any::{self, Named};
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
 use support::mesh::*;
+use support::plugin::good;
 use support::*;
 
 fn main() -> ExitCode {
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
         what_cannot_be_mirrored_is_refused_by_name: lab_only,
         another_namespace_is_left_alone: lab_only,
         copies_that_must_be_seen_are_waited_for: lab_only,
+        generated_for_a_mirror_it_is_promoted: lab_only,
+        what_gitops_must_ignore_is_what_is_written: lab_only,
     ];
     let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
     harness::main(Setup::controller(&[&url]).with_mesh().with_prometheus(), cases)
@@ -320,4 +323,57 @@ async fn copies_that_must_be_seen_are_waited_for(scene: Scene) -> Result<(), Err
     assert_contains(condition(&kd, "Traffic"), &json!({"status": "True", "reason": "CopiesSeen"}));
     drop(load);
     Ok(())
+}
+
+/// From the hand tool's `generate` to the hand tool's `approve`, with copies in between.
+async fn generated_for_a_mirror_it_is_promoted(scene: Scene) -> Result<(), Error> {
+    production(&scene).await?;
+    scene.put(user_route()).await?;
+    let before = scene.read(WEB_ROUTE).await?["spec"].clone();
+    let words = ["generate", WEB, "--name", TRIAL, "--service", WEB, "--traffic", "mirror"];
+    let yaml = good(&scene, &words).await?;
+    scene.apply(yaml.replace("image: web:1", "image: web:2")).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    let host = scene.host(CANARY);
+    scene.until_known(WEB, 80, 2).await?;
+    scene.until_known(CANARY, 80, 1).await?;
+    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
+    let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
+    assert_eq!(at(CANARY, &copies), FEW);
+    good(&scene, &["approve", TRIAL]).await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&scene).await?, "web:2");
+    assert_all_is_as_before(&scene, WEB_ROUTE, &before).await
+}
+
+/// Where the rules point in the user's route, the mirror is; elsewhere the route is the user's.
+async fn what_gitops_must_ignore_is_what_is_written(scene: Scene) -> Result<(), Error> {
+    scene.put(user_route()).await?;
+    let mut before = scene.read(WEB_ROUTE).await?["spec"].clone();
+    validating(&scene, mirroring(json!({}))).await?;
+    let mut during = until_carries(&scene, 100.0).await?["spec"].clone();
+    let rules = good(&scene, &["gitops-ignore", TRIAL, "--for", "argocd"]).await?;
+    let rules = kanary_e2e::manifests::parse(&rules)?;
+    let all = rules.iter().flat_map(|rules| rules["ignoreDifferences"].as_array().into_iter().flatten());
+    let of_route: Vec<&Value> = all.filter(|rule| rule["kind"] == "VirtualService").collect();
+    let [rule] = of_route.as_slice() else { panic!("one rule for the route: {rules:#?}") };
+    assert_contains(rule, &json!({"group": "networking.istio.io", "name": WEB}));
+    assert_ne!(before, during);
+    let expressions = rule["jqPathExpressions"].as_array().cloned().unwrap_or_default();
+    assert_eq!(expressions.len(), 2, "{rule:#}");
+    for spec in [&mut before, &mut during] {
+        without(spec, CANARY);
+    }
+    assert_eq!(before, during, "but for what is ignored");
+    assert!(expressions[0].as_str().is_some_and(|jq| jq.contains(CANARY)), "{rule:#}");
+    Ok(())
+}
+
+/// Takes out what the rule's expressions select: the entries that lead to this host.
+fn without(spec: &mut Value, host: &str) {
+    for route in spec["http"].as_array_mut().into_iter().flatten() {
+        if let Some(mirrors) = route["mirrors"].as_array_mut() {
+            mirrors.retain(|entry| entry["destination"]["host"] != host);
+        }
+    }
 }

@@ -7,6 +7,7 @@
 
 pub mod mesh;
 mod own;
+pub mod plugin;
 mod witness;
 
 use std::collections::BTreeSet;

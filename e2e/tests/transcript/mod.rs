@@ -8,7 +8,7 @@ use std::{env, fs};
 use kanary_e2e::{Context, Error, Scene, manifests};
 use regex::Regex;
 
-use crate::call;
+use crate::support::plugin::call;
 use crate::support::{TRIAL, production};
 
 /// One file: its name, and the commands in it.
