@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use support::*;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         a_new_template_while_it_runs_begins_again,
         a_new_template_after_the_end_is_judged_like_the_first,
         what_others_do_to_the_base_after_the_end_is_theirs,
+        a_promotion_that_is_taken_back_is_told,
         the_period_counts_from_the_moment_the_canary_is_available: lab_only,
     ];
     harness::main(Setup::controller(&[]), cases)
@@ -468,4 +470,32 @@ async fn promoting_what_is_not_ready(scene: &Scene, cleanup: &str) -> Result<(),
     recovers(scene, &canary_pod(scene).await?).await?;
     scene.kd_phase(TRIAL, "Validating").await?;
     say(scene, "valid").await.map(drop)
+}
+
+/// GitOps that does not know of the canary takes the old template for the wanted one.
+async fn a_promotion_that_is_taken_back_is_told(scene: Scene) -> Result<(), Error> {
+    validating(&scene, json!({})).await?;
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    put_image(&scene, "gitops", "web:1").await?;
+    let kd = until_reason(&scene, "DeploymentUpdated", "Reverted").await?;
+    let message = text(condition(&kd, "DeploymentUpdated"), "/message");
+    assert!(message.contains("the field manager gitops took back the promotion of Deployment web"), "{message}");
+    assert_contains(
+        &kd["status"],
+        &json!({"phase": "Succeeded", "message": message, "report": {"status": "Succeeded"}}),
+    );
+    until_event(&scene, "Reverted").await?;
+    assert_eq!(base_image(&scene).await?, "web:1", "the base is theirs");
+    put_image(&scene, "gitops", "web:2").await?;
+    until_reason(&scene, "DeploymentUpdated", "Promoted").await.map(drop)
+}
+
+/// The image of the base, as that field manager wants it.
+async fn put_image(scene: &Scene, manager: &str, image: &str) -> Result<(), Error> {
+    let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
+    let containers = json!([{"name": "web", "image": image}]);
+    let patch = Patch::Strategic(json!({"spec": {"template": {"spec": {"containers": containers}}}}));
+    let patched = scene.api::<Deployment>().patch(WEB, &params, &patch).await;
+    patched.map(drop).context(|| format!("give Deployment web {image}"))
 }

@@ -11,6 +11,8 @@ use crate::{
 
 /// A refused promotion is tried again so much later: quotas and webhooks change.
 const REHEARSE_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+/// For so long after success it is told if the base loses the template: as a rule, GitOps took it back.
+const MINDS_REVERTS: SignedDuration = SignedDuration::from_mins(10);
 
 /// Why the base is no longer what the run began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +201,22 @@ pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {
         (false, false, Some(why)) => Progress::Stalled(why.to_owned()),
         (false, false, None) => Progress::RollingOut,
     }
+}
+
+/// Did somebody take the proven template from the base, soon after success? Who and how, in a sentence. A template that is
+/// not the rehearsed one is no proof of that: a webhook may have changed ours.
+#[must_use]
+pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String> {
+    let minds_until = status.finished_at?.saturating_add(MINDS_REVERTS).ok()?;
+    let base = seen.base.as_deref().filter(|_| seen.now < minds_until)?;
+    let pinned = status.base.as_ref().filter(|pinned| pinned.uid == base.uid())?;
+    let writer = base.writer.as_deref().filter(|writer| *writer != names::MANAGER)?;
+    let hash = Some(&base.spec.template.hash);
+    let (is_promoted, is_back) = (hash == pinned.promoted_hash.as_ref(), hash == pinned.template_hash.as_ref());
+    let name = base.name();
+    let done = if is_back { "took back the promotion of" } else { "gave another pod template to" };
+    let cure = "give it the proven template too, or see `kubectl kanary gitops-ignore`";
+    (!is_promoted).then(|| format!("the field manager {writer} {done} Deployment {name}; {cure}"))
 }
 
 /// The one write to the base.

@@ -31,8 +31,8 @@ pub(super) fn within(
             note: format!("Deployment {} did not exist and was created from spec.template", base.name),
         });
     [
-        news(ConditionType::DeploymentUpdated, "Promoted", false)
-            .or_else(|| news(ConditionType::DeploymentUpdated, "RollingOut", false)),
+        promoted(before, status),
+        news(ConditionType::DeploymentUpdated, "Reverted", true),
         news(ConditionType::DeploymentUpdated, "BasePaused", true),
         news(ConditionType::DeploymentUpdated, "BaseRolloutStalled", true),
         news(ConditionType::Running, "WaitsForEvidence", true),
@@ -46,6 +46,17 @@ pub(super) fn within(
     .flatten()
     .chain(if first_pin { bystanders(seen, facts) } else { Vec::new() })
     .collect()
+}
+
+/// Said once, when the base has the template; how its rollout goes on is in the status.
+fn promoted(before: &[Condition], status: &KanaryDeploymentStatus) -> Option<Notice> {
+    let says = |conditions: &[Condition], reasons: &[&str]| {
+        let updated = conditions.iter().find(|c| c.type_ == ConditionType::DeploymentUpdated)?;
+        reasons.contains(&updated.reason.as_str()).then(|| updated.message.clone())
+    };
+    let note = says(&status.conditions, &["RollingOut", "Promoted"])?;
+    let is_said = says(before, &["RollingOut", "Promoted", "BaseRolloutStalled"]).is_some();
+    (!is_said).then(|| Notice { warning: false, reason: "Promoted".into(), note })
 }
 
 /// Said once, when the first route carries the mirror.

@@ -27,6 +27,9 @@ pub(super) fn tell(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: 
         running(seen, status, facts, signs, phase);
         updated(seen, status, signs, phase);
     }
+    if phase == Phase::Succeeded {
+        reverted(seen, status);
+    }
     errored(seen, status, facts, phase);
     status.report = Some(report(seen, status, phase));
     notices::within(seen, &before, status, facts)
@@ -174,6 +177,22 @@ fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, signs: &Signs, 
             (Truth::True, "AlreadyUpToDate", format!("Deployment {name} had the proven template already"))
         }
         Progress::Done => (Truth::True, "Promoted", format!("Deployment {name} has the proven template")),
+    };
+    status.message = Some(message.clone());
+    set(seen, status, ConditionType::DeploymentUpdated, truth, reason, message);
+}
+
+/// For some time after the end: does somebody take the template from the base, or give it back?
+fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
+    let said =
+        status.conditions.iter().find(|c| c.type_ == ConditionType::DeploymentUpdated).map(|c| c.reason.as_str());
+    let (truth, reason, message) = match (base::revert(seen, status), said) {
+        (Some(message), Some("Promoted" | "RollingOut" | "AlreadyUpToDate")) => (Truth::False, "Reverted", message),
+        (None, Some("Reverted")) if base::is_equal(seen, status) => {
+            let name = names::base(&seen.kanary);
+            (Truth::True, "Promoted", format!("Deployment {name} has the proven template again"))
+        }
+        (Some(_) | None, _) => return,
     };
     status.message = Some(message.clone());
     set(seen, status, ConditionType::DeploymentUpdated, truth, reason, message);

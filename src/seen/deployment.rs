@@ -8,7 +8,7 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Seen, hash, prune_meta};
+use super::{Labels, Seen, foreign::writer, hash, prune_meta};
 use crate::api::names;
 
 /// A Deployment.
@@ -23,6 +23,9 @@ pub struct Deployment {
     /// What its controller says.
     #[serde(default)]
     pub status: DeploymentStatus,
+    /// The field manager that last wrote its pod template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writer: Option<String>,
 }
 
 /// What is asked of a Deployment.
@@ -152,6 +155,8 @@ impl Seen for Deployment {
     }
 
     fn prune(&mut self) {
+        // What comes from a dump is pruned already.
+        self.writer = writer(&self.metadata, "/f:spec/f:template").or(self.writer.take());
         prune_meta(&mut self.metadata);
         if self.label(names::CANARY_LABEL).is_none() {
             // Only whether there are any: a JSON patch cannot add to a map that is not there.

@@ -60,14 +60,22 @@ impl<K> Known<K> {
 }
 
 /// The field manager, other than we, that last wrote the spec, as far as the metadata tells.
-pub(super) fn writer(meta: &ObjectMeta) -> Option<String> {
-    let wrote_spec = |fields: &serde_json::Value| fields.get("f:spec").is_some();
+pub(super) fn other_writer(meta: &ObjectMeta) -> Option<String> {
+    last_writer(meta, "/f:spec", |manager| manager != names::MANAGER)
+}
+
+/// The field manager that last wrote the field at this path of managedFields, as far as the metadata tells.
+pub(super) fn writer(meta: &ObjectMeta, path: &str) -> Option<String> {
+    last_writer(meta, path, |_| true)
+}
+
+fn last_writer(meta: &ObjectMeta, path: &str, counts: impl Fn(&str) -> bool) -> Option<String> {
     meta.managed_fields
         .iter()
         .flatten()
         .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
-        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| wrote_spec(&fields.0)))
-        .filter(|entry| entry.manager.as_deref() != Some(names::MANAGER))
+        .filter(|entry| entry.fields_v1.as_ref().is_some_and(|fields| fields.0.pointer(path).is_some()))
+        .filter(|entry| entry.manager.as_deref().is_some_and(&counts))
         .max_by_key(|entry| entry.time.as_ref().map(|time| time.0))
         .and_then(|entry| entry.manager.clone())
 }

@@ -38,7 +38,7 @@ impl Seen for HTTPRoute {
     }
 
     fn prune(&mut self) {
-        self.writer = foreign::writer(&self.metadata);
+        self.writer = foreign::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

@@ -27,7 +27,7 @@ impl Seen for VirtualService {
     }
 
     fn prune(&mut self) {
-        self.writer = foreign::writer(&self.metadata);
+        self.writer = foreign::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

@@ -3,7 +3,7 @@
 use kanary::lifecycle::{Action, Observed, Patch, Plan, plan};
 use serde_json::{Value, json};
 
-use crate::given::{autoscaler, base, observed, status, with_canary};
+use crate::given::{at, autoscaler, base, observed, status, with_canary};
 
 fn promoting(spec: Value, base_patch: Value) -> Observed {
     let status = status(&spec, "Promoting", json!({}));
@@ -120,4 +120,31 @@ fn the_canary_stays_while_the_bases_rollout_stalls() {
     let plan = plan(&promoting(json!({}), stalled));
     assert_eq!(plan.actions, []);
     assert!(phase(&plan)[1].as_str().is_some_and(|message| message.contains("quota exceeded")), "{:?}", phase(&plan));
+}
+
+#[test]
+fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
+    let told = |writer: &str, image: &str, now: i64| {
+        let conditions = json!([{
+            "type": "DeploymentUpdated", "status": "True", "reason": "Promoted", "message": "",
+            "lastTransitionTime": at(0).to_string(),
+        }]);
+        let ended = json!({"finishedAt": at(0).to_string(), "conditions": conditions});
+        let mut seen = observed(json!({}), status(&json!({}), "Succeeded", ended));
+        let containers = json!([{"name": "c", "image": image}]);
+        seen.base = Some(base(json!({"writer": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
+        seen.now = at(now);
+        let tell = plan(&seen).tell;
+        let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason == "Reverted");
+        news.map(|notice| notice.note)
+    };
+    let back = told("argocd-controller", "v1", 599).expect("it is told");
+    assert!(
+        back.starts_with("the field manager argocd-controller took back the promotion of Deployment web"),
+        "{back}"
+    );
+    let other = told("helm", "v3", 1).expect("it is told");
+    assert!(other.starts_with("the field manager helm gave another pod template to Deployment web"), "{other}");
+    assert_eq!(told("argocd-controller", "v1", 600), None, "by then it is a change like any other");
+    assert_eq!(told("kanary", "v3", 1), None, "a webhook changed what we wrote, or another canary was promoted");
 }
