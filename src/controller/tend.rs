@@ -36,6 +36,8 @@ pub struct Notes {
     pub faults: Vec<Fault>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
     pub endpoints: Option<Following>,
+    /// There is progress to be told since then.
+    untold_since: Option<Timestamp>,
     /// What Prometheus was asked and answered; an answer may come at any time.
     answers: Arc<Answers>,
     tries: u32,
@@ -48,6 +50,14 @@ impl Notes {
     /// What Prometheus was asked and answered so far.
     pub fn answers(&self) -> BTreeMap<String, Asked> {
         lock(&self.answers).clone()
+    }
+
+    /// Until when what is to be told is put off. After a fault, whoever looks wants to know.
+    fn put_off(&mut self, seen: &Observed, plan: &Plan) -> Option<Timestamp> {
+        let tell = plan.tell.as_ref().filter(|_| seen.faults.is_empty());
+        let until = tell.and_then(|tell| tell.put_off(self.untold_since.unwrap_or(seen.now), seen.now));
+        self.untold_since = until.map(|_| self.untold_since.unwrap_or(seen.now));
+        until
     }
 }
 
@@ -82,7 +92,11 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
         follow_endpoints(context, &seen, signal, notes);
         inquire(context, key, &mut seen, signal, notes);
         let is_stale = ask(context, key, &mut seen, notes).await;
-        let plan = lifecycle::plan(&seen);
+        let mut plan = lifecycle::plan(&seen);
+        if let Some(until) = notes.put_off(&seen, &plan) {
+            plan.tell = None;
+            plan.wake = plan.wake.into_iter().chain([until]).min();
+        }
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
         match step {

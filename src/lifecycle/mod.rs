@@ -9,6 +9,7 @@ mod notices;
 mod observed;
 pub mod phase;
 mod plan;
+mod progress;
 mod refusal;
 mod run;
 mod story;
@@ -76,6 +77,7 @@ pub fn questions(seen: &Observed) -> Vec<Inquiry> {
 /// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
 ///
 /// Actions follow from the *persisted* phase; the next phase is told in the status, and acted on once it is persisted.
+/// But a canary that fails leaves production at once: that is safe whatever becomes of the status.
 #[must_use]
 pub fn plan(seen: &Observed) -> Plan {
     if is_deleted(seen) {
@@ -89,17 +91,21 @@ pub fn plan(seen: &Observed) -> Plan {
         None => (seen.status(), Vec::new()),
     };
     let is_persisted = notices.is_empty();
-    let actions = if is_persisted { act(seen, &status, &facts) } else { Vec::new() };
+    let mut actions = if is_persisted { act(seen, &status, &facts) } else { Vec::new() };
     pin_base(seen, &mut status);
     observe_canary(seen, &mut status, &facts, &actions);
     let signs = signs(seen, &mut status, &facts);
     if is_persisted && let Some((phase, cause)) = phase::next(status.phase.unwrap_or(Phase::Scheduled), &signs) {
         notices.extend(enter(seen, &mut status, phase, &cause, &signs));
+        if phase == Phase::Failing {
+            actions = leave(seen, &facts);
+        }
     }
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
     let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
-    let tell = differs.then_some(Tell { status, notices });
+    let can_wait = notices.is_empty() && progress::is_all(&seen.status(), &status);
+    let tell = differs.then_some(Tell { status, notices, can_wait });
     Plan { actions, tell, wake }
 }
 
@@ -188,13 +194,16 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
     }
 }
 
-/// The canary gets no more copies and its pods leave production first; what is left is deleted once no EndpointSlice lists
-/// them.
+/// The canary leaves production first; what is left is deleted once no EndpointSlice lists its pods.
 fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
-    let mut leaves = mirror::clear(seen);
-    leaves.extend(traffic::move_pods(seen, &facts.withheld, Phase::Failing));
+    let leaves = leave(seen, facts);
     let waits = is_leaving(seen) && leave_by(status).is_none_or(|deadline| seen.now < deadline);
     if leaves.is_empty() && !waits { end(seen) } else { leaves }
+}
+
+/// The canary's pods leave production, and no more requests are copied to them.
+fn leave(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    traffic::move_pods(seen, &facts.withheld, Phase::Failing).into_iter().chain(mirror::clear(seen)).collect()
 }
 
 /// First nothing refers to the canary any more, then it goes, then the mirror's finalizer.
@@ -352,7 +361,7 @@ fn enter(
         Phase::Succeeded | Phase::Failed => status.finished_at = Some(seen.now),
         Phase::Scheduled => {}
     }
-    story::enter(seen, status, phase, cause)
+    story::enter(seen, status, phase, cause, signs)
 }
 
 /// When something is due that no watch announces.

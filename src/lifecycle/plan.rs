@@ -1,6 +1,6 @@
 //! What a decision is made of: data that says what to do and what to tell, and nothing about how.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -17,6 +17,9 @@ pub struct Plan {
     pub wake: Option<Timestamp>,
 }
 
+/// Progress is told so much later at most.
+const WAITS: SignedDuration = SignedDuration::from_secs(1);
+
 /// A new status, and what to say of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tell {
@@ -24,6 +27,16 @@ pub struct Tell {
     pub status: KanaryDeploymentStatus,
     /// Events, published once the status is persisted.
     pub notices: Vec<Notice>,
+    /// It tells of progress only: nothing is decided by it, and as a rule something newer is told soon.
+    pub can_wait: bool,
+}
+
+impl Tell {
+    /// Until when it is put off, if it was first to be told `since` then; nothing, if it is told now.
+    #[must_use]
+    pub fn put_off(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        since.saturating_add(WAITS).ok().filter(|until| self.can_wait && now < *until)
+    }
 }
 
 /// An event.

@@ -245,7 +245,13 @@ fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Rep
 }
 
 /// The conditions and the event of a phase that begins.
-pub(super) fn enter(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase, cause: &Cause) -> Vec<Notice> {
+pub(super) fn enter(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    phase: Phase,
+    cause: &Cause,
+    signs: &Signs,
+) -> Vec<Notice> {
     let notice = |warning, reason: &str| vec![Notice { warning, reason: reason.into(), note: cause.message.clone() }];
     status.message = Some(cause.message.clone());
     match phase {
@@ -261,6 +267,10 @@ pub(super) fn enter(seen: &Observed, status: &mut KanaryDeploymentStatus, phase:
             notice(true, cause.reason)
         }
         Phase::Succeeded | Phase::Failed => {
+            // How far the base is by now; it may not be told yet.
+            if phase == Phase::Succeeded {
+                updated(seen, status, signs, Phase::Promoting);
+            }
             end(seen, status, phase);
             notice(phase == Phase::Failed, &format!("{phase:?}"))
         }

@@ -10,5 +10,6 @@ mod promotion;
 mod promql;
 mod record;
 mod splice;
+mod telling;
 mod verdict;
 mod withhold;

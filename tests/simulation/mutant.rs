@@ -51,7 +51,7 @@ pub enum Mutant {
     ForgetsAChild,
     /// Takes a Deployment that stands in the way.
     TakesWhatIsThere,
-    /// Plans before it has seen what it wrote.
+    /// Plans before it has seen what it wrote, but for its status.
     ForgetsItsWrites,
     /// Writes its status each time it looks.
     NeverSilent,
@@ -191,7 +191,7 @@ impl Mutant {
             Self::NeverSilent if plan.tell.is_none() => {
                 let mut status = seen.status();
                 status.message = Some(format!("all is well at {}", seen.now));
-                plan.tell = status.phase.map(|_| Tell { status, notices: Vec::new() });
+                plan.tell = status.phase.map(|_| Tell { status, notices: Vec::new(), can_wait: false });
             }
             Self::ForgetsStragglers if phase.is_some_and(Phase::is_over) => plan.actions.clear(),
             _ => {}

@@ -57,6 +57,8 @@ pub struct Shell {
     cache: Cache,
     dirty: BTreeSet<String>,
     wakes: BTreeMap<String, Timestamp>,
+    /// Those with progress to tell, and since when.
+    untold: BTreeMap<String, Timestamp>,
     faults: BTreeMap<String, Vec<Fault>>,
     rehearsals: BTreeMap<String, lifecycle::Rehearsal>,
     /// Those whose EndpointSlices are watched, and whether the first list has come.
@@ -77,6 +79,7 @@ impl Shell {
             dirty: cache.kanaries().into_iter().collect(),
             cache,
             wakes: BTreeMap::new(),
+            untold: BTreeMap::new(),
             faults: BTreeMap::new(),
             rehearsals: BTreeMap::new(),
             following: BTreeMap::new(),
@@ -158,7 +161,11 @@ impl Shell {
             observed.routes.is_fresh = is_fresh;
         }
         self.inquire(server.now, &mut observed);
-        let plan = self.mutant.plan(&observed);
+        let mut plan = self.mutant.plan(&observed);
+        if let Some(until) = self.put_off(name, &observed, &plan) {
+            plan.tell = None;
+            plan.wake = plan.wake.into_iter().chain([until]).min();
+        }
         let observed = Arc::new(observed);
         if let Some(wake) = plan.wake {
             self.wakes.insert(name.to_owned(), wake);
@@ -168,6 +175,15 @@ impl Shell {
         let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells };
         self.proceed(server.now, name, pass);
         Deed::Planned { observed, plan }
+    }
+
+    /// Until when what is to be told is put off.
+    fn put_off(&mut self, name: &str, observed: &Observed, plan: &Plan) -> Option<Timestamp> {
+        let since = self.untold.remove(name).unwrap_or(observed.now);
+        let tell = plan.tell.as_ref().filter(|_| observed.faults.is_empty())?;
+        let until = tell.put_off(since, observed.now)?;
+        self.untold.insert(name.to_owned(), since);
+        Some(until)
     }
 
     /// Asks what the plan needs to know. Are the routes those of this moment now?
@@ -254,7 +270,7 @@ impl Shell {
     ) {
         match done {
             Ok(written) => {
-                if self.mutant != Mutant::ForgetsItsWrites {
+                if self.mutant != Mutant::ForgetsItsWrites || written.kind == Kind::Kanary {
                     self.cache.take_in(server, written.kind, &written.name, written.uid.as_deref());
                 }
                 self.dirty.insert(name.to_owned());

@@ -1,0 +1,47 @@
+//! Which part of a status only tells how far things are: it may be told a moment later, together with what comes next.
+//!
+//! All else is told at once, for decisions rest on it, or somebody has to know.
+
+use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus};
+
+/// Is progress all that is new?
+pub(super) fn is_all(before: &KanaryDeploymentStatus, after: &KanaryDeploymentStatus) -> bool {
+    let conditions = after.conditions.iter().map(|condition| settled(condition, &before.conditions));
+    let without = KanaryDeploymentStatus {
+        message: before.message.clone(),
+        report: before.report.clone(),
+        conditions: conditions.flatten().collect(),
+        canary: after.canary.as_ref().map(|canary| uncounted(canary, before.canary.as_ref())),
+        ..after.clone()
+    };
+    without == *before
+}
+
+/// A condition as it was before, if only what it says is new.
+fn settled(condition: &Condition, before: &[Condition]) -> Option<Condition> {
+    let was = before.iter().find(|was| was.type_ == condition.type_);
+    match condition.type_ {
+        ConditionType::CanaryReady | ConditionType::Traffic => was.cloned(),
+        ConditionType::Scheduled
+        | ConditionType::Running
+        | ConditionType::Succeeded
+        | ConditionType::Failed
+        | ConditionType::DeploymentUpdated
+        | ConditionType::Errored => {
+            let says_more = was.filter(|was| was.status == condition.status);
+            Some(says_more.unwrap_or(condition).clone())
+        }
+    }
+}
+
+/// The canary with the counts of before, and without what is recorded of its objects for the first time.
+fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>) -> CanaryStatus {
+    let before = before.cloned().unwrap_or_default();
+    CanaryStatus {
+        ready_replicas: before.ready_replicas,
+        replicas: before.replicas,
+        deployment_hash: before.deployment_hash.as_ref().and(canary.deployment_hash.clone()),
+        hpa_hash: before.hpa_hash.as_ref().and(canary.hpa_hash.clone()),
+        ..canary.clone()
+    }
+}
