@@ -39,6 +39,10 @@ pub struct Notes {
     /// What Prometheus was asked and answered; an answer may come at any time.
     answers: Arc<Answers>,
     tries: u32,
+    /// When this task last woke up.
+    woken: Timestamp,
+    /// When there last was nothing left to do, so nothing to ask either.
+    rested: Timestamp,
 }
 
 /// By name of the item.
@@ -49,6 +53,12 @@ impl Notes {
     pub fn answers(&self) -> BTreeMap<String, Asked> {
         lock(&self.answers).clone()
     }
+
+    /// Since when a question could have been sent that was due then. At rest there was none: one that was due before
+    /// that could not be asked yet, and what woke the task changed it.
+    fn askable_since(&self, due: Timestamp) -> Timestamp {
+        if due < self.rested { self.woken } else { due }
+    }
 }
 
 fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
@@ -57,7 +67,7 @@ fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
 
 /// Tends one resource until it is gone.
 pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
-    let mut notes = Notes::default();
+    let mut notes = Notes { rested: observe::now(), ..Notes::default() };
     loop {
         let news = signal.notified();
         let sleep = pass(&context, &key, &signal, &mut notes).await;
@@ -72,8 +82,10 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
 
 /// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
 async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
+    notes.woken = observe::now();
     for _ in 0..MOST_STEPS {
         if !context.leadership.holds() {
+            notes.rested = observe::now();
             context.world.kanaries.get(&key.namespace, &key.name)?;
             return Some(LONGEST_SLEEP);
         }
@@ -87,7 +99,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
         drop(permit);
         match step {
             Ok(Done::Nothing) if is_stale => return Some(retry(notes)),
-            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, plan.wake)),
+            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.wake)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
             Err(Stop::Failed(fault)) => {
@@ -143,9 +155,11 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     for inquiry in lifecycle::questions(seen) {
         lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
-        let namespace = key.namespace.clone();
+        let (namespace, metrics) = (key.namespace.clone(), context.metrics.clone());
+        let since = notes.askable_since(inquiry.due);
         tokio::spawn(async move {
             let (at, outcome) = asker.ask(&namespace, &inquiry).await;
+            metrics.lagged(since.duration_until(at));
             let sent = Mark { at, held: inquiry.held };
             lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
             signal.notify_one();
@@ -182,8 +196,8 @@ async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Resu
 }
 
 /// Nothing to do: sleep until something is due.
-fn rest(notes: &mut Notes, wake: Option<Timestamp>) -> Duration {
-    notes.tries = 0;
+fn rest(notes: &mut Notes, looked: Timestamp, wake: Option<Timestamp>) -> Duration {
+    (notes.tries, notes.rested) = (0, looked);
     let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
@@ -205,5 +219,18 @@ fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, no
         }
         Some(_) => {}
         None => notes.endpoints = None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_waits_from_when_it_could_be_sent() {
+        let at = |second| Timestamp::from_second(second).unwrap_or_default();
+        let notes = Notes { rested: at(10), woken: at(15), ..Notes::default() };
+        assert_eq!(notes.askable_since(at(12)), at(12), "the timer was late");
+        assert_eq!(notes.askable_since(at(3)), at(15), "until it woke, its canary was not there");
     }
 }
