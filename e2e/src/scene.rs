@@ -63,7 +63,7 @@ pub struct Stage {
 pub struct Scene {
     stage: Arc<Stage>,
     namespace: String,
-    patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl Scene {
