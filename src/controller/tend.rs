@@ -11,7 +11,14 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::{Context, Key, endpoints::Following, execute, execute::Stop, observe};
+use super::{
+    Context, Key,
+    endpoints::Following,
+    execute,
+    execute::Stop,
+    observe,
+    turn::{self, Turn},
+};
 use crate::{
     api::Phase,
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
@@ -84,15 +91,10 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
 async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
     notes.woken = observe::now();
     for _ in 0..MOST_STEPS {
-        if !context.leadership.holds() {
-            notes.rested = observe::now();
-            context.world.kanaries.get(&key.namespace, &key.name)?;
-            return Some(LONGEST_SLEEP);
-        }
-        let permit = context.permits.acquire().await;
-        let mut seen = observe::observe(context, key, notes)?;
-        follow_endpoints(context, &seen, signal, notes);
-        inquire(context, key, &mut seen, signal, notes);
+        let (permit, mut seen) = match turn::take(context, key, signal, notes).await? {
+            Turn::Rest(sleep) => return Some(sleep),
+            Turn::Act(permit, seen) => (permit, seen),
+        };
         let is_stale = ask(context, key, &mut seen, notes).await;
         let plan = lifecycle::plan(&seen);
         let step = carry_out(context, &seen, &plan).await;
@@ -119,6 +121,14 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
     }
     // Whoever undoes our writes as fast as we make them does not get a storm for an answer.
     Some(retry(notes))
+}
+
+/// What is there now; what is to be asked of Prometheus is on its way then.
+pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
+    let mut seen = observe::observe(context, key, notes)?;
+    follow_endpoints(context, &seen, signal, notes);
+    inquire(context, key, &mut seen, signal, notes);
+    Some(seen)
 }
 
 /// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of. Is what was asked about
@@ -196,8 +206,12 @@ async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Resu
 }
 
 /// Nothing to do: sleep until something is due.
-fn rest(notes: &mut Notes, looked: Timestamp, wake: Option<Timestamp>) -> Duration {
+pub fn rest(notes: &mut Notes, looked: Timestamp, wake: Option<Timestamp>) -> Duration {
     (notes.tries, notes.rested) = (0, looked);
+    until(wake)
+}
+
+pub fn until(wake: Option<Timestamp>) -> Duration {
     let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
