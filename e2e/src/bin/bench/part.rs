@@ -118,11 +118,10 @@ impl Part {
     /// Its figures.
     pub async fn measure(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
         let number = self.numbers.first().copied().unwrap_or_default();
-        let open = |name: &'static str| Scene::open(stage.clone(), name);
         match self.kind {
             Kind::Lifecycle => self.lifecycles(stage).await,
-            Kind::Departure => departure::measure(&open("departure").await?, number).await,
-            Kind::Prometheus => prometheus::measure(&open("prometheus").await?, number).await,
+            Kind::Departure => departure::measure(&Scene::open(stage.clone(), "departure").await?, number).await,
+            Kind::Prometheus => prometheus::measure(stage, number).await,
             Kind::Mirror => mirror::measure(stage, number).await,
         }
     }

@@ -1,12 +1,15 @@
 //! Many canaries that are judged, each by a query of its own to a real Prometheus about its own pod, every ten seconds.
 //!
-//! They share a base and a namespace: what stands beside them is awake no more often for that.
+//! They come in teams, one after the other, each with a namespace and a base of its own: what is measured is how many are
+//! judged, not how many are made at once.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kanary_e2e::backend::manner::Manner;
 use kanary_e2e::controller::Controller;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::scene::Stage;
+use kanary_e2e::{Error, Lab, Scene};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
@@ -14,6 +17,8 @@ use crate::crowd::{PATIENCE, kanary, produce, production, reach, until_each, unt
 use crate::meter::{Usage, asked, by_kind, mebibytes, millis, rounded, usage};
 use crate::page::{Between, Page};
 
+/// Canaries in a namespace.
+const TEAM: usize = 20;
 /// How long they are watched, once all are judged.
 const WINDOW: Duration = Duration::from_secs(60);
 const WEB: &str = "web";
@@ -23,24 +28,35 @@ const LAG: &str = "kanary_query_lag_seconds";
 const ANSWER: &str = "kanary_query_duration_seconds";
 
 /// Has so many canaries judged by a controller of their own.
-pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
+pub async fn measure(stage: &Arc<Stage>, count: usize) -> Result<Value, Error> {
     eprintln!("{count} canaries that ask Prometheus");
-    let scene = scene.patience(PATIENCE);
+    let lab = stage.lab()?;
+    let controller = lab.controller(&[format!("--prometheus-url={}", lab.prometheus()?.url())]).await?;
+    let begun = Instant::now();
+    for first in (0..count).step_by(TEAM) {
+        bring(stage, TEAM.min(count - first)).await?;
+    }
+    let created = begun.elapsed();
+    eprintln!("all are judged after {} s", created.as_secs());
+    let report = watch(lab, &controller, count).await?;
+    controller.stop().await?;
+    let creation = json!({
+        "canaries": count,
+        "namespaces": count.div_ceil(TEAM),
+        "creationSeconds": rounded(created.as_secs_f64()),
+    });
+    Ok(merged(creation, report))
+}
+
+/// A team: its canaries are judged, and have told so.
+async fn bring(stage: &Arc<Stage>, count: usize) -> Result<(), Error> {
+    let scene = Scene::open(stage.clone(), "prometheus").await?.patience(PATIENCE);
     scene.tell("", Manner::default().showing("queue_length", 1.0))?;
     produce(&scene, vec![production(WEB)]).await?;
-    let url = format!("--prometheus-url={}", scene.lab()?.prometheus()?.url());
-    let controller = scene.lab()?.controller(&[url]).await?;
-    let begun = Instant::now();
     reach(&scene, (0..count).map(judged).collect(), "Validating").await?;
     let is_valid = |kanary: &DynamicObject| kanary.data["status"]["items"][0]["verdict"] == "Valid";
     until_each(&scene, count, "valid so far", is_valid).await?;
-    until_told(&scene, count, "Validating").await?;
-    let created = begun.elapsed();
-    eprintln!("all are judged after {} s", created.as_secs());
-    let report = watch(&scene, &controller, count).await?;
-    controller.stop().await?;
-    let creation = json!({"canaries": count, "creationSeconds": millis(created) / 1000.0});
-    Ok(merged(creation, report))
+    until_told(&scene, count, "Validating").await
 }
 
 fn judged(nth: usize) -> Value {
@@ -59,21 +75,21 @@ struct Look {
 }
 
 impl Look {
-    async fn at(scene: &Scene, controller: &Controller) -> Result<Self, Error> {
+    async fn at(lab: &Lab, controller: &Controller) -> Result<Self, Error> {
         Ok(Self {
             at: Instant::now(),
             usage: usage(controller.pid())?,
             controller: Page(controller.get("/metrics").await?.1),
-            prometheus: Page(scene.lab()?.prometheus()?.page().await?),
+            prometheus: Page(lab.prometheus()?.page().await?),
         })
     }
 }
 
-async fn watch(scene: &Scene, controller: &Controller, canaries: usize) -> Result<Value, Error> {
-    let audit = scene.lab()?.audit();
-    let (mark, before) = (audit.mark(), Look::at(scene, controller).await?);
+async fn watch(lab: &Lab, controller: &Controller, canaries: usize) -> Result<Value, Error> {
+    let audit = lab.audit();
+    let (mark, before) = (audit.mark(), Look::at(lab, controller).await?);
     tokio::time::sleep(WINDOW).await;
-    let (calls, after) = (asked(&audit, mark)?, Look::at(scene, controller).await?);
+    let (calls, after) = (asked(&audit, mark)?, Look::at(lab, controller).await?);
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     Ok(merged(
         told(&before, &after, seconds),
