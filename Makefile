@@ -11,9 +11,7 @@ demo: tools ## Watch three canaries live (a real control plane; no Docker, no ro
 	@cargo build -p kanary-e2e --bin demo
 	@cargo run -q -p kanary-e2e --bin demo
 
-test: tools ## Run everything: format, lints, unit tests, simulation, end to end
-	@python3 -m pip --version > /dev/null 2>&1 || \
-	{ echo "make: pip is missing: the tests' mesh needs Envoy, which comes as a Python wheel (apt install python3-pip)" >&2; exit 1; }
+test: tools pip ## Run everything: format, lints, unit tests, simulation, end to end
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	cargo test --workspace
@@ -22,9 +20,9 @@ lab: tools ## Start a control plane with Kanary to play with, until Ctrl-C
 	@cargo build -p kanary-e2e --bin lab
 	@cargo run -q -p kanary-e2e --bin lab -- up
 
-bench: tools ## Print as JSON what canaries cost the controller and the API server (some minutes)
+bench: tools pip ## Print as JSON what canaries, queries and mirrors cost (a quarter of an hour; or PARTS='mirror 5')
 	@cargo build --release -p kanary-e2e --bin bench
-	@cargo run -q --release -p kanary-e2e --bin bench
+	@cargo run -q --release -p kanary-e2e --bin bench -- $(PARTS)
 
 crd: ## Generate crds/kanarydeployments.yaml from src/api
 	cargo run -q --bin kanary -- crd > crds/.new
@@ -55,4 +53,8 @@ tools:
 	unshare --user --map-root-user true 2> /dev/null || [ "$$(id -u)" = 0 ] || \
 	lacks "the lab needs user namespaces: sysctl kernel.unprivileged_userns_clone=1 (Ubuntu: kernel.apparmor_restrict_unprivileged_userns=0), or run as root"
 
-.PHONY: help demo test lab bench crd tools
+pip:
+	@python3 -m pip --version > /dev/null 2>&1 || \
+	{ echo "make: pip is missing: the mesh needs Envoy, which comes as a Python wheel (apt install python3-pip)" >&2; exit 1; }
+
+.PHONY: help demo test lab bench crd tools pip

@@ -67,6 +67,14 @@ impl Prometheus {
         samples(&answer["data"]).ok_or_else(|| Error::wrong(format!("{query} has the answer {body}")))
     }
 
+    /// Its own metrics, as text.
+    pub async fn page(&self) -> Result<String, Error> {
+        match self.caller.get(&format!("{}/metrics", self.url)).await? {
+            (200, page) => Ok(page),
+            (status, body) => Err(Error::wrong(format!("Prometheus answers {status} to /metrics: {body}"))),
+        }
+    }
+
     /// Asks again until `met` holds for the answer.
     pub async fn until(
         &self,

@@ -58,12 +58,19 @@ pub struct Stage {
     pub log: Option<PathBuf>,
 }
 
+impl Stage {
+    /// The lab, for what needs its powers.
+    pub fn lab(&self) -> Result<&Lab, Error> {
+        self.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
+    }
+}
+
 /// One test's namespace.
 #[derive(Clone)]
 pub struct Scene {
     stage: Arc<Stage>,
     namespace: String,
-    patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl Scene {
@@ -105,7 +112,7 @@ impl Scene {
 
     /// The lab, for tests that are marked `lab_only`.
     pub fn lab(&self) -> Result<&Lab, Error> {
-        self.stage.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
+        self.stage.lab()
     }
 
     /// The namespace's objects of a kind.

@@ -95,6 +95,13 @@ impl Scene {
         Ok(self.backend()?.arrivals(self.namespace()))
     }
 
+    /// Waits for the first arrival at this scene's pods that `met` holds for.
+    pub async fn until_arrival(&self, awaited: &str, met: impl Fn(&Arrival) -> bool) -> Result<Arrival, Error> {
+        let arrival = self.backend()?.until_arrival(self.namespace(), met);
+        let in_vain = |_| Error::wrong(format!("no arrival in {}: {awaited}", self.namespace()));
+        tokio::time::timeout(self.patience, arrival).await.map_err(in_vain)
+    }
+
     /// What a load caused beside its answers, here: copies, or second tries of a proxy. Waits for the last of them.
     pub async fn copies(&self, load: &Report) -> Result<Vec<Arrival>, Error> {
         let mesh = self.lab()?.mesh()?;

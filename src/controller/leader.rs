@@ -5,7 +5,7 @@
 //! at the same speed: a leader stops five seconds before another may take over.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,9 @@ struct Reign {
     /// The last renewal that is known of, by the clock of this process and by the one of the host.
     renewed: Option<(Instant, Timestamp)>,
     absences: Vec<Absence>,
+    /// Somebody asked since then and was told no, so sleeps. A renewal that takes long goes on with a reign that was over
+    /// for a moment.
+    refused: bool,
 }
 
 impl Reign {
@@ -56,20 +59,24 @@ impl Reign {
 impl Leadership {
     /// May this process write now?
     pub fn holds(&self) -> bool {
-        self.read().holds(Instant::now(), Timestamp::now())
+        let mut reign = self.lock();
+        let holds = reign.holds(Instant::now(), Timestamp::now());
+        reign.refused |= !holds;
+        holds
     }
 
     /// When nobody watched.
     pub fn absences(&self) -> Vec<Absence> {
-        self.read().absences
+        self.lock().absences.clone()
     }
 
-    fn read(&self) -> Reign {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn lock(&self) -> MutexGuard<'_, Reign> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set(&self, reign: Reign) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = reign;
+    /// Was anybody refused before that, who must be woken now?
+    fn set(&self, reign: Reign) -> bool {
+        std::mem::replace(&mut *self.lock(), reign).refused
     }
 }
 
@@ -92,10 +99,12 @@ pub async fn campaign(context: Arc<Context>) {
         match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
             Ok(Some(lease)) => {
                 context.said.resolve("leases");
-                context.leadership.set(Reign { renewed: Some(asked), absences: absences(&lease) });
+                let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
+                if context.leadership.set(reign) {
+                    context.wake_all();
+                }
                 if !led {
                     tracing::info!(identity = context.identity, "leads");
-                    context.wake_all();
                 }
                 known = Some(lease);
             }
@@ -227,6 +236,17 @@ mod tests {
         Absence { from: Timestamp::UNIX_EPOCH, until: at(0) }
     }
 
+    /// The API server took seconds to renew the Lease; meanwhile a task looked, and went to sleep for an hour.
+    #[test]
+    fn who_was_refused_is_woken_by_the_next_renewal() {
+        let (leadership, now) = (Leadership::default(), (Instant::now(), Timestamp::now()));
+        let reign = Reign { renewed: Some(now), ..Reign::default() };
+        assert!(!leadership.holds());
+        assert!(leadership.set(reign.clone()), "one that was refused sleeps");
+        assert!(leadership.holds());
+        assert!(!leadership.set(reign), "nobody was refused since");
+    }
+
     #[test]
     fn before_the_first_lease_nobody_is_known_to_have_watched() {
         assert_eq!(absences(&first()), [since_ever()]);
@@ -266,7 +286,7 @@ mod tests {
     #[test]
     fn trust_ends_with_time_and_with_a_leap_of_either_clock() {
         let begun = Instant::now();
-        let reign = Reign { renewed: Some((begun, at(0))), absences: Vec::new() };
+        let reign = Reign { renewed: Some((begun, at(0))), ..Reign::default() };
         let holds = |clock: u64, time: i64| reign.holds(begun + Duration::from_secs(clock), at(time));
         assert!(holds(0, 0) && holds(9, 9));
         assert!(!holds(10, 10), "it was not renewed");

@@ -66,6 +66,13 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.get(namespace).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// Those of a namespace that are meant. The others, of which there may be thousands, are looked at and no more.
+    pub fn some_in(&self, namespace: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        let known = self.lock();
+        let all = known.objects.get(namespace).into_iter().flat_map(BTreeMap::values);
+        all.filter(|object| is_meant(object)).cloned().collect()
+    }
+
     /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.lock().objects.values().flat_map(BTreeMap::values).cloned().collect()

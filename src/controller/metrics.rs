@@ -2,6 +2,7 @@
 
 use std::{fmt::Write, time::Duration};
 
+use jiff::SignedDuration;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -52,6 +53,12 @@ const PHASES: [Phase; 7] = [
     Phase::Failed,
 ];
 
+/// Fine enough to tell a timer that is late from a queue: from a millisecond to a minute.
+const LAGS: [f64; 25] = [
+    0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 3.0, 5.0, 7.0,
+    10.0, 20.0, 30.0, 50.0, 70.0,
+];
+
 /// All series of this process.
 pub struct Metrics {
     registry: Registry,
@@ -60,6 +67,7 @@ pub struct Metrics {
     verdicts: Family<Reasoned, Counter>,
     queries: Family<Answered, Counter>,
     latency: Histogram,
+    lag: Histogram,
     writes: Family<Written, Counter>,
 }
 
@@ -68,6 +76,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("kanary");
         let latency = Histogram::new(exponential_buckets(0.005, 2.0, 11));
+        let lag = Histogram::new(LAGS);
         let (leads, runs, verdicts) = (Gauge::default(), Family::default(), Family::default());
         let (queries, writes) = (Family::default(), Family::default());
         registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
@@ -75,12 +84,13 @@ impl Metrics {
         registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
         registry.register("queries", "Answers of Prometheus: true, false or unknown", Family::clone(&queries));
         registry.register("query_duration_seconds", "Time to an answer of Prometheus", latency.clone());
+        registry.register("query_lag_seconds", "Time from when a question was due until it was sent", lag.clone());
         registry.register(
             "writes",
             "Requests that change something, by kind, verb and outcome",
             Family::clone(&writes),
         );
-        Self { registry, leads, runs, verdicts, queries, latency, writes }
+        Self { registry, leads, runs, verdicts, queries, latency, lag, writes }
     }
 
     /// An answer came, or did not.
@@ -91,6 +101,11 @@ impl Metrics {
     /// A question was sent; so long it took.
     pub fn sent(&self, took: Duration) {
         self.latency.observe(took.as_secs_f64());
+    }
+
+    /// A question was sent so long after it was due; one that was sent for another item before that, not at all.
+    pub fn lagged(&self, lag: SignedDuration) {
+        self.lag.observe(lag.max(SignedDuration::ZERO).as_secs_f64());
     }
 
     /// A write was tried.
@@ -159,6 +174,8 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered(&Outcome::Unknown("who knows".into()));
         metrics.sent(Duration::from_millis(3));
+        metrics.lagged(SignedDuration::from_millis(4));
+        metrics.lagged(SignedDuration::from_millis(-4));
         let page = metrics.text(true, &[Phase::Validating, Phase::Validating]);
         for line in [
             "kanary_leader 1",
@@ -166,6 +183,8 @@ mod tests {
             "kanary_runs{phase=\"Failed\"} 0",
             "kanary_queries_total{outcome=\"unknown\"} 1",
             "kanary_query_duration_seconds_count 1",
+            "kanary_query_lag_seconds_bucket{le=\"0.003\"} 1",
+            "kanary_query_lag_seconds_bucket{le=\"0.005\"} 2",
         ] {
             assert!(page.lines().any(|other| other == line), "{line} in {page}");
         }

@@ -13,6 +13,7 @@ mod routes;
 mod serve;
 mod tend;
 mod trouble;
+mod turn;
 mod watch;
 
 use std::{
@@ -37,7 +38,7 @@ use crate::{
     validation::promql::{Access, address::Refused, copies},
 };
 
-/// Passes that may be under way at once.
+/// Passes with requests to the API server that may be under way at once.
 const MOST_PASSES: usize = 32;
 
 /// How the controller runs.

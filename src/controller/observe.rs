@@ -21,18 +21,12 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
     let world = &context.world;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
     let kanary = world.kanaries.get(namespace, name)?;
-    let pods = world.pods.all_in(namespace);
     Some(Observed {
         now: now(),
         base: world.deployments.get(namespace, &names::base(&kanary)),
         canary: world.deployments.get(namespace, &names::canary(&kanary)),
-        pods: pods.into_iter().filter(|pod| pod.label(names::CANARY_LABEL) == Some(name)).collect(),
-        services: world
-            .services
-            .all_in(namespace)
-            .into_iter()
-            .filter(|service| is_relevant(service, name, kanary.uid()))
-            .collect(),
+        pods: world.pods.some_in(namespace, |pod| pod.label(names::CANARY_LABEL) == Some(name)),
+        services: world.services.some_in(namespace, |service| is_relevant(service, name, kanary.uid())),
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),

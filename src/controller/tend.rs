@@ -11,7 +11,14 @@ use std::{
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::{Context, Key, endpoints::Following, execute, execute::Stop, observe};
+use super::{
+    Context, Key,
+    endpoints::Following,
+    execute,
+    execute::Stop,
+    observe,
+    turn::{self, Turn},
+};
 use crate::{
     api::Phase,
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
@@ -41,6 +48,10 @@ pub struct Notes {
     /// What Prometheus was asked and answered; an answer may come at any time.
     answers: Arc<Answers>,
     tries: u32,
+    /// When this task last woke up.
+    woken: Timestamp,
+    /// When there last was nothing left to do, so nothing to ask either.
+    rested: Timestamp,
 }
 
 /// By name of the item.
@@ -52,12 +63,23 @@ impl Notes {
         lock(&self.answers).clone()
     }
 
-    /// Until when what is to be told is put off. After a fault, whoever looks wants to know.
-    fn put_off(&mut self, seen: &Observed, plan: &Plan) -> Option<Timestamp> {
+    /// Since when a question could have been sent that was due then. At rest there was none: one that was due before
+    /// that could not be asked yet, and what woke the task changed it.
+    fn askable_since(&self, due: Timestamp) -> Timestamp {
+        if due < self.rested { self.woken } else { due }
+    }
+
+    /// What to do now; mere progress is not told yet, unless something failed: then whoever looks wants to know.
+    pub fn decide(&mut self, seen: &Observed) -> Plan {
+        let mut plan = lifecycle::plan(seen);
         let tell = plan.tell.as_ref().filter(|_| seen.faults.is_empty());
-        let until = tell.and_then(|tell| tell.put_off(self.untold_since.unwrap_or(seen.now), seen.now));
-        self.untold_since = until.map(|_| self.untold_since.unwrap_or(seen.now));
-        until
+        self.untold_since = tell.map(|_| self.untold_since.unwrap_or(seen.now));
+        let until = tell.zip(self.untold_since).and_then(|(tell, since)| tell.put_off(since, seen.now));
+        if let Some(until) = until {
+            plan.tell = None;
+            plan.wake = plan.wake.into_iter().chain([until]).min();
+        }
+        plan
     }
 }
 
@@ -67,7 +89,7 @@ fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
 
 /// Tends one resource until it is gone.
 pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
-    let mut notes = Notes::default();
+    let mut notes = Notes { rested: observe::now(), ..Notes::default() };
     loop {
         let news = signal.notified();
         let sleep = pass(&context, &key, &signal, &mut notes).await;
@@ -82,26 +104,22 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
 
 /// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
 async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
+    notes.woken = observe::now();
     for _ in 0..MOST_STEPS {
-        if !context.leadership.holds() {
-            context.world.kanaries.get(&key.namespace, &key.name)?;
-            return Some(LONGEST_SLEEP);
-        }
-        let permit = context.permits.acquire().await;
-        let mut seen = observe::observe(context, key, notes)?;
-        follow_endpoints(context, &seen, signal, notes);
-        inquire(context, key, &mut seen, signal, notes);
+        let (permit, mut seen) = match turn::take(context, key, signal, notes).await? {
+            Turn::Rest(sleep) => return Some(sleep),
+            Turn::Act(permit, seen) => (permit, seen),
+        };
         let is_stale = ask(context, key, &mut seen, notes).await;
-        let mut plan = lifecycle::plan(&seen);
-        if let Some(until) = notes.put_off(&seen, &plan) {
-            plan.tell = None;
-            plan.wake = plan.wake.into_iter().chain([until]).min();
-        }
+        let plan = notes.decide(&seen);
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
+        if plan.tell.is_some() {
+            notes.untold_since = None;
+        }
         match step {
             Ok(Done::Nothing) if is_stale => return Some(retry(notes)),
-            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, plan.wake)),
+            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.wake)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
             Err(Stop::Failed(fault)) => {
@@ -121,6 +139,14 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
     }
     // Whoever undoes our writes as fast as we make them does not get a storm for an answer.
     Some(retry(notes))
+}
+
+/// What is there now; what is to be asked of Prometheus is on its way then.
+pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
+    let mut seen = observe::observe(context, key, notes)?;
+    follow_endpoints(context, &seen, signal, notes);
+    inquire(context, key, &mut seen, signal, notes);
+    Some(seen)
 }
 
 /// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of. Is what was asked about
@@ -157,9 +183,11 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     for inquiry in lifecycle::questions(seen) {
         lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
-        let namespace = key.namespace.clone();
+        let (namespace, metrics) = (key.namespace.clone(), context.metrics.clone());
+        let since = notes.askable_since(inquiry.due);
         tokio::spawn(async move {
             let (at, outcome) = asker.ask(&namespace, &inquiry).await;
+            metrics.lagged(since.duration_until(at));
             let sent = Mark { at, held: inquiry.held };
             lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
             signal.notify_one();
@@ -196,8 +224,12 @@ async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Resu
 }
 
 /// Nothing to do: sleep until something is due.
-fn rest(notes: &mut Notes, wake: Option<Timestamp>) -> Duration {
-    notes.tries = 0;
+pub fn rest(notes: &mut Notes, looked: Timestamp, wake: Option<Timestamp>) -> Duration {
+    (notes.tries, notes.rested) = (0, looked);
+    until(wake)
+}
+
+pub fn until(wake: Option<Timestamp>) -> Duration {
     let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
@@ -219,5 +251,18 @@ fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, no
         }
         Some(_) => {}
         None => notes.endpoints = None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_waits_from_when_it_could_be_sent() {
+        let at = |second| Timestamp::from_second(second).unwrap_or_default();
+        let notes = Notes { rested: at(10), woken: at(15), ..Notes::default() };
+        assert_eq!(notes.askable_since(at(12)), at(12), "the timer was late");
+        assert_eq!(notes.askable_since(at(3)), at(15), "until it woke, its canary was not there");
     }
 }

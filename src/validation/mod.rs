@@ -190,8 +190,7 @@ fn cases<T>(seen: &Observed, status: &KanaryDeploymentStatus, of: impl Fn(&Case<
 /// The questions that are due; at most one an item is under way.
 #[must_use]
 pub fn inquiries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Inquiry> {
-    let is_due = |case: &Case<'_>| case.due().is_some_and(|due| due <= seen.now);
-    cases(seen, status, |case| is_due(case).then(|| promql::inquiry(case)).flatten())
+    cases(seen, status, promql::inquiry)
 }
 
 /// Since when an item has no evidence: the earliest, if there are several.

@@ -1,6 +1,7 @@
 //! What arrived where: packets counted at the pod, which no configuration can pretend.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 /// More than a test sends; a lab that a person keeps for days must not grow.
 const KEPT: usize = 200_000;
@@ -10,6 +11,8 @@ const KEPT: usize = 200_000;
 pub struct Arrival {
     /// Counts up over all pods; the answer carries it.
     pub number: u64,
+    /// When.
+    pub at: Instant,
     /// The pod's namespace.
     pub namespace: String,
     /// The pod's name.
@@ -49,6 +52,17 @@ impl Arrivals {
 
     /// Those at the pods of a namespace.
     pub fn of(&self, namespace: &str) -> Vec<Arrival> {
-        self.kept.iter().filter(|arrival| arrival.namespace == namespace).cloned().collect()
+        self.since(0, namespace)
+    }
+
+    /// Those of them that have this number, or a higher one.
+    pub fn since(&self, number: u64, namespace: &str) -> Vec<Arrival> {
+        let known = self.kept.partition_point(|arrival| arrival.number < number);
+        self.kept.range(known..).filter(|arrival| arrival.namespace == namespace).cloned().collect()
+    }
+
+    /// The number of the next.
+    pub fn next(&self) -> u64 {
+        self.next
     }
 }

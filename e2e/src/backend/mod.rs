@@ -21,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::serve::IncomingStream;
 use kube::Client;
 use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::watch;
 
 use self::arrivals::{Arrival, Arrivals};
 use self::manner::{Manner, Manners};
@@ -49,6 +50,8 @@ struct Inner {
     pods: Pods,
     manners: Mutex<Manners>,
     arrivals: Mutex<Arrivals>,
+    /// Tells those who wait that one more arrived.
+    news: watch::Sender<()>,
     metrics: Mutex<Metrics>,
 }
 
@@ -59,6 +62,7 @@ impl Backend {
             pods: Pods::watch(client).await?,
             manners: Mutex::default(),
             arrivals: Mutex::default(),
+            news: watch::Sender::default(),
             metrics: Mutex::default(),
         }));
         let pages = Router::new().fallback(answer).with_state(backend.clone());
@@ -84,6 +88,22 @@ impl Backend {
         lock(&self.0.arrivals).of(namespace)
     }
 
+    /// Waits for the first arrival at the pods of a namespace that `met` holds for.
+    pub async fn until_arrival(&self, namespace: &str, met: impl Fn(&Arrival) -> bool) -> Arrival {
+        let (mut news, mut known) = (self.0.news.subscribe(), 0);
+        loop {
+            let fresh = {
+                let arrivals = lock(&self.0.arrivals);
+                arrivals.since(std::mem::replace(&mut known, arrivals.next()), namespace)
+            };
+            if let Some(found) = fresh.into_iter().find(&met) {
+                return found;
+            }
+            // The sender lives in self: waiting cannot fail.
+            let _ = news.changed().await;
+        }
+    }
+
     /// The metrics of all pods that are there, as Prometheus reads them.
     pub fn metrics(&self) -> String {
         let members = self.0.pods.members();
@@ -101,6 +121,7 @@ impl Backend {
         let (manner, status) = lock(&self.0.manners).turn(&member);
         let arrival = lock(&self.0.arrivals).note(|number| Arrival {
             number,
+            at: begun,
             namespace: member.namespace.clone(),
             pod: member.pod.clone(),
             port: reached.port(),
@@ -110,6 +131,7 @@ impl Backend {
             load: text(&request.headers, LOAD),
             status,
         });
+        self.0.news.send_replace(());
         tokio::time::sleep(manner.latency).await;
         lock(&self.0.metrics).count(&member, status, begun.elapsed());
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -22,9 +22,11 @@ use tokio::sync::Semaphore;
 use super::{metrics::Metrics, observe};
 use crate::validation::promql::{Access, Inquiry, Outcome};
 
-/// Requests that may be under way at once to one server, and to all.
-const MOST_TO_ONE: usize = 8;
-const MOST: usize = 256;
+/// Requests that may be under way at once to one server: as many as a Prometheus works on at once by default. With eight, a
+/// thousand canaries that ask every ten seconds have to wait when an answer takes longer than 76 ms.
+const MOST_TO_ONE: usize = 20;
+/// And to all of them.
+const MOST: usize = 640;
 /// So many servers are remembered; those that nobody asks at the moment are forgotten first.
 const MOST_SERVERS: usize = 256;
 

@@ -115,6 +115,7 @@ fn question(url: &str, prometheus: Value) -> Inquiry {
         prom_ql,
         pods: ["pod".to_owned()].into(),
         held: jiff::SignedDuration::ZERO,
+        due: jiff::Timestamp::UNIX_EPOCH,
     }
 }
 

@@ -59,9 +59,10 @@ pub fn due(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp
     next.filter(|_| !pending && obstacle(seen).is_none())
 }
 
-/// The question.
+/// The question, unless it is under way.
 #[must_use]
 pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inquiry> {
+    let due = due(seen, status)?;
     let server = server(seen).cloned();
     let url = seen.prometheus.url(server.as_ref().and_then(|server| server.url.as_deref())).ok()?.to_owned();
     let query = query(seen)?;
@@ -73,6 +74,7 @@ pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inqui
         query,
         pods: pods(seen),
         held: SignedDuration::ZERO,
+        due,
     })
 }
 

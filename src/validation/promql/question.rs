@@ -29,6 +29,8 @@ pub struct Inquiry {
     pub pods: BTreeSet<String>,
     /// How long the clock has stood still so far.
     pub held: SignedDuration,
+    /// When it was to be asked, by the clock.
+    pub due: Timestamp,
 }
 
 impl Inquiry {
@@ -81,9 +83,10 @@ pub(super) fn stamped(identity: &str, status: &KanaryDeploymentStatus) -> String
     hash::of(&json!([identity, status.run, status.evidence_since]))
 }
 
-/// The question, now.
+/// The question, now, if it is due.
 #[must_use]
 pub fn inquiry(case: &Case<'_>) -> Option<Inquiry> {
+    let due = case.due().filter(|due| *due <= case.seen.now)?;
     let Case { seen, status, name, item, .. } = *case;
     let url = seen.prometheus.url(item.prometheus.as_ref().and_then(|at| at.url.as_deref())).ok()?;
     let query = template::render(&item.query, &values(seen, status.evidence_since?)).ok()?;
@@ -95,5 +98,6 @@ pub fn inquiry(case: &Case<'_>) -> Option<Inquiry> {
         prom_ql: item.clone(),
         pods: pods(seen),
         held: status.held.saturating_add(status.held_since.map(|at| at.duration_until(seen.now)).unwrap_or_default()),
+        due,
     })
 }

@@ -13,28 +13,26 @@ use kube::runtime::watcher::{Config, watcher};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::lifecycle::{cast, produce, reach};
+use crate::crowd::{cast, produce, reach, watching};
 use crate::meter::{millis, percentile};
 
-/// So many canaries fail, one after the other.
-const CANARIES: usize = 100;
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Pods by EndpointSlice.
 type Listed = BTreeMap<String, BTreeSet<String>>;
 
-/// Fails canaries that are in production, and measures how long they stay.
-pub async fn measure(scene: &Scene) -> Result<Value, Error> {
+/// Fails so many canaries that are in production, one after the other, and measures how long they stay.
+pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
+    eprintln!("from a label of invalidation to the end of traffic, {count} times");
     let scene = scene.patience(PATIENCE);
-    let validation =
-        json!({"validationPeriod": "1h", "items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]});
-    let (production, kanaries) = (0..CANARIES).map(|nth| cast(nth, "service", &validation)).unzip();
+    let validation = watching("1h");
+    let (production, kanaries) = (0..count).map(|nth| cast(nth, "service", &validation)).unzip();
     let controller = scene.lab()?.controller::<&str>(&[]).await?;
     produce(&scene, production).await?;
     reach(&scene, kanaries, "Validating").await?;
     let mut listed = follow(&scene);
     let mut took = Vec::new();
-    for nth in 0..CANARIES {
+    for nth in 0..count {
         let pods = scene.list::<Pod>(&format!("kanary.k8s.io/canary=trial-{nth}")).await?;
         let pod = pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("a canary without a pod"))?;
         await_that(&mut listed, |listed| is_listed(listed, &pod)).await?;
@@ -46,7 +44,7 @@ pub async fn measure(scene: &Scene) -> Result<Value, Error> {
     controller.stop().await?;
     took.sort_unstable();
     Ok(json!({
-        "canaries": CANARIES,
+        "canaries": count,
         "millisP50": millis(percentile(&took, 0.5)),
         "millisP99": millis(percentile(&took, 0.99)),
         "millisMax": millis(percentile(&took, 1.0)),

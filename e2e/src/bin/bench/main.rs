@@ -2,64 +2,91 @@
 //!
 //! It measures and judges nothing. What must hold whatever the machine (no request at rest, say) is a test.
 
+mod crowd;
 mod departure;
 mod lifecycle;
 mod meter;
+mod mirror;
+mod page;
+mod part;
+mod prometheus;
 
 use std::env;
-use std::process::ExitCode;
+use std::io::stderr;
+use std::process::{Command, ExitCode};
 use std::sync::Arc;
 
-use kanary_e2e::kit::{Kit, Wanted};
+use kanary_e2e::kit::Kit;
 use kanary_e2e::namespace::{self, Interrupt};
 use kanary_e2e::scene::Stage;
-use kanary_e2e::{Context, Error, Lab, Scene, Setup};
-use serde_json::json;
+use kanary_e2e::{Context, Error, Lab};
+use serde_json::{Map, Value, json};
 
-const USAGE: &str = "\
-What canaries cost the controller and the API server, as JSON.
-
-usage: bench [CANARIES…]
-
-CANARIES is how many live at once, in turn; 100 and then 300 if nothing is said.";
+use crate::part::Part;
 
 fn main() -> ExitCode {
-    let sizes: Result<Vec<usize>, _> = env::args().skip(1).map(|arg| arg.parse()).collect();
-    let Ok(sizes) = sizes else {
-        eprintln!("{USAGE}");
+    let args: Vec<String> = env::args().skip(1).collect();
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{}", part::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    let Some(parts) = part::parse(&args) else {
+        eprintln!("{}", part::USAGE);
         return ExitCode::from(2);
     };
-    let sizes = if sizes.is_empty() { vec![100, 300] } else { sizes };
-    let wanted = Wanted { kanary: true, ..Wanted::default() };
-    let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, &sizes));
+    let done = match parts.as_slice() {
+        [part] => namespace::main(part.wanted(), Interrupt::Ends, |kit| inside(kit, part)),
+        parts => in_turn(parts),
+    };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
 }
 
-fn inside(kit: Kit, sizes: &[usize]) -> Result<ExitCode, Error> {
+/// One part, in its lab.
+fn inside(kit: Kit, part: &Part) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
-    runtime.block_on(async {
-        let lab = Lab::start(kit, &Setup::installed()).await?;
+    let figures = runtime.block_on(async {
+        let lab = Lab::start(kit, &part.setup()).await?;
         let stage = Arc::new(Stage { client: lab.client(), lab: Some(lab), log: None });
-        let mut lifecycles = Vec::new();
-        for &size in sizes {
-            eprintln!("{size} canaries from creation to the end");
-            let scene = Scene::open(stage.clone(), &format!("lifecycle {size}")).await?;
-            lifecycles.push(lifecycle::measure(&scene, size).await?);
+        part.measure(&stage).await
+    })?;
+    let report = json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "build": if cfg!(debug_assertions) { "debug" } else { "release" },
+        "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        part.key(): figures,
+    });
+    println!("{report:#}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each part in a lab of its own: what one does not need would cost it time. One that fails does not end the others.
+fn in_turn(parts: &[Part]) -> Result<ExitCode, Error> {
+    let (mut report, mut code) = (Map::new(), ExitCode::SUCCESS);
+    for part in parts {
+        match alone(part) {
+            Ok(figures) => report.extend(figures),
+            Err(error) => {
+                eprintln!("error: {error}");
+                code = ExitCode::FAILURE;
+            }
         }
-        eprintln!("from a label of invalidation to the end of traffic");
-        let scene = Scene::open(stage, "departure").await?;
-        let departure = departure::measure(&scene).await?;
-        let report = json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "build": if cfg!(debug_assertions) { "debug" } else { "release" },
-            "cores": std::thread::available_parallelism().map_or(0, usize::from),
-            "lifecycles": lifecycles,
-            "departure": departure,
-        });
-        println!("{report:#}");
-        Ok(ExitCode::SUCCESS)
-    })
+    }
+    println!("{:#}", Value::Object(report));
+    Ok(code)
+}
+
+/// This program again, with one part. It ends with this process, and then clears up.
+fn alone(part: &Part) -> Result<Map<String, Value>, Error> {
+    let told = || format!("run bench {}", part.args().join(" "));
+    let program = env::current_exe().context(told)?;
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM"]).arg(program).args(part.args()).stderr(stderr());
+    let output = command.output().context(told)?;
+    match output.status.success() {
+        true => serde_json::from_slice(&output.stdout).context(told),
+        false => Err(Error::wrong(format!("bench {}: {}", part.args().join(" "), output.status))),
+    }
 }

@@ -1,8 +1,10 @@
-//! What a process has used so far, as the kernel counts it.
+//! What a process has used so far, as the kernel counts it; what the controller asked of the API server; and arithmetic.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::Duration;
 
+use kanary_e2e::audit::{Audit, Call, Mark};
 use kanary_e2e::{Context, Error};
 
 /// A process's use of the machine.
@@ -10,7 +12,9 @@ use kanary_e2e::{Context, Error};
 pub struct Usage {
     /// Time on a processor, user and system.
     pub cpu: Duration,
-    /// The most memory it ever held, in KiB.
+    /// The memory it holds, in KiB.
+    pub rss_kib: u64,
+    /// The most it ever held.
     pub peak_rss_kib: u64,
 }
 
@@ -28,8 +32,26 @@ pub fn usage(pid: u32) -> Result<Usage, Error> {
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().skip(11).take(2);
     let ticks: u32 = fields.filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
     let status = read("status")?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
-    Ok(Usage { cpu: TICK * ticks, peak_rss_kib: peak.unwrap_or_default() })
+    let kib = |key: &str| {
+        let value = |line: &str| line.strip_prefix(key)?.trim().strip_suffix(" kB")?.parse().ok();
+        status.lines().find_map(value).unwrap_or_default()
+    };
+    Ok(Usage { cpu: TICK * ticks, rss_kib: kib("VmRSS:"), peak_rss_kib: kib("VmHWM:") })
+}
+
+/// What the controller asked since then. Watches and the lease go on for ever, whatever there is to do.
+pub fn asked(audit: &Audit, mark: Mark) -> Result<Vec<Call>, Error> {
+    let calls = audit.since(mark, ":kanary")?.into_iter();
+    Ok(calls.filter(|call| !call.is_watch() && !call.is_lease()).collect())
+}
+
+/// How many of each kind, for each of so many canaries.
+pub fn by_kind(calls: &[Call], canaries: usize) -> BTreeMap<String, f64> {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for call in calls {
+        *kinds.entry(format!("{} {}", call.verb, call.resource)).or_default() += 1;
+    }
+    kinds.into_iter().map(|(kind, count)| (kind, per(count as f64, canaries))).collect()
 }
 
 /// The value that this share of all does not exceed, by the nearest rank.
@@ -41,5 +63,20 @@ pub fn percentile(sorted: &[Duration], share: f64) -> Duration {
 
 /// In milliseconds, to a hundredth.
 pub fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 100_000.0).round() / 100.0
+    rounded(duration.as_secs_f64() * 1000.0)
+}
+
+/// The share of each.
+pub fn per(total: f64, count: usize) -> f64 {
+    rounded(total / count as f64)
+}
+
+/// To a hundredth.
+pub fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// In MiB, to a hundredth.
+pub fn mebibytes(kib: u64) -> f64 {
+    rounded(kib as f64 / 1024.0)
 }

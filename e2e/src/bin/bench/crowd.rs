@@ -1,0 +1,103 @@
+//! Many canaries at once: what they are made of, and how they are made and awaited.
+
+use std::time::Duration;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Event;
+use kanary_e2e::wait::{self, Seen};
+use kanary_e2e::{Error, Scene};
+use kube::api::DynamicObject;
+use kube::runtime::watcher::Config;
+use serde_json::{Value, json};
+
+/// Requests of ours that are under way at once.
+const AT_ONCE: usize = 20;
+/// For all that is awaited of a crowd.
+pub const PATIENCE: Duration = Duration::from_secs(900);
+
+/// A Deployment of one pod, and its Service.
+pub fn production(web: &str) -> Vec<Value> {
+    let labels = json!({"app": web});
+    vec![
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": web},
+            "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]},
+        }),
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": web},
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": containers("web:1")}},
+        }),
+    ]
+}
+
+/// A canary of that production.
+pub fn kanary(name: &str, web: &str, traffic: &Value, validation: &Value) -> Value {
+    json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": name},
+        "spec": {
+            "deploymentName": web, "serviceName": web, "traffic": traffic, "validation": validation,
+            "template": {"spec": {"template": {"metadata": {"labels": {"app": web}}, "spec": containers("web:2")}}},
+        },
+    })
+}
+
+fn containers(image: &str) -> Value {
+    json!({"containers": [{"name": "web", "image": image}]})
+}
+
+/// The base, its Service and the canary of a number.
+pub fn cast(nth: usize, source: &str, validation: &Value) -> (Vec<Value>, Value) {
+    let web = format!("web-{nth}");
+    (production(&web), kanary(&format!("trial-{nth}"), &web, &json!({"source": source}), validation))
+}
+
+/// An item that is violated by a pod with the label `bad=yes`.
+pub fn watching(period: &str) -> Value {
+    json!({"validationPeriod": period, "items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]})
+}
+
+/// Puts up production, and waits until it is available.
+pub async fn produce(scene: &Scene, production: Vec<Vec<Value>>) -> Result<(), Error> {
+    let count = production.len();
+    create(scene, production.into_iter().flatten()).await?;
+    let available = |web: &Deployment| web.status.as_ref().is_some_and(|status| status.available_replicas == Some(1));
+    let met = |all: &Seen<Deployment>| all.values().filter(|web| available(web)).count() == count;
+    scene.until_all("", "production is available", met).await.map(drop)
+}
+
+async fn create(scene: &Scene, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+    let created = stream::iter(objects).map(|object| async move { scene.apply(object).await });
+    created.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.map(drop)
+}
+
+/// Creates the canaries, and waits until all are in that phase.
+pub async fn reach(scene: &Scene, kanaries: Vec<Value>, phase: &str) -> Result<(), Error> {
+    let count = kanaries.len();
+    create(scene, kanaries).await?;
+    until_each(scene, count, phase, |kanary| kanary.data["status"]["phase"] == phase).await
+}
+
+/// Waits until so many canaries are like that.
+pub async fn until_each(
+    scene: &Scene,
+    count: usize,
+    awaited: &str,
+    met: impl Fn(&DynamicObject) -> bool,
+) -> Result<(), Error> {
+    let all = |seen: &Seen<DynamicObject>| seen.values().filter(|kanary| met(kanary)).count() == count;
+    match wait::until(scene.kanaries(), Config::default(), PATIENCE, all).await {
+        Ok(_) => Ok(()),
+        Err(seen) => Err(Error::wrong(format!("not all became {awaited}:\n{}", wait::yaml(&seen)))),
+    }
+}
+
+/// Waits until so many canaries have told this: events come after the status that they speak of.
+pub async fn until_told(scene: &Scene, count: usize, reason: &str) -> Result<(), Error> {
+    let tells = |event: &&Event| {
+        event.involved_object.kind.as_deref() == Some("KanaryDeployment") && event.reason.as_deref() == Some(reason)
+    };
+    let met = |events: &Seen<Event>| events.values().filter(tells).count() == count;
+    scene.until_all("", &format!("each has told {reason}"), met).await.map(drop)
+}

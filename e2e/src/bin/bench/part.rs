@@ -1,0 +1,137 @@
+//! What is measured, and what each part needs.
+
+use std::sync::Arc;
+
+use kanary_e2e::kit::Wanted;
+use kanary_e2e::scene::Stage;
+use kanary_e2e::{Error, Scene, Setup};
+use serde_json::Value;
+
+use crate::{departure, lifecycle, mirror, prometheus};
+
+pub const USAGE: &str = "\
+What canaries cost the controller, the API server, Prometheus and production, as JSON on stdout.
+
+usage: bench [PART [NUMBER…]]…
+
+Without a part all of them. Each has a lab of its own, with no more in it than it needs.
+
+lifecycle  [CANARIES…]  so many canaries at once from creation to the end (100, then 300)
+departure  [CANARIES]   how long a bad canary still gets production's requests; one after the other (100)
+prometheus [CANARIES]   so many canaries that are judged, each by a query of its own every ten seconds (1000)
+mirror     [RUNS]       what a mirror adds to production's latency, how soon it copies and stops, and what it costs
+                        at rest (20)";
+
+/// One part, and its numbers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    kind: Kind,
+    numbers: Vec<usize>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Lifecycle,
+    Departure,
+    Prometheus,
+    Mirror,
+}
+
+const KINDS: [Kind; 4] = [Kind::Lifecycle, Kind::Departure, Kind::Prometheus, Kind::Mirror];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lifecycle => "lifecycle",
+            Self::Departure => "departure",
+            Self::Prometheus => "prometheus",
+            Self::Mirror => "mirror",
+        }
+    }
+
+    fn usual(self) -> &'static [usize] {
+        match self {
+            Self::Lifecycle => &[100, 300],
+            Self::Departure => &[100],
+            Self::Prometheus => &[1000],
+            Self::Mirror => &[20],
+        }
+    }
+
+    fn takes(self, count: usize) -> bool {
+        match self {
+            Self::Lifecycle => true,
+            Self::Departure | Self::Prometheus | Self::Mirror => count <= 1,
+        }
+    }
+}
+
+/// What the arguments ask for; none if they make no sense.
+pub fn parse(args: &[String]) -> Option<Vec<Part>> {
+    let mut parts: Vec<Part> = Vec::new();
+    for arg in args {
+        if let Some(kind) = KINDS.into_iter().find(|kind| kind.name() == arg) {
+            parts.push(Part { kind, numbers: Vec::new() });
+        } else {
+            let number = arg.parse().ok().filter(|number| *number > 0)?;
+            parts.last_mut()?.numbers.push(number);
+        }
+    }
+    if parts.is_empty() {
+        parts.extend(KINDS.map(|kind| Part { kind, numbers: Vec::new() }));
+    }
+    for part in parts.iter_mut().filter(|part| part.numbers.is_empty()) {
+        part.numbers = part.kind.usual().to_vec();
+    }
+    parts.iter().all(|part| part.kind.takes(part.numbers.len())).then_some(parts)
+}
+
+impl Part {
+    /// The arguments that ask for it alone.
+    pub fn args(&self) -> Vec<String> {
+        [self.kind.name().to_owned()].into_iter().chain(self.numbers.iter().map(usize::to_string)).collect()
+    }
+
+    /// Its key in the report.
+    pub fn key(&self) -> &'static str {
+        match self.kind {
+            Kind::Lifecycle => "lifecycles",
+            Kind::Departure | Kind::Prometheus | Kind::Mirror => self.kind.name(),
+        }
+    }
+
+    /// What is built for it.
+    pub fn wanted(&self) -> Wanted {
+        let (mesh, prometheus) = (self.kind == Kind::Mirror, self.kind == Kind::Prometheus);
+        Wanted { kanary: true, mesh, prometheus, ..Wanted::default() }
+    }
+
+    /// What is started for it.
+    pub fn setup(&self) -> Setup {
+        match self.kind {
+            Kind::Lifecycle | Kind::Departure => Setup::installed(),
+            Kind::Prometheus => Setup::installed().with_prometheus(),
+            Kind::Mirror => Setup::installed().with_mesh(),
+        }
+    }
+
+    /// Its figures.
+    pub async fn measure(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+        let number = self.numbers.first().copied().unwrap_or_default();
+        match self.kind {
+            Kind::Lifecycle => self.lifecycles(stage).await,
+            Kind::Departure => departure::measure(&Scene::open(stage.clone(), "departure").await?, number).await,
+            Kind::Prometheus => prometheus::measure(stage, number).await,
+            Kind::Mirror => mirror::measure(stage, number).await,
+        }
+    }
+
+    async fn lifecycles(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+        let mut lifecycles = Vec::new();
+        for &size in &self.numbers {
+            let scene = Scene::open(stage.clone(), &format!("lifecycle {size}")).await?;
+            lifecycles.push(lifecycle::measure(&scene, size).await?);
+        }
+        Ok(lifecycles.into())
+    }
+}
