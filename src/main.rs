@@ -7,7 +7,11 @@ use kanary::{
     api::crd,
     controller::{self, Settings},
 };
+use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Progressive delivery for Kubernetes: canaries beside an untouched base, judged by evidence.
 #[derive(Parser)]

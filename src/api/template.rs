@@ -2,7 +2,7 @@
 //!
 //! Only what the controller must read has an accessor. Nothing here interprets a pod.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -11,15 +11,32 @@ use serde_json::{Map, Value};
 use crate::seen::hash;
 
 /// `{metadata, spec}` of a Deployment, as the user wrote it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Template(pub Map<String, Value>);
+pub struct Template {
+    written: Map<String, Value>,
+    /// Taken once: each look at the resource asks for it several times.
+    #[serde(skip)]
+    hash: OnceLock<String>,
+}
+
+impl From<Map<String, Value>> for Template {
+    fn from(written: Map<String, Value>) -> Self {
+        Self { written, hash: OnceLock::new() }
+    }
+}
+
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
 
 impl Template {
     /// Says which template this is; two templates that mean the same JSON have the same hash.
     #[must_use]
-    pub fn hash(&self) -> String {
-        hash::of_map(&self.0)
+    pub fn hash(&self) -> &str {
+        self.hash.get_or_init(|| hash::of_map(&self.written))
     }
 
     /// `metadata.name`.
@@ -73,7 +90,7 @@ impl Template {
 
     fn at(&self, path: &str) -> Option<&Value> {
         let (first, rest) = path.strip_prefix('/')?.split_once('/').map_or((&path[1..], None), |(a, b)| (a, Some(b)));
-        let top = self.0.get(first)?;
+        let top = self.written.get(first)?;
         rest.map_or(Some(top), |rest| top.pointer(&format!("/{rest}")))
     }
 

@@ -160,13 +160,7 @@ impl Context {
     }
 
     fn kanaries_in(&self, namespace: &str, is_meant: impl Fn(&KanaryDeployment) -> bool) -> Vec<Key> {
-        self.world
-            .kanaries
-            .all_in(namespace)
-            .iter()
-            .filter(|kanary| is_meant(kanary))
-            .map(|kanary| Key::of(kanary))
-            .collect()
+        self.world.kanaries.some_in(namespace, is_meant).iter().map(|kanary| Key::of(kanary)).collect()
     }
 
     fn tended(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {

@@ -173,8 +173,10 @@ where
     if let Some(from) = lost_since {
         context.world.note_missed(Absence { from, until: observe::now() });
     }
+    let writer = writer(memory, &event);
     for object in memory.apply(event) {
-        concerns(context, &object).into_iter().for_each(|key| context.wake(&key));
+        let others = concerns(context, &object).into_iter().filter(|key| Some(key) != writer.as_ref());
+        others.for_each(|key| context.wake(&key));
     }
     if is_full {
         context.said.resolve(&K::plural(&()));
@@ -182,6 +184,19 @@ where
     if lost_since.is_some() {
         context.wake_all();
     }
+}
+
+/// Whose task wrote what the event brings, if one did: it has read the reply, and looked again since.
+fn writer<K>(memory: &Memory<K>, event: &Event<K>) -> Option<Key>
+where
+    K: Seen + Clone + Resource<DynamicType = ()>,
+{
+    let Event::Apply(object) = event else { return None };
+    let known = memory.get(object.namespace(), object.name())?;
+    let is_echo = known.uid() == object.uid() && known.version() == object.version();
+    let is_itself = K::kind(&()) == KanaryDeployment::kind(&());
+    let name = if is_itself { Some(object.name()) } else { object.label(names::CANARY_LABEL) };
+    name.filter(|_| is_echo).map(|name| Key { namespace: object.namespace().to_owned(), name: name.to_owned() })
 }
 
 /// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.

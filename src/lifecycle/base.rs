@@ -122,7 +122,7 @@ pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Ques
     (!needless).then(|| Question::Rehearse {
         target: target(seen),
         patch: patch(seen, status, base),
-        template_hash: seen.kanary.spec.template.hash(),
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
         base_hash: base.spec.template.hash.clone(),
     })
 }

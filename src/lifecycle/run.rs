@@ -18,7 +18,7 @@ pub struct Beginning {
 pub fn begins(seen: &Observed) -> Option<Beginning> {
     let status = seen.status();
     let hash = seen.kanary.spec.template.hash();
-    let new_template = status.template_hash.as_deref() != Some(&hash);
+    let new_template = status.template_hash.as_deref() != Some(hash);
     let new_id = status.run_id != seen.kanary.spec.run_id;
     let (reason, why) = match status.phase {
         None => ("Started", "the canary begins"),
@@ -34,7 +34,7 @@ pub fn begins(seen: &Observed) -> Option<Beginning> {
         }
         Some(_) => return None,
     };
-    let status = fresh(seen, &status, hash);
+    let status = fresh(seen, &status, hash.to_owned());
     let note = format!("run {}: {why}", status.run.unwrap_or(1));
     Some(Beginning { status, notice: Notice { warning: false, reason: reason.into(), note } })
 }

@@ -12,6 +12,7 @@ use super::{Seen, hash, prune_meta};
 #[resource(inherit = v2::HorizontalPodAutoscaler)]
 pub struct Autoscaler {
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// What is asked of it.
     #[serde(default)]

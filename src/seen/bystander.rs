@@ -15,6 +15,7 @@ pub struct Bystander {
     #[serde(flatten)]
     pub types: Option<TypeMeta>,
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// The pods that it selects.
     #[serde(default, rename = "spec", with = "spec")]

@@ -16,6 +16,7 @@ use crate::api::names;
 #[resource(inherit = apps::Deployment)]
 pub struct Deployment {
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// What is asked of it.
     #[serde(default)]

@@ -14,6 +14,7 @@ use super::{Seen, prune_meta};
 #[resource(inherit = discovery::EndpointSlice)]
 pub struct Endpoints {
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// Names of the pods that it lists, ready or not.
     #[serde(default, rename = "endpoints", deserialize_with = "pod_names")]

@@ -10,6 +10,7 @@ mod endpoints;
 mod foreign;
 pub mod hash;
 mod http_route;
+mod metadata;
 mod pod;
 mod service;
 mod virtual_service;

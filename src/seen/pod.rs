@@ -12,6 +12,7 @@ use super::{Seen, prune_meta};
 #[resource(inherit = core::Pod)]
 pub struct Pod {
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// What the kubelet and the scheduler say.
     #[serde(default)]

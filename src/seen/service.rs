@@ -14,6 +14,7 @@ use super::{Labels, Seen, prune_meta};
 #[resource(inherit = core::Service)]
 pub struct Service {
     /// Its metadata.
+    #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// What is asked of it.
     #[serde(default)]

@@ -91,7 +91,7 @@ fn a_run_that_is_about_to_begin_is_not_over() {
         .find(|view| view.kanary.metadata.name.as_deref() == Some("good"));
     let mut kanary = ended.expect("a run that ended").kanary;
     let hash = kanary.spec.template.hash();
-    kanary.status.as_mut().expect("a status").template_hash = Some(hash);
+    kanary.status.as_mut().expect("a status").template_hash = Some(hash.to_owned());
     assert!(watch::State::new(kanary.clone()).is_over());
     kanary.spec.run_id = Some("again".into());
     assert!(!watch::State::new(kanary).is_over());

@@ -97,7 +97,7 @@ pub fn with_canary(mut seen: Observed) -> Observed {
 
 /// A status in this phase of run 1 of the very template of `spec`, with the base pinned.
 pub fn status(spec: &Value, phase: &str, more: Value) -> Value {
-    let template = observed(spec.clone(), Value::Null).kanary.spec.template.hash();
+    let template = observed(spec.clone(), Value::Null).kanary.spec.template.hash().to_owned();
     let pinned = base(json!({})).spec.template.hash.clone();
     let mut status = json!({
         "phase": phase, "run": 1, "templateHash": template, "startedAt": at(0).to_string(),
@@ -105,6 +105,14 @@ pub fn status(spec: &Value, phase: &str, more: Value) -> Value {
     });
     merge(&mut status, more);
     status
+}
+
+/// Gives the template's pods these labels and no others.
+pub fn relabel_template(seen: &mut Observed, labels: Value) {
+    let kanary = Arc::make_mut(&mut seen.kanary);
+    let mut template = json!(kanary.spec.template);
+    template["spec"]["template"]["metadata"]["labels"] = labels;
+    kanary.spec.template = parse(template);
 }
 
 /// Objects merge, all else is replaced.

@@ -8,7 +8,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, observed, pod, service, status, with_canary};
+use crate::given::{at, observed, pod, relabel_template, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -108,9 +108,7 @@ fn a_changed_selector_moves_pods_to_the_new_labels() {
 fn a_label_that_production_overrode_gets_its_own_value_back() {
     let inside = json!({"kanary.k8s.io/production-labels": "app"});
     let mut seen = seen("service", vec![pod("a", json!({"app": "web"}), true, inside)]);
-    let mut kanary = (*seen.kanary).clone();
-    kanary.spec.template.0["spec"]["template"]["metadata"]["labels"] = json!({"app": "web-next"});
-    seen.kanary = kanary.into();
+    relabel_template(&mut seen, json!({"app": "web-next"}));
     seen.canary = None;
     assert_eq!(moves(&seen, Phase::Failing), [("a".into(), json!([{"app": "web-next"}, ""]))]);
 }

@@ -91,7 +91,7 @@ fn a_paused_base_holds() {
 
 #[test]
 fn a_base_that_carries_our_token_was_promoted_whatever_its_template() {
-    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash();
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
     let token = format!("{}/1/{hash}", crate::given::UID);
     let mutated = json!({
         "metadata": {"annotations": {"kanary.k8s.io/promoted-by": token, "deployment.kubernetes.io/revision": "2"}},
@@ -111,7 +111,7 @@ fn no_update_leaves_the_base_alone_and_cleans_up() {
 
 #[test]
 fn the_canary_stays_while_the_bases_rollout_stalls() {
-    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash();
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
     let stalled = json!({
         "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
         "status": {"observedGeneration": 2, "updatedReplicas": 0,

@@ -3,7 +3,7 @@
 use kanary::canary::withhold;
 use serde_json::{Value, json};
 
-use crate::given::{base, observed, service};
+use crate::given::{base, observed, relabel_template, service};
 
 /// Pod labels of the template, selectors of the Services, selector of the base, and the keys that must be withheld.
 #[allow(clippy::type_complexity)] // a table
@@ -62,9 +62,7 @@ fn the_smallest_set_that_keeps_pods_out() {
     for (name, labels, services, selector, expected) in cases() {
         let mut seen =
             observed(json!({"template": {"spec": {"template": {"metadata": {"labels": null}}}}}), Value::Null);
-        let mut kanary = (*seen.kanary).clone();
-        kanary.spec.template.0["spec"]["template"]["metadata"] = json!({"labels": labels});
-        seen.kanary = kanary.into();
+        relabel_template(&mut seen, labels);
         seen.base = Some(base(json!({"spec": {"selector": {"matchLabels": null}}})));
         let mut with_selector = (**seen.base.as_ref().expect("base")).clone();
         with_selector.spec.selector = serde_json::from_value(selector).expect("a selector");

@@ -163,5 +163,5 @@ pub fn leftovers(server: &Server, kanary: &KanaryDeployment) -> Vec<(String, Arc
 
 /// The template as it is hashed.
 pub fn template_hash(kanary: &Value) -> String {
-    kanary["spec"]["template"].as_object().map(|map| Template(map.clone()).hash()).unwrap_or_default()
+    kanary["spec"]["template"].as_object().map(|map| Template::from(map.clone()).hash().to_owned()).unwrap_or_default()
 }

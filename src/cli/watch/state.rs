@@ -80,7 +80,7 @@ impl State {
     pub fn is_over(&self) -> bool {
         let (spec, status) = (&self.kanary.spec, self.kanary.status.as_ref());
         let is_this_run = |status: &KanaryDeploymentStatus| {
-            status.run_id == spec.run_id && status.template_hash == Some(spec.template.hash())
+            status.run_id == spec.run_id && status.template_hash.as_deref() == Some(spec.template.hash())
         };
         self.gone || self.phase().is_some_and(Phase::is_over) && status.is_some_and(is_this_run)
     }
