@@ -4,6 +4,7 @@
 
 mod mirrored;
 mod news;
+mod parts;
 mod plain;
 mod play;
 mod screen;
@@ -43,7 +44,7 @@ fn main() -> ExitCode {
     if std::process::id() != 1 {
         introduce(&Screen::new());
     }
-    let wanted = Wanted { kanary: true, person: true, mesh: true, prometheus: true, ..Wanted::default() };
+    let wanted = Wanted { kanary: true, person: true, mesh: true, prometheus: true, later: true, ..Wanted::default() };
     let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, auto));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -56,14 +57,16 @@ fn introduce(screen: &Screen) {
     screen.text(
         "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
          own ServiceAccount. Only the kubelet is played (by kwok): pods are ready and have addresses, but no \
-         containers. The first time all of it is built from source, which takes some minutes.",
+         containers. The last two canaries are on a real mesh, istiod and Envoy, and are judged by a real Prometheus. \
+         The first time all of it is built from source: the control plane now, which takes some minutes, and the \
+         rest while the first canaries play.",
     );
 }
 
 fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let lab = Arc::new(Lab::start(kit, &Setup::installed().with_mesh().with_prometheus()).await?);
+        let lab = Arc::new(Lab::start(kit, &Setup::installed()).await?);
         let controller = lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", prometheus::PORT)]).await?;
         let invitation = bridge::invite(&lab).await?;
         let screen = Screen::new();
@@ -73,7 +76,6 @@ fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
         screen.code(&format!("export PATH={}:$PATH", invitation.bin.display()));
         screen.code("kubectl -n demo get kd,deploy,svc,pods");
         let kubectl = invitation.bin.join("kubectl");
-        Play::begin(lab, controller, kubectl, screen, auto).await?.perform().await?;
-        Ok(ExitCode::SUCCESS)
+        Play::begin(lab, controller, kubectl, screen, auto).await?.perform().await
     })
 }

@@ -31,7 +31,6 @@ const NOW_AND_THEN: Duration = Duration::from_secs(5);
 impl Play {
     /// The copies are answered well.
     pub async fn copied(&mut self) -> Result<(), Error> {
-        self.scene("4  A canary gets copies of production's requests");
         self.mesh().await?;
         let yaml = kanary("web-5", "shop:5", MIRROR, PROM_QL);
         self.screen.gap();

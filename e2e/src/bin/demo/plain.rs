@@ -17,8 +17,8 @@ use crate::stage::{Stage, image};
 use crate::yaml::{LABEL_WATCH, MANUAL, kanary};
 
 impl Play {
-    /// Nobody finds anything bad.
-    pub async fn promoted(&mut self) -> Result<(), Error> {
+    /// A canary is on its way.
+    pub async fn begun(&mut self) -> Result<(), Error> {
         self.scene("1  A canary proves itself and is promoted");
         let yaml = kanary("web-2", "shop:2", "both", LABEL_WATCH);
         self.screen.code(&yaml);
@@ -29,6 +29,11 @@ impl Play {
         );
         self.screen.restart();
         self.apply("web-2.yaml", &yaml).await?;
+        self.until(|stage| stage.phase("web-2") == "Validating").await
+    }
+
+    /// Nobody finds anything bad.
+    pub async fn promoted(&mut self) -> Result<(), Error> {
         self.until(|stage| stage.phase("web-2") == "Succeeded" && stage.is_rolled_out(BASE)).await?;
         self.screen.gap();
         self.kubectl(&["rollout", "history", "deployment/web"]).await
