@@ -134,6 +134,8 @@ impl Build {
         })?;
         let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
         let mut build = module.go();
+        // Where what is half built is: a build that is stopped may leave it.
+        build.env("GOTMPDIR", out);
         build.args(["build", "-v", "-trimpath"]).arg(tags).arg(format!("-gcflags={COMPILE}"));
         build.arg(format!("-ldflags=-s -w {}", module.link)).arg("-o").arg(out.join("")).args(programs);
         let mut compiled = 0;

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::{Context, Error};
+use crate::{Context, Error, home};
 
 /// How long a program may take to leave after SIGINT; one that was started where SIGINT is ignored never does.
 const GRACE: Duration = Duration::from_secs(3);
@@ -52,8 +52,20 @@ struct Group(u32);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        lock().groups.remove(&self.0);
+        let mut jobs = lock();
+        jobs.groups.remove(&self.0);
+        if jobs.stopped {
+            // What it had started and did not wait for.
+            signal(self.0, Signal::SIGKILL);
+        }
         CHANGED.notify_all();
+    }
+}
+
+/// A group that has just ended needs none.
+fn signal(group: u32, kind: Signal) {
+    if let Ok(group) = i32::try_from(group) {
+        let _ = killpg(Pid::from_raw(group), kind);
     }
 }
 
@@ -99,7 +111,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        drop(self.0.take());
+        if let Some(dir) = self.0.take() {
+            home::remove(dir.path());
+        }
         lock().scratches -= 1;
         CHANGED.notify_all();
     }
@@ -107,17 +121,44 @@ impl Drop for Scratch {
 
 /// Ends them all, and nothing more begins. Returns when nothing half built is left.
 pub fn stop() {
-    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+    for kind in [Signal::SIGINT, Signal::SIGKILL] {
         let mut jobs = lock();
         jobs.stopped = true;
-        for group in jobs.groups.iter().filter_map(|group| i32::try_from(*group).ok()) {
-            // One that has just ended needs no signal.
-            let _ = killpg(Pid::from_raw(group), signal);
-        }
+        jobs.groups.iter().for_each(|group| signal(*group, kind));
         let busy = |jobs: &mut Jobs| !jobs.groups.is_empty() || jobs.scratches > 0;
         let waited = CHANGED.wait_timeout_while(jobs, GRACE, busy);
         if !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+
+    use super::{Scratch, start, stop};
+
+    /// One test for all: after it nothing begins in this process.
+    #[test]
+    fn what_is_stopped_leaves_nothing_and_nothing_more_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Scratch::within(dir.path()).unwrap();
+        let half = scratch.path().to_owned();
+        // A shell that would wait for what it started.
+        let mut command = Command::new("sh");
+        let job = start(command.args(["-c", "sleep 1000 & wait"]), || "start sh".into()).unwrap();
+        let building = thread::spawn(move || {
+            let status = job.wait(|| "wait for sh".into()).unwrap();
+            drop(scratch);
+            status
+        });
+        assert!(half.is_dir());
+        stop();
+        assert!(!half.exists());
+        assert!(!building.join().unwrap().success());
+        assert!(start(&mut Command::new("true"), || "start true".into()).is_err());
+        assert!(Scratch::within(dir.path()).is_err());
     }
 }

@@ -106,3 +106,24 @@ impl Delivery {
 fn socket(dir: &Path) -> PathBuf {
     dir.join("supply.sock")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::{Delivery, News, Supply};
+    use crate::kit::{Kit, Wanted};
+    use crate::tools::Tools;
+
+    #[tokio::test]
+    async fn what_there_is_comes_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let kit = Kit { dir: dir.path().into(), tools: Tools::default(), kanary: None, doors: BTreeMap::new() };
+        let supply = Supply::begin(&kit.dir, Wanted { later: true, ..Wanted::default() }).unwrap();
+        let telling = tokio::spawn(supply.run());
+        let mut delivery = Delivery::of(&kit).await.unwrap();
+        assert!(matches!(delivery.next().await, Ok(News::Built(_))));
+        telling.await.unwrap().unwrap();
+        assert!(delivery.next().await.is_err(), "that was the last word");
+    }
+}

@@ -34,7 +34,7 @@ pub struct Coming {
 impl Coming {
     /// Beside the play, from now on.
     pub fn to(lab: Arc<Lab>) -> Self {
-        let (says, said) = watch::channel("is being started".to_owned());
+        let (says, said) = watch::channel("being started".to_owned());
         Self { said, parts: tokio::spawn(async move { raise(&lab, &says).await }) }
     }
 }
@@ -44,11 +44,11 @@ async fn raise(lab: &Lab, says: &watch::Sender<String>) -> Result<Parts, Error> 
     loop {
         match delivery.next().await? {
             News::Building(step) if step.is_empty() => {}
-            News::Building(step) => drop(says.send_replace(format!("is still being built: {step}"))),
+            News::Building(step) => drop(says.send_replace(format!("still being built: {step}"))),
             News::Lacking(cure) => return Ok(Parts::Lacking(cure)),
             News::Failed(why) => return Ok(Parts::Failed(why)),
             News::Built(tools) => {
-                says.send_replace("is being started".into());
+                says.send_replace("being started".into());
                 lab.extend(tools, &Setup::installed().with_mesh().with_prometheus()).await?;
                 return Ok(Parts::Up);
             }

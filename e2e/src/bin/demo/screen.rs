@@ -100,7 +100,7 @@ impl Screen {
 
     /// What goes on: at a terminal one line that is always true, elsewhere a line now and then.
     pub fn moves(&self, who: &str, text: &str, now_and_then: Duration) {
-        let line = self.stamped(who, Style::Plain, text);
+        let line = self.stamped(who, Style::Plain, &cut(text, WIDTH - MARGIN));
         if self.terminal {
             print!("{ERASE}{line}");
             // It is shown again in a moment: nothing is lost with it.
@@ -133,6 +133,14 @@ impl Screen {
 
 fn elapsed(time: Duration) -> String {
     format!("{:6.2} s", time.as_secs_f64())
+}
+
+/// At most so many characters: a line that wraps cannot move.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// Lines of at most `width`, broken at spaces; a word that is longer stays whole.
