@@ -99,12 +99,12 @@ impl Play {
                 Ok(ExitCode::SUCCESS)
             }
             Parts::Lacking(cure) => {
-                self.screen.text(&format!("This story and another one are left out here: {cure}. Then run it again."));
+                self.screen.text(&format!("This story and the next are left out: {cure}. With that, run it again."));
                 Ok(ExitCode::SUCCESS)
             }
             Parts::Failed(why) => {
                 self.screen
-                    .text("This story and another one cannot be told: the mesh or Prometheus could not be built.");
+                    .text("This story and the next cannot be told, for the mesh or Prometheus could not be built:");
                 self.screen.code(&why);
                 Ok(ExitCode::FAILURE)
             }
