@@ -58,8 +58,8 @@ fn introduce(screen: &Screen) {
         "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
          own ServiceAccount. Only the kubelet is played (by kwok): pods are ready and have addresses, but no \
          containers. The last two canaries are on a real mesh, istiod and Envoy, and are judged by a real Prometheus. \
-         The first time all of it is built from source: the control plane now, which takes some minutes, and the \
-         rest while the first canaries play.",
+         The first time all of it is built, most of it from source: the control plane now, which takes some minutes, \
+         and the rest while the first canaries play.",
     );
 }
 

@@ -38,8 +38,8 @@ impl Play {
         self.screen.gap();
         self.screen.text(
             "Production answers each request, and Envoy copies it to the canary and drops what the canary answers. \
-             Prometheus scrapes the canary's pod. The 20 s begin when it has seen copies arrive; less than one of a \
-             hundred may fail.",
+             Prometheus scrapes the canary's pod; the controller was told where it is. The 20 s begin when it has seen \
+             copies arrive, and at most one of a hundred may fail.",
         );
         self.mirrored("web-5", &yaml, "Succeeded").await
     }
@@ -88,10 +88,8 @@ impl Play {
         let report = load.stop().await?;
         self.screen.line("production", Style::Bold, &answered(&report)?);
         self.ended(name).await?;
-        match self.stage.routes.get(BASE) == before.as_ref() {
-            true => self.screen.line("production", Style::Bold, "VirtualService web is as it was before"),
-            false => return Err(Error::wrong("the VirtualService is not what it was")),
-        }
+        self.until(|stage| stage.routes.get(BASE) == before.as_ref()).await?;
+        self.screen.line("production", Style::Bold, "VirtualService web is as it was before");
         self.evidence(name);
         Ok(())
     }
