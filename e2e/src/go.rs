@@ -9,9 +9,10 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::job::Scratch;
 use crate::progress::{Progress, Step};
 use crate::tools::Tool;
-use crate::{Context, Error, cache, manifests};
+use crate::{Context, Error, cache, job, manifests};
 
 /// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.
 const COMPILE: &str = "all=-l -dwarf=false";
@@ -95,7 +96,7 @@ impl Build {
         let there = self.cached()?;
         let missing = |tool: Tool| !there.iter().any(|(other, _)| *other == tool);
         let missing: Vec<_> = self.wanted.iter().copied().filter(|(tool, _)| missing(*tool)).collect();
-        let fresh = tempfile::tempdir_in(&dir).context(|| format!("write to {}", dir.display()))?;
+        let fresh = Scratch::within(&dir)?;
         self.compile(&missing, fresh.path(), &mut step)?;
         for (tool, part) in missing {
             let from = match part {
@@ -133,6 +134,8 @@ impl Build {
         })?;
         let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
         let mut build = module.go();
+        // Where what is half built is: a build that is stopped may leave it.
+        build.env("GOTMPDIR", out);
         build.args(["build", "-v", "-trimpath"]).arg(tags).arg(format!("-gcflags={COMPILE}"));
         build.arg(format!("-ldflags=-s -w {}", module.link)).arg("-o").arg(out.join("")).args(programs);
         let mut compiled = 0;
@@ -176,9 +179,9 @@ impl Module {
 
 /// Runs a `go` command to its end, line by line of what it says; the error has what it said and was not progress.
 fn run(module: &Module, command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Error> {
-    let mut child = command.stderr(Stdio::piped()).spawn().context(|| "start go".into())?;
+    let mut go = job::start(command.stderr(Stdio::piped()), || "start go".into())?;
     let mut said = String::new();
-    let lines = child.stderr.take().map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
+    let lines = go.child.stderr.take().map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
     for line in lines.into_iter().flatten() {
         // A package, or a download; all else is a complaint.
         if line.starts_with("go: downloading ") || !line.contains([' ', '#', ':']) {
@@ -188,7 +191,7 @@ fn run(module: &Module, command: &mut Command, mut progress: impl FnMut(&str)) -
             said.push('\n');
         }
     }
-    match child.wait().context(|| "wait for go".into())?.success() {
+    match go.wait(|| "wait for go".into())?.success() {
         true => Ok(()),
         false => Err(Error::wrong(format!("{} could not be built; go said:\n{said}", module.makes))),
     }

@@ -95,7 +95,7 @@ impl Setup {
 
     fn wanted(&self) -> Wanted {
         let Self { installs, kubectl, mesh, prometheus, .. } = *self;
-        Wanted { kanary: installs, kubectl, person: false, mesh, prometheus }
+        Wanted { kanary: installs, kubectl, mesh, prometheus, ..Wanted::default() }
     }
 }
 

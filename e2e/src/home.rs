@@ -47,14 +47,19 @@ impl Home {
         self.dir.keep()
     }
 
-    /// Removes it; a process that the kernel is still ending may write once more.
+    /// Removes it.
     pub fn remove(self) {
-        for _ in 0..50 {
-            if fs::remove_dir_all(self.dir.path()).is_ok() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(100));
+        remove(self.dir.path());
+    }
+}
+
+/// Removes a directory; a process that the kernel is still ending may write once more.
+pub fn remove(dir: &Path) {
+    for _ in 0..50 {
+        if fs::remove_dir_all(dir).is_ok() {
+            return;
         }
+        std::thread::sleep(Duration::from_millis(100));
     }
 }
 

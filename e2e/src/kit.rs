@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use crate::progress::Progress;
 use crate::tools::{self, CONTROL_PLANE, MESH, Tool, Tools};
-use crate::{Context, Error, bridge, manifests, mesh, prometheus};
+use crate::{Error, bridge, job, manifests, mesh, prometheus};
 
 /// Handed from the outer process to the inner one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +47,8 @@ pub struct Wanted {
     pub mesh: bool,
     /// Have a Prometheus.
     pub prometheus: bool,
+    /// These two are built while the lab runs already, see [`crate::supply`].
+    pub later: bool,
 }
 
 impl Wanted {
@@ -62,11 +65,23 @@ impl Wanted {
         })
     }
 
+    /// Builds what may come later, and tells how far it is.
+    pub fn build_later(self, told: watch::Sender<String>) -> Result<Tools, Error> {
+        let plan = tools::plan(&self.besides().collect::<Vec<_>>())?;
+        let progress = Progress::told(plan.to_build(), told);
+        plan.carry_out(&progress)
+    }
+
     fn tools(self) -> Vec<Tool> {
         let kubectl = (self.kubectl || self.person).then_some(Tool::Kubectl);
+        let besides = self.besides().filter(|_| !self.later);
+        CONTROL_PLANE.into_iter().chain(kubectl).chain(besides).collect()
+    }
+
+    /// What a control plane does not need.
+    fn besides(self) -> impl Iterator<Item = Tool> {
         let prometheus = self.prometheus.then_some(Tool::Prometheus);
-        let mesh = MESH.into_iter().filter(|_| self.mesh);
-        CONTROL_PLANE.into_iter().chain(kubectl).chain(prometheus).chain(mesh).collect()
+        prometheus.into_iter().chain(MESH.into_iter().filter(move |_| self.mesh))
     }
 
     /// The ports that a person on the host can reach.
@@ -94,7 +109,7 @@ fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
         command.arg("--release");
     }
     let step = progress.step("kanary");
-    let output = command.stdin(Stdio::null()).output().context(|| "start cargo build".into())?;
+    let output = job::output(&mut command, || "start cargo build".into())?;
     let messages = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);

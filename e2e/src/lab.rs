@@ -7,6 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::runtime::conditions;
 use kube::runtime::wait::await_condition;
 use kube::{Api, Client};
+use tokio::sync::OnceCell;
 
 use crate::audit::Audit;
 use crate::backend::Backend;
@@ -17,7 +18,7 @@ use crate::kit::Kit;
 use crate::mesh::Mesh;
 use crate::process::Process;
 use crate::prometheus::Prometheus;
-use crate::tools::Tool;
+use crate::tools::{Tool, Tools};
 use crate::{Context, Error, access, manifests, network};
 
 /// What the repository ships and the lab installs, in this order.
@@ -26,9 +27,9 @@ const MANIFESTS: [&str; 3] = ["crds/kanarydeployments.yaml", "deploy/namespace.y
 /// A control plane of its own. There is one in each inner process, see [`crate::namespace`].
 pub struct Lab {
     plane: ControlPlane,
-    backend: Option<Backend>,
-    prometheus: Option<Prometheus>,
-    mesh: Option<Mesh>,
+    backend: OnceCell<Backend>,
+    prometheus: OnceCell<Prometheus>,
+    mesh: OnceCell<Mesh>,
 }
 
 impl Lab {
@@ -36,34 +37,50 @@ impl Lab {
     pub async fn start(kit: Kit, setup: &Setup) -> Result<Self, Error> {
         network::up().await?;
         let plane = ControlPlane::serve(kit).await?;
-        let mut lab = Self { plane, backend: None, prometheus: None, mesh: None };
-        for crds in lab.crds(setup)? {
-            lab.apply_file(&crds).await?;
+        let mut lab = Self { plane, backend: OnceCell::new(), prometheus: OnceCell::new(), mesh: OnceCell::new() };
+        for crds in &setup.crds {
+            lab.apply_file(crds).await?;
+        }
+        if setup.mesh() {
+            lab.know_routes(&lab.kit().tools).await?;
         }
         if setup.installs() {
             lab.install().await?;
         }
         lab.plane.act().await?;
-        if setup.mesh() || setup.prometheus() {
-            lab.backend = Some(Backend::start(lab.client()).await?);
-        }
-        if setup.prometheus() {
-            lab.prometheus = Some(lab.start_prometheus().await?);
-        }
-        if setup.mesh() {
-            lab.mesh = Some(Mesh::start(&lab).await?);
-        }
+        lab.equip(lab.kit(), setup).await?;
         Ok(lab)
     }
 
-    fn crds(&self, setup: &Setup) -> Result<Vec<PathBuf>, Error> {
-        let mut files = setup.crds.clone();
+    /// Starts what a setup has besides, in a lab that runs already: these tools were built meanwhile.
+    ///
+    /// The garbage collector hears of the mesh's kinds half a minute late, see [`ControlPlane::serve`].
+    pub async fn extend(&self, tools: Tools, setup: &Setup) -> Result<(), Error> {
         if setup.mesh() {
-            for tool in [Tool::IstioCrds, Tool::GatewayCrds] {
-                files.push(self.kit().tools.path(tool)?.to_owned());
-            }
+            self.know_routes(&tools).await?;
         }
-        Ok(files)
+        self.equip(&Kit { tools, ..self.kit().clone() }, setup).await
+    }
+
+    async fn equip(&self, kit: &Kit, setup: &Setup) -> Result<(), Error> {
+        if setup.mesh() || setup.prometheus() {
+            self.backend.get_or_try_init(|| Backend::start(self.client())).await?;
+        }
+        if setup.prometheus() {
+            self.prometheus.get_or_try_init(|| Prometheus::start(kit)).await?;
+        }
+        if setup.mesh() {
+            self.mesh.get_or_try_init(|| Mesh::start(self.client(), kit)).await?;
+        }
+        Ok(())
+    }
+
+    /// Applies the CRDs of Istio and of the Gateway API.
+    async fn know_routes(&self, tools: &Tools) -> Result<(), Error> {
+        for tool in [Tool::IstioCrds, Tool::GatewayCrds] {
+            self.apply_file(tools.path(tool)?).await?;
+        }
+        Ok(())
     }
 
     /// Applies the CRD and the shipped manifests, except the controller's Deployment: nothing would run its image.
@@ -124,12 +141,12 @@ impl Lab {
 
     /// What answers for every pod.
     pub fn backend(&self) -> Result<&Backend, Error> {
-        self.backend.as_ref().ok_or_else(|| Error::wrong("pods answer with `with_mesh` or `with_prometheus` only"))
+        self.backend.get().ok_or_else(|| Error::wrong("pods answer with `with_mesh` or `with_prometheus` only"))
     }
 
     /// The Prometheus that all tests share; to stop one, start one.
     pub fn prometheus(&self) -> Result<&Prometheus, Error> {
-        self.prometheus.as_ref().ok_or_else(|| Error::wrong("this lab was set up without `with_prometheus`"))
+        self.prometheus.get().ok_or_else(|| Error::wrong("this lab was set up without `with_prometheus`"))
     }
 
     /// Starts a Prometheus of a test's own, which it may freeze and kill.
@@ -139,7 +156,7 @@ impl Lab {
 
     /// The mesh.
     pub fn mesh(&self) -> Result<&Mesh, Error> {
-        self.mesh.as_ref().ok_or_else(|| Error::wrong("this lab was set up without `with_mesh`"))
+        self.mesh.get().ok_or_else(|| Error::wrong("this lab was set up without `with_mesh`"))
     }
 
     /// The admin's kubeconfig, for processes inside the lab.

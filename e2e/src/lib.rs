@@ -8,6 +8,7 @@
 //!
 //! ```text
 //!  tools          builds what runs, before anything starts           (network: the host's)
+//!  supply         or while the lab runs already, for the demo       (network: the host's)
 //!  namespace      this program again, in a net+pid+mount namespace   (when it dies, the kernel takes all)
 //!  control_plane  etcd, API server, controllers, scheduler, kubelet  (kwok plays the kubelet)
 //!  lab            a control plane with Kanary installed
@@ -34,6 +35,7 @@ pub mod gate;
 pub mod go;
 pub mod harness;
 pub mod home;
+pub mod job;
 pub mod kd;
 pub mod kit;
 pub mod lab;
@@ -48,6 +50,7 @@ pub mod progress;
 pub mod prometheus;
 pub mod scene;
 pub mod story;
+pub mod supply;
 pub mod terminal;
 pub mod tools;
 pub mod traffic;

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes};
@@ -72,34 +72,36 @@ impl Load {
 
     /// Sends them all, and returns what was answered.
     pub async fn run(self) -> Report {
-        self.send(Arc::default()).await
+        self.send(Arc::default(), Arc::default()).await
     }
 
     /// Sends them while the test does something else.
     pub fn start(self) -> Running {
-        let stopped = Arc::new(AtomicBool::new(false));
-        Running { task: tokio::spawn(self.send(stopped.clone())), stopped }
+        let (stopped, answers) = (Arc::new(AtomicBool::new(false)), Answers::default());
+        Running { task: tokio::spawn(self.send(stopped.clone(), answers.clone())), stopped, answers }
     }
 
-    async fn send(self, stopped: Arc<AtomicBool>) -> Report {
+    async fn send(self, stopped: Arc<AtomicBool>, answers: Answers) -> Report {
         let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (next, begun, caller) = (AtomicUsize::new(0), Instant::now(), Caller::default());
         let worker = async || {
-            let mut answers = Vec::new();
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
                 if nth >= self.count || stopped.load(Ordering::Relaxed) {
-                    return answers;
+                    return;
                 }
                 if let Some(rate) = self.per_second {
                     let due = begun + Duration::from_secs_f64(nth as f64 / rate);
                     tokio::time::sleep_until(due.into()).await;
                 }
-                answers.push(self.ask(&caller, nth, &id).await);
+                let answer = self.ask(&caller, nth, &id).await;
+                lock(&answers).push(answer);
             }
         };
-        let answers = join_all((0..self.at_once).map(|_| worker())).await.concat();
-        Report { id, answers, elapsed: begun.elapsed() }
+        join_all((0..self.at_once).map(|_| worker())).await;
+        let elapsed = begun.elapsed();
+        let answers = std::mem::take(&mut *lock(&answers));
+        Report { id, answers, elapsed }
     }
 
     async fn ask(&self, caller: &Caller, nth: usize, id: &str) -> Answer {
@@ -126,14 +128,27 @@ fn is_ours(address: IpAddr) -> bool {
     }
 }
 
+/// What was answered so far.
+type Answers = Arc<Mutex<Vec<Answer>>>;
+
+fn lock(answers: &Answers) -> MutexGuard<'_, Vec<Answer>> {
+    answers.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A load under way.
 #[derive(Debug)]
 pub struct Running {
     task: JoinHandle<Report>,
     stopped: Arc<AtomicBool>,
+    answers: Answers,
 }
 
 impl Running {
+    /// How many answers so far are like this.
+    pub fn so_far(&self, like: impl Fn(&Answer) -> bool) -> usize {
+        lock(&self.answers).iter().filter(|answer| like(answer)).count()
+    }
+
     /// No more than what is under way; returns what was answered.
     pub async fn stop(self) -> Result<Report, Error> {
         self.stopped.store(true, Ordering::Relaxed);

@@ -7,18 +7,23 @@
 
 use std::env;
 use std::fs;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
+use std::thread;
 use std::time::Duration;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal::SIGKILL;
+use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::bridge::Bridge;
 use crate::home::Home;
 use crate::kit::{Kit, Wanted};
-use crate::{Context, Error};
+use crate::supply::Supply;
+use crate::{Context, Error, job};
 
 /// Carries the kit to the inner process.
 const KIT: &str = "KANARY_LAB_KIT";
@@ -47,12 +52,22 @@ pub fn main(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context(|| "start a runtime".into())?.block_on(async {
         check().await?;
+        let mut signals = Signals::listen()?;
         // The directory comes after the build, so that Ctrl-C meanwhile leaves none.
-        let mut kit = wanted.build()?;
+        let mut kit = tokio::select! {
+            built = apart(move || wanted.build()) => built?,
+            code = signals.end(Interrupt::Ends) => {
+                job::stop();
+                return Ok(ExitCode::from(code));
+            }
+        };
         let home = Home::create()?;
         kit.dir = home.path();
         let bridge = Bridge::open(&mut kit, &wanted.ports()).await?;
-        let ended = enter(&kit, interrupt, bridge).await;
+        let supply = wanted.later.then(|| Supply::begin(&kit.dir, wanted)).transpose()?;
+        let ended = enter(&kit, interrupt, &mut signals, bridge, supply).await;
+        // What was to come later may still be under way.
+        job::stop();
         let failed = !matches!(&ended, Ok(0));
         if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
             eprintln!("the lab's logs stay in {}", home.keep().display());
@@ -76,14 +91,41 @@ fn handed() -> Option<Kit> {
     serde_json::from_str(&kit).ok()
 }
 
+/// Works on another thread: this one listens meanwhile.
+async fn apart<T, W>(work: W) -> Result<T, Error>
+where
+    T: Send + 'static,
+    W: FnOnce() -> Result<T, Error> + Send + 'static,
+{
+    let (done, awaited) = oneshot::channel();
+    thread::spawn(move || drop(done.send(work())));
+    awaited.await.context(|| "build what the lab needs".into())?
+}
+
 /// Runs this program again as the inner process, until it ends.
-async fn enter(kit: &Kit, interrupt: Interrupt, bridge: Bridge) -> Result<u8, Error> {
+async fn enter(
+    kit: &Kit,
+    interrupt: Interrupt,
+    signals: &mut Signals,
+    bridge: Bridge,
+    supply: Option<Supply>,
+) -> Result<u8, Error> {
     let mut child = command(kit)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
     let bridging = tokio::spawn(bridge.run());
-    let ended = wait(&mut child, interrupt).await;
+    // If it cannot tell, the inner process hears the end of the connection.
+    let supplying = supply.map(|supply| tokio::spawn(supply.run()));
+    let ended = tokio::select! {
+        status = child.wait() => status.context(|| "wait for the lab".into()).map(code),
+        code = signals.end(interrupt) => Ok(code),
+    };
     bridging.abort();
+    supplying.iter().for_each(JoinHandle::abort);
     end(&mut child).await;
     ended
+}
+
+fn code(status: ExitStatus) -> u8 {
+    status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
 /// Whether this machine lets us, before minutes are spent on building.
@@ -125,28 +167,36 @@ async fn end(child: &mut Child) {
     let Some(unshare) = child.id() else { return };
     let inner = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
     for pid in inner.split_whitespace().filter_map(|pid| pid.parse().ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        let _ = kill(Pid::from_raw(pid), SIGKILL);
     }
     if tokio::time::timeout(Duration::from_secs(10), child.wait()).await.is_err() {
         let _ = child.kill().await;
     }
 }
 
-/// Waits for the end of the inner process, or for a signal that ends it.
-async fn wait(child: &mut Child, interrupt: Interrupt) -> Result<u8, Error> {
-    let told = || "listen for signals".to_owned();
-    let mut terminate = signal(SignalKind::terminate()).context(told)?;
-    let mut hangup = signal(SignalKind::hangup()).context(told)?;
-    let mut ctrl_c = signal(SignalKind::interrupt()).context(told)?;
-    loop {
-        tokio::select! {
-            status = child.wait() => {
-                let status = status.context(|| "wait for the lab".into())?;
-                return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
+/// The signals that end a lab.
+struct Signals {
+    terminate: Signal,
+    hangup: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on they do not end this process by themselves.
+    fn listen() -> Result<Self, Error> {
+        let listen = |kind| signal(kind).context(|| "listen for signals".into());
+        let (terminate, hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+        Ok(Self { terminate, hangup, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Waits for one that means the end; the exit code.
+    async fn end(&mut self, interrupt: Interrupt) -> u8 {
+        loop {
+            tokio::select! {
+                _ = self.terminate.recv() => return 143,
+                _ = self.hangup.recv() => return 129,
+                _ = self.interrupt.recv() => if interrupt == Interrupt::Ends { return 130 },
             }
-            _ = terminate.recv() => return Ok(143),
-            _ = hangup.recv() => return Ok(129),
-            _ = ctrl_c.recv() => if interrupt == Interrupt::Ends { return Ok(130) },
         }
     }
 }

@@ -1,10 +1,12 @@
-//! Says what is being built, on stderr: a line that moves at a terminal, plain lines elsewhere.
+//! Says what is being built, on stderr: a line that moves at a terminal, plain lines elsewhere. Or to somebody who shows
+//! something else meanwhile.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use tokio::sync::watch;
 
 /// Where there is no terminal, one line in this time is enough to see that something moves.
 const PLAIN_EVERY: Duration = Duration::from_secs(20);
@@ -12,7 +14,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(20);
 /// Everything that is being built.
 #[derive(Debug)]
 pub struct Progress {
-    bars: Option<MultiProgress>,
+    shown: Shown<MultiProgress>,
     of: usize,
     begun: AtomicUsize,
 }
@@ -23,26 +25,42 @@ pub struct Step {
     title: String,
     started: Instant,
     told: Instant,
-    bar: Option<ProgressBar>,
+    shown: Shown<ProgressBar>,
+}
+
+/// To whom.
+#[derive(Debug)]
+enum Shown<B> {
+    Terminal(B),
+    Lines,
+    Told(watch::Sender<String>),
 }
 
 impl Progress {
     /// For at most `of` steps.
     pub fn new(of: usize) -> Self {
-        let bars = io::stderr().is_terminal().then(MultiProgress::new);
-        Self { bars, of, begun: AtomicUsize::new(0) }
+        let shown = if io::stderr().is_terminal() { Shown::Terminal(MultiProgress::new()) } else { Shown::Lines };
+        Self { shown, of, begun: AtomicUsize::new(0) }
+    }
+
+    /// For somebody who is told the last of it.
+    pub fn told(of: usize, to: watch::Sender<String>) -> Self {
+        Self { shown: Shown::Told(to), of, begun: AtomicUsize::new(0) }
     }
 
     /// Begins the next step.
     pub fn step(&self, what: &str) -> Step {
         let nth = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let title = format!("[{nth}/{}] build {what}", self.of);
+        let (title, shown) = match &self.shown {
+            Shown::Terminal(bars) => (title.clone(), Shown::Terminal(bars.add(spinner(&title)))),
+            Shown::Lines => (title, Shown::Lines),
+            Shown::Told(to) => (format!("{nth} of {}, {what}", self.of), Shown::Told(to.clone())),
+        };
         let now = Instant::now();
-        let bar = self.bars.as_ref().map(|bars| bars.add(spinner(&title)));
-        if bar.is_none() {
-            eprintln!("{title}");
-        }
-        Step { title, started: now, told: now, bar }
+        let step = Step { title, started: now, told: now, shown };
+        step.begins();
+        step
     }
 }
 
@@ -56,13 +74,24 @@ fn spinner(title: &str) -> ProgressBar {
 }
 
 impl Step {
+    fn begins(&self) {
+        match &self.shown {
+            Shown::Terminal(_) => {}
+            Shown::Lines => eprintln!("{}", self.title),
+            Shown::Told(to) => drop(to.send_replace(self.title.clone())),
+        }
+    }
+
     /// What happens now.
     pub fn says(&mut self, message: &str) {
-        if let Some(bar) = &self.bar {
-            bar.set_message(message.to_owned());
-        } else if self.told.elapsed() >= PLAIN_EVERY {
-            self.told = Instant::now();
-            eprintln!("{}: {} s, {message}", self.title, self.started.elapsed().as_secs());
+        match &self.shown {
+            Shown::Terminal(bar) => bar.set_message(message.to_owned()),
+            Shown::Lines if self.told.elapsed() < PLAIN_EVERY => {}
+            Shown::Lines => {
+                self.told = Instant::now();
+                eprintln!("{}: {} s, {message}", self.title, self.started.elapsed().as_secs());
+            }
+            Shown::Told(to) => drop(to.send_replace(format!("{}: {message}", self.title))),
         }
     }
 
@@ -77,10 +106,10 @@ impl Step {
 
     /// It is built.
     pub fn done(self) {
-        let line = format!("{}: done in {} s", self.title, self.started.elapsed().as_secs());
-        match self.bar {
-            Some(bar) => bar.finish_with_message("done"),
-            None => eprintln!("{line}"),
+        match self.shown {
+            Shown::Terminal(bar) => bar.finish_with_message("done"),
+            Shown::Lines => eprintln!("{}: done in {} s", self.title, self.started.elapsed().as_secs()),
+            Shown::Told(to) => drop(to.send_replace(format!("{}: done", self.title))),
         }
     }
 }

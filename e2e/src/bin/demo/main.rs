@@ -1,24 +1,30 @@
-//! Three canaries, live: one is promoted, one fails, one waits for you.
+//! Five canaries, live: one is promoted, one fails, one waits for you, and two get copies on a real mesh.
 //!
 //! Everything on the screen is read from a watch on a real API server, when it happens. Nothing sleeps.
 
+mod mirrored;
+mod news;
+mod parts;
+mod plain;
 mod play;
 mod screen;
 mod stage;
+mod yaml;
 
 use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use kanary_e2e::kit::{Kit, Wanted};
 use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, bridge};
+use kanary_e2e::{Context, Error, Lab, Setup, bridge, prometheus};
 
 use crate::play::Play;
 use crate::screen::Screen;
 
 const USAGE: &str = "\
-Three canaries on a real Kubernetes control plane on this machine, without Docker.
+Five canaries on a real Kubernetes control plane on this machine, without Docker.
 
 usage: demo [--auto]
 
@@ -38,7 +44,7 @@ fn main() -> ExitCode {
     if std::process::id() != 1 {
         introduce(&Screen::new());
     }
-    let wanted = Wanted { kanary: true, person: true, ..Wanted::default() };
+    let wanted = Wanted { kanary: true, person: true, mesh: true, prometheus: true, later: true, ..Wanted::default() };
     let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, auto));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -51,15 +57,17 @@ fn introduce(screen: &Screen) {
     screen.text(
         "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
          own ServiceAccount. Only the kubelet is played (by kwok): pods are ready and have addresses, but no \
-         containers. The first time all of it is built from source, which takes some minutes.",
+         containers. The last two canaries are on a real mesh, istiod and Envoy, and are judged by a real Prometheus. \
+         The first time all of it is built, most of it from source: the control plane now, which takes some minutes, \
+         and the rest while the first canaries play.",
     );
 }
 
 fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let lab = Lab::start(kit, &Setup::installed()).await?;
-        let controller = lab.controller::<&str>(&[]).await?;
+        let lab = Arc::new(Lab::start(kit, &Setup::installed()).await?);
+        let controller = lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", prometheus::PORT)]).await?;
         let invitation = bridge::invite(&lab).await?;
         let screen = Screen::new();
         screen.gap();
@@ -68,7 +76,6 @@ fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
         screen.code(&format!("export PATH={}:$PATH", invitation.bin.display()));
         screen.code("kubectl -n demo get kd,deploy,svc,pods");
         let kubectl = invitation.bin.join("kubectl");
-        Play::begin(&lab, controller, kubectl, screen, auto).await?.perform().await?;
-        Ok(ExitCode::SUCCESS)
+        Play::begin(lab, controller, kubectl, screen, auto).await?.perform().await
     })
 }

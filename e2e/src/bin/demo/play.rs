@@ -1,89 +1,49 @@
-//! The three stories.
+//! The play: the order of its stories, and how they are told.
 
-use std::io;
 use std::path::PathBuf;
-use std::time::Instant;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use futures::FutureExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use kanary_e2e::controller::Controller;
-use kanary_e2e::{Context, Error, Lab, manifests, scene, story};
-use kube::api::{Patch, PatchParams, PostParams};
+use kanary_e2e::{Context, Error, Lab, manifests, story};
+use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::process::Command;
-use tokio::sync::oneshot;
 
+use crate::news::News;
+use crate::parts::{Coming, Parts};
 use crate::screen::{Screen, Style};
-use crate::stage::{Stage, image};
+use crate::stage::Stage;
+use crate::yaml::APP;
 
-const NAMESPACE: &str = "demo";
-const BASE: &str = "web";
-const REPLICAS: usize = 3;
-
-/// The base and its Service.
-const APP: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: demo}
-spec:
-  replicas: 3
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: shop:1}]}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: demo}
-spec:
-  selector: {app: web}
-  ports: [{name: http, port: 80, targetPort: 8080}]
-";
-
-const LABEL_WATCH: &str = "
-    validationPeriod: 10s
-    items:
-    - labelWatch:
-        podInvalidationLabels: {alert: errors}";
-const MANUAL: &str = "
-    items:
-    - manual: {}";
-
-fn kanary(name: &str, image: &str, source: &str, validation: &str) -> String {
-    format!(
-        "apiVersion: kanary.k8s.io/v1alpha1
-kind: KanaryDeployment
-metadata: {{name: {name}, namespace: demo}}
-spec:
-  deploymentName: web
-  serviceName: web
-  traffic: {{source: {source}}}
-  validation:{validation}
-  template:
-    spec:
-      template:
-        metadata: {{labels: {{app: web}}}}
-        spec: {{containers: [{{name: web, image: {image}}}]}}"
-    )
-}
+/// Where it takes place.
+pub const NAMESPACE: &str = "demo";
+/// Production: a Deployment and its Service.
+pub const BASE: &str = "web";
+/// Its pods.
+pub const REPLICAS: usize = 3;
+/// A machine that is busy may take this long between two things that happen.
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A lab with the stage set.
-pub struct Play<'a> {
-    lab: &'a Lab,
-    client: Client,
+pub struct Play {
+    pub lab: Arc<Lab>,
+    pub client: Client,
     controller: Controller,
     kubectl: PathBuf,
-    screen: Screen,
-    stage: Stage,
-    auto: bool,
+    pub screen: Screen,
+    pub stage: Stage,
+    pub auto: bool,
 }
 
-impl<'a> Play<'a> {
+impl Play {
     /// Makes the namespace, and watches it.
     pub async fn begin(
-        lab: &'a Lab,
+        lab: Arc<Lab>,
         controller: Controller,
         kubectl: PathBuf,
         screen: Screen,
@@ -98,9 +58,9 @@ impl<'a> Play<'a> {
     }
 
     /// Plays it to the end; if something goes wrong, with the story of the namespace.
-    pub async fn perform(mut self) -> Result<(), Error> {
+    pub async fn perform(mut self) -> Result<ExitCode, Error> {
         match self.scenes().await {
-            Ok(()) => Ok(()),
+            Ok(code) => Ok(code),
             Err(error) => {
                 let story = story::of(&self.client, NAMESPACE, Some(self.controller.log())).await;
                 Err(Error::wrong(format!("{error}\n{story}")))
@@ -108,12 +68,16 @@ impl<'a> Play<'a> {
         }
     }
 
-    async fn scenes(&mut self) -> Result<(), Error> {
+    async fn scenes(&mut self) -> Result<ExitCode, Error> {
         let begun = Instant::now();
         self.production().await?;
+        self.begun().await?;
+        // Not before, or the first canary would wait for processes that start beside it. Now nothing else happens.
+        let coming = Coming::to(self.lab.clone());
         self.promoted().await?;
         self.failed().await?;
         self.approved().await?;
+        let code = self.on_a_mesh(coming).await?;
         self.screen.title("That was it");
         self.kubectl(&["get", "kanarydeployments"]).await?;
         self.screen.gap();
@@ -122,7 +86,29 @@ impl<'a> Play<'a> {
              time. `make lab` keeps a cluster up to try your own, and examples/ has more stories.",
             begun.elapsed().as_secs()
         ));
-        Ok(())
+        Ok(code)
+    }
+
+    /// What this machine lacks is no failure of the play; a build that fails is.
+    async fn on_a_mesh(&mut self, coming: Coming) -> Result<ExitCode, Error> {
+        self.scene("4  A canary gets copies of production's requests");
+        match self.parts(coming).await? {
+            Parts::Up => {
+                self.copied().await?;
+                self.refused().await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Parts::Lacking(cure) => {
+                self.screen.text(&format!("This story and the next are left out: {cure}. With that, run it again."));
+                Ok(ExitCode::SUCCESS)
+            }
+            Parts::Failed(why) => {
+                self.screen
+                    .text("This story and the next cannot be told, for the mesh or Prometheus could not be built:");
+                self.screen.code(&why);
+                Ok(ExitCode::FAILURE)
+            }
+        }
     }
 
     async fn production(&mut self) -> Result<(), Error> {
@@ -133,99 +119,14 @@ impl<'a> Play<'a> {
         Ok(())
     }
 
-    async fn promoted(&mut self) -> Result<(), Error> {
-        self.scene("1  A canary proves itself and is promoted");
-        let yaml = kanary("web-2", "shop:2", "both", LABEL_WATCH);
-        self.screen.code(&yaml);
-        self.screen.gap();
-        self.screen.text(
-            "One canary pod joins production and has a Service of its own as well. It is good if nobody puts the label \
-             alert=errors on it for 10 s. Until then the base is not touched.",
-        );
-        self.screen = self.screen.restarted();
-        self.apply("web-2.yaml", &yaml).await?;
-        self.until(|stage| stage.phase("web-2") == "Succeeded" && stage.is_rolled_out(BASE)).await?;
-        self.screen.gap();
-        self.kubectl(&["rollout", "history", "deployment/web"]).await
-    }
-
-    async fn failed(&mut self) -> Result<(), Error> {
-        self.scene("2  A canary fails");
-        self.screen.text("The same for shop:3, but this time monitoring finds its pod bad.");
-        let before = self.base().await?;
-        self.apply("web-3.yaml", &kanary("web-3", "shop:3", "service", LABEL_WATCH)).await?;
-        let judged = |stage: &Stage| stage.phase("web-3") == "Validating" && !stage.canaries_behind(BASE).is_empty();
-        self.until(judged).await?;
-        let pod = self.stage.canaries_behind(BASE).first().map(|pod| (*pod).clone()).unwrap_or_default();
-        self.screen.line("monitoring", Style::Yellow, &format!("kubectl label pod {pod} alert=errors"));
-        let labelled = Instant::now();
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), NAMESPACE);
-        let label = json!({"metadata": {"labels": {"alert": "errors"}}});
-        pods.patch(&pod, &PatchParams::default(), &Patch::Merge(&label))
-            .await
-            .context(|| format!("label Pod {pod}"))?;
-        self.until(|stage| stage.canaries_behind(BASE).is_empty()).await?;
-        let out = labelled.elapsed().as_millis();
-        let measured = format!("out of production {out} ms after monitoring sent the label");
-        self.screen.line("", Style::Bold, &measured);
-        self.until(|stage| stage.phase("web-3") == "Failed").await?;
-        let after = self.base().await?;
-        let untouched = before.metadata.generation == after.metadata.generation && before.spec == after.spec;
-        let (image, generation) = (image(&after), after.metadata.generation.unwrap_or_default());
-        match untouched {
-            true => self.screen.line(
-                "base",
-                Style::Plain,
-                &format!("web is untouched: image {image}, generation {generation} as before"),
-            ),
-            false => return Err(Error::wrong("the base was changed by a canary that failed")),
-        }
-        Ok(())
-    }
-
-    async fn approved(&mut self) -> Result<(), Error> {
-        self.scene("3  A canary waits for you");
-        self.apply("web-4.yaml", &kanary("web-4", "shop:4", "service", MANUAL)).await?;
-        self.until(|stage| stage.phase("web-4") == "Validating").await?;
-        self.screen.gap();
-        self.screen.text("It is in production now, and stays there until you speak, from another terminal:");
-        self.screen.code("kubectl -n demo patch kd web-4 --type=merge -p \\\n  '{\"spec\":{\"validation\":{\"manual\":{\"status\":\"valid\"}}}}'");
-        self.screen.gap();
-        let spoken = |stage: &Stage| !matches!(stage.phase("web-4"), "Starting" | "Validating");
-        if self.auto {
-            self.approve().await?;
-        } else {
-            self.screen.text("or press Enter here to approve it. The word `invalid` would reject it.");
-            // Fused: once it has answered, or stdin has ended, it is not asked again.
-            let mut enter = enter().fuse();
-            loop {
-                tokio::select! {
-                    news = self.stage.next(true) => self.tell(news?),
-                    Ok(()) = &mut enter => self.approve().await?,
-                }
-                if spoken(&self.stage) {
-                    break;
-                }
-            }
-        }
-        let over = |stage: &Stage| matches!(stage.phase("web-4"), "Succeeded" | "Failed");
-        self.until(|stage| over(stage) && stage.is_rolled_out(BASE)).await
-    }
-
-    async fn approve(&self) -> Result<(), Error> {
-        self.screen.line("you", Style::Yellow, "approve: spec.validation.manual.status: valid");
-        let word = json!({"spec": {"validation": {"manual": {"status": "valid", "reason": "looks good to me"}}}});
-        let kanaries = scene::kanaries(&self.client, NAMESPACE);
-        let approved = kanaries.patch("web-4", &PatchParams::default(), &Patch::Merge(&word)).await;
-        approved.map(drop).context(|| "approve web-4".into())
-    }
-
-    fn scene(&mut self, title: &str) {
-        self.screen = self.screen.restarted();
+    /// The next scene, and its clock.
+    pub fn scene(&mut self, title: &str) {
+        self.screen.restart();
         self.screen.title(title);
     }
 
-    async fn apply(&self, file: &str, yaml: &str) -> Result<(), Error> {
+    /// What a person would do with kubectl.
+    pub async fn apply(&self, file: &str, yaml: &str) -> Result<(), Error> {
         self.screen.line("you", Style::Yellow, &format!("kubectl apply -f {file}"));
         for object in manifests::parse(yaml)? {
             manifests::apply(&self.client, &object).await?;
@@ -234,30 +135,35 @@ impl<'a> Play<'a> {
     }
 
     /// Tells what happens until `met`.
-    async fn until(&mut self, met: impl Fn(&Stage) -> bool) -> Result<(), Error> {
+    pub async fn until(&mut self, met: impl Fn(&Stage) -> bool) -> Result<(), Error> {
         while !met(&self.stage) {
-            if let Some(error) = self.controller.ended() {
-                return Err(error);
-            }
-            let news = self.stage.next(false).await?;
-            self.tell(news);
+            self.check()?;
+            let news = tokio::time::timeout(PATIENCE, self.stage.next()).await.map_err(|_| nothing());
+            self.tell(news??);
         }
         Ok(())
     }
 
-    fn tell(&self, news: Vec<(&'static str, Style, String)>) {
+    /// The controller is there.
+    pub fn check(&mut self) -> Result<(), Error> {
+        self.controller.ended().map_or(Ok(()), Err)
+    }
+
+    /// In the order in which it happened.
+    pub fn tell(&self, news: Vec<News>) {
         for (who, style, text) in news {
             self.screen.line(who, style, &text);
         }
     }
 
-    async fn base(&self) -> Result<Deployment, Error> {
+    /// Production as it is.
+    pub async fn base(&self) -> Result<Deployment, Error> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
         deployments.get(BASE).await.context(|| "get Deployment web".into())
     }
 
     /// The real kubectl, and what it prints.
-    async fn kubectl(&self, args: &[&str]) -> Result<(), Error> {
+    pub async fn kubectl(&self, args: &[&str]) -> Result<(), Error> {
         self.screen.output(&format!("$ kubectl -n {NAMESPACE} {}", args.join(" ")));
         let mut command = Command::new(&self.kubectl);
         command.env("KUBECONFIG", self.lab.kubeconfig()).args(["-n", NAMESPACE]).args(args);
@@ -270,13 +176,7 @@ impl<'a> Play<'a> {
     }
 }
 
-/// Completes when a line is read from stdin. A thread of its own: no runtime can take a read back.
-fn enter() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        if io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0) {
-            let _ = sender.send(());
-        }
-    });
-    receiver
+/// The error that tells that the play stands still.
+pub fn nothing() -> Error {
+    Error::wrong(format!("wait for something to happen: nothing did for {} s", PATIENCE.as_secs()))
 }

@@ -1,7 +1,8 @@
-//! What the person sees: 80 columns, and colours only where they are wanted.
+//! What the person sees: 80 columns, colours only where they are wanted, and at a terminal a last line that moves.
 
+use std::cell::Cell;
 use std::env;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 const WIDTH: usize = 80;
@@ -32,65 +33,94 @@ impl Style {
     }
 }
 
+/// Takes back a line that moves.
+const ERASE: &str = "\r\x1b[K";
+
 /// The terminal, or what is in its place.
-#[derive(Clone)]
 pub struct Screen {
+    terminal: bool,
     colours: bool,
     since: Instant,
+    /// Is the last line one that moves?
+    moving: Cell<bool>,
+    told: Cell<Option<Instant>>,
 }
 
 impl Screen {
     /// A screen whose clock starts now.
     pub fn new() -> Self {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Self { colours: wanted && io::stdout().is_terminal(), since: Instant::now() }
+        let terminal = io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let (moving, told) = Default::default();
+        Self { terminal, colours: wanted && terminal, since: Instant::now(), moving, told }
     }
 
-    /// The same, and its clock starts again.
-    pub fn restarted(&self) -> Self {
-        Self { since: Instant::now(), ..self.clone() }
+    /// Its clock starts again.
+    pub fn restart(&mut self) {
+        self.since = Instant::now();
+        self.told.set(None);
     }
 
     /// A heading.
     pub fn title(&self, text: &str) {
-        println!(
-            "\n{}\n{}\n",
-            self.paint(Style::Bold, text),
-            self.paint(Style::Dim, &"─".repeat(text.chars().count()))
-        );
+        let under = "─".repeat(text.chars().count());
+        self.say(&format!("\n{}\n{}\n", self.paint(Style::Bold, text), self.paint(Style::Dim, &under)));
     }
 
     /// A paragraph.
     pub fn text(&self, text: &str) {
-        println!("{}\n", wrapped(text, WIDTH).join("\n"));
+        self.say(&format!("{}\n", wrapped(text, WIDTH).join("\n")));
     }
 
     /// A command or a piece of a file, as it is.
     pub fn code(&self, text: &str) {
         for line in text.lines() {
-            println!("    {}", self.paint(Style::Dim, line));
+            self.say(&format!("    {}", self.paint(Style::Dim, line)));
         }
     }
 
     /// What a program printed, as it is: kubectl's tables need all 80 columns.
     pub fn output(&self, text: &str) {
-        println!("{}", self.paint(Style::Dim, text));
+        self.say(&self.paint(Style::Dim, text));
     }
 
     /// An empty line.
     pub fn gap(&self) {
-        println!();
+        self.say("");
     }
 
     /// Something that happened: when, to whom or by whom, and what.
     pub fn line(&self, who: &str, style: Style, text: &str) {
-        let elapsed = elapsed(self.since.elapsed());
         let mut lines = wrapped(text, WIDTH - MARGIN).into_iter();
-        let first = lines.next().unwrap_or_default();
-        println!("{} {who:<11} {}", self.paint(Style::Dim, &elapsed), self.paint(style, &first));
+        self.say(&self.stamped(who, style, &lines.next().unwrap_or_default()));
         for line in lines {
-            println!("{}{}", " ".repeat(MARGIN), self.paint(style, &line));
+            self.say(&format!("{}{}", " ".repeat(MARGIN), self.paint(style, &line)));
         }
+    }
+
+    /// What goes on: at a terminal one line that is always true, elsewhere a line now and then.
+    pub fn moves(&self, who: &str, text: &str, now_and_then: Duration) {
+        let line = self.stamped(who, Style::Plain, &cut(text, WIDTH - MARGIN));
+        if self.terminal {
+            print!("{ERASE}{line}");
+            // It is shown again in a moment: nothing is lost with it.
+            let _ = io::stdout().flush();
+            self.moving.set(true);
+        } else if self.told.get().is_none_or(|told| told.elapsed() >= now_and_then) {
+            self.told.set(Some(Instant::now()));
+            self.say(&line);
+        }
+    }
+
+    fn stamped(&self, who: &str, style: Style, text: &str) -> String {
+        let elapsed = elapsed(self.since.elapsed());
+        format!("{} {who:<11} {}", self.paint(Style::Dim, &elapsed), self.paint(style, text))
+    }
+
+    /// Lines that stay.
+    fn say(&self, text: &str) {
+        let erase = if self.moving.take() { ERASE } else { "" };
+        println!("{erase}{text}");
     }
 
     fn paint(&self, style: Style, text: &str) -> String {
@@ -103,6 +133,14 @@ impl Screen {
 
 fn elapsed(time: Duration) -> String {
     format!("{:6.2} s", time.as_secs_f64())
+}
+
+/// At most so many characters: a line that wraps cannot move.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
 }
 
 /// Lines of at most `width`, broken at spaces; a word that is longer stays whole.

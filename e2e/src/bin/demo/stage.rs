@@ -2,37 +2,31 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::time::Duration;
 
 use futures::stream::{BoxStream, SelectAll};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kanary_e2e::Error;
 use kanary_e2e::scene::kanaries;
-use kanary_e2e::{Context, Error};
-use kube::api::DynamicObject;
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::GroupVersionKind;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{Config, Event, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::news::{self, CANARY, News};
 use crate::screen::Style;
-
-/// Marks everything that belongs to a canary.
-pub const CANARY: &str = "kanary.k8s.io/canary";
-/// A machine that is busy may take this long between two things that happen.
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// Something that happened: by whom or to whom, how it looks, and what.
-pub type News = (&'static str, Style, String);
 
 enum Change {
     Kanary(Box<DynamicObject>),
     Deployment(Box<Deployment>, bool),
     Service(Box<Service>, bool),
     Slice(Box<EndpointSlice>, bool),
+    Route(Box<DynamicObject>),
 }
 
 /// A namespace, as the watches show it.
@@ -44,6 +38,8 @@ pub struct Stage {
     pub deployments: BTreeMap<String, Deployment>,
     /// By EndpointSlice: its Service, and the pods that it lists as ready.
     slices: BTreeMap<String, (String, BTreeSet<String>)>,
+    /// The VirtualServices, if they are watched.
+    pub routes: BTreeMap<String, Value>,
 }
 
 impl Stage {
@@ -57,24 +53,27 @@ impl Stage {
         changes.push(follow(api).map(|(object, gone)| Change::Service(object, gone)).boxed());
         let api = Api::namespaced(client.clone(), namespace);
         changes.push(follow(api).map(|(object, gone)| Change::Slice(object, gone)).boxed());
-        Self { changes, kanaries: BTreeMap::new(), deployments: BTreeMap::new(), slices: BTreeMap::new() }
+        let (kanaries, deployments, slices) = Default::default();
+        Self { changes, kanaries, deployments, slices, routes: BTreeMap::new() }
     }
 
-    /// What happens next. With a person in the play, it may take as long as it takes.
-    pub async fn next(&mut self, patient: bool) -> Result<Vec<News>, Error> {
-        let next = self.changes.next();
-        let change = match patient {
-            true => next.await,
-            false => {
-                let told = || format!("wait for something to happen: nothing did for {} s", PATIENCE.as_secs());
-                tokio::time::timeout(PATIENCE, next).await.context(told)?
-            }
-        };
+    /// Watches Istio's routes as well. Before there is a mesh, there are none to watch.
+    pub fn watch_routes(&mut self, client: &Client, namespace: &str) {
+        let gvk = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
+        let resource = ApiResource::from_gvk(&gvk);
+        let api = Api::namespaced_with(client.clone(), namespace, &resource);
+        self.changes.push(follow(api).map(|(object, _)| Change::Route(object)).boxed());
+    }
+
+    /// What happens next. If it is not awaited to its end, nothing is lost.
+    pub async fn next(&mut self) -> Result<Vec<News>, Error> {
+        let change = self.changes.next().await;
         Ok(match change.ok_or_else(|| Error::wrong("the watches ended"))? {
             Change::Kanary(object) => self.kanary(&object),
             Change::Deployment(object, gone) => self.deployment(*object, gone),
-            Change::Service(object, gone) => service(&object, gone),
+            Change::Service(object, gone) => news::service(&object, gone),
             Change::Slice(object, gone) => self.slice(&object, gone),
+            Change::Route(object) => self.route(&object),
         })
     }
 
@@ -101,18 +100,15 @@ impl Stage {
     fn kanary(&mut self, object: &DynamicObject) -> Vec<News> {
         let status = object.data.get("status").cloned().unwrap_or_default();
         let before = self.kanaries.insert(object.name_any(), status.clone()).unwrap_or_default();
-        let Some(phase) = status["phase"].as_str().filter(|phase| before["phase"] != *phase) else {
-            return Vec::new();
-        };
-        let style = match phase {
-            "Promoting" | "Succeeded" => Style::Green,
-            "Failing" | "Failed" => Style::Red,
-            _ => Style::Bold,
-        };
-        let verdict = status["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Succeeded");
-        let verdict = verdict.filter(|_| phase == "Promoting").and_then(|condition| condition["message"].as_str());
-        let message = verdict.or(status["message"].as_str()).unwrap_or_default();
-        vec![("phase", style, phase.to_owned()), ("", Style::Plain, message.to_owned())]
+        let mut news = news::verdicts(&before, &status);
+        news.extend(news::phase(&before, &status));
+        news
+    }
+
+    fn route(&mut self, object: &DynamicObject) -> Vec<News> {
+        let (name, spec) = (object.name_any(), object.data["spec"].clone());
+        let before = self.routes.insert(name.clone(), spec.clone()).unwrap_or_default();
+        news::mirror(&name, &before, &spec)
     }
 
     fn deployment(&mut self, object: Deployment, gone: bool) -> Vec<News> {
@@ -150,19 +146,6 @@ impl Stage {
         let left = before.iter().filter(|pod| is_canary(pod) && !now.contains(pod));
         let left = left.map(|pod| (Style::Red, format!("- {pod} out of Service {service}")));
         joined.chain(left).map(|(style, text)| ("traffic", style, text)).collect()
-    }
-}
-
-fn service(object: &Service, gone: bool) -> Vec<News> {
-    let name = object.name_any();
-    let mine = object.labels().contains_key(CANARY);
-    match (mine, gone) {
-        (true, true) => vec![("canary", Style::Plain, format!("Service {name} is gone"))],
-        // It is created once and never changed in this play.
-        (true, false) if object.metadata.generation.unwrap_or(1) == 1 => {
-            vec![("canary", Style::Plain, format!("Service {name}, for the canary's pods only"))]
-        }
-        _ => Vec::new(),
     }
 }
 

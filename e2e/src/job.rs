@@ -1,0 +1,164 @@
+//! Programs that build, and their end before their time: by a signal to the group that each of them leads, so that what
+//! it started ends as well, and what is half built is taken away.
+//!
+//! Ctrl-C at a terminal does not reach them by itself; who hears it calls [`stop`].
+
+use std::collections::BTreeSet;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::{Context, Error, home};
+
+/// How long a program may take to leave after SIGINT; one that was started where SIGINT is ignored never does.
+const GRACE: Duration = Duration::from_secs(3);
+
+static JOBS: Mutex<Jobs> = Mutex::new(Jobs { stopped: false, groups: BTreeSet::new(), scratches: 0 });
+static CHANGED: Condvar = Condvar::new();
+
+/// All of this process.
+struct Jobs {
+    stopped: bool,
+    groups: BTreeSet<u32>,
+    scratches: usize,
+}
+
+fn lock() -> MutexGuard<'static, Jobs> {
+    JOBS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The lock, unless nothing more may begin.
+fn going() -> Result<MutexGuard<'static, Jobs>, Error> {
+    let jobs = lock();
+    if jobs.stopped { Err(Error::wrong("the build was stopped")) } else { Ok(jobs) }
+}
+
+/// A program under way.
+#[derive(Debug)]
+pub struct Job {
+    /// Its process.
+    pub child: Child,
+    _group: Group,
+}
+
+#[derive(Debug)]
+struct Group(u32);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let mut jobs = lock();
+        jobs.groups.remove(&self.0);
+        if jobs.stopped {
+            // What it had started and did not wait for.
+            signal(self.0, Signal::SIGKILL);
+        }
+        CHANGED.notify_all();
+    }
+}
+
+/// A group that has just ended needs none.
+fn signal(group: u32, kind: Signal) {
+    if let Ok(group) = i32::try_from(group) {
+        let _ = killpg(Pid::from_raw(group), kind);
+    }
+}
+
+/// Starts one, as the first of a process group.
+pub fn start(command: &mut Command, told: impl FnOnce() -> String) -> Result<Job, Error> {
+    let mut jobs = going()?;
+    let child = command.process_group(0).spawn().context(told)?;
+    jobs.groups.insert(child.id());
+    Ok(Job { _group: Group(child.id()), child })
+}
+
+/// Runs one to its end, and has what it printed.
+pub fn output(command: &mut Command, told: impl Fn() -> String) -> Result<Output, Error> {
+    let job = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()), &told)?;
+    job.child.wait_with_output().context(told)
+}
+
+impl Job {
+    /// Waits for its end.
+    pub fn wait(mut self, told: impl FnOnce() -> String) -> Result<ExitStatus, Error> {
+        self.child.wait().context(told)
+    }
+}
+
+/// A directory for what is not complete yet; gone when dropped.
+#[derive(Debug)]
+pub struct Scratch(Option<TempDir>);
+
+impl Scratch {
+    /// Makes one in another, so that what is complete can be moved there.
+    pub fn within(dir: &Path) -> Result<Self, Error> {
+        let mut jobs = going()?;
+        let scratch = tempfile::tempdir_in(dir).context(|| format!("write to {}", dir.display()))?;
+        jobs.scratches += 1;
+        Ok(Self(Some(scratch)))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().map_or(Path::new(""), TempDir::path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Some(dir) = self.0.take() {
+            home::remove(dir.path());
+        }
+        lock().scratches -= 1;
+        CHANGED.notify_all();
+    }
+}
+
+/// Ends them all, and nothing more begins. Returns when nothing half built is left.
+pub fn stop() {
+    for kind in [Signal::SIGINT, Signal::SIGKILL] {
+        let mut jobs = lock();
+        jobs.stopped = true;
+        jobs.groups.iter().for_each(|group| signal(*group, kind));
+        let busy = |jobs: &mut Jobs| !jobs.groups.is_empty() || jobs.scratches > 0;
+        let waited = CHANGED.wait_timeout_while(jobs, GRACE, busy);
+        if !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::thread;
+
+    use super::{Scratch, start, stop};
+
+    /// One test for all: after it nothing begins in this process.
+    #[test]
+    fn what_is_stopped_leaves_nothing_and_nothing_more_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let scratch = Scratch::within(dir.path()).unwrap();
+        let half = scratch.path().to_owned();
+        // A shell that would wait for what it started.
+        let mut command = Command::new("sh");
+        let job = start(command.args(["-c", "sleep 1000 & wait"]), || "start sh".into()).unwrap();
+        let building = thread::spawn(move || {
+            let status = job.wait(|| "wait for sh".into()).unwrap();
+            drop(scratch);
+            status
+        });
+        assert!(half.is_dir());
+        stop();
+        assert!(!half.exists());
+        assert!(!building.join().unwrap().success());
+        assert!(start(&mut Command::new("true"), || "start true".into()).is_err());
+        assert!(Scratch::within(dir.path()).is_err());
+    }
+}
