@@ -1,4 +1,5 @@
-//! At rest the controller asks nothing: canaries that are over and canaries that are judged cost no request.
+//! At rest the controller asks nothing: canaries that are over, canaries that are judged, and mirrors that are carried
+//! cost no request.
 
 mod support;
 
@@ -6,20 +7,27 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Event;
 use kanary_e2e::audit::Call;
+use kanary_e2e::wait::Seen;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
-use serde_json::json;
+use serde_json::{Value, json};
+use support::mesh::*;
 use support::*;
 
 /// Canaries of either kind.
 const EACH: usize = 50;
+/// Canaries that one route copies to.
+const MIRRORS: usize = 5;
 const AT_ONCE: usize = 10;
 /// How long nothing must be asked. It is the subject of the test, not a wait for something.
 const REST: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(400);
 
 fn main() -> ExitCode {
-    harness::main(Setup::controller(&[]), cases![a_hundred_canaries_at_rest_cost_no_request: lab_only])
+    let cases = cases![a_hundred_canaries_at_rest_cost_no_request: lab_only];
+    harness::main(Setup::controller(&[]).with_mesh(), cases)
 }
 
 async fn a_hundred_canaries_at_rest_cost_no_request(scene: Scene) -> Result<(), Error> {
@@ -29,6 +37,7 @@ async fn a_hundred_canaries_at_rest_cost_no_request(scene: Scene) -> Result<(), 
     let judged = (0..EACH).map(|nth| bring(&scene, format!("judged-{nth}"), "", "Validating"));
     stream::iter(over).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     stream::iter(judged).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    mirrors(&scene).await?;
     quiet(&scene).await?;
     let audit = scene.lab()?.audit();
     let mark = audit.mark();
@@ -47,18 +56,47 @@ async fn bring(scene: &Scene, name: String, word: &str, phase: &str) -> Result<(
     scene.kd_phase(&name, phase).await.map(drop)
 }
 
+/// Mirrors of each kind: several in one route of the user's, one that Kanary made, and one of the Gateway API. Each of these
+/// has a production of its own.
+async fn mirrors(scene: &Scene) -> Result<(), Error> {
+    for shop in ["own", "gateway"] {
+        let labels = json!({"app": shop});
+        let pods = json!({"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}});
+        scene.apply(service(json!({"metadata": {"name": shop}, "spec": {"selector": labels}}))).await?;
+        scene.apply(web(json!({"metadata": {"name": shop}, "spec": pods}))).await?;
+        scene.until(shop, "production is available", |web: &Deployment| has_available(web, 2)).await?;
+    }
+    scene.put(virtual_service(json!({"name": "all"}))).await?;
+    let rule = json!({"name": "all", "backendRefs": [{"name": "gateway", "port": 80}]});
+    let parent = merged(the_service(), json!({"name": "gateway"}));
+    scene.put(merged(http_route(parent, rule), json!({"metadata": {"name": "gateway"}}))).await?;
+    for nth in 0..MIRRORS {
+        carry(scene, &format!("carried-{nth}"), WEB, json!({})).await?;
+    }
+    carry(scene, "own", "own", json!({})).await?;
+    carry(scene, "gateway", "gateway", json!({"provider": "gateway-api"})).await
+}
+
+/// One canary that gets copies of what goes to that production.
+async fn carry(scene: &Scene, name: &str, shop: &str, mirror: Value) -> Result<(), Error> {
+    let pods = pods(json!({"metadata": {"labels": {"app": shop}}}));
+    let of = json!({"deploymentName": shop, "serviceName": shop, "traffic": {"source": "mirror", "mirror": mirror}});
+    scene.apply(trial_of(&format!("mirror-{name}"), merged(of, pods))).await?;
+    scene.kd_phase(&format!("mirror-{name}"), "Validating").await.map(drop)
+}
+
 /// The last status is followed by its events: waits until each canary has told all that it has to tell.
 async fn quiet(scene: &Scene) -> Result<(), Error> {
-    for nth in 0..EACH {
-        let told = |name: String, reason: &'static str| async move {
-            let of_it = |event: &k8s_openapi::api::core::v1::Event| {
-                event.involved_object.name.as_deref() == Some(&name) && event.reason.as_deref() == Some(reason)
-            };
-            let met = |events: &kanary_e2e::wait::Seen<k8s_openapi::api::core::v1::Event>| events.values().any(of_it);
-            scene.until_all("", "its last event is there", met).await.map(drop)
+    let told = |prefix: &'static str, reason: &'static str, count: usize| async move {
+        let of_it = |event: &&Event| {
+            let of = &event.involved_object;
+            let is_meant = of.kind.as_deref() == Some("KanaryDeployment") && event.reason.as_deref() == Some(reason);
+            is_meant && of.name.as_deref().is_some_and(|name| name.starts_with(prefix))
         };
-        told(format!("over-{nth}"), "Failed").await?;
-        told(format!("judged-{nth}"), "Validating").await?;
-    }
-    Ok(())
+        let met = |events: &Seen<Event>| events.values().filter(of_it).count() == count;
+        scene.until_all("", "each has told its last event", met).await.map(drop)
+    };
+    told("over-", "Failed", EACH).await?;
+    told("judged-", "Validating", EACH).await?;
+    told("mirror-", "Validating", MIRRORS + 2).await
 }

@@ -41,7 +41,7 @@ pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
     };
     Ok(json!({
         "runs": runs,
-        "requestsPerSecond": PER_SECOND,
+        "requestsPerSecondWanted": PER_SECOND,
         "copies": took.iter().map(|took| took.copies).sum::<usize>(),
         "applyToFirstCopy": spread(|took| took.from_apply),
         "readyToFirstCopy": spread(|took| took.from_ready),
