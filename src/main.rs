@@ -93,7 +93,9 @@ fn start(run: Run) -> Result<(), String> {
         prometheus_allow: run.prometheus_allow,
         mirror_copies_query: run.mirror_copies_query,
     };
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("cannot start: {error}"))?;
+    // One thread is plenty: a look takes a fraction of a millisecond, and handing work to another thread costs as much.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(controller::run(settings)).map_err(|error| error.to_string())
 }
 

@@ -8,7 +8,7 @@ use kube::{
     core::{NamespaceResourceScope, Request},
     runtime::events::{Event, EventType},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{Context, memory::Memory, routes::Routes};
@@ -212,6 +212,18 @@ fn in_short(message: &str) -> &str {
     message.rfind("strict decoding error: ").map_or(message, |at| &message[at..])
 }
 
+/// Of the reply to a status: it was guarded, so all else is as known.
+#[derive(Deserialize)]
+struct Written {
+    metadata: Version,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Version {
+    resource_version: String,
+}
+
 /// Persists the status, then publishes its events. A status that was decided on a stale view is refused with 409.
 ///
 /// # Errors
@@ -220,7 +232,6 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
     if !context.leadership.holds() {
         return Err(Stop::Deposed);
     }
-    let api: Api<KanaryDeployment> = Api::namespaced(context.client.clone(), kanary.namespace());
     let body = json!({
         "apiVersion": "kanary.k8s.io/v1alpha1",
         "kind": "KanaryDeployment",
@@ -228,10 +239,18 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
         "status": tell.status,
     });
     let params = PatchParams { force: true, ..params() };
-    let written = bounded(api.patch_status(kanary.name(), &params, &kube::api::Patch::Apply(&body))).await;
+    let request = Request::new(KanaryDeployment::url_path(&(), Some(kanary.namespace())));
+    let request = request.patch_subresource("status", kanary.name(), &params, &kube::api::Patch::Apply(&body));
+    let written = match request {
+        Ok(request) => bounded(context.client.request::<Written>(request)).await,
+        Err(error) => Err(kube::Error::BuildRequest(error)),
+    };
     context.metrics.told(kanary.status.as_ref().and_then(|status| status.phase), tell, outcome(&written));
     let written = written.map_err(|error| stop("write the status".into(), &error))?;
-    context.world.kanaries.put(written);
+    let mut known = (**kanary).clone();
+    known.metadata.resource_version = Some(written.metadata.resource_version);
+    known.status = Some(tell.status.clone());
+    context.world.kanaries.put(known);
     let phase = tell.status.phase;
     tracing::info!(namespace = kanary.namespace(), name = kanary.name(), ?phase, message = tell.status.message, "told");
     if !tell.notices.is_empty() {

@@ -4,7 +4,7 @@
 //! at once, a watch event that is older than that does not undo it, and what is gone does not come back.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,9 +12,8 @@ use jiff::Timestamp;
 use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
+use super::shelf::Shelf;
 use crate::seen::Seen;
-
-type Namespace<K> = BTreeMap<String, Arc<K>>;
 
 /// All objects of a kind, by namespace and name.
 pub struct Memory<K> {
@@ -23,7 +22,8 @@ pub struct Memory<K> {
 }
 
 struct Known<K> {
-    objects: HashMap<String, Namespace<K>>,
+    /// By namespace.
+    objects: HashMap<String, Shelf<K>>,
     arriving: Option<Listing<K>>,
     /// Uids of what is gone, the latest last: the reply to a write may come after the news of the end.
     gone: VecDeque<String>,
@@ -61,21 +61,35 @@ impl<K: Seen + Clone> Memory<K> {
         self.lock().objects.get(namespace)?.get(name).cloned()
     }
 
-    /// All objects of a namespace, by name.
+    /// All objects of a namespace.
     pub fn all_in(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.lock().objects.get(namespace).map(|objects| objects.values().cloned().collect()).unwrap_or_default()
+        self.some_in(namespace, |_| true)
     }
 
     /// Those of a namespace that are meant. The others, of which there may be thousands, are looked at and no more.
     pub fn some_in(&self, namespace: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        let known = self.lock();
-        let all = known.objects.get(namespace).into_iter().flat_map(BTreeMap::values);
-        all.filter(|object| is_meant(object)).cloned().collect()
+        self.pick(namespace, |shelf| shelf.all().filter(|object| is_meant(object)).cloned().collect())
+    }
+
+    /// Those of a canary.
+    pub fn of_canary(&self, namespace: &str, canary: &str) -> Vec<Arc<K>> {
+        self.pick(namespace, |shelf| shelf.of_canary(canary).cloned().collect())
+    }
+
+    /// Those of a canary, and of those that are nobody's the ones that are meant.
+    pub fn around(&self, namespace: &str, canary: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.pick(namespace, |shelf| {
+            shelf.of_nobody().filter(|object| is_meant(object)).chain(shelf.of_canary(canary)).cloned().collect()
+        })
+    }
+
+    fn pick(&self, namespace: &str, pick: impl FnOnce(&Shelf<K>) -> Vec<Arc<K>>) -> Vec<Arc<K>> {
+        self.lock().objects.get(namespace).map(pick).unwrap_or_default()
     }
 
     /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
-        self.lock().objects.values().flat_map(BTreeMap::values).cloned().collect()
+        self.lock().objects.values().flat_map(Shelf::all).cloned().collect()
     }
 
     /// Forgets all: the kind itself is gone, and there is nothing to miss.
@@ -165,7 +179,7 @@ impl<K: Seen> Known<K> {
             return None;
         }
         let object = Arc::new(object);
-        objects.insert(object.name().to_owned(), object.clone());
+        objects.insert(object.clone());
         Some(object)
     }
 
@@ -193,10 +207,11 @@ impl<K: Seen> Known<K> {
     fn replace_all(&mut self) -> Vec<Arc<K>> {
         let Listing { brought, written } = self.arriving.take().unwrap_or_default();
         self.lost_since = None;
-        let before = std::mem::take(&mut self.objects).into_values().flat_map(BTreeMap::into_values);
+        let before = std::mem::take(&mut self.objects);
+        let before = before.values().flat_map(Shelf::all).cloned();
         let (kept, mut touched): (Vec<_>, Vec<_>) = before.partition(|object| written.contains(object.uid()));
         for object in kept {
-            self.objects.entry(object.namespace().to_owned()).or_default().insert(object.name().to_owned(), object);
+            self.objects.entry(object.namespace().to_owned()).or_default().insert(object);
         }
         touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
         touched

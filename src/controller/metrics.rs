@@ -69,6 +69,7 @@ pub struct Metrics {
     latency: Histogram,
     lag: Histogram,
     writes: Family<Written, Counter>,
+    looks: Counter,
 }
 
 impl Metrics {
@@ -78,19 +79,25 @@ impl Metrics {
         let latency = Histogram::new(exponential_buckets(0.005, 2.0, 11));
         let lag = Histogram::new(LAGS);
         let (leads, runs, verdicts) = (Gauge::default(), Family::default(), Family::default());
-        let (queries, writes) = (Family::default(), Family::default());
+        let (queries, writes, looks) = (Family::default(), Family::default(), Counter::default());
         registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
         registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
         registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
         registry.register("queries", "Answers of Prometheus: true, false or unknown", Family::clone(&queries));
         registry.register("query_duration_seconds", "Time to an answer of Prometheus", latency.clone());
         registry.register("query_lag_seconds", "Time from when a question was due until it was sent", lag.clone());
+        registry.register("looks", "Looks at a KanaryDeployment, each with a decision", Counter::clone(&looks));
         registry.register(
             "writes",
             "Requests that change something, by kind, verb and outcome",
             Family::clone(&writes),
         );
-        Self { registry, leads, runs, verdicts, queries, latency, lag, writes }
+        Self { registry, leads, runs, verdicts, queries, latency, lag, writes, looks }
+    }
+
+    /// A task looked at its resource.
+    pub fn looked(&self) {
+        self.looks.inc();
     }
 
     /// An answer came, or did not.

@@ -11,6 +11,7 @@ mod observe;
 mod readable;
 mod routes;
 mod serve;
+mod shelf;
 mod tend;
 mod trouble;
 mod turn;

@@ -1,11 +1,13 @@
 //! Gathers an observation from memory. No request is made here.
 
+use std::sync::Arc;
+
 use jiff::{Timestamp, Unit};
 
 use super::{Context, Key, tend::Notes};
 use crate::{
     api::{KanaryDeployment, Source, names},
-    lifecycle::{Absence, Observed, Routes},
+    lifecycle::{Absence, Observed, Routes, services_of},
     seen::{Seen, Service},
     traffic::mirror,
 };
@@ -25,8 +27,8 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         now: now(),
         base: world.deployments.get(namespace, &names::base(&kanary)),
         canary: world.deployments.get(namespace, &names::canary(&kanary)),
-        pods: world.pods.some_in(namespace, |pod| pod.label(names::CANARY_LABEL) == Some(name)),
-        services: world.services.some_in(namespace, |service| is_relevant(service, name, kanary.uid())),
+        pods: world.pods.of_canary(namespace, name),
+        services: services(context, &kanary),
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
@@ -39,6 +41,17 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         faults: notes.faults.clone(),
         kanary,
     })
+}
+
+/// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
+fn services(context: &Context, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
+    let (known, namespace) = (&context.world.services, kanary.namespace());
+    let mut services = known.around(namespace, kanary.name(), services_of(kanary));
+    let asked = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
+    let asked = asked.into_iter().flatten().filter_map(|name| known.get(namespace, &name));
+    let missed: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
+    services.extend(missed);
+    services
 }
 
 /// When nobody led, and when who led did not see all.
@@ -71,10 +84,4 @@ pub fn routes(context: &Context, kanary: &KanaryDeployment) -> Routes {
         http_routes: context.world.http_routes.known(),
         is_fresh: false,
     }
-}
-
-/// Other canaries' Services select nobody else's pods.
-fn is_relevant(service: &Service, canary: &str, uid: &str) -> bool {
-    let mark = service.spec.selector.get(names::CANARY_LABEL);
-    mark.is_none_or(|mark| mark == canary) || service.is_owned_by(uid)
 }

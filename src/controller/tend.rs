@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Context, Key,
@@ -31,6 +31,9 @@ const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 /// More steps than this without a rest are a fight.
 const MOST_STEPS: usize = 32;
+/// News come in bursts: a pod, its Deployment, its Service. Those that follow a look so soon are looked at together; what
+/// comes alone, such as a label of invalidation, is looked at when it comes.
+const BURST: Duration = Duration::from_millis(50);
 /// Timers of this process and the clock of the host may drift apart: look now and then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -91,11 +94,11 @@ fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
 pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
     let mut notes = Notes { rested: observe::now(), ..Notes::default() };
     loop {
-        let news = signal.notified();
         let sleep = pass(&context, &key, &signal, &mut notes).await;
         let Some(sleep) = sleep else { break };
+        let looked = Instant::now();
         tokio::select! {
-            () = news => {}
+            () = signal.notified() => tokio::time::sleep_until(looked + BURST).await,
             () = tokio::time::sleep(sleep) => {}
         }
     }
@@ -143,6 +146,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
 
 /// What is there now; what is to be asked of Prometheus is on its way then.
 pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
+    context.metrics.looked();
     let mut seen = observe::observe(context, key, notes)?;
     follow_endpoints(context, &seen, signal, notes);
     inquire(context, key, &mut seen, signal, notes);

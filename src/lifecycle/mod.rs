@@ -15,7 +15,7 @@ mod run;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
-pub use observed::{Absence, Fault, Observed, Rehearsal, Routes};
+pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
 use serde_json::Value;

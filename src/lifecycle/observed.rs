@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
-    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Known, Pod, Seen, Service, VirtualService},
+    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Known, Pod, Seen, Service, VirtualService, map_selects},
     traffic,
     validation::promql::{Access, Asked},
 };
@@ -30,7 +30,7 @@ pub struct Observed {
     pub canary: Option<Arc<Deployment>>,
     /// The pods that carry the canary's label.
     pub pods: Vec<Arc<Pod>>,
-    /// All Services of the namespace but those of other canaries.
+    /// The Services of the namespace that matter, as [`services_of`] tells.
     pub services: Vec<Arc<Service>>,
     /// All HorizontalPodAutoscalers of the namespace.
     pub autoscalers: Vec<Arc<Autoscaler>>,
@@ -54,6 +54,18 @@ pub struct Observed {
     pub prometheus: Access,
     /// What went wrong when the last plan was carried out.
     pub faults: Vec<Fault>,
+}
+
+/// Which Services matter to a canary: those of the names that it has for them, its own, and whatever would select a pod
+/// of its template.
+pub fn services_of(kanary: &KanaryDeployment) -> impl Fn(&Service) -> bool {
+    let mut labels = kanary.spec.template.pod_labels();
+    labels.insert(names::CANARY_LABEL.into(), kanary.name().to_owned());
+    let (production, own) = (kanary.spec.service_name.as_deref(), names::kanary_service(kanary));
+    move |service| {
+        let is_named = Some(service.name()) == production || service.name() == own;
+        is_named || map_selects(&service.spec.selector, &labels) || service.is_owned_by(kanary.uid())
+    }
 }
 
 /// The routes of a mesh.

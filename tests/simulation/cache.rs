@@ -10,6 +10,7 @@ use std::{
 
 use kanary::{
     api::{KanaryDeployment, names},
+    lifecycle::services_of,
     seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service, VirtualService},
 };
 
@@ -109,11 +110,8 @@ impl Cache {
 
     /// The Services that concern a `KanaryDeployment`: not those of other canaries.
     pub fn services_for(&self, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
-        let mark = |service: &Service| service.spec.selector.get(names::CANARY_LABEL).cloned();
-        let concerns = |service: &&Arc<Service>| {
-            mark(service).is_none_or(|mark| mark == kanary.name()) || service.is_owned_by(kanary.uid())
-        };
-        self.services.values().filter(concerns).cloned().collect()
+        let matters = services_of(kanary);
+        self.services.values().filter(|service| matters(service)).cloned().collect()
     }
 
     pub fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {

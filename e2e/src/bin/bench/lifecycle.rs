@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::crowd::{PATIENCE, cast, produce, reach, until_told, watching};
 use crate::meter::{asked, by_kind, mebibytes, millis, per, usage};
+use crate::page::Page;
 
 /// How long the controller is watched at rest.
 const REST: Duration = Duration::from_secs(60);
@@ -25,6 +26,7 @@ pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
     let took = begun.elapsed();
     until_told(&scene, count, "Succeeded").await?;
     let after = usage(controller.pid())?;
+    let looks = Page(controller.get("/metrics").await?.1).sum("kanary_looks_total", "");
     let calls = asked(&audit, mark)?;
     let mark = audit.mark();
     tokio::time::sleep(REST).await;
@@ -34,6 +36,7 @@ pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
         "canaries": count,
         "seconds": millis(took) / 1000.0,
         "cpuMillisPerCanary": per(millis(after.cpu.saturating_sub(before.cpu)), count),
+        "looksPerCanary": per(looks, count),
         "requestsPerCanary": per(calls.len() as f64, count),
         "requestsPerCanaryByKind": by_kind(&calls, count),
         "peakRssMiB": mebibytes(after.peak_rss_kib),
