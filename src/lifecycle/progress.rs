@@ -17,11 +17,19 @@ pub(super) fn is_all(before: &KanaryDeploymentStatus, after: &KanaryDeploymentSt
     without == *before
 }
 
-/// A condition as it was before, if only what it says is new.
+/// What a canary goes through that does well; any other reason is somebody's business.
+const STEPS: [&str; 7] = ["Absent", "Progressing", "Available", "NotYet", "On", "Removing", "Removed"];
+
+/// A condition as it was before, if only what it says is new, or how far things are.
 fn settled(condition: &Condition, before: &[Condition]) -> Option<Condition> {
     let was = before.iter().find(|was| was.type_ == condition.type_);
+    let is_step = STEPS.contains(&condition.reason.as_str());
     match condition.type_ {
-        ConditionType::CanaryReady | ConditionType::Traffic => was.cloned(),
+        ConditionType::CanaryReady | ConditionType::Traffic if is_step => was.cloned(),
+        ConditionType::CanaryReady | ConditionType::Traffic => {
+            let says_more = was.filter(|was| was.reason == condition.reason);
+            Some(says_more.unwrap_or(condition).clone())
+        }
         ConditionType::Scheduled
         | ConditionType::Running
         | ConditionType::Succeeded

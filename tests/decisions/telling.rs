@@ -66,7 +66,17 @@ fn what_is_decided_and_what_goes_wrong_is_told_at_once() {
     faulty.faults = vec![Fault { action: "create Deployment try-kanary".into(), error: "quota".into() }];
     let mut edited = settled("Validating", "none");
     Arc::make_mut(&mut edited.kanary).metadata.generation = Some(2);
-    for (seen, why) in [(ready, "a phase"), (unready, "the clock"), (faulty, "a fault"), (edited, "a generation")] {
+    let mut troubled = settled("Starting", "none");
+    let failure = json!({"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "quota"});
+    Arc::make_mut(troubled.canary.as_mut().expect("a canary")).status.conditions =
+        vec![serde_json::from_value(failure).expect("a condition")];
+    for (seen, why) in [
+        (troubled, "a trouble"),
+        (ready, "a phase"),
+        (unready, "the clock"),
+        (faulty, "a fault"),
+        (edited, "a generation"),
+    ] {
         let tell = told(&seen);
         assert!(!tell.can_wait, "{why}");
         assert_eq!(tell.put_off(at(0), at(0)), None, "{why}");
