@@ -75,6 +75,11 @@ impl ControlPlane {
         &self.kit
     }
 
+    /// The lab's keys.
+    pub fn pki(&self) -> &Pki {
+        &self.flags.pki
+    }
+
     /// The certificate authority, in PEM.
     pub fn ca_pem(&self) -> &str {
         &self.flags.pki.ca_pem

@@ -25,7 +25,7 @@ pub const NAMESPACE: &str = "kanary-system";
 pub const ACCOUNT: &str = "kanary";
 
 /// Controllers share a network, so each serves its probes and metrics on a port of its own.
-const FIRST_PORT: u16 = 18080;
+pub const FIRST_PORT: u16 = 18080;
 /// A full view of a cluster this small takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 

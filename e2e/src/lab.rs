@@ -154,6 +154,12 @@ impl Lab {
         Prometheus::start(self.kit()).await
     }
 
+    /// Starts a Prometheus of a test's own that speaks https only and wants a password, see
+    /// [`Prometheus::start_guarded`]; and the certificate authority that it is known by.
+    pub fn start_guarded_prometheus(&self) -> Result<(Prometheus, &str), Error> {
+        Ok((Prometheus::start_guarded(self.kit(), self.plane.pki())?, self.plane.ca_pem()))
+    }
+
     /// The mesh.
     pub fn mesh(&self) -> Result<&Mesh, Error> {
         self.mesh.get().ok_or_else(|| Error::wrong("this lab was set up without `with_mesh`"))

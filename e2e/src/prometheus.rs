@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,9 +13,11 @@ use tokio::process::Command;
 use crate::backend::METRICS_PORT;
 use crate::call::Caller;
 use crate::kit::Kit;
+use crate::network::NODE_IP;
+use crate::pki::Pki;
 use crate::process::Process;
 use crate::tools::Tool;
-use crate::{Context, Error};
+use crate::{Context, Error, controller, manifests};
 
 /// Where the one listens that all tests share; others follow.
 pub const PORT: u16 = 19090;
@@ -22,6 +25,9 @@ pub const PORT: u16 = 19090;
 /// Two scrapes make a rate; a machine that is busy scrapes late.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
+
+/// The bcrypt hash of `sesame`, of the lowest cost.
+const SESAME: &str = "$2b$04$k7lBktPaRK3GBgKwfXbfh.ex1kFlIs1CZxsyutZKIpRs1gWjPLiOm";
 
 static COUNT: AtomicU16 = AtomicU16::new(0);
 
@@ -36,20 +42,41 @@ pub struct Prometheus {
 impl Prometheus {
     /// Starts one more and waits until it answers. It has no memory of what was before.
     pub async fn start(kit: &Kit) -> Result<Self, Error> {
-        let nth = COUNT.fetch_add(1, Ordering::Relaxed);
-        let (name, address) = (format!("prometheus-{nth}"), format!("127.0.0.1:{}", PORT + nth));
-        let config = kit.dir.join(format!("{name}.json"));
-        // JSON is YAML.
-        fs::write(&config, scraping().to_string()).context(|| format!("write {}", config.display()))?;
-        let mut command = Command::new(kit.tools.path(Tool::Prometheus)?);
-        command.arg(format!("--config.file={}", config.display()));
-        command.arg(format!("--storage.tsdb.path={}", kit.dir.join(&name).display()));
-        command.arg(format!("--web.listen-address={address}")).current_dir(&kit.dir);
-        let process = Process::spawn(&name, command, kit.dir.join("logs").join(format!("{name}.log")))?;
-        let mut prometheus = Self { process, url: format!("http://{address}"), caller: Caller::default() };
+        let mut prometheus = Self::spawn(kit, "127.0.0.1".into(), None)?;
         let ready = format!("{}/-/ready", prometheus.url);
         prometheus.caller.until_ok(&mut prometheus.process, &ready).await?;
         Ok(prometheus)
+    }
+
+    /// Starts one that speaks https only, with the certificate of the lab's API server, and that wants the password
+    /// `sesame` of the user `kanary`. It may not answer yet, and [`Self::query`] and its like cannot ask it.
+    pub fn start_guarded(kit: &Kit, pki: &Pki) -> Result<Self, Error> {
+        let web = json!({
+            "tls_server_config": {"cert_file": pki.cert, "key_file": pki.key},
+            "basic_auth_users": {"kanary": SESAME},
+        });
+        Self::spawn(kit, NODE_IP.to_string(), Some(&web))
+    }
+
+    fn spawn(kit: &Kit, host: String, web: Option<&Value>) -> Result<Self, Error> {
+        let nth = COUNT.fetch_add(1, Ordering::Relaxed);
+        let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", PORT + nth));
+        // JSON is YAML.
+        let write = |name: String, config: &Value| {
+            let path = kit.dir.join(name);
+            fs::write(&path, config.to_string()).context(|| format!("write {}", path.display()))?;
+            Ok::<_, Error>(path)
+        };
+        let mut command = Command::new(kit.tools.path(Tool::Prometheus)?);
+        command.arg(format!("--config.file={}", write(format!("{name}.json"), &scraping())?.display()));
+        command.arg(format!("--storage.tsdb.path={}", kit.dir.join(&name).display()));
+        command.arg(format!("--web.listen-address={address}")).current_dir(&kit.dir);
+        if let Some(web) = web {
+            command.arg(format!("--web.config.file={}", write(format!("{name}-web.json"), web)?.display()));
+        }
+        let process = Process::spawn(&name, command, kit.dir.join("logs").join(format!("{name}.log")))?;
+        let scheme = if web.is_some() { "https" } else { "http" };
+        Ok(Self { process, url: format!("{scheme}://{address}"), caller: Caller::default() })
     }
 
     /// Where it answers, inside the lab.
@@ -111,15 +138,23 @@ impl Prometheus {
     }
 }
 
-/// One endpoint has the metrics of all pods; their labels are those that a scrape of each pod would give.
+/// One endpoint has the metrics of all pods; their labels are those that a scrape of each pod would give. The rules are the
+/// shipped ones, which are about the controller's metrics too; there may be no controller.
 fn scraping() -> Value {
-    let target = format!("127.0.0.1:{METRICS_PORT}");
+    let at = |port: u16| json!([{"targets": [format!("127.0.0.1:{port}")]}]);
     json!({
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{
-            "job_name": "pods", "honor_labels": true, "static_configs": [{"targets": [target]}],
-        }],
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [rules()],
+        "scrape_configs": [
+            {"job_name": "pods", "honor_labels": true, "static_configs": at(METRICS_PORT)},
+            {"job_name": "kanary", "static_configs": at(controller::FIRST_PORT)},
+        ],
     })
+}
+
+/// The rules that the repository ships; Prometheus does not start on one that it cannot read.
+pub fn rules() -> PathBuf {
+    manifests::repository().join("prometheus/rules.yaml")
 }
 
 /// One value of an answer.

@@ -34,8 +34,9 @@ fn main() -> ExitCode {
         a_promotion_that_is_cut_after_each_write: lab_only,
         a_failure_that_is_cut_after_each_write: lab_only,
         a_mirror_that_is_cut_after_each_write: lab_only,
+        a_judge_that_dies_makes_up_for_the_time: lab_only,
     ];
-    harness::main(Setup::installed().with_mesh(), cases)
+    harness::main(Setup::installed().with_mesh().with_prometheus(), cases)
 }
 
 /// How a life goes, for whatever the controller does.
@@ -233,4 +234,23 @@ fn spec(story: Story) -> Value {
 
 fn image_change(image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
+}
+
+/// Prometheus would have answered meanwhile, but nobody asked it.
+async fn a_judge_that_dies_makes_up_for_the_time(scene: Scene) -> Result<(), Error> {
+    may_lead(&scene).await?;
+    let url = format!("--prometheus-url={}", scene.lab()?.prometheus()?.url());
+    let arguments = [&alone(&scene, "judge")[..], &[url]].concat();
+    let judge = scene.lab()?.start_controller(&arguments).await?;
+    let items = json!([{"name": "metrics", "promQL": {"query": "vector(1)"}}]);
+    let validation = json!({"validationPeriod": "6s", "maxIntervalPeriod": "1s", "items": items});
+    validating(&scene, json!({"validation": validation})).await?;
+    let kd = scene.until_kd(TRIAL, "is valid so far", |kd| kd["status"]["items"][0]["verdict"] == "Valid").await?;
+    judge.kill().await?;
+    scene.lab()?.start_controller(&arguments).await?;
+    let judged = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert!(time(&judged, "deadline") > time(&kd, "deadline"), "{judged}");
+    assert!(time(&judged, "verdictAt") >= time(&judged, "deadline"), "{judged}");
+    assert_eq!(base_image(&scene).await?, "web:2");
+    assert_nothing_is_left(&scene).await
 }

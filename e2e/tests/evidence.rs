@@ -170,7 +170,7 @@ async fn a_gauge_of_each_pod_carries_its_name(scene: Scene) -> Result<(), Error>
 
 async fn a_frozen_prometheus_answers_nobody_and_recovers(scene: Scene) -> Result<(), Error> {
     let own = scene.lab()?.start_prometheus().await?;
-    own.until("up", "it scrapes", |found| matches!(found, [up] if up.value == 1.0)).await?;
+    own.until("up{job=\"pods\"}", "it scrapes", |found| matches!(found, [up] if up.value == 1.0)).await?;
     own.freeze()?;
     let asked = tokio::time::timeout(Duration::from_secs(1), own.query("vector(1)")).await;
     assert!(asked.is_err(), "it hangs: {asked:?}");

@@ -19,6 +19,7 @@ use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
+use support::evidence::*;
 use support::*;
 use tokio::sync::OnceCell;
 
@@ -116,14 +117,6 @@ async fn asking(scene: &Scene, period: &str, item: Value) -> Result<Value, Error
 
 fn item(kd: &Value) -> &Value {
     &kd["status"]["items"][0]
-}
-
-/// Waits until the clock stands still, and says why.
-async fn until_held(scene: &Scene, why: &str) -> Result<Value, Error> {
-    let met = |kd: &Value| {
-        condition(kd, "Running")["reason"] == "Held" && text(condition(kd, "Running"), "/message").contains(why)
-    };
-    scene.until_kd(TRIAL, &format!("the clock stands still: {why}"), met).await
 }
 
 async fn good_answers_promote(scene: Scene) -> Result<(), Error> {
@@ -304,13 +297,7 @@ async fn a_token_is_read_from_a_secret_that_the_role_names(scene: Scene) -> Resu
     let asking = asking(&scene, "2s", token).await?;
     validating(&scene, asking).await?;
     until_held(&scene, "may not read Secret metrics").await?;
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "metrics"},
-        "rules": [{"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["metrics"], "verbs": ["get"]}]});
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "metrics"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "metrics"},
-        "subjects": [{"kind": "ServiceAccount", "name": "kanary", "namespace": "kanary-system"}]});
-    scene.apply(role).await?;
-    scene.apply(binding).await?;
+    may_read_secret(&scene, "metrics").await?;
     until_held(&scene, "no Secret metrics").await?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": "sesame"}});
     scene.apply(secret).await?;

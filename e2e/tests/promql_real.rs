@@ -4,11 +4,13 @@ mod support;
 
 use std::process::ExitCode;
 
+use k8s_openapi::api::core::v1::Secret;
 use kanary::validation::promql::library::{ISTIO_LATENCY, ISTIO_SUCCESS};
 use kanary_e2e::backend::manner::Manner;
 use kanary_e2e::load::Running;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
+use support::evidence::*;
 use support::*;
 
 fn main() -> ExitCode {
@@ -18,6 +20,8 @@ fn main() -> ExitCode {
         a_canary_that_nobody_calls_proves_nothing: lab_only,
         a_slow_canary_is_told_apart_by_its_latency: lab_only,
         the_pod_that_differs_is_named: lab_only,
+        the_shipped_rules_are_evaluated: lab_only,
+        over_https_and_with_a_password_it_is_judged: lab_only,
     ];
     let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
     harness::main(Setup::controller(&[&url]).with_prometheus(), cases)
@@ -109,5 +113,56 @@ async fn the_pod_that_differs_is_named(scene: Scene) -> Result<(), Error> {
     scene.tell(TRIALS, Manner::default().showing("queue_length", 7.0))?;
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     assert!(message(&kd).contains("7 of pod trial-kanary-"), "{kd}");
+    Ok(())
+}
+
+/// What is wrong is said, in the order in which it shows: no authority, the wrong password, and then nothing.
+async fn over_https_and_with_a_password_it_is_judged(scene: Scene) -> Result<(), Error> {
+    let (prometheus, authority) = scene.lab()?.start_guarded_prometheus()?;
+    let name = "metrics";
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {"kanary.k8s.io/prometheus": "true"}},
+        "stringData": {"ca.crt": authority, "username": "kanary", "password": "wrong"}});
+    scene.apply(secret).await?;
+    may_read_secret(&scene, name).await?;
+    let connection = json!({"url": prometheus.url(), "basicAuthSecretRef": {"name": name}});
+    validating(&scene, asking("2s", json!({"query": "vector(1)", "prometheus": connection}))).await?;
+    until_held(&scene, "certificate").await?;
+    let trusting = merged(connection, json!({"caSecretRef": {"name": name}}));
+    change(&scene, asking("2s", json!({"query": "vector(1)", "prometheus": trusting}))).await?;
+    until_held(&scene, "401").await?;
+    scene.patch::<Secret>(name, json!({"stringData": {"password": "sesame"}})).await?;
+    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_contains(&kd["status"]["items"][0], &json!({"verdict": "Valid", "value": "1", "query": "vector(1)"}));
+    prometheus.kill().await
+}
+
+/// Each expression is one that Prometheus understands, on metrics that the controller has; and there is a leader.
+async fn the_shipped_rules_are_evaluated(scene: Scene) -> Result<(), Error> {
+    let prometheus = scene.lab()?.prometheus()?;
+    prometheus
+        .until("kanary_leader", "the controller is scraped", |found| matches!(found, [one] if one.value == 1.0))
+        .await?;
+    scene.tell(TRIALS, Manner::default())?;
+    validating(&scene, asking("1h", json!({"query": shipped(ISTIO_SUCCESS)}))).await?;
+    let load = scene.calls_pods(TRIALS).await?.count(100_000).per_second(20.0).start();
+    let recorded = format!("kanary:istio_requests:rate1m{{destination_workload_namespace=\"{}\"}}", scene.namespace());
+    prometheus.until(&recorded, "requests are recorded", |found| found.iter().any(|rate| rate.value > 0.0)).await?;
+    // A counter with labels shows from its first increment on.
+    prometheus.until("kanary_queries_total", "questions are counted", |found| !found.is_empty()).await?;
+    let metrics = prometheus.query("count by (__name__) ({__name__=~\"kanary_.+\"})").await?;
+    let known = |name: &str| metrics.iter().any(|metric| metric.labels["__name__"].starts_with(name));
+    let rules = kanary_e2e::manifests::read(&kanary_e2e::prometheus::rules())?;
+    let groups = rules.iter().flat_map(|file| file["groups"].as_array().into_iter().flatten());
+    let rules: Vec<&Value> = groups.flat_map(|group| group["rules"].as_array().into_iter().flatten()).collect();
+    assert!(rules.len() >= 4, "{rules:?}");
+    for rule in rules {
+        let expression = text(rule, "/expr");
+        let found = prometheus.query(expression).await?;
+        assert!(rule["alert"] != "KanaryHasNoLeader" || found.is_empty(), "{rule} alarms: {found:?}");
+        let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let unknown: Vec<&str> = words.filter(|word| word.starts_with("kanary_") && !known(word)).collect();
+        assert_eq!(unknown, [""; 0], "{rule}: not among {metrics:?}");
+    }
+    drop(load);
     Ok(())
 }

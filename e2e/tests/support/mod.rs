@@ -5,6 +5,7 @@
 
 #![allow(dead_code, unreachable_pub, unused_imports)] // each test binary needs its own part
 
+pub mod evidence;
 pub mod mesh;
 mod own;
 pub mod plugin;
