@@ -4,6 +4,7 @@
 mod refused;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use http::Request;
 use kanary::api::KanaryDeployment;
@@ -204,6 +205,8 @@ async fn edited(scene: &Scene, spec: &Value) -> Result<Option<String>, Error> {
 
 /// The condition says what is wrong, nothing runs, and the cure that it names is one.
 async fn meets(scene: Scene, trouble: &'static Trouble) -> Result<(), Error> {
+    // After a refusal kube-controller-manager tries again when it likes, which may be a minute and more later.
+    let scene = scene.patience(Duration::from_secs(300));
     let mark = scene.lab()?.audit().mark();
     if !trouble.setting.contains("kind: Deployment\nmetadata: {name: web}") {
         scene.apply(BASE).await?;
