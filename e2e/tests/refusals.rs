@@ -4,12 +4,13 @@
 mod refused;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use http::Request;
+use k8s_openapi::api::core::v1::ResourceQuota;
 use kanary::api::KanaryDeployment;
 use kanary_e2e::harness::Case;
 use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
+use kube::ResourceExt;
 use kube::api::{Patch, PatchParams};
 use kube::core::params::ValidationDirective;
 use refused::{CLUSTER, Cure, ODD, SCHEMA, Trouble, Wrong};
@@ -205,13 +206,16 @@ async fn edited(scene: &Scene, spec: &Value) -> Result<Option<String>, Error> {
 
 /// The condition says what is wrong, nothing runs, and the cure that it names is one.
 async fn meets(scene: Scene, trouble: &'static Trouble) -> Result<(), Error> {
-    // After a refusal kube-controller-manager tries again when it likes, which may be a minute and more later.
-    let scene = scene.patience(Duration::from_secs(300));
     let mark = scene.lab()?.audit().mark();
     if !trouble.setting.contains("kind: Deployment\nmetadata: {name: web}") {
         scene.apply(BASE).await?;
     }
     scene.apply(trouble.setting).await?;
+    // Until it is counted, a quota may let a pod pass.
+    for quota in scene.list::<ResourceQuota>("").await? {
+        let counted = |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|status| status.hard.is_some());
+        scene.until(&quota.name_any(), "is counted", counted).await?;
+    }
     scene.apply(with(trouble.kanary)?).await?;
     let awaited = format!("{} is {}, with {:?}", trouble.condition, trouble.reason, trouble.says);
     let told = |kd: &Value| {
