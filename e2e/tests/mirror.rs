@@ -67,6 +67,17 @@ async fn assert_all_is_as_before(scene: &Scene, of: Named<'_>, spec: &Value) -> 
     Ok(())
 }
 
+/// The mesh knows both Services and the mirror between them, and each of a few requests arrives at the canary as well.
+async fn assert_all_is_copied(scene: &Scene) -> Result<(), Error> {
+    let host = scene.host(CANARY);
+    scene.until_known(WEB, 80, 2).await?;
+    scene.until_known(CANARY, 80, 1).await?;
+    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
+    let copies = copied(scene, scene.calls(WEB)?.count(FEW)).await?;
+    assert_eq!(at(CANARY, &copies), FEW);
+    Ok(())
+}
+
 async fn every_request_is_copied_while_it_runs_and_none_after(scene: Scene) -> Result<(), Error> {
     scene.put(user_route()).await?;
     let before = scene.read(WEB_ROUTE).await?["spec"].clone();
@@ -75,16 +86,12 @@ async fn every_request_is_copied_while_it_runs_and_none_after(scene: Scene) -> R
     assert_contains(&kd, &json!({"status": {"canary": {"routes": ["VirtualService/web"]}}}));
     assert_contains(&kd, &json!({"metadata": {"finalizers": ["kanary.k8s.io/mirror"]}}));
     until_event(&scene, "MirrorCopiesWrites").await?;
-    let host = scene.host(CANARY);
-    scene.until_known(WEB, 80, 2).await?;
-    scene.until_known(CANARY, 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
-    let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
-    assert_eq!(at(CANARY, &copies), FEW);
+    assert_all_is_copied(&scene).await?;
     until_serves(&scene, WEB, 2, 0).await?;
     say(&scene, "invalid").await?;
     scene.kd_phase(TRIAL, "Failed").await?;
     assert_all_is_as_before(&scene, WEB_ROUTE, &before).await?;
+    let host = scene.host(CANARY);
     scene.until_route(WEB, "copies nothing", |route| route.copies_to(&host) == 0.0).await?;
     let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
     assert_eq!(at(CANARY, &copies), 0);
@@ -137,12 +144,7 @@ async fn without_a_virtual_service_it_makes_one(scene: Scene) -> Result<(), Erro
     validating(&scene, mirroring(json!({"percentage": 100}))).await?;
     let own = scene.read(any::virtual_service(CANARY)).await?;
     assert_eq!(own["spec"]["hosts"], json!([WEB]));
-    let host = scene.host(CANARY);
-    scene.until_known(WEB, 80, 2).await?;
-    scene.until_known(CANARY, 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
-    let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
-    assert_eq!(at(CANARY, &copies), FEW);
+    assert_all_is_copied(&scene).await?;
     say(&scene, "valid").await?;
     scene.kd_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&scene).await?;
@@ -246,13 +248,9 @@ async fn an_http_route_copies_too(scene: Scene) -> Result<(), Error> {
     let before = scene.read(of).await?["spec"].clone();
     let kd = validating(&scene, mirroring(json!({"provider": "gateway-api", "percentage": 100}))).await?;
     assert_contains(condition(&kd, "Traffic"), &json!({"status": "True", "reason": "Accepted"}));
-    let host = scene.host(CANARY);
-    scene.until_known(WEB, 80, 2).await?;
-    scene.until_known(CANARY, 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
-    let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
-    assert_eq!(at(CANARY, &copies), FEW);
+    assert_all_is_copied(&scene).await?;
     change(&scene, mirroring(json!({"percentage": 30}))).await?;
+    let host = scene.host(CANARY);
     scene.until_route(WEB, "copies a part", |route| route.copies_to(&host) == 30.0).await?;
     say(&scene, "valid").await?;
     scene.kd_phase(TRIAL, "Succeeded").await?;
@@ -334,12 +332,7 @@ async fn generated_for_a_mirror_it_is_promoted(scene: Scene) -> Result<(), Error
     let yaml = good(&scene, &words).await?;
     scene.apply(yaml.replace("image: web:1", "image: web:2")).await?;
     scene.kd_phase(TRIAL, "Validating").await?;
-    let host = scene.host(CANARY);
-    scene.until_known(WEB, 80, 2).await?;
-    scene.until_known(CANARY, 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
-    let copies = copied(&scene, scene.calls(WEB)?.count(FEW)).await?;
-    assert_eq!(at(CANARY, &copies), FEW);
+    assert_all_is_copied(&scene).await?;
     good(&scene, &["approve", TRIAL]).await?;
     scene.kd_phase(TRIAL, "Succeeded").await?;
     assert_eq!(base_image(&scene).await?, "web:2");
