@@ -20,7 +20,7 @@ use super::{
     plan::{files, rules},
 };
 use crate::{
-    api::Source,
+    api::{Provider, Source},
     lifecycle::Routes,
     seen::{Known, Seen},
 };
@@ -97,18 +97,23 @@ async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene
         Some(name) => vec![kanaries::get(&connection, name).await?],
         None => kanaries::list(&connection, false, None).await?,
     };
-    let mirrors = found.iter().any(|found| found.kanary.spec.traffic.source == Source::Mirror);
-    let routes = if mirrors { read_routes(&connection).await? } else { Routes::default() };
+    let traffics = found.iter().map(|found| &found.kanary.spec.traffic);
+    let mirrors = traffics.filter(|traffic| traffic.source == Source::Mirror);
+    let providers: Vec<Provider> = mirrors.map(|traffic| traffic.mirror().provider).collect();
+    let routes = read_routes(&connection, &providers).await?;
     Ok(found.into_iter().map(|found| Scene { kanary: found.kanary, routes: routes.clone() }).collect())
 }
 
-async fn read_routes(connection: &Connection) -> Result<Routes, Error> {
-    Ok(Routes {
-        domain: DOMAIN.into(),
-        virtual_services: Known::All(list(connection, "list VirtualServices").await?),
-        http_routes: Known::All(list(connection, "list HTTPRoutes").await?),
-        is_fresh: true,
-    })
+/// The routes of these providers. Others carry no mirror, and whoever asks may have no right to list them.
+async fn read_routes(connection: &Connection, providers: &[Provider]) -> Result<Routes, Error> {
+    let mut routes = Routes { domain: DOMAIN.into(), is_fresh: true, ..Routes::default() };
+    if providers.contains(&Provider::Istio) {
+        routes.virtual_services = Known::All(list(connection, "list VirtualServices").await?);
+    }
+    if providers.contains(&Provider::GatewayApi) {
+        routes.http_routes = Known::All(list(connection, "list HTTPRoutes").await?);
+    }
+    Ok(routes)
 }
 
 /// Those of the namespace; none where there is no such kind.
