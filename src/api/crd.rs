@@ -21,7 +21,7 @@ pub fn yaml() -> Result<String, serde_saphyr::ser_error::Error> {
 #[must_use]
 pub fn definition() -> Value {
     let mut crd = serde_json::to_value(KanaryDeployment::crd()).unwrap_or_default();
-    drop_nullable(&mut crd);
+    tidy(&mut crd);
     crd
 }
 
@@ -31,14 +31,22 @@ pub fn schema() -> Value {
     definition().pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default()
 }
 
-/// An optional field is one that may be absent; as `null` it would only be a second way to say so.
-fn drop_nullable(schema: &mut Value) {
+/// An optional field is one that may be absent; as `null` it would only be a second way to say so. And a whole number is
+/// written as one: readers of YAML differ about `1.0`.
+fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.retain(|key, value| key != "nullable" || !value.is_boolean());
-            map.values_mut().for_each(drop_nullable);
+            map.values_mut().for_each(tidy);
         }
-        Value::Array(items) => items.iter_mut().for_each(drop_nullable),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        Value::Array(items) => items.iter_mut().for_each(tidy),
+        Value::Number(number) => {
+            let whole =
+                number.as_f64().filter(|number| number.fract() == 0.0).and_then(|n| n.to_string().parse::<i64>().ok());
+            if let Some(whole) = whole {
+                *number = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
     }
 }

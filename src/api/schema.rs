@@ -21,12 +21,18 @@ pub fn opaque_list(_: &mut SchemaGenerator) -> Schema {
 /// The Deployment template: only the fields that the controller reads are named, all others are preserved.
 pub fn template(_: &mut SchemaGenerator) -> Schema {
     let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
+    // Whatever carries it is taken for a part of the canary, the base's pods too once it is promoted.
+    let mut labels = strings.clone();
+    labels[RULES] = json!([{
+        "rule": "!('kanary.k8s.io/canary' in self)",
+        "message": "the label kanary.k8s.io/canary marks what belongs to a canary; leave it out",
+    }]);
     let object = |properties: Value| json!({"type": "object", PRESERVE: true, "properties": properties});
-    let labelled = object(json!({"labels": strings, "annotations": strings}));
+    let labelled = object(json!({"labels": labels, "annotations": strings}));
     let metadata = object(json!({
         "name": {"type": "string", "maxLength": 253},
         "namespace": {"type": "string", "maxLength": 253},
-        "labels": strings,
+        "labels": labels,
         "annotations": strings,
     }));
     let mut pod = object(json!({"metadata": labelled, "spec": {"type": "object", PRESERVE: true}}));

@@ -6,7 +6,7 @@ pub mod mirror;
 mod production;
 
 pub use kanary_service::upkeep as upkeep_service;
-pub use production::{joins, move_pods, was_in_production};
+pub use production::{joins, move_out_pods, move_pods, was_in_production};
 
 use crate::{
     api::{Source, Truth, names},
@@ -70,6 +70,9 @@ pub fn obstacle(seen: &Observed, withheld: &Withheld) -> Option<Obstacle> {
     }
 }
 
+/// Labels that say whose a pod is: with another value its ReplicaSet, or its canary, would lose it and make another.
+const OF_ONE_OWNER: [&str; 2] = [names::CANARY_LABEL, "pod-template-hash"];
+
 fn unusable(seen: &Observed) -> Option<Obstacle> {
     let name = seen.kanary.spec.service_name.clone().unwrap_or_default();
     let Some(Service { spec, .. }) = seen.service() else {
@@ -86,7 +89,15 @@ fn unusable(seen: &Observed) -> Option<Obstacle> {
     if spec.selector.is_empty() {
         return refuse("has no selector, so no pod can join it; name a Service with a selector");
     }
-    if seen.kanary.spec.traffic.source.has_kanary_service() && spec.ports.is_empty() {
+    let source = seen.kanary.spec.traffic.source;
+    if let Some(key) =
+        spec.selector.keys().find(|key| source.joins_production() && OF_ONE_OWNER.contains(&key.as_str()))
+    {
+        return refuse(&format!(
+            "selects by {key}, which says whose a pod is, so no other pod can join it; select by a label of the application"
+        ));
+    }
+    if source.has_kanary_service() && spec.ports.is_empty() {
         return refuse("has no ports, so the kanary service can have none; give it ports or use source: service");
     }
     None

@@ -52,6 +52,12 @@ pub const SCHEMA: &[Wrong] = &[
         "{metadata: {name: 2nd}, spec: {serviceName: web, traffic: {source: service}}}",
     ),
     wrong(
+        "the canary's label on the template's pods",
+        "spec: {template: {spec: {template: {metadata: {labels: {kanary.k8s.io/canary: try}}}}}}",
+        &["spec.template.spec.template.metadata.labels", "marks what belongs to a canary; leave it out"],
+        "spec: {template: {spec: {template: {metadata: {labels: {example.com/canary: try}}}}}}",
+    ),
+    wrong(
         "an uppercase deploymentName",
         "spec: {deploymentName: Web}",
         &["spec.deploymentName", "must be the name of a Deployment: lower-case letters"],
@@ -807,6 +813,16 @@ spec:
         says: &["Service web (spec.serviceName) has no ports", "give it ports or use source: service"],
         makes: &[],
         cure: Cure::Kanary("spec: {traffic: {source: service}}"),
+    },
+    Trouble {
+        name: "service_of_one_replica_set",
+        setting: "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web, pod-template-hash: abc}, ports: [{port: 80}]}}",
+        kanary: "spec: {serviceName: web, traffic: {source: service}}",
+        condition: "Errored",
+        reason: "ServiceUnsupported",
+        says: &["Service web (spec.serviceName) selects by pod-template-hash", "select by a label of the application"],
+        makes: &[],
+        cure: Cure::Kanary("spec: {traffic: {source: kanary-service}}"),
     },
     Trouble {
         name: "ambiguous_autoscalers",

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::cli::defaults;
+use crate::{api::names::PREFIX, cli::defaults};
 
 /// Annotations and labels that tie an object to the tool that made it. On a canary they would make it that tool's.
 const TOOLS: [&str; 8] = [
@@ -40,8 +40,12 @@ pub fn of(deployment: &Value) -> Value {
     }
 }
 
-/// `kubectl rollout restart` leaves its mark in the pods' annotations; promoted, it would restart nothing.
+/// `kubectl rollout restart` leaves its mark in the pods' annotations; promoted, it would restart nothing. Labels are left as
+/// they are, for the selector asks for them; but not ours, which would make every pod a canary's.
 fn tidy_pods(metadata: &mut Value) {
+    if let Some(labels) = metadata["labels"].as_object_mut() {
+        labels.retain(|key, _| !key.starts_with(PREFIX));
+    }
     let kept = of_people(&metadata["annotations"]);
     let Some(fields) = metadata.as_object_mut() else { return };
     match kept.is_empty() {
