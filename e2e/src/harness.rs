@@ -42,6 +42,7 @@ pub struct Setup {
     controller: Option<Vec<String>>,
     mesh: bool,
     prometheus: bool,
+    helm: bool,
     /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
     pub crds: Vec<std::path::PathBuf>,
 }
@@ -73,6 +74,11 @@ impl Setup {
         Self { mesh: true, ..self }
     }
 
+    /// And a Helm among the lab's tools.
+    pub fn with_helm(self) -> Self {
+        Self { helm: true, ..self }
+    }
+
     /// And a Prometheus, and pods that answer and have metrics.
     pub fn with_prometheus(self) -> Self {
         Self { prometheus: true, ..self }
@@ -94,8 +100,8 @@ impl Setup {
     }
 
     fn wanted(&self) -> Wanted {
-        let Self { installs, kubectl, mesh, prometheus, .. } = *self;
-        Wanted { kanary: installs, kubectl, mesh, prometheus, ..Wanted::default() }
+        let Self { installs, kubectl, mesh, prometheus, helm, .. } = *self;
+        Wanted { kanary: installs, kubectl, mesh, prometheus, helm, ..Wanted::default() }
     }
 }
 

