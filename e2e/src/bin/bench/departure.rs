@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kanary_e2e::{Context, Error, Scene};
@@ -21,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Pods by EndpointSlice.
 type Listed = BTreeMap<String, BTreeSet<String>>;
 
-/// Fails so many canaries that are in production, one after the other, and measures how long they stay.
+/// Fails so many canaries that are in production, one after the other, and measures how long they stay. As a measure of the
+/// cluster, a pod of each base is first taken out of its Service by hand, which is one write without a controller.
 pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
     eprintln!("from a label of invalidation to the end of traffic, {count} times");
     let scene = scene.patience(PATIENCE);
@@ -31,24 +33,51 @@ pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
     produce(&scene, production).await?;
     reach(&scene, kanaries, "Validating").await?;
     let mut listed = follow(&scene);
-    let mut took = Vec::new();
+    let (mut by_hand, mut by_canary) = (Vec::new(), Vec::new());
     for nth in 0..count {
-        let pods = scene.list::<Pod>(&format!("kanary.k8s.io/canary=trial-{nth}")).await?;
-        let pod = pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("a canary without a pod"))?;
-        await_that(&mut listed, |listed| is_listed(listed, &pod)).await?;
-        let begun = Instant::now();
-        scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-        await_that(&mut listed, |listed| !is_listed(listed, &pod)).await?;
-        took.push(begun.elapsed());
+        let web = format!("web-{nth}");
+        let pod = only_pod(&scene, &format!("app={web},!kanary.k8s.io/canary")).await?;
+        by_hand.push(leave(&scene, &mut listed, &pod, json!({"app": "none"})).await?);
+        let made_up_for = |web: &Deployment| web.status.as_ref().is_some_and(|s| s.available_replicas == Some(1));
+        scene.until(&web, "it is available again", made_up_for).await?;
+    }
+    for nth in 0..count {
+        let trial = format!("trial-{nth}");
+        let pod = only_pod(&scene, &format!("kanary.k8s.io/canary={trial}")).await?;
+        by_canary.push(leave(&scene, &mut listed, &pod, json!({"bad": "yes"})).await?);
+        // What its removal costs must not count for the next one.
+        scene.kd_phase(&trial, "Failed").await?;
     }
     controller.stop().await?;
+    Ok(json!({"canaries": count, "byLabelOfInvalidation": summary(by_canary), "byHand": summary(by_hand)}))
+}
+
+fn summary(mut took: Vec<Duration>) -> Value {
     took.sort_unstable();
-    Ok(json!({
-        "canaries": count,
+    json!({
         "millisP50": millis(percentile(&took, 0.5)),
         "millisP99": millis(percentile(&took, 0.99)),
         "millisMax": millis(percentile(&took, 1.0)),
-    }))
+    })
+}
+
+async fn only_pod(scene: &Scene, labels: &str) -> Result<String, Error> {
+    let pods = scene.list::<Pod>(labels).await?;
+    pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong(format!("no pod has the labels {labels}")))
+}
+
+/// Labels a pod, and waits until no EndpointSlice lists it.
+async fn leave(
+    scene: &Scene,
+    listed: &mut watch::Receiver<Listed>,
+    pod: &str,
+    labels: Value,
+) -> Result<Duration, Error> {
+    await_that(listed, |listed| is_listed(listed, pod)).await?;
+    let begun = Instant::now();
+    scene.patch::<Pod>(pod, json!({"metadata": {"labels": labels}})).await?;
+    await_that(listed, |listed| !is_listed(listed, pod)).await?;
+    Ok(begun.elapsed())
 }
 
 fn is_listed(listed: &Listed, pod: &str) -> bool {
