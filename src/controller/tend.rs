@@ -113,7 +113,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
             Turn::Rest(sleep) => return Some(sleep),
             Turn::Act(permit, seen) => (permit, seen),
         };
-        let is_stale = ask(context, key, &mut seen, notes).await;
+        let is_unanswered = ask(context, key, &mut seen, notes).await;
         let plan = notes.decide(&seen);
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
@@ -121,9 +121,11 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
             notes.untold_since = None;
         }
         match step {
-            Ok(Done::Nothing) if is_stale => return Some(retry(notes)),
+            Ok(Done::Nothing) if is_unanswered => return Some(retry(notes)),
             Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.wake)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
+            // What failed before need not hinder what comes now, least of all that a canary leaves production.
+            Ok(Done::ToldOfFault) if enters_phase(&plan, &seen) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
             Err(Stop::Failed(fault)) => {
                 tracing::warn!(
@@ -153,8 +155,8 @@ pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Note
     Some(seen)
 }
 
-/// Asks what the plan needs to know. A request that fails is a fault, which the plan tells of. Is what was asked about
-/// not as observed? The question is due at once then, but asked again with care: its next sight may be a while away.
+/// Asks what the plan needs to know, if anything; was there no answer? A request that fails is a fault, which the plan
+/// tells of; or what was asked about is not as observed. The question is due at once then, but asked again with care.
 async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) -> bool {
     let answered = match lifecycle::question(seen) {
         None => return false,
@@ -175,11 +177,11 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
     match answered {
         Ok(()) => {}
         Err(Stop::Stale(_) | Stop::Deposed) => return true,
-        Err(Stop::Failed(fault)) => notes.faults = vec![fault],
+        Err(Stop::Failed(ref fault)) => notes.faults = vec![fault.clone()],
     }
     seen.rehearsal.clone_from(&notes.rehearsal);
     seen.faults.clone_from(&notes.faults);
-    false
+    answered.is_err()
 }
 
 /// Sends what is due to Prometheus, and does not wait: each answer wakes the task when it comes.
@@ -202,6 +204,10 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     let is_known = |name: &String| name == copies::NAME || known.iter().any(|(known, _)| known == name);
     answers.retain(|name, asked| asked.pending.is_some() || is_known(name));
     seen.answers.clone_from(&answers);
+}
+
+fn enters_phase(plan: &Plan, seen: &Observed) -> bool {
+    plan.tell.as_ref().is_some_and(|tell| tell.status.phase != seen.status().phase)
 }
 
 /// How far a plan was carried out.

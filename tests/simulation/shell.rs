@@ -37,6 +37,8 @@ pub struct Pass {
     tell: Option<Tell>,
     /// After a fault the status goes first: what fails again must not keep it from being seen.
     only_tells: bool,
+    /// The status tells of a new phase.
+    enters: bool,
 }
 
 /// What a step of the shell did, for the checker.
@@ -172,7 +174,8 @@ impl Shell {
         }
         let only_tells = !observed.faults.is_empty() && plan.tell.is_some();
         let actions = if only_tells { VecDeque::new() } else { plan.actions.clone().into() };
-        let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells };
+        let enters = plan.tell.as_ref().is_some_and(|tell| tell.status.phase != observed.status().phase);
+        let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells, enters };
         self.proceed(server.now, name, pass);
         Deed::Planned { observed, plan }
     }
@@ -239,7 +242,7 @@ impl Shell {
     fn proceed(&mut self, now: Timestamp, name: &str, pass: Pass) {
         if !pass.actions.is_empty() || pass.tell.is_some() {
             self.passes.insert(name.to_owned(), pass);
-        } else if pass.only_tells {
+        } else if pass.only_tells && !pass.enters {
             self.retry(now, name);
         } else if self.faults.remove(name).is_some() {
             self.dirty.insert(name.to_owned());
