@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         only_a_ready_pod_joins_production: lab_only,
         a_failed_canary_leaves_production_before_its_pods_go,
         the_source_may_change_while_it_runs,
+        a_restart_for_later_leaves_production,
         the_kanary_service_may_change_its_name_while_it_runs,
         more_pods_join_as_they_come,
         a_new_selector_of_production_is_followed,
@@ -88,6 +89,19 @@ async fn a_mirror_needs_a_mesh(scene: Scene) -> Result<(), Error> {
         assert_eq!(condition(&kd, "Errored")["reason"], "NoMesh");
     }
     assert_nothing_is_left(&scene).await
+}
+
+/// A new template and a schedule in one edit, as GitOps makes it: nobody judges the canary of before any more.
+async fn a_restart_for_later_leaves_production(scene: Scene) -> Result<(), Error> {
+    validating(&scene, traffic("service")).await?;
+    until_serves(&scene, WEB, 2, 1).await?;
+    change(&scene, merged(image("web:3"), json!({"schedule": "2999-01-01T00:00:00Z"}))).await?;
+    scene.kd_phase(TRIAL, "Scheduled").await?;
+    until_serves(&scene, WEB, 2, 0).await?;
+    until_all_is_gone(&scene, TRIAL).await?;
+    change(&scene, json!({"schedule": null})).await?;
+    scene.kd_phase(TRIAL, "Validating").await?;
+    until_serves(&scene, WEB, 2, 1).await
 }
 
 async fn both_are_both(scene: Scene) -> Result<(), Error> {

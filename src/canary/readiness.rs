@@ -1,6 +1,5 @@
 //! Is the canary available, and if not, which pod is in which trouble?
 
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
@@ -22,8 +21,6 @@ pub enum Readiness {
         reason: String,
         /// One sentence that names the pod.
         message: String,
-        /// The canary Deployment is that old.
-        created: Option<Timestamp>,
     },
 }
 
@@ -36,7 +33,7 @@ pub fn readiness(seen: &Observed, wanted: &Value) -> Readiness {
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,
-        Availability::Full => not_ready(canary, "Progressing", "the canary Deployment is being updated".into()),
+        Availability::Full => not_ready("Progressing", "the canary Deployment is being updated".into()),
         Availability::Partial { available, wanted } => unavailable(seen, canary, available, wanted),
     }
 }
@@ -47,17 +44,16 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
     troubled.sort_by_key(|pod| pod.name());
     // The reason only: the kubelet's message counts seconds.
     if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.trouble.as_ref()?))) {
-        return not_ready(canary, &trouble.reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
+        return not_ready(&trouble.reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
     }
     match canary.replica_failure() {
-        Some(failure) => not_ready(canary, "ReplicaFailure", format!("{count}; {failure}")),
-        None => not_ready(canary, "Progressing", count),
+        Some(failure) => not_ready("ReplicaFailure", format!("{count}; {failure}")),
+        None => not_ready("Progressing", count),
     }
 }
 
-fn not_ready(canary: &Deployment, reason: &str, message: String) -> Readiness {
-    let created = canary.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    Readiness::NotReady { reason: if reason.is_empty() { "Waiting" } else { reason }.into(), message, created }
+fn not_ready(reason: &str, message: String) -> Readiness {
+    Readiness::NotReady { reason: if reason.is_empty() { "Waiting" } else { reason }.into(), message }
 }
 
 /// The name of the canary, for messages about its absence.

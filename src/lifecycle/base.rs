@@ -63,8 +63,11 @@ pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Loss> {
     if base.spec.template.hash != hash {
         return Some(Loss::Changed(format!("somebody changed the pod template of Deployment {name}")));
     }
-    let moved = pinned.revision.is_some() && base.annotation(names::REVISION) != pinned.revision.as_deref();
-    moved.then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
+    // `kubectl replace` drops the annotation, and the Deployment controller puts it back.
+    let revisions = pinned.revision.as_deref().zip(base.annotation(names::REVISION));
+    revisions
+        .is_some_and(|(pinned, now)| pinned != now)
+        .then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
 }
 
 /// Does the run have a base to compare with?
@@ -84,16 +87,45 @@ pub fn pin(seen: &Observed) -> Option<BaseStatus> {
         None if seen.kanary.spec.validation.no_update => None,
         None => return None,
     };
-    let uid = seen.kanary.uid();
+    // A paused base counts its template when it is resumed; one that is scaled at the same time, a moment later.
+    let is_counted = !base.spec.paused && base.has_begun_rollout();
     Some(BaseStatus {
+        template_hash: Some(base.spec.template.hash.clone()),
+        revision: base.annotation(names::REVISION).filter(|_| is_counted).map(str::to_owned),
+        promoted_hash,
+        ..recorded(seen, base)
+    })
+}
+
+/// That there was a base at first sight: should it go before it is pinned, it is not created again.
+#[must_use]
+pub fn record(seen: &Observed) -> Option<BaseStatus> {
+    seen.base.as_deref().filter(|base| !base.is_terminating()).map(|base| recorded(seen, base))
+}
+
+fn recorded(seen: &Observed, base: &Deployment) -> BaseStatus {
+    BaseStatus {
         name: base.name().to_owned(),
         uid: base.uid().to_owned(),
-        template_hash: Some(base.spec.template.hash.clone()),
-        // A paused base counts its template when it is resumed.
-        revision: base.annotation(names::REVISION).filter(|_| !base.spec.paused).map(str::to_owned),
-        promoted_hash,
-        created: base.annotation(names::CREATED_BY) == Some(uid),
-    })
+        created: base.annotation(names::CREATED_BY) == Some(seen.kanary.uid()),
+        ..BaseStatus::default()
+    }
+}
+
+/// Must the API server be asked what it makes of the promotion? `noUpdate` may be taken back after the pin.
+#[must_use]
+pub fn needs_rehearsal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    let is_known = status.base.as_ref().is_some_and(|base| base.promoted_hash.is_some());
+    !is_known && !seen.kanary.spec.validation.no_update
+}
+
+/// What was rehearsed after the pin.
+pub fn take_in_rehearsal(seen: &Observed, status: &mut KanaryDeploymentStatus) {
+    let hash = rehearsal(seen).and_then(|rehearsal| rehearsal.outcome.as_ref().ok());
+    let pinned = status.base.as_mut().filter(|base| base.promoted_hash.is_none());
+    if let Some((pinned, hash)) = pinned.zip(hash) {
+        pinned.promoted_hash = Some(hash.clone());
+    }
 }
 
 /// The dry run that speaks of this template and this base.
@@ -118,8 +150,7 @@ pub fn rehearse_again(rehearsal: &Rehearsal) -> jiff::Timestamp {
 pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Question> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
     let fresh = rehearsal(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < rehearse_again(r));
-    let needless = is_pinned(status) || seen.kanary.spec.validation.no_update || fresh;
-    (!needless).then(|| Question::Rehearse {
+    (needs_rehearsal(seen, status) && !fresh).then(|| Question::Rehearse {
         target: target(seen),
         patch: patch(seen, status, base),
         template_hash: seen.kanary.spec.template.hash().to_owned(),
@@ -236,8 +267,8 @@ fn patch(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) ->
     ];
     operations.extend(followers(seen, &template.spec()));
     let meta = base.meta();
-    operations.extend(additions("labels", meta.labels.is_some(), template.labels()));
-    operations.extend(additions(
+    operations.extend(children::additions("labels", meta.labels.is_some(), template.labels()));
+    operations.extend(children::additions(
         "annotations",
         meta.annotations.is_some(),
         promoted_annotations(seen, status, template),
@@ -263,13 +294,4 @@ fn promoted_annotations(seen: &Observed, status: &KanaryDeploymentStatus, templa
     annotations.entry(names::CHANGE_CAUSE.into()).or_insert_with(cause);
     annotations.insert(names::PROMOTED_BY.into(), token(seen, status));
     annotations
-}
-
-/// Adds keys to a map, and the map itself where there is none; all other keys stay.
-fn additions(field: &str, exists: bool, entries: crate::seen::Labels) -> Vec<Value> {
-    if !exists {
-        return vec![json!({"op": "add", "path": format!("/metadata/{field}"), "value": entries})];
-    }
-    let pointer = |key: &str| format!("/metadata/{field}/{}", key.replace('~', "~0").replace('/', "~1"));
-    entries.iter().map(|(key, value)| json!({"op": "add", "path": pointer(key), "value": value})).collect()
 }

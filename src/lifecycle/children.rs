@@ -80,20 +80,25 @@ pub fn is_current<K: Seen>(object: &Value, child: &K, spec_hash: &str, recorded:
 /// Replaces the whole spec, and adds to labels and annotations; other people's stay.
 #[must_use]
 pub fn replace<K: Seen>(child: &K, object: &Value) -> Patch {
-    let merged = |seen: &Option<Labels>, field: &str| {
-        let mut merged = json!(seen.clone().unwrap_or_default());
-        for (key, value) in object["metadata"][field].as_object().into_iter().flatten() {
-            merged[key] = value.clone();
-        }
-        merged
-    };
     let meta = child.meta();
-    Patch::Json(vec![
+    let mut operations = vec![
         json!({"op": "replace", "path": "/metadata/resourceVersion", "value": child.version()}),
-        json!({"op": "add", "path": "/metadata/labels", "value": merged(&meta.labels, "labels")}),
-        json!({"op": "add", "path": "/metadata/annotations", "value": merged(&meta.annotations, "annotations")}),
         json!({"op": "replace", "path": "/spec", "value": object["spec"]}),
-    ])
+    ];
+    let wanted = |field: &str| serde_json::from_value(object["metadata"][field].clone()).unwrap_or_default();
+    operations.extend(additions("labels", meta.labels.is_some(), wanted("labels")));
+    operations.extend(additions("annotations", meta.annotations.is_some(), wanted("annotations")));
+    Patch::Json(operations)
+}
+
+/// Operations that add keys to a map of the metadata, and the map itself where there is none; all other keys stay.
+#[must_use]
+pub fn additions(field: &str, exists: bool, entries: Labels) -> Vec<Value> {
+    if !exists {
+        return vec![json!({"op": "add", "path": format!("/metadata/{field}"), "value": entries})];
+    }
+    let pointer = |key: &str| format!("/metadata/{field}/{}", key.replace('~', "~0").replace('/', "~1"));
+    entries.iter().map(|(key, value)| json!({"op": "add", "path": pointer(key), "value": value})).collect()
 }
 
 /// Deletes a child, once.

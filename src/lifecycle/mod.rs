@@ -26,7 +26,7 @@ use crate::{
     seen::Seen,
     traffic::{self, Obstacle, Standing, mirror},
     validation::{
-        self,
+        self, Moment,
         promql::{self, Inquiry, Objection, copies},
     },
 };
@@ -38,8 +38,8 @@ const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 #[must_use]
 pub fn question(seen: &Observed) -> Option<Question> {
     let status = run::begins(seen).map_or_else(|| seen.status(), |begun| begun.status);
-    let starting = status.phase == Some(Phase::Starting) && !is_deleted(seen);
-    let rehearse = starting.then(|| base::rehearse(seen, &status)).flatten();
+    let before_verdict = matches!(status.phase, Some(Phase::Starting | Phase::Validating)) && !is_deleted(seen);
+    let rehearse = before_verdict.then(|| base::rehearse(seen, &status)).flatten();
     rehearse.or_else(|| mirror_ends(seen, &status).then(|| mirror::question(seen)).flatten())
 }
 
@@ -47,10 +47,10 @@ pub fn question(seen: &Observed) -> Option<Question> {
 fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let nothing_left = || children::remove_all(seen).is_empty();
     let ends = match status.phase {
-        None | Some(Phase::Scheduled) => false,
+        None => false,
         Some(Phase::Starting | Phase::Validating) => seen.kanary.spec.traffic.source != Source::Mirror,
         Some(Phase::Promoting) => base::progress(seen, status).is_over() && nothing_left(),
-        Some(Phase::Failing | Phase::Succeeded | Phase::Failed) => nothing_left(),
+        Some(Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed) => nothing_left(),
     };
     ends || is_deleted(seen)
 }
@@ -151,7 +151,9 @@ fn is_deleted(seen: &Observed) -> bool {
 /// The writes that the persisted phase asks for.
 fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     match status.phase {
-        None | Some(Phase::Scheduled) => Vec::new(),
+        None => Vec::new(),
+        // A restart may have left a canary that nobody judges.
+        Some(Phase::Scheduled) => withdraw(seen, facts),
         Some(Phase::Starting) => start(seen, status, facts),
         Some(Phase::Validating) => maintain(seen, Phase::Validating, facts),
         Some(Phase::Promoting) => promote(seen, status, facts),
@@ -164,13 +166,14 @@ fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<A
 fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let pinned = base::is_pinned(status);
     let never_recorded = status.base.is_none() && seen.base.is_none();
-    let moves = || traffic::move_pods(seen, &facts.withheld, Phase::Starting);
-    match (pinned, never_recorded) {
-        (true, _) if is_hindered(seen, facts) => mirror::upkeep(seen, false).into_iter().chain(moves()).collect(),
-        (true, _) => maintain(seen, Phase::Starting, facts),
-        (false, true) => vec![base::create(seen)],
-        (false, false) => mirror::upkeep(seen, false),
+    let create_base = never_recorded && refusal::find(seen, facts).is_none();
+    if pinned && !is_hindered(seen, facts) {
+        return maintain(seen, Phase::Starting, facts);
     }
+    // What a restart found there is not made anew yet, but it goes where the spec sends it.
+    let base = create_base.then(|| base::create(seen));
+    let moves = traffic::move_out_pods(seen, &facts.withheld);
+    moves.into_iter().chain(mirror::upkeep(seen, false)).chain(base).collect()
 }
 
 /// Nothing is created while something stands in the way.
@@ -197,8 +200,19 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
 /// The canary leaves production first; what is left is deleted once no EndpointSlice lists its pods.
 fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let leaves = leave(seen, facts);
-    let waits = is_leaving(seen) && leave_by(status).is_none_or(|deadline| seen.now < deadline);
-    if leaves.is_empty() && !waits { end(seen) } else { leaves }
+    let is_overdue = leave_by(status).is_some_and(|deadline| deadline <= seen.now);
+    match (leaves.is_empty(), is_overdue) {
+        (true, overdue) if overdue || !is_leaving(seen) => end(seen),
+        // A write that is refused must not keep a failed canary in production: without pods it is out as well.
+        (false, true) => children::remove_all(seen).into_iter().chain(leaves).collect(),
+        (true | false, _) => leaves,
+    }
+}
+
+/// Out of production, then away.
+fn withdraw(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    let leaves = leave(seen, facts);
+    if leaves.is_empty() { end(seen) } else { leaves }
 }
 
 /// The canary's pods leave production, and no more requests are copied to them.
@@ -224,11 +238,12 @@ fn leave_by(status: &KanaryDeploymentStatus) -> Option<Timestamp> {
 }
 
 fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {
-    if status.phase == Some(Phase::Starting)
-        && !base::is_pinned(status)
-        && let Some(base) = base::pin(seen)
-    {
-        status.base = Some(base);
+    match status.phase {
+        Some(Phase::Starting) if !base::is_pinned(status) => {
+            status.base = base::pin(seen).or_else(|| status.base.take()).or_else(|| base::record(seen));
+        }
+        Some(Phase::Starting | Phase::Validating) => base::take_in_rehearsal(seen, status),
+        Some(Phase::Scheduled | Phase::Promoting | Phase::Failing | Phase::Succeeded | Phase::Failed) | None => {}
     }
 }
 
@@ -255,10 +270,8 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
         unavailable_since: match &facts.readiness {
             Readiness::Ready => None,
-            Readiness::Absent | Readiness::NotReady { .. } if status.phase == Some(Phase::Validating) => {
-                before.unavailable_since.or(Some(seen.now))
-            }
-            Readiness::Absent | Readiness::NotReady { .. } => None,
+            Readiness::Absent if status.phase != Some(Phase::Validating) => None,
+            Readiness::Absent | Readiness::NotReady { .. } => before.unavailable_since.or(Some(seen.now)),
         },
     });
 }
@@ -279,6 +292,7 @@ fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Optio
 /// without a pin nothing is proven against anything.
 fn is_at_work(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> bool {
     base::is_pinned(status)
+        && !base::needs_rehearsal(seen, status)
         && facts.readiness == Readiness::Ready
         && facts.traffic.is_on()
         && seen.blind_since.is_none()
@@ -303,7 +317,8 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
         clock::advance(status, seen, standstill);
     }
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
-    let (judgement, items) = validation::judge(seen, status, period_over);
+    let moment = Moment { period_over, available: facts.readiness == Readiness::Ready };
+    let (judgement, items) = validation::judge(seen, status, moment);
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         status.items = validation::settle(&status.items, &items);
     }
@@ -330,15 +345,13 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
 }
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
-    let Readiness::NotReady { created, .. } = &facts.readiness else { return None };
-    if seen.blind_since.is_some() {
+    let Readiness::NotReady { .. } = &facts.readiness else { return None };
+    if seen.blind_since.is_some() || !matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         return None;
     }
-    let since = match status.phase? {
-        Phase::Starting => (*created).max(status.started_at)?,
-        Phase::Validating => status.canary.as_ref()?.unavailable_since?,
-        Phase::Scheduled | Phase::Promoting | Phase::Failing | Phase::Succeeded | Phase::Failed => return None,
-    };
+    let since = status.canary.as_ref()?.unavailable_since?;
+    // What it did while nobody watched is not known.
+    let since = seen.absences.iter().map(|absence| absence.until).fold(since, Timestamp::max);
     since.saturating_add(seen.kanary.spec.template.progress_deadline()).ok()
 }
 
@@ -366,7 +379,7 @@ fn enter(
 
 /// When something is due that no watch announces.
 fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
-    let rehearse = || base::rehearsal(seen).filter(|r| r.outcome.is_err()).map(base::rehearse_again);
+    let rehearse = || base::rehearsal(seen).filter(|_| base::needs_rehearsal(seen, status)).map(base::rehearse_again);
     let evidence = || validation::wake(seen, status).filter(|_| is_at_work(seen, status, facts));
     let due = match status.phase? {
         Phase::Scheduled => seen.kanary.spec.schedule,
@@ -374,7 +387,7 @@ fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opti
             stuck_at(seen, status, facts).into_iter().chain(rehearse()).chain(mirror::count_at(seen, status)).min()
         }
         Phase::Validating if status.held_since.is_some() => {
-            stuck_at(seen, status, facts).into_iter().chain(evidence()).min()
+            stuck_at(seen, status, facts).into_iter().chain(evidence()).chain(rehearse()).min()
         }
         Phase::Validating => {
             let deadline = status.deadline.filter(|deadline| *deadline > seen.now);

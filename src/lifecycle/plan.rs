@@ -18,7 +18,7 @@ pub struct Plan {
 }
 
 /// Progress is told so much later at most.
-const WAITS: SignedDuration = SignedDuration::from_secs(2);
+const WAITS: SignedDuration = SignedDuration::from_secs(5);
 
 /// A new status, and what to say of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 //!
 //! All else is told at once, for decisions rest on it, or somebody has to know.
 
-use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus};
+use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus, Phase};
 
 /// Is progress all that is new?
 pub(super) fn is_all(before: &KanaryDeploymentStatus, after: &KanaryDeploymentStatus) -> bool {
@@ -11,7 +11,7 @@ pub(super) fn is_all(before: &KanaryDeploymentStatus, after: &KanaryDeploymentSt
         message: before.message.clone(),
         report: before.report.clone(),
         conditions: conditions.flatten().collect(),
-        canary: after.canary.as_ref().map(|canary| uncounted(canary, before.canary.as_ref())),
+        canary: after.canary.as_ref().map(|canary| uncounted(canary, before.canary.as_ref(), after.phase)),
         ..after.clone()
     };
     without == *before
@@ -42,13 +42,16 @@ fn settled(condition: &Condition, before: &[Condition]) -> Option<Condition> {
     }
 }
 
-/// The canary with the counts of before, and without what is recorded of its objects for the first time.
-fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>) -> CanaryStatus {
+/// The canary with the counts of before, and without what is recorded of its objects for the first time. That it is not
+/// available yet is what Starting is for.
+fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>, phase: Option<Phase>) -> CanaryStatus {
     let before = before.cloned().unwrap_or_default();
+    let starts = phase == Some(Phase::Starting);
     CanaryStatus {
         ready_replicas: before.ready_replicas,
         replicas: before.replicas,
         deployment_hash: before.deployment_hash.as_ref().and(canary.deployment_hash.clone()),
+        unavailable_since: if starts { before.unavailable_since } else { canary.unavailable_since },
         hpa_hash: before.hpa_hash.as_ref().and(canary.hpa_hash.clone()),
         ..canary.clone()
     }

@@ -71,14 +71,15 @@ fn scheduled(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase)
 
 fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let is = |truth, reason: &str, message: String| (truth, reason.to_owned(), message);
+    let removing = || is(Truth::False, "Removing", removing(seen));
     let (truth, reason, message) = match (&facts.readiness, phase) {
         (_, Phase::Scheduled) => return,
-        (_, Phase::Failing) => is(Truth::False, "Removing", "the canary is being taken away".into()),
+        (_, Phase::Failing) => removing(),
         (Readiness::Ready, _) => is(Truth::True, "Available", "every canary pod is available".into()),
-        (Readiness::Absent, Phase::Promoting) => is(Truth::False, "Removing", "the canary is being taken away".into()),
+        (Readiness::Absent, Phase::Promoting) => removing(),
         (Readiness::Absent, _) => is(Truth::False, "Absent", canary::absent(seen)),
         (Readiness::NotReady { .. }, Phase::Promoting) if seen.own_canary().is_some_and(Seen::is_terminating) => {
-            is(Truth::False, "Removing", "the canary is being taken away".into())
+            removing()
         }
         (Readiness::NotReady { reason, message, .. }, _) => is(Truth::False, reason, message.clone()),
     };
@@ -86,6 +87,21 @@ fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fa
         status.message = Some(message.clone());
     }
     set(seen, status, ConditionType::CanaryReady, truth, &reason, message);
+}
+
+/// A pod that somebody took from its ReplicaSet is deleted by nobody, and as long as it is there the run is not over.
+fn removing(seen: &Observed) -> String {
+    let left = seen.live_pods().find(|_| seen.canary.is_none());
+    left.map_or_else(
+        || "the canary is being taken away".into(),
+        |pod| {
+            format!(
+                "the canary is taken away but for pod {}, which nobody deletes; delete it, or take its label {}",
+                pod.name(),
+                names::CANARY_LABEL
+            )
+        },
+    )
 }
 
 fn traffic_is(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
@@ -121,7 +137,7 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         (None, Some(obstacle), _) => obstacle.message.clone(),
         (None, None, Readiness::NotReady { message, .. }) => message.clone(),
         (None, None, Readiness::Absent) => canary::absent(seen),
-        (None, None, Readiness::Ready) => held_while_ready(seen, facts),
+        (None, None, Readiness::Ready) => held_while_ready(seen, status, facts),
     };
     // After a restart the first answer is on its way as a rule: that is no reason to warn.
     let stands = if signs.gap.as_ref().is_some_and(|gap| !gap.asked) { "Asking" } else { "Held" };
@@ -141,8 +157,14 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     set(seen, status, ConditionType::Running, Truth::True, reason, message);
 }
 
-fn held_while_ready(seen: &Observed, facts: &Facts) -> String {
-    refusal::find(seen, facts).map_or_else(|| facts.traffic.message.clone(), |refusal| refusal.message)
+fn held_while_ready(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> String {
+    match refusal::find(seen, facts) {
+        Some(refusal) => refusal.message,
+        None if base::needs_rehearsal(seen, status) => {
+            "the API server has not agreed to the promotion of spec.template yet".into()
+        }
+        None => facts.traffic.message.clone(),
+    }
 }
 
 fn stamp(time: jiff::Timestamp) -> String {
@@ -200,18 +222,17 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
 
 /// Errors are always visible: what the last requests met with, what the API server refuses, what the user must change.
 fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
-    let refusal = refusal::find(seen, facts)
-        .filter(|_| matches!(phase, Phase::Starting | Phase::Validating))
-        .map(|r| (r.reason, r.message));
-    let rehearsal = base::rehearsal(seen).filter(|_| phase == Phase::Starting).and_then(|r| r.outcome.as_ref().err());
+    let is_judged = matches!(phase, Phase::Starting | Phase::Validating);
+    let refusal = refusal::find(seen, facts).filter(|_| is_judged).map(|r| (r.reason, r.message));
+    let rehearsal = base::rehearsal(seen).filter(|_| is_judged && base::needs_rehearsal(seen, status));
+    let rehearsal = rehearsal.and_then(|rehearsal| rehearsal.outcome.as_ref().err());
     let refused = rehearsal
         .map(|why| ("PromotionRefused", format!("the API server would refuse to promote spec.template: {why}")));
     let fault = seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)));
     let obstacle = facts
         .obstacle
         .as_ref()
-        .filter(|obstacle| !obstacle.is_awaited())
-        .filter(|_| matches!(phase, Phase::Starting | Phase::Validating))
+        .filter(|obstacle| !obstacle.is_awaited() && is_judged)
         .map(|o| (o.reason, o.message.clone()));
     match refusal.or(refused).or(obstacle).or(fault) {
         Some((reason, message)) => {

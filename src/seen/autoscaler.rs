@@ -36,7 +36,10 @@ impl Seen for Autoscaler {
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
-        self.metadata.labels = None;
+        // Only whether there are any: a JSON patch cannot add to a map that is not there.
+        if let Some(labels) = &mut self.metadata.labels {
+            labels.clear();
+        }
     }
 }
 

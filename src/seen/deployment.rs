@@ -139,7 +139,8 @@ impl Deployment {
         let stalled = |c: &&DeploymentCondition| {
             (c.type_ == "Progressing" && c.status == "False") || (c.type_ == "ReplicaFailure" && c.status == "True")
         };
-        self.status.conditions.iter().find(stalled).map(|condition| condition.message.as_str())
+        let condition = self.status.conditions.iter().find(stalled).filter(|_| self.is_observed());
+        condition.map(|condition| condition.message.as_str())
     }
 
     /// Why no pod can be made: quota, admission.

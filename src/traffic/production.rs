@@ -24,17 +24,29 @@ pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Label
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase) -> Vec<Action> {
     let joins = joins(seen, withheld, phase);
-    let template = canary::pod_labels(&seen.kanary, withheld);
-    seen.live_pods().filter_map(|pod| move_pod(seen, pod, joins.as_ref(), &template)).collect()
+    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready)
 }
 
-fn move_pod(seen: &Observed, pod: &Pod, joins: Option<&Labels>, template: &Labels) -> Option<Action> {
-    let recorded = added_keys(pod);
+/// The same for pods that may be of the run before: none of them joins.
+#[must_use]
+pub fn move_out_pods(seen: &Observed, withheld: &Withheld) -> Vec<Action> {
+    move_each(seen, withheld, joins(seen, withheld, Phase::Starting).as_ref(), |_| false)
+}
+
+fn move_each(
+    seen: &Observed,
+    withheld: &Withheld,
+    joins: Option<&Labels>,
+    may_join: impl Fn(&Pod) -> bool,
+) -> Vec<Action> {
+    let template = canary::pod_labels(&seen.kanary, withheld);
     let none = Labels::new();
-    let wanted = match joins {
-        Some(labels) if pod.status.ready || !recorded.is_empty() => labels,
-        Some(_) | None => &none,
-    };
+    let wanted = |pod: &Pod| joins.filter(|_| may_join(pod) || !added_keys(pod).is_empty()).unwrap_or(&none);
+    seen.live_pods().filter_map(|pod| move_pod(seen, pod, wanted(pod), &template)).collect()
+}
+
+fn move_pod(seen: &Observed, pod: &Pod, wanted: &Labels, template: &Labels) -> Option<Action> {
+    let recorded = added_keys(pod);
     let mut labels = Map::new();
     for (key, value) in wanted.iter().filter(|(key, value)| pod.label(key) != Some(value)) {
         labels.insert(key.clone(), json!(value));

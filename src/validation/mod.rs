@@ -83,23 +83,31 @@ pub enum Judgement {
     },
 }
 
-/// Judges the canary. `status` has the clock brought up to now; `period_over`: it was judged for the whole period.
+/// What the cluster and the clock say at the moment of a judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The canary was judged for the whole period.
+    pub period_over: bool,
+    /// It is available: all its pods but those on their way out are of its template.
+    pub available: bool,
+}
+
+/// Judges the canary. `status` has the clock brought up to now.
 ///
 /// The items are told in full; [`settle`] keeps what need not be written again.
 #[must_use]
-pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, period_over: bool) -> (Judgement, Vec<ItemStatus>) {
+pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, moment: Moment) -> (Judgement, Vec<ItemStatus>) {
     let checks = seen.kanary.spec.validation.checks();
-    let findings: Vec<Finding> =
-        checks.iter().map(|(name, item)| find(seen, status, name, item, period_over)).collect();
+    let findings: Vec<Finding> = checks.iter().map(|(name, item)| find(seen, status, name, item, moment)).collect();
     let told = |((name, item), finding): (&(String, Item), &Finding)| tell(seen, status, name, item, finding);
     let items = checks.iter().zip(&findings).map(told).collect();
-    (fold(seen, &checks, &findings, period_over), items)
+    (fold(seen, &checks, &findings, moment.period_over), items)
 }
 
-fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, period_over: bool) -> Finding {
+fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, moment: Moment) -> Finding {
     match item.check() {
-        Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), period_over),
-        Check::LabelWatch(watch) => label_watch::find(seen, watch, period_over),
+        Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), moment.period_over),
+        Check::LabelWatch(watch) => label_watch::find(seen, status, watch, moment),
         Check::PromQl(query) => promql::find(&Case::new(seen, status, name, query)),
     }
 }

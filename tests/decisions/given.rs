@@ -70,12 +70,17 @@ pub fn autoscaler(name: &str, deployment: &str) -> Arc<Autoscaler> {
 
 /// A canary pod.
 pub fn pod(name: &str, labels: Value, ready: bool, annotations: Value) -> Arc<Pod> {
+    pod_of(json!({"name": name, "uid": name}), labels, ready, annotations)
+}
+
+/// A canary pod with more metadata than most need.
+pub fn pod_of(more: Value, labels: Value, ready: bool, annotations: Value) -> Arc<Pod> {
     let mut all = json!({"kanary.k8s.io/canary": "try"});
     merge(&mut all, labels);
-    Arc::new(parse(json!({
-        "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": "7", "labels": all, "annotations": annotations},
-        "status": {"conditions": [{"type": "Ready", "status": if ready { "True" } else { "False" }}]},
-    })))
+    let mut metadata = json!({"namespace": "shop", "resourceVersion": "7", "labels": all, "annotations": annotations});
+    merge(&mut metadata, more);
+    let ready = json!({"type": "Ready", "status": if ready { "True" } else { "False" }});
+    Arc::new(parse(json!({"metadata": metadata, "status": {"conditions": [ready]}})))
 }
 
 /// Makes what the core itself asks for exist: the canary Deployment as it creates it, available, with one ready pod.

@@ -10,6 +10,7 @@ mod promotion;
 mod promql;
 mod record;
 mod splice;
+mod starting;
 mod telling;
 mod verdict;
 mod withhold;

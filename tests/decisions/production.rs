@@ -79,6 +79,21 @@ fn nothing_is_deleted_while_production_lists_a_pod_but_not_for_ever() {
     }
 }
 
+/// A policy may refuse the write, or a webhook put the label back.
+#[test]
+fn what_does_not_leave_in_time_is_deleted() {
+    let spec = json!({"traffic": {"source": "service"}});
+    let failing = status(&spec, "Failing", json!({"verdictAt": at(0).to_string()}));
+    let plan_at = |seconds| {
+        let mut seen = with_canary(observed(spec.clone(), failing.clone()));
+        seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({"kanary.k8s.io/production-labels": "app"}))];
+        seen.now = at(seconds);
+        plan(&seen).actions.iter().map(|action| action.target().kind).collect::<Vec<_>>()
+    };
+    assert_eq!(plan_at(9), [Kind::Pod]);
+    assert_eq!(plan_at(10), [Kind::Deployment, Kind::Pod], "the deletion first: a plan ends at the first refusal");
+}
+
 #[test]
 fn a_pod_that_somebody_labelled_into_production_is_taken_out() {
     let seen = seen("none", vec![pod("a", json!({"app": "web"}), true, json!({}))]);

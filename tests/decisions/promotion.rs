@@ -82,6 +82,13 @@ fn a_base_that_is_not_the_pinned_one_is_never_written() {
     }
 }
 
+/// `kubectl replace` drops the annotation for a moment.
+#[test]
+fn a_base_without_its_revision_is_the_same_base() {
+    let replaced = json!({"metadata": {"annotations": null}});
+    assert_eq!(promotions(&plan(&promoting(json!({}), replaced))).len(), 1);
+}
+
 #[test]
 fn a_paused_base_holds() {
     let plan = plan(&promoting(json!({}), json!({"spec": {"paused": true}})));
@@ -120,6 +127,18 @@ fn the_canary_stays_while_the_bases_rollout_stalls() {
     let plan = plan(&promoting(json!({}), stalled));
     assert_eq!(plan.actions, []);
     assert!(phase(&plan)[1].as_str().is_some_and(|message| message.contains("quota exceeded")), "{:?}", phase(&plan));
+}
+
+#[test]
+fn that_the_rollout_before_stalled_says_nothing_of_this_one() {
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
+    let written = json!({
+        "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
+        "status": {"observedGeneration": 1, "conditions": [{"type": "Progressing", "status": "False", "message": "old"}]},
+    });
+    let tell = plan(&promoting(json!({}), written)).tell.expect("something to tell");
+    let reasons: Vec<&str> = tell.notices.iter().map(|notice| notice.reason.as_str()).collect();
+    assert_eq!(reasons, ["Promoted"]);
 }
 
 #[test]

@@ -43,16 +43,16 @@ fn told(seen: &Observed) -> Tell {
 }
 
 #[test]
-fn the_count_of_pods_waits_for_two_seconds() {
+fn the_count_of_pods_waits_for_five_seconds() {
     let mut seen = settled("Starting", "none");
     seen.pods.clear();
     Arc::make_mut(seen.canary.as_mut().expect("a canary")).status.replicas = 0;
     Arc::make_mut(seen.canary.as_mut().expect("a canary")).spec.replicas = 2;
     let tell = told(&seen);
     assert!(tell.can_wait, "{:#?}", tell.status);
-    assert_eq!(tell.put_off(at(0), at(0)), Some(at(2)));
-    assert_eq!(tell.put_off(at(0), at(0) + SignedDuration::from_millis(1999)), Some(at(2)));
-    assert_eq!(tell.put_off(at(0), at(2)), None);
+    assert_eq!(tell.put_off(at(0), at(0)), Some(at(5)));
+    assert_eq!(tell.put_off(at(0), at(0) + SignedDuration::from_millis(1999)), Some(at(5)));
+    assert_eq!(tell.put_off(at(0), at(5)), None);
 }
 
 #[test]

@@ -2,11 +2,14 @@
 
 use kanary::{
     lifecycle::Observed,
-    validation::{Judgement, judge},
+    validation::{Judgement, Moment, judge},
 };
 use serde_json::{Value, json};
 
-use crate::given::{observed, pod, with_canary};
+use crate::given::{at, observed, pod, pod_of, status, with_canary};
+
+const WITHIN: Moment = Moment { period_over: false, available: true };
+const AFTER: Moment = Moment { period_over: true, available: true };
 
 fn seen(validation: Value) -> Observed {
     with_canary(observed(json!({"validation": validation}), Value::Null))
@@ -50,8 +53,8 @@ fn manual_and_silence() {
     ];
     for (validation, within, after) in cases {
         let seen = seen(validation.clone());
-        assert_eq!(word(&judge(&seen, &seen.status(), false).0), within, "within: {validation}");
-        assert_eq!(word(&judge(&seen, &seen.status(), true).0), after, "after: {validation}");
+        assert_eq!(word(&judge(&seen, &seen.status(), WITHIN).0), within, "within: {validation}");
+        assert_eq!(word(&judge(&seen, &seen.status(), AFTER).0), after, "after: {validation}");
     }
 }
 
@@ -64,7 +67,7 @@ fn a_label_of_invalidation_names_the_pod() {
     for watch in watches {
         let mut seen = seen(json!({"items": [{"name": "judge", "labelWatch": watch}]}));
         seen.pods.push(pod("culprit", json!({"bad": "y", "why": "slow"}), true, json!({})));
-        let Judgement::Invalid { message } = judge(&seen, &seen.status(), false).0 else { panic!("not invalid") };
+        let Judgement::Invalid { message } = judge(&seen, &seen.status(), WITHIN).0 else { panic!("not invalid") };
         assert!(message.contains("culprit") && message.starts_with("judge:"), "{message}");
     }
 }
@@ -73,5 +76,31 @@ fn a_label_of_invalidation_names_the_pod() {
 fn some_labels_of_several_are_not_all() {
     let mut seen = seen(json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y", "why": "slow"}}}]}));
     seen.pods.push(pod("half", json!({"bad": "y"}), true, json!({})));
-    assert_eq!(word(&judge(&seen, &seen.status(), false).0), "open");
+    assert_eq!(word(&judge(&seen, &seen.status(), WITHIN).0), "open");
+}
+
+#[test]
+fn pods_of_the_run_before_do_not_speak_for_this_one() {
+    let spec = json!({"validation": {"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y"}}}]}});
+    let verdict = |phase: &str, available: bool, created: i64, ends: bool| {
+        let status = status(&spec, phase, json!({"startedAt": at(100).to_string()}));
+        let mut seen = with_canary(observed(spec.clone(), status));
+        let ends = ends.then(|| at(200).to_string());
+        let metadata = json!({"creationTimestamp": at(created).to_string(), "deletionTimestamp": ends});
+        seen.pods = vec![pod_of(metadata, json!({"bad": "y"}), true, json!({}))];
+        word(&judge(&seen, &seen.status(), Moment { period_over: false, available }).0)
+    };
+    // Phase, the canary is available, its pod was made at, it ends, verdict
+    let cases = [
+        ("Starting", false, 99, false, "open"),
+        ("Starting", false, 100, false, "invalid"),
+        ("Starting", true, 99, false, "invalid"),
+        ("Starting", true, 99, true, "open"),
+        ("Validating", true, 99, true, "open"),
+        ("Validating", false, 99, false, "invalid"),
+        ("Validating", true, 101, true, "invalid"),
+    ];
+    for (phase, available, created, ends, expected) in cases {
+        assert_eq!(verdict(phase, available, created, ends), expected, "{phase} {available} {created} {ends}");
+    }
 }

@@ -134,6 +134,10 @@ impl Checker {
         if self.coverage.plans.is_multiple_of(16) {
             self.replays(observed)?;
         }
+        if observed.status().phase == Some(Phase::Scheduled) && plan.actions.is_empty() {
+            let left = observed.own_canary().is_some_and(|canary| !canary.is_terminating());
+            ensure(!left, "I4", || format!("{}: a canary of before stays until the scheduled time", observed.id()))?;
+        }
         let targets: BTreeSet<_> = plan.actions.iter().map(Action::target).collect();
         ensure(targets.len() == plan.actions.len(), "one write an object", || format!("{:?}", plan.actions))
     }

@@ -1,5 +1,6 @@
 //! People, and whatever else writes without asking: each of these may come at any moment.
 
+use jiff::SignedDuration;
 use kanary::api::names;
 use serde_json::{Value, json};
 
@@ -112,11 +113,16 @@ fn ask_otherwise(hand: &mut Hand) -> &'static str {
     match hand.rng.below(8) {
         0 => {
             let template = scene::template(hand.rng);
+            let later = hand.server.now + SignedDuration::from_secs(60);
+            let schedule = hand.rng.percent(25).then(|| later.to_string());
             hand.edit_kanary(|kanary| {
                 // The rule of the resource: the selector cannot change while the canary runs.
                 let selector = kanary["spec"]["template"]["spec"]["selector"].take();
                 kanary["spec"]["template"] = template;
                 kanary["spec"]["template"]["spec"]["selector"] = selector;
+                if let Some(later) = schedule {
+                    kanary["spec"]["schedule"] = later.into();
+                }
             });
             "edits the template"
         }
@@ -154,7 +160,11 @@ fn ask_otherwise(hand: &mut Hand) -> &'static str {
 }
 
 fn change_base(hand: &mut Hand) -> &'static str {
-    match hand.rng.below(8) {
+    match hand.rng.below(9) {
+        8 => {
+            hand.edit(Kind::Deployment, BASE, |base| base["metadata"]["annotations"] = json!({}));
+            "replaces the base with itself"
+        }
         0 | 1 => {
             let image = format!("app:good-{}", 10 + hand.rng.below(3));
             hand.edit(Kind::Deployment, BASE, |base| {
@@ -194,10 +204,12 @@ fn undo(hand: &mut Hand) -> &'static str {
         return "cannot undo a paused base";
     }
     hand.edit(Kind::Deployment, BASE, |base| {
-        let revision = base["metadata"]["annotations"][names::REVISION].clone();
+        let revision = base["metadata"]["annotations"].get(names::REVISION).cloned();
         base["spec"]["template"] = before.template;
         base["metadata"]["annotations"] = before.annotations;
-        base["metadata"]["annotations"][names::REVISION] = revision;
+        if let (Some(revision), Some(annotations)) = (revision, base["metadata"]["annotations"].as_object_mut()) {
+            annotations.insert(names::REVISION.into(), revision);
+        }
     });
     "undoes the rollout of the base"
 }

@@ -1,0 +1,162 @@
+//! Before there is anything to judge: the base is recorded and pinned, and what a restart finds is put where it belongs.
+
+use kanary::{
+    lifecycle::{Action, Kind, Observed, Plan, Question, Rehearsal, plan, question},
+    seen::Seen,
+};
+use serde_json::{Value, json};
+
+use crate::given::{at, base, observed, pod, status, with_canary};
+
+const IN: &str = "kanary.k8s.io/production-labels";
+
+fn kinds(plan: &Plan) -> Vec<(&'static str, Kind)> {
+    let word = |action: &Action| match action {
+        Action::Create { .. } => "create",
+        Action::CreateBase { .. } => "create the base",
+        Action::Patch { .. } => "patch",
+        Action::Promote { .. } => "promote",
+        Action::Delete { .. } => "delete",
+    };
+    plan.actions.iter().map(|action| (word(action), action.target().kind)).collect()
+}
+
+fn told(plan: &Plan, path: &str) -> Value {
+    let status = plan.tell.as_ref().map(|tell| json!(tell.status)).unwrap_or_default();
+    status.pointer(path).cloned().unwrap_or_default()
+}
+
+/// The status of a run that has not pinned its base.
+fn unpinned(spec: &Value, more: Value) -> Value {
+    let mut status = status(spec, "Starting", more);
+    status["base"] = json!({"name": "web", "uid": "base-uid"});
+    status
+}
+
+fn refused(seen: &mut Observed) {
+    seen.rehearsal = Some(Rehearsal {
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
+        base_hash: base(json!({})).spec.template.hash.clone(),
+        at: at(0),
+        outcome: Err("the selector is immutable".into()),
+    });
+}
+
+#[test]
+fn a_restart_that_waits_for_its_time_takes_the_canary_away() {
+    let spec = json!({"schedule": at(3600).to_string(), "traffic": {"source": "service"}});
+    let mut seen = with_canary(observed(spec.clone(), status(&spec, "Scheduled", json!({}))));
+    seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({IN: "app"}))];
+    assert_eq!(kinds(&plan(&seen)), [("patch", Kind::Pod)], "out of production first");
+    seen.pods = vec![pod("a", json!({}), true, json!({IN: ""}))];
+    assert_eq!(kinds(&plan(&seen)), [("delete", Kind::Deployment)]);
+    (seen.canary, seen.pods) = (None, Vec::new());
+    assert_eq!(kinds(&plan(&seen)), [], "and then it waits");
+}
+
+#[test]
+fn a_restart_that_is_not_pinned_follows_the_source() {
+    let moves = |source: &str, pods| {
+        let spec = json!({"traffic": {"source": source}});
+        let mut seen = with_canary(observed(spec.clone(), unpinned(&spec, json!({}))));
+        refused(&mut seen);
+        seen.pods = pods;
+        kinds(&plan(&seen))
+    };
+    let inside = || vec![pod("a", json!({"app": "web"}), true, json!({IN: "app"}))];
+    let outside = || vec![pod("a", json!({}), true, json!({}))];
+    assert_eq!(moves("none", inside()), [("patch", Kind::Pod)], "out, though the new template is refused");
+    assert_eq!(moves("service", inside()), [], "what is in stays in");
+    assert_eq!(moves("service", outside()), [], "but nothing of the run before joins");
+}
+
+#[test]
+fn a_base_is_not_created_for_a_resource_that_is_refused() {
+    let create = |spec: Value| {
+        let mut status = status(&spec, "Starting", json!({}));
+        status["base"] = Value::Null;
+        let mut seen = observed(spec, status);
+        seen.base = None;
+        kinds(&plan(&seen))
+    };
+    assert_eq!(create(json!({})), [("create the base", Kind::Deployment)]);
+    let elsewhere = json!({"template": {"metadata": {"namespace": "other"}}});
+    assert_eq!(create(elsewhere), []);
+    let senseless = json!({"validation": {"items": [{"promQL": {"query": "up =="}}]}});
+    assert_eq!(create(senseless), []);
+}
+
+#[test]
+fn a_base_that_was_seen_is_not_created_again() {
+    let mut first = observed(json!({}), Value::Null);
+    refused(&mut first);
+    assert_eq!(told(&plan(&first), "/base"), json!({"name": "web", "uid": "base-uid", "created": false}));
+    let mut gone = observed(json!({}), unpinned(&json!({}), json!({})));
+    gone.base = None;
+    let plan = plan(&gone);
+    assert_eq!((kinds(&plan), told(&plan, "/phase")), (vec![], json!("Failing")));
+    assert_eq!(told(&plan, "/message"), "Deployment web is gone");
+}
+
+/// A canary may wait in Starting for hours, for copies of requests or for a Service.
+#[test]
+fn it_is_stuck_only_if_it_was_not_available_for_so_long() {
+    let after = |since: Option<i64>, now: i64, absences: Value| {
+        let since = since.map(|since| at(since).to_string());
+        let canary = json!({"canary": {"deployment": "try-kanary", "unavailableSince": since}});
+        let mut seen = with_canary(observed(json!({}), status(&json!({}), "Starting", canary)));
+        let mut canary = json!(seen.canary);
+        canary["status"]["availableReplicas"] = json!(0);
+        seen.canary = Some(std::sync::Arc::new(serde_json::from_value(canary).expect("a Deployment")));
+        seen.absences = serde_json::from_value(absences).expect("absences");
+        seen.now = at(now);
+        let plan = plan(&seen);
+        (told(&plan, "/phase"), plan.wake)
+    };
+    let none = || json!([]);
+    assert_eq!(after(None, 9000, none()), (json!("Starting"), Some(at(9600))), "it counts from now");
+    assert_eq!(after(Some(9000), 9599, none()).0, "Starting");
+    assert_eq!(after(Some(9000), 9600, none()).0, "Failing");
+    let away = json!([{"from": at(9001).to_string(), "until": at(9500).to_string()}]);
+    assert_eq!(
+        after(Some(9000), 9600, away),
+        (json!("Starting"), Some(at(10_100))),
+        "nobody saw what it did meanwhile"
+    );
+}
+
+#[test]
+fn a_promotion_that_was_not_to_be_is_rehearsed_when_it_is_to_be_after_all() {
+    let pinned = |phase: &str| status(&json!({}), phase, json!({"base": {"promotedHash": null}}));
+    for phase in ["Starting", "Validating"] {
+        let mut seen = with_canary(observed(json!({}), pinned(phase)));
+        assert!(matches!(question(&seen), Some(Question::Rehearse { .. })), "{phase}");
+        refused(&mut seen);
+        let refusal = plan(&seen);
+        assert_eq!(told(&refusal, "/phase"), phase, "it goes no further");
+        let errored = told(&refusal, "/conditions").as_array().cloned().unwrap_or_default();
+        assert!(errored.iter().any(|c| c["reason"] == "PromotionRefused"), "{phase}: {errored:?}");
+        assert!(refusal.wake.is_some_and(|wake| wake > seen.now), "{phase}: it does not spin");
+        let agreed = |rehearsal: Rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal };
+        seen.rehearsal = seen.rehearsal.map(agreed);
+        assert_eq!(told(&plan(&seen), "/base/promotedHash"), "hash-of-v2", "{phase}");
+    }
+    let mut left_alone = with_canary(observed(json!({"validation": {"noUpdate": true}}), pinned("Starting")));
+    assert!(question(&left_alone).is_none());
+    refused(&mut left_alone);
+    assert_eq!(told(&plan(&left_alone), "/phase"), "Validating");
+}
+
+#[test]
+fn a_revision_counts_once_the_base_has_pods_of_its_template() {
+    let revision = |more: Value| {
+        let mut seen = observed(json!({}), unpinned(&json!({}), json!({})));
+        refused(&mut seen);
+        seen.rehearsal = seen.rehearsal.map(|rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal });
+        seen.base = Some(base(more));
+        assert!(!seen.base.as_ref().expect("a base").uid().is_empty());
+        told(&plan(&seen), "/base/revision")
+    };
+    assert_eq!(revision(json!({})), "1");
+    assert_eq!(revision(json!({"status": {"updatedReplicas": 0}})), Value::Null, "it is about to move");
+}
