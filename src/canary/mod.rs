@@ -81,8 +81,8 @@ pub fn upkeep(seen: &Observed, wanted: &Value) -> Option<Action> {
         return None;
     }
     let replicas = scale::replicas(seen, canary);
-    let recorded = seen.canary_status().deployment_hash;
-    if !children::is_current(wanted, canary, &canary.spec.hash, recorded.as_deref()) {
+    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
+    if !children::is_current(wanted, canary, &canary.spec.hash, recorded) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
         return Some(Action::Patch { target, patch: children::replace(canary, &object) });
     }

@@ -28,8 +28,8 @@ pub enum Readiness {
 #[must_use]
 pub fn readiness(seen: &Observed, wanted: &Value) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
-    let recorded = seen.canary_status().deployment_hash;
-    let is_current = children::is_current(wanted, canary, &canary.spec.hash, recorded.as_deref());
+    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
+    let is_current = children::is_current(wanted, canary, &canary.spec.hash, recorded);
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,

@@ -99,7 +99,7 @@ impl<K: Seen + Clone> Memory<K> {
         known.lost_since = None;
     }
 
-    /// Takes in a watch event, and returns the objects that it touched.
+    /// Takes in a watch event, and returns the objects of which it tells something that was not known.
     pub fn apply(&self, event: Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => {
@@ -118,7 +118,7 @@ impl<K: Seen + Clone> Memory<K> {
             }
             Event::Apply(mut object) => {
                 object.prune();
-                self.lock().witness(object).into_iter().collect()
+                self.lock().learn(object).into_iter().collect()
             }
             Event::Delete(object) => self.forget(&object).into_iter().collect(),
         }
@@ -164,6 +164,13 @@ impl<K: Seen + Clone> Memory<K> {
 }
 
 impl<K: Seen> Known<K> {
+    /// Of most events nothing is kept but the new version: that a pod has an address now, or who wrote a field.
+    fn learn(&mut self, mut object: K) -> Option<Arc<K>> {
+        let stored = self.objects.get(object.namespace()).and_then(|shelf| shelf.get(object.name()));
+        let is_known = stored.is_some_and(|stored| says_the_same(&**stored, &mut object));
+        self.witness(object).filter(|_| !is_known)
+    }
+
     /// What a watch brings is there, even if it was gone: a pod may lose the label that is watched for, and get it back.
     fn witness(&mut self, object: K) -> Option<Arc<K>> {
         self.gone.retain(|uid| uid != object.uid());
@@ -222,6 +229,15 @@ fn version<K: Seen>(object: &K) -> u64 {
     object.version().parse().unwrap_or(u64::MAX)
 }
 
+/// Do they differ in their versions at most?
+fn says_the_same<K: Seen>(stored: &K, object: &mut K) -> bool {
+    let version = object.meta().resource_version.clone();
+    object.meta_mut().resource_version.clone_from(&stored.meta().resource_version);
+    let same = *stored == *object;
+    object.meta_mut().resource_version = version;
+    same
+}
+
 fn is_newer<K: Seen>(stored: &K, other: &K) -> bool {
     version(stored) > version(other)
 }
@@ -248,7 +264,20 @@ mod tests {
         memory.put(pod("a", "1", 7));
         assert!(memory.apply(Event::Apply(pod("a", "1", 5))).is_empty());
         assert_eq!(version_of(&memory, "a").as_deref(), Some("7"));
-        assert_eq!(memory.apply(Event::Apply(pod("a", "1", 8))).len(), 1);
+        memory.apply(Event::Apply(pod("a", "1", 8)));
+        assert_eq!(version_of(&memory, "a").as_deref(), Some("8"));
+    }
+
+    #[test]
+    fn what_only_has_a_new_version_is_kept_and_wakes_nobody() {
+        let memory = Memory::default();
+        memory.apply(Event::Apply(pod("a", "1", 5)));
+        assert!(memory.apply(Event::Apply(pod("a", "1", 6))).is_empty());
+        assert_eq!(version_of(&memory, "a").as_deref(), Some("6"), "the next write is guarded by it");
+        let mut labelled = pod("a", "1", 7);
+        labelled.metadata.labels = Some([("bad".to_owned(), "yes".to_owned())].into());
+        assert_eq!(memory.apply(Event::Apply(labelled)).len(), 1);
+        assert_eq!(memory.apply(Event::Apply(pod("a", "2", 8))).len(), 1, "a successor is somebody else");
     }
 
     #[test]

@@ -1,28 +1,42 @@
 //! The watch of the KanaryDeployments, less those that this version cannot read.
 
 use futures::{StreamExt, stream::BoxStream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
-    Api,
-    core::error_boundary::{DeserializeGuard, InvalidObject},
+    Api, Resource,
     runtime::watcher::{self, Config, Event, watcher},
 };
+use serde::Deserialize;
+use serde_json::Value;
 
-use crate::api::{KanaryDeployment, KanaryDeploymentSpec};
+use crate::{
+    api::{KanaryDeployment, KanaryDeploymentSpec},
+    seen::metadata,
+};
+
+/// What may be a `KanaryDeployment`: one that cannot be read must not break the watch of all others.
+#[derive(Resource, Clone, Debug, Deserialize)]
+#[resource(inherit = KanaryDeployment)]
+pub struct Unread {
+    #[serde(deserialize_with = "metadata::read")]
+    metadata: ObjectMeta,
+    #[serde(default)]
+    spec: Value,
+    status: Option<Value>,
+}
 
 /// All that can be read, from a full list on.
-pub fn watch(
-    api: Api<DeserializeGuard<KanaryDeployment>>,
-) -> BoxStream<'static, watcher::Result<Event<KanaryDeployment>>> {
+pub fn watch(api: Api<Unread>) -> BoxStream<'static, watcher::Result<Event<KanaryDeployment>>> {
     watcher(api, Config::default()).map(valid).boxed()
 }
 
 type Known = Event<KanaryDeployment>;
 
-fn valid(event: watcher::Result<Event<DeserializeGuard<KanaryDeployment>>>) -> watcher::Result<Known> {
+fn valid(event: watcher::Result<Event<Unread>>) -> watcher::Result<Known> {
     event.map(|event| match event {
-        Event::Apply(guard) => kept(guard, Event::Apply),
-        Event::InitApply(guard) => kept(guard, Event::InitApply),
-        Event::Delete(guard) => kept(guard, Event::Delete),
+        Event::Apply(unread) => kept(unread, Event::Apply),
+        Event::InitApply(unread) => kept(unread, Event::InitApply),
+        Event::Delete(unread) => kept(unread, Event::Delete),
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
     })
@@ -30,40 +44,40 @@ fn valid(event: watcher::Result<Event<DeserializeGuard<KanaryDeployment>>>) -> w
 
 /// An object that does not fit the types was written past an older CRD: it is reported and left alone, and what was known
 /// of it before is no longer true.
-fn kept(guard: DeserializeGuard<KanaryDeployment>, event: fn(KanaryDeployment) -> Known) -> Known {
-    guard.0.map_or_else(
-        |InvalidObject { metadata, error }| {
+fn kept(Unread { metadata, spec, status }: Unread, event: fn(KanaryDeployment) -> Known) -> Known {
+    let read = || Ok((serde_json::from_value(spec)?, status.map(serde_json::from_value).transpose()?));
+    match read() {
+        Ok((spec, status)) => event(KanaryDeployment { metadata, spec, status }),
+        Err::<_, serde_json::Error>(error) => {
             tracing::error!(
                 namespace = metadata.namespace.as_deref().unwrap_or_default(),
                 name = metadata.name.as_deref().unwrap_or_default(),
-                error,
+                %error,
                 "a KanaryDeployment does not fit this version: apply its CRD again"
             );
-            let spec = KanaryDeploymentSpec::default();
-            Event::Delete(KanaryDeployment { metadata, spec, status: None })
-        },
-        event,
-    )
+            Event::Delete(KanaryDeployment { metadata, spec: KanaryDeploymentSpec::default(), status: None })
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
     use crate::controller::memory::Memory;
 
-    fn guarded(spec: Value) -> DeserializeGuard<KanaryDeployment> {
+    fn unread(spec: Value) -> Unread {
         let metadata = json!({"name": "try", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         serde_json::from_value(json!({
             "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": metadata, "spec": spec,
         }))
-        .expect("a guard takes anything that has metadata")
+        .expect("anything that has metadata")
     }
 
     #[test]
     fn who_no_longer_fits_the_types_is_forgotten() {
-        let (readable, unreadable) = (|| guarded(json!({"template": {}})), || guarded(json!({"template": "none"})));
+        let (readable, unreadable) = (|| unread(json!({"template": {}})), || unread(json!({"template": "none"})));
         let memory = Memory::default();
         let take_in = |event| memory.apply(valid(Ok(event)).expect("no error"));
         for event in [Event::Apply, Event::Delete, Event::InitApply] {

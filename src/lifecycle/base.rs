@@ -254,7 +254,7 @@ pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String
 #[must_use]
 pub fn promote(seen: &Observed) -> Option<Action> {
     let base = seen.base.as_deref()?;
-    let patch = patch(seen, &seen.status(), base);
+    let patch = patch(seen, seen.status(), base);
     Some(Action::Promote { target: target(seen), patch })
 }
 

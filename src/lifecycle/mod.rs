@@ -37,10 +37,11 @@ const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 /// What must be asked before a plan can be made of this observation.
 #[must_use]
 pub fn question(seen: &Observed) -> Option<Question> {
-    let status = run::begins(seen).map_or_else(|| seen.status(), |begun| begun.status);
+    let begun = run::begins(seen);
+    let status = begun.as_ref().map_or_else(|| seen.status(), |begun| &begun.status);
     let before_verdict = matches!(status.phase, Some(Phase::Starting | Phase::Validating)) && !is_deleted(seen);
-    let rehearse = before_verdict.then(|| base::rehearse(seen, &status)).flatten();
-    rehearse.or_else(|| mirror_ends(seen, &status).then(|| mirror::question(seen)).flatten())
+    let rehearse = before_verdict.then(|| base::rehearse(seen, status)).flatten();
+    rehearse.or_else(|| mirror_ends(seen, status).then(|| mirror::question(seen)).flatten())
 }
 
 /// Is no mirror wanted any more, and nothing left that comes before its finalizer?
@@ -62,16 +63,16 @@ pub fn questions(seen: &Observed) -> Vec<Inquiry> {
     if is_deleted(seen) || run::begins(seen).is_some() {
         return Vec::new();
     }
-    if mirror::count_at(seen, &status).is_some_and(|due| due <= seen.now) {
-        return copies::inquiry(seen, &status).into_iter().collect();
+    if mirror::count_at(seen, status).is_some_and(|due| due <= seen.now) {
+        return copies::inquiry(seen, status).into_iter().collect();
     }
     let is_under_way = status.phase == Some(Phase::Validating);
     // An edit is told first: what is asked meanwhile would not count.
     let is_told = is_under_way && !validation::is_edited(seen);
-    if !is_told || !validation::has_queries(seen) || !is_at_work(seen, &status, &Facts::gather(seen)) {
+    if !is_told || !validation::has_queries(seen) || !is_at_work(seen, status, &Facts::gather(seen)) {
         return Vec::new();
     }
-    validation::inquiries(seen, &status)
+    validation::inquiries(seen, status)
 }
 
 /// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
@@ -88,7 +89,7 @@ pub fn plan(seen: &Observed) -> Plan {
     let begun = run::begins(seen);
     let (mut status, mut notices) = match begun {
         Some(begun) => (begun.status, vec![begun.notice]),
-        None => (seen.status(), Vec::new()),
+        None => (seen.status().clone(), Vec::new()),
     };
     let is_persisted = notices.is_empty();
     let mut actions = if is_persisted { act(seen, &status, &facts) } else { Vec::new() };
@@ -104,7 +105,7 @@ pub fn plan(seen: &Observed) -> Plan {
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
     let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
-    let can_wait = notices.is_empty() && progress::is_all(&seen.status(), &status);
+    let can_wait = notices.is_empty() && progress::is_all(seen.status(), &status);
     let tell = differs.then_some(Tell { status, notices, can_wait });
     Plan { actions, tell, wake }
 }

@@ -23,7 +23,7 @@ pub(super) fn within(
     };
     let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
     let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
-    let first_pin = base::is_pinned(status) && !base::is_pinned(&seen.status());
+    let first_pin = base::is_pinned(status) && !base::is_pinned(seen.status());
     let created =
         status.base.as_ref().filter(|base| first_pin && base.created && status.run == Some(1)).map(|base| Notice {
             warning: false,
@@ -63,7 +63,7 @@ fn promoted(before: &[Condition], status: &KanaryDeploymentStatus) -> Option<Not
 fn copies_writes(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Notice> {
     let carried =
         |status: &KanaryDeploymentStatus| status.canary.as_ref().is_some_and(|canary| !canary.routes.is_empty());
-    let begins = carried(status) && !carried(&seen.status());
+    let begins = carried(status) && !carried(seen.status());
     let note = traffic::mirror::copies_writes(seen).filter(|_| begins)?;
     Some(Notice { warning: true, reason: "MirrorCopiesWrites".into(), note })
 }

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use jiff::Timestamp;
@@ -138,14 +138,15 @@ impl Observed {
 
     /// The persisted status.
     #[must_use]
-    pub fn status(&self) -> KanaryDeploymentStatus {
-        self.kanary.status.clone().unwrap_or_default()
+    pub fn status(&self) -> &KanaryDeploymentStatus {
+        static NONE: LazyLock<KanaryDeploymentStatus> = LazyLock::new(KanaryDeploymentStatus::default);
+        self.kanary.status.as_ref().unwrap_or(&NONE)
     }
 
     /// What the persisted status says of the canary.
     #[must_use]
-    pub fn canary_status(&self) -> CanaryStatus {
-        self.kanary.status.as_ref().and_then(|status| status.canary.clone()).unwrap_or_default()
+    pub fn canary_status(&self) -> Option<&CanaryStatus> {
+        self.status().canary.as_ref()
     }
 
     /// Did this `KanaryDeployment` make the object?

@@ -29,12 +29,12 @@ pub fn begins(seen: &Observed) -> Option<Beginning> {
         Some(Phase::Scheduled | Phase::Starting | Phase::Validating) if new_template => {
             ("Restarted", "spec.template changed while the canary ran, it begins again")
         }
-        Some(Phase::Promoting) if new_template && !base::is_promoted(seen, &status) => {
+        Some(Phase::Promoting) if new_template && !base::is_promoted(seen, status) => {
             ("Restarted", "spec.template changed before the base got the proven one, the canary begins again")
         }
         Some(_) => return None,
     };
-    let status = fresh(seen, &status, hash.to_owned());
+    let status = fresh(seen, status, hash.to_owned());
     let note = format!("run {}: {why}", status.run.unwrap_or(1));
     Some(Beginning { status, notice: Notice { warning: false, reason: reason.into(), note } })
 }

@@ -29,10 +29,10 @@ pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
 #[must_use]
 pub fn upkeep(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
-    let recorded = seen.canary_status().hpa_hash;
+    let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
     match (desired(&seen.kanary), seen.own_autoscaler()) {
         (Some(object), None) => Some(Action::Create { target, object }),
-        (Some(object), Some(hpa)) if !children::is_current(&object, hpa, &hpa.spec.hash, recorded.as_deref()) => {
+        (Some(object), Some(hpa)) if !children::is_current(&object, hpa, &hpa.spec.hash, recorded) => {
             Some(Action::Patch { target, patch: children::replace(hpa, &object) })
         }
         (None, Some(hpa)) => children::delete(target.kind, hpa),

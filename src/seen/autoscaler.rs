@@ -34,6 +34,10 @@ impl Seen for Autoscaler {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
         // Only whether there are any: a JSON patch cannot add to a map that is not there.

@@ -41,6 +41,10 @@ impl Seen for Bystander {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
         self.metadata.labels = None;

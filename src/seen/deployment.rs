@@ -156,6 +156,10 @@ impl Seen for Deployment {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         // What comes from a dump is pruned already.
         self.writer = writer(&self.metadata, "/f:spec/f:template").or(self.writer.take());

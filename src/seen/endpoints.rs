@@ -26,6 +26,10 @@ impl Seen for Endpoints {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
         self.metadata.owner_references = None;

@@ -38,6 +38,10 @@ impl Seen for HTTPRoute {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         self.writer = foreign::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);

@@ -13,7 +13,7 @@ use serde_json::json;
 ///
 /// # Errors
 /// Those of the deserializer.
-pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     Read::deserialize(deserializer).map(ObjectMeta::from)
 }
 
@@ -30,6 +30,7 @@ struct Read {
     creation_timestamp: Option<Time>,
     deletion_timestamp: Option<Time>,
     owner_references: Option<Vec<OwnerReference>>,
+    finalizers: Option<Vec<String>>,
     managed_fields: Option<Vec<Entry>>,
 }
 
@@ -68,6 +69,7 @@ impl From<Read> for ObjectMeta {
             creation_timestamp: read.creation_timestamp,
             deletion_timestamp: read.deletion_timestamp,
             owner_references: read.owner_references,
+            finalizers: read.finalizers,
             managed_fields: Some(entries.collect::<Vec<_>>()).filter(|entries| !entries.is_empty()),
             ..Self::default()
         }

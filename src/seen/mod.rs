@@ -10,7 +10,7 @@ mod endpoints;
 mod foreign;
 pub mod hash;
 mod http_route;
-mod metadata;
+pub mod metadata;
 mod pod;
 mod service;
 mod virtual_service;
@@ -35,9 +35,11 @@ use crate::api::{KanaryDeployment, names};
 pub type Labels = BTreeMap<String, String>;
 
 /// What all kinds share.
-pub trait Seen {
+pub trait Seen: PartialEq {
     /// Their metadata.
     fn meta(&self) -> &ObjectMeta;
+    /// Their metadata, to be changed.
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
     /// Drops what is never read, before it enters the memory.
     fn prune(&mut self);
 
@@ -90,6 +92,10 @@ pub trait Seen {
 impl Seen for KanaryDeployment {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
     }
 
     fn prune(&mut self) {

@@ -43,6 +43,10 @@ impl Seen for Pod {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
     }

@@ -47,6 +47,10 @@ impl Seen for Service {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
         for port in &mut self.spec.ports {

@@ -27,6 +27,10 @@ impl Seen for VirtualService {
         &self.metadata
     }
 
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+
     fn prune(&mut self) {
         self.writer = foreign::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);

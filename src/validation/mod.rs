@@ -232,7 +232,7 @@ pub fn has_queries(seen: &Observed) -> bool {
 /// anew. A person's word needs no time.
 #[must_use]
 pub fn is_edited(seen: &Observed) -> bool {
-    let before = seen.status().items;
+    let before = &seen.status().items;
     let known = |name: &str, hash: &str| {
         before.iter().any(|status| status.name == name && status.hash.as_deref() == Some(hash))
     };

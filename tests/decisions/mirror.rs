@@ -569,7 +569,7 @@ fn writes_are_warned_of_unless_somebody_knows() {
 
 /// What came of the question whether copies arrive.
 fn answered(seen: &Observed, outcome: Outcome) -> (String, Asked) {
-    let inquiry = promql::copies::inquiry(seen, &seen.status()).expect("it can be asked");
+    let inquiry = promql::copies::inquiry(seen, seen.status()).expect("it can be asked");
     let mut asked = Asked::default();
     asked.take_in(inquiry.hash, inquiry.query, Mark { at: seen.now, held: SignedDuration::ZERO }, outcome);
     (promql::copies::NAME.into(), asked)

@@ -70,7 +70,7 @@ fn answered(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
 }
 
 fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
-    let hash = kanary::validation::promql::ticket(seen, &seen.status(), &query(seen));
+    let hash = kanary::validation::promql::ticket(seen, seen.status(), &query(seen));
     let mut asked = seen.answers.remove("errors").unwrap_or_default();
     let held = seen.status().held;
     asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);
@@ -87,7 +87,7 @@ fn query(seen: &Observed) -> kanary::api::PromQl {
 }
 
 fn told(seen: &Observed) -> KanaryDeploymentStatus {
-    plan(seen).tell.map_or_else(|| seen.status(), |tell| tell.status)
+    plan(seen).tell.map_or_else(|| seen.status().clone(), |tell| tell.status)
 }
 
 /// The status is written; time passes.
@@ -167,7 +167,7 @@ fn nothing_is_asked_while_the_canary_cannot_be_judged() {
     let mut away = validating(30);
     away.pods.clear();
     let mut starting = validating(30);
-    let mut status = starting.status();
+    let mut status = starting.status().clone();
     status.phase = Some(Phase::Starting);
     Arc::make_mut(&mut starting.kanary).status = Some(status);
     for seen in [away, starting] {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::given::{at, base, observed, status, with_canary};
 
 fn told(seen: &Observed) -> KanaryDeploymentStatus {
-    plan(seen).tell.map_or_else(|| seen.status(), |tell| tell.status)
+    plan(seen).tell.map_or_else(|| seen.status().clone(), |tell| tell.status)
 }
 
 fn record(status: &KanaryDeploymentStatus) -> Option<String> {
@@ -69,7 +69,7 @@ fn an_edit_is_mended_and_the_record_made_anew() {
 fn what_is_only_planned_does_not_touch_the_record() {
     let mut seen = edited("Validating");
     seen.faults = vec![Fault { action: "patch Deployment try-kanary".into(), error: "no answer".into() }];
-    assert_eq!(record(&told(&seen)), record(&seen.status()));
+    assert_eq!(record(&told(&seen)), record(seen.status()));
 }
 
 /// The message is what `kubectl get -o wide` shows: while a request keeps failing it must not say that all goes well.
@@ -88,5 +88,5 @@ fn a_restart_keeps_the_record() {
     seen = with_canary(observed(json!({}), status));
     let restarted = told(&seen);
     assert_eq!(restarted.run, Some(2));
-    assert_eq!(record(&restarted), record(&seen.status()));
+    assert_eq!(record(&restarted), record(seen.status()));
 }

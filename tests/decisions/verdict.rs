@@ -53,8 +53,8 @@ fn manual_and_silence() {
     ];
     for (validation, within, after) in cases {
         let seen = seen(validation.clone());
-        assert_eq!(word(&judge(&seen, &seen.status(), WITHIN).0), within, "within: {validation}");
-        assert_eq!(word(&judge(&seen, &seen.status(), AFTER).0), after, "after: {validation}");
+        assert_eq!(word(&judge(&seen, seen.status(), WITHIN).0), within, "within: {validation}");
+        assert_eq!(word(&judge(&seen, seen.status(), AFTER).0), after, "after: {validation}");
     }
 }
 
@@ -67,7 +67,7 @@ fn a_label_of_invalidation_names_the_pod() {
     for watch in watches {
         let mut seen = seen(json!({"items": [{"name": "judge", "labelWatch": watch}]}));
         seen.pods.push(pod("culprit", json!({"bad": "y", "why": "slow"}), true, json!({})));
-        let Judgement::Invalid { message } = judge(&seen, &seen.status(), WITHIN).0 else { panic!("not invalid") };
+        let Judgement::Invalid { message } = judge(&seen, seen.status(), WITHIN).0 else { panic!("not invalid") };
         assert!(message.contains("culprit") && message.starts_with("judge:"), "{message}");
     }
 }
@@ -76,7 +76,7 @@ fn a_label_of_invalidation_names_the_pod() {
 fn some_labels_of_several_are_not_all() {
     let mut seen = seen(json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "y", "why": "slow"}}}]}));
     seen.pods.push(pod("half", json!({"bad": "y"}), true, json!({})));
-    assert_eq!(word(&judge(&seen, &seen.status(), WITHIN).0), "open");
+    assert_eq!(word(&judge(&seen, seen.status(), WITHIN).0), "open");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn pods_of_the_run_before_do_not_speak_for_this_one() {
         let ends = ends.then(|| at(200).to_string());
         let metadata = json!({"creationTimestamp": at(created).to_string(), "deletionTimestamp": ends});
         seen.pods = vec![pod_of(metadata, json!({"bad": "y"}), true, json!({}))];
-        word(&judge(&seen, &seen.status(), Moment { period_over: false, available }).0)
+        word(&judge(&seen, seen.status(), Moment { period_over: false, available }).0)
     };
     // Phase, the canary is available, its pod was made at, it ends, verdict
     let cases = [

@@ -192,7 +192,7 @@ impl Checker {
             ensure(*count == 1, LAW, || format!("{run:?} changes the base a second time"))?;
             let pin = status.base.as_ref().and_then(|base| base.template_hash.clone());
             let untouched = pin == Some(hash::of(&before["spec"]["template"]))
-                && status.base.is_some_and(|base| base.uid == uid(before));
+                && status.base.as_ref().is_some_and(|base| base.uid == uid(before));
             ensure(untouched, LAW, || format!("{run:?} overwrites somebody's change of the base"))?;
         }
         self.coverage.reach("a base gets a template");
@@ -210,7 +210,7 @@ impl Checker {
         let pinned = |status: &kanary::api::KanaryDeploymentStatus| {
             status.base.as_ref().is_some_and(|base| base.template_hash.is_some())
         };
-        if pinned(&tell.status) && !(pinned(&before) && before.run == tell.status.run) {
+        if pinned(&tell.status) && !(pinned(before) && before.run == tell.status.run) {
             let version = observed.base.as_ref().and_then(|base| base.version().parse().ok());
             self.pins.insert(run.clone(), version.unwrap_or_default());
         }

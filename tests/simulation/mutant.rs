@@ -163,7 +163,7 @@ impl Mutant {
                 }
             }
             Self::RecreatesTheBase => {
-                let pinned = seen.status().base.is_some_and(|base| base.template_hash.is_some());
+                let pinned = seen.status().base.as_ref().is_some_and(|base| base.template_hash.is_some());
                 if pinned && seen.base.is_none() && phase == Some(Phase::Failing) {
                     plan.actions = vec![base::create(seen)];
                 }
@@ -189,7 +189,7 @@ impl Mutant {
             }
             Self::TakesWhatIsThere => plan.actions.extend(take_services(seen)),
             Self::NeverSilent if plan.tell.is_none() => {
-                let mut status = seen.status();
+                let mut status = seen.status().clone();
                 status.message = Some(format!("all is well at {}", seen.now));
                 plan.tell = status.phase.map(|_| Tell { status, notices: Vec::new(), can_wait: false });
             }
@@ -230,7 +230,7 @@ fn status_of(seen: &mut Observed) -> &mut kanary::api::KanaryDeploymentStatus {
 }
 
 fn pretend_base_is_pinned(seen: &mut Observed) {
-    let Some(pinned) = seen.status().base else { return };
+    let Some(pinned) = seen.status().base.clone() else { return };
     let (Some(base), Some(hash)) = (seen.base.as_mut().map(Arc::make_mut), pinned.template_hash) else { return };
     base.spec.template.hash = hash;
     base.metadata.uid = Some(pinned.uid);

@@ -96,7 +96,9 @@ impl Rule {
 pub fn own_services(seen: &Observed) -> Vec<String> {
     use crate::seen::Seen;
     let made = seen.own_services().map(|service| service.name().to_owned());
-    made.chain(seen.canary_status().service).chain([names::kanary_service(&seen.kanary)]).collect()
+    made.chain(seen.canary_status().and_then(|canary| canary.service.clone()))
+        .chain([names::kanary_service(&seen.kanary)])
+        .collect()
 }
 
 /// A list in JSON; nothing if there is none.

@@ -54,7 +54,7 @@ fn confirmed(mirror: &Mirror) -> Standing {
 fn unseen(seen: &Observed) -> Option<String> {
     let status = seen.status();
     let begins = !matches!(status.phase, Some(Phase::Validating | Phase::Promoting));
-    let arrived = copies::counted(seen, &status).map(|copies| copies.arrived);
+    let arrived = copies::counted(seen, status).map(|copies| copies.arrived);
     match arrived.or_else(|| copies::obstacle(seen).map(Err)) {
         _ if !begins => None,
         Some(Ok(true)) => None,
@@ -75,7 +75,7 @@ pub fn count_at(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Time
 /// What to say, if somebody took the mirror out of a route that carried it when the status was last told.
 #[must_use]
 pub fn reverted(seen: &Observed) -> Option<String> {
-    let carried = seen.canary_status().routes;
+    let carried = seen.canary_status().map_or(&[][..], |canary| &canary.routes);
     if carried.is_empty() || seen.kanary.spec.traffic.source != Source::Mirror {
         return None;
     }
