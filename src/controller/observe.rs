@@ -33,7 +33,7 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         routes: routes(context, &kanary),
-        absences: absences(context),
+        absences: absences(context, &kanary),
         blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, &kanary)).min(),
         rehearsal: notes.rehearsal.clone(),
         answers: notes.answers(),
@@ -55,27 +55,32 @@ fn services(context: &Context, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
 }
 
 /// When nobody led, and when who led did not see all.
-fn absences(context: &Context) -> Vec<Absence> {
+fn absences(context: &Context, kanary: &KanaryDeployment) -> Vec<Absence> {
+    let world = &context.world;
     let mut absences = context.leadership.absences();
-    absences.extend(context.world.missed());
+    absences.extend(world.missed.all());
+    if needs_routes(context, kanary) {
+        absences.extend(world.virtual_services.missed.all().into_iter().chain(world.http_routes.missed.all()));
+    }
     absences.sort_by_key(|absence| absence.from);
     absences
 }
 
-/// Most canaries have nothing to do with routes.
-pub fn needs_routes(kanary: &KanaryDeployment) -> bool {
-    kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary)
+/// Most canaries have nothing to do with routes; those that mirror have, and those that did and left something behind.
+pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
+    let has_own = || !context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name()).is_empty();
+    kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary) || has_own()
 }
 
 fn routes_lost_since(context: &Context, kanary: &KanaryDeployment) -> Option<Timestamp> {
     let world = &context.world;
     let lost = [world.virtual_services.lost_since(), world.http_routes.lost_since()];
-    lost.into_iter().flatten().filter(|_| needs_routes(kanary)).min()
+    lost.into_iter().flatten().filter(|_| needs_routes(context, kanary)).min()
 }
 
 /// Those of a mesh, of all namespaces.
 pub fn routes(context: &Context, kanary: &KanaryDeployment) -> Routes {
-    if !needs_routes(kanary) {
+    if !needs_routes(context, kanary) {
         return Routes::default();
     }
     Routes {

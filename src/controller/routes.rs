@@ -23,7 +23,7 @@ use super::{
     Context,
     memory::Memory,
     observe,
-    watch::{self, World},
+    watch::{self, Missed, World},
 };
 use crate::seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService};
 
@@ -33,12 +33,14 @@ const MOST_TRIES: usize = 8;
 /// What is known of one kind of routes.
 pub struct Routes<K> {
     pub memory: Memory<K>,
+    /// When their watch was broken.
+    pub missed: Missed,
     ignorance: Sender<Option<Ignorance>>,
 }
 
 impl<K> Default for Routes<K> {
     fn default() -> Self {
-        Self { memory: Memory::default(), ignorance: Sender::new(Some(Ignorance::Loading)) }
+        Self { memory: Memory::default(), missed: Missed::default(), ignorance: Sender::new(Some(Ignorance::Loading)) }
     }
 }
 
@@ -179,7 +181,7 @@ where
 {
     let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
     let is_full = matches!(event, Event::InitDone);
-    watch::take_in(context, &routes.memory, |_, _| Vec::new(), event);
+    watch::take_in(context, &routes.memory, &routes.missed, |_, _| Vec::new(), event);
     if is_full {
         routes.set(None);
     }
@@ -224,7 +226,7 @@ fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
 /// A route may concern a canary of any namespace.
 fn wake_concerned(context: &Context) {
     for kanary in context.world.kanaries.all() {
-        if observe::needs_routes(&kanary) {
+        if observe::needs_routes(context, &kanary) {
             context.wake(&super::Key::of(&kanary));
         }
     }

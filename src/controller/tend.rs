@@ -128,13 +128,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
             Ok(Done::ToldOfFault) if enters_phase(&plan, &seen) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
             Err(Stop::Failed(fault)) => {
-                tracing::warn!(
-                    namespace = key.namespace,
-                    name = key.name,
-                    action = fault.action,
-                    error = fault.error,
-                    "failed"
-                );
+                warn(key, &fault);
                 if notes.faults.first() == Some(&fault) {
                     return Some(retry(notes));
                 }
@@ -144,6 +138,11 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
     }
     // Whoever undoes our writes as fast as we make them does not get a storm for an answer.
     Some(retry(notes))
+}
+
+fn warn(key: &Key, fault: &Fault) {
+    let Fault { action, error } = fault;
+    tracing::warn!(namespace = key.namespace, name = key.name, action, error, "failed");
 }
 
 /// What is there now; what is to be asked of Prometheus is on its way then.
@@ -177,7 +176,10 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
     match answered {
         Ok(()) => {}
         Err(Stop::Stale(_) | Stop::Deposed) => return true,
-        Err(Stop::Failed(ref fault)) => notes.faults = vec![fault.clone()],
+        Err(Stop::Failed(ref fault)) => {
+            warn(key, fault);
+            notes.faults = vec![fault.clone()];
+        }
     }
     seen.rehearsal.clone_from(&notes.rehearsal);
     seen.faults.clone_from(&notes.faults);

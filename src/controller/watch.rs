@@ -33,7 +33,27 @@ pub struct World {
     pub http_routes: Routes<HTTPRoute>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
     pub bystanders: Vec<Memory<Bystander>>,
-    missed: Mutex<Vec<Absence>>,
+    /// When a watch that every canary depends on was broken.
+    pub missed: Missed,
+}
+
+/// When watches were broken, oldest first; all that is tended was woken after each.
+#[derive(Default)]
+pub struct Missed(Mutex<Vec<Absence>>);
+
+impl Missed {
+    /// All of them.
+    pub fn all(&self) -> Vec<Absence> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, absence: Absence) {
+        let mut missed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if missed.len() >= MOST_MISSED {
+            missed.remove(0);
+        }
+        missed.push(absence);
+    }
 }
 
 impl World {
@@ -49,8 +69,9 @@ impl World {
         self.pods.synced().await;
         self.services.synced().await;
         self.autoscalers.synced().await;
-        self.virtual_services.settled().await;
-        self.http_routes.settled().await;
+        // A list that the API server cannot give must not keep those waiting that have nothing to do with routes.
+        let routes = async { tokio::join!(self.virtual_services.settled(), self.http_routes.settled()) };
+        let _ = tokio::time::timeout(ROUTES_WITHIN, routes).await;
     }
 
     /// Is there a full view?
@@ -73,21 +94,10 @@ impl World {
         ];
         lost.into_iter().flatten().min()
     }
-
-    /// When one of the watches was broken, oldest first; all that is tended was woken after each.
-    pub fn missed(&self) -> Vec<Absence> {
-        self.missed.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note_missed(&self, absence: Absence) {
-        let mut missed = self.missed.lock().unwrap_or_else(PoisonError::into_inner);
-        if missed.len() >= MOST_MISSED {
-            missed.remove(0);
-        }
-        missed.push(absence);
-    }
 }
 
+/// For so long the first view of the routes is waited for.
+const ROUTES_WITHIN: Duration = Duration::from_secs(30);
 /// Between two tries of a watch that breaks, at most.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What is older than so many of its kind was accounted for long ago.
@@ -151,7 +161,7 @@ fn follow<K>(
             let mut events = begin(&context);
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(event) => take_in(&context, memory(&context.world), &concerns, event),
+                    Ok(event) => take_in(&context, memory(&context.world), &context.world.missed, &concerns, event),
                     Err(error) => {
                         lose(&context, memory(&context.world), &error);
                         break;
@@ -163,15 +173,20 @@ fn follow<K>(
     });
 }
 
-pub fn take_in<K>(context: &Context, memory: &Memory<K>, concerns: impl Fn(&Context, &K) -> Vec<Key>, event: Event<K>)
-where
+pub fn take_in<K>(
+    context: &Context,
+    memory: &Memory<K>,
+    missed: &Missed,
+    concerns: impl Fn(&Context, &K) -> Vec<Key>,
+    event: Event<K>,
+) where
     K: Seen + Clone + Resource<DynamicType = ()>,
 {
     let is_full = matches!(event, Event::InitDone);
     let lost_since = memory.lost_since().filter(|_| is_full);
     // Before it counts as seen again: who looks in between must not find a time that nobody accounts for.
     if let Some(from) = lost_since {
-        context.world.note_missed(Absence { from, until: observe::now() });
+        missed.note(Absence { from, until: observe::now() });
     }
     let writer = writer(memory, &event);
     for object in memory.apply(event) {

@@ -83,7 +83,7 @@ pub fn questions(seen: &Observed) -> Vec<Inquiry> {
 pub fn plan(seen: &Observed) -> Plan {
     if is_deleted(seen) {
         // Owner references take care of the rest.
-        return Plan { actions: mirror::leave(seen), ..Plan::default() };
+        return Plan { actions: mirror::leave(seen), tell: story::tell_of_deletion(seen), wake: None };
     }
     let facts = Facts::gather(seen);
     let begun = run::begins(seen);

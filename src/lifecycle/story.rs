@@ -1,7 +1,7 @@
 //! What the status tells people: conditions, the message, the columns and the events. It decides nothing.
 
 use super::{
-    Facts, Notice, Observed, base,
+    Facts, Notice, Observed, Tell, base,
     base::Progress,
     notices,
     phase::{Cause, Signs},
@@ -12,6 +12,7 @@ use crate::{
     canary::{self, Readiness},
     scale,
     seen::Seen,
+    traffic::mirror,
     validation::Judgement,
 };
 
@@ -220,6 +221,19 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
     set(seen, status, ConditionType::DeploymentUpdated, truth, reason, message);
 }
 
+/// What keeps a deleted resource from going, if anything does. It has no phase to go on to.
+pub(super) fn tell_of_deletion(seen: &Observed) -> Option<Tell> {
+    let before = seen.status();
+    let mut status = before.clone();
+    let fault = seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)));
+    let unsettled = mirror::unsettled(seen).filter(|obstacle| !obstacle.is_awaited());
+    if let Some((reason, message)) = fault.or(unsettled.map(|obstacle| (obstacle.reason, obstacle.message))) {
+        status.message = Some(message.clone());
+        set(seen, &mut status, ConditionType::Errored, Truth::True, reason, message);
+    }
+    (status != *before).then_some(Tell { status, notices: Vec::new(), can_wait: false })
+}
+
 /// Errors are always visible: what the last requests met with, what the API server refuses, what the user must change.
 fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let is_judged = matches!(phase, Phase::Starting | Phase::Validating);
@@ -234,7 +248,10 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         .as_ref()
         .filter(|obstacle| !obstacle.is_awaited() && is_judged)
         .map(|o| (o.reason, o.message.clone()));
-    match refusal.or(refused).or(obstacle).or(fault) {
+    let unsettled = mirror::unsettled(seen)
+        .filter(|obstacle| !obstacle.is_awaited() && !is_judged)
+        .map(|obstacle| (obstacle.reason, obstacle.message));
+    match refusal.or(refused).or(obstacle).or(unsettled).or(fault) {
         Some((reason, message)) => {
             if matches!(phase, Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());

@@ -316,6 +316,26 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
     }
 }
 
+/// Inside the mesh the oldest route of a host is obeyed, whatever its kind.
+#[test]
+fn an_older_virtual_service_beats_an_http_route_of_the_mesh() {
+    let reason = |settings: Value, second: u32, gateways: Value| {
+        let parent = json!({"kind": "Service", "group": "", "name": "web", "port": 80});
+        let rule = json!({"backendRefs": [{"name": "web", "port": 80}]});
+        let mut route = http_route("web", json!({"parentRefs": [parent], "rules": [rule]}));
+        merge(&mut route, json!({"metadata": {"creationTimestamp": "2026-01-01T00:00:05Z"}}));
+        let mut other =
+            virtual_service("web", json!({"hosts": ["web"], "gateways": gateways, "http": [{"route": [to("web")]}]}));
+        merge(&mut other, json!({"metadata": {"creationTimestamp": format!("2026-01-01T00:00:0{second}Z")}}));
+        mirror::obstacle(&mirroring(settings, &[route, other])).map(|obstacle| obstacle.reason)
+    };
+    let gateway = || json!({"provider": "gateway-api"});
+    assert_eq!(reason(gateway(), 4, json!(["mesh"])), Some("VirtualServiceWins"));
+    assert_eq!(reason(gateway(), 6, json!(["mesh"])), None, "a younger one is not obeyed");
+    assert_eq!(reason(gateway(), 4, json!(["edge"])), None, "nor is one of a gateway, inside the mesh");
+    assert_eq!(reason(json!({}), 4, json!(["mesh"])), Some("HTTPRouteWins"));
+}
+
 #[test]
 fn a_split_route_that_is_named_carries_it() {
     let split = json!({"name": "s", "route": [to("web"), {"destination": {"host": "old"}, "weight": 10}]});
@@ -441,6 +461,62 @@ fn another_source_takes_it_away_first() {
     Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
     let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
     assert_eq!(kinds, [Kind::Service]);
+}
+
+/// Nobody but us knows of it, so no finalizer is needed for it; but the children are not all that must go.
+#[test]
+fn another_source_takes_our_own_virtual_service_away_first() {
+    let made = mirror::upkeep(&mirroring(json!({}), &[]), true);
+    let [Action::Create { object, .. }] = &made[..] else { panic!("{made:?}") };
+    let mut own = object.clone();
+    merge(&mut own, json!({"metadata": {"uid": "own", "resourceVersion": "8"}}));
+    let mut seen = mirroring(json!({}), &[own]);
+    let kanary = Arc::make_mut(&mut seen.kanary);
+    kanary.metadata.finalizers = None;
+    kanary.spec.traffic.source = kanary::api::Source::None;
+    let told: Vec<String> = lifecycle::plan(&seen).actions.iter().map(Action::describe).collect();
+    assert_eq!(told, ["delete VirtualService try-kanary"], "the Service waits until nothing leads to it");
+    assert!(!seen.is_clean());
+}
+
+#[test]
+fn a_mirror_to_a_service_that_is_not_ours_is_theirs() {
+    let theirs =
+        virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(10)]}]}));
+    let foreign = |routes: Value| {
+        let mut seen = mirroring(json!({}), std::slice::from_ref(&theirs));
+        seen.services = vec![service("web", json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}))];
+        seen.services.push(service("try-kanary", json!({"selector": {"app": "mine"}, "ports": [{"port": 80}]})));
+        let status = Arc::make_mut(&mut seen.kanary).status.as_mut().expect("a status");
+        status.canary =
+            Some(serde_json::from_value(json!({"deployment": "try-kanary", "routes": routes})).expect("it"));
+        seen
+    };
+    let refused = foreign(json!([]));
+    assert_eq!(lifecycle::plan(&refused).actions, [], "the name is taken: nothing is written");
+    assert_eq!(mirror::clear(&refused), []);
+    let replaced = foreign(json!(["VirtualService/web"]));
+    assert_eq!(mirror::clear(&replaced).len(), 1, "but what we put there goes, whoever took the name since");
+}
+
+#[test]
+fn what_keeps_a_deleted_resource_is_told() {
+    let told = |seen: &Observed| {
+        let tell = lifecycle::plan(seen).tell?;
+        let errored = tell.status.conditions.into_iter().find(|c| c.type_ == kanary::api::ConditionType::Errored)?;
+        Some((errored.reason, errored.message))
+    };
+    let mut seen = mirroring(json!({}), &[web()]);
+    Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+    assert_eq!(told(&seen), None);
+    let fault = lifecycle::Fault { action: "patch VirtualService web".into(), error: "denied by a webhook".into() };
+    let faulty = Observed { faults: vec![fault], ..seen.clone() };
+    let (reason, message) = told(&faulty).expect("the fault");
+    assert_eq!((reason.as_str(), message.as_str()), ("RequestFailed", "patch VirtualService web: denied by a webhook"));
+    seen.routes.virtual_services = Known::Not(Ignorance::NotPermitted);
+    let (reason, message) = told(&seen).expect("the permission");
+    assert!(reason == "NotPermitted" && message.contains("deploy/rbac.yaml"), "{message}");
 }
 
 #[test]

@@ -234,7 +234,9 @@ pub fn is_as_asked(server: &Server, kanary: &KanaryDeployment) -> Check {
     let canary = names::kanary_service(kanary);
     if kanary.spec.traffic.source != Source::Mirror {
         let left = carriers(server, &canary);
-        return ensure(left.is_empty(), LAW, || format!("{left:?} carry a mirror that is not asked for"));
+        ensure(left.is_empty(), LAW, || format!("{left:?} carry a mirror that is not asked for"))?;
+        let own = server.list(Kind::Route).find(|(_, route)| owners(route).any(|owner| owner == kanary.uid()));
+        return ensure(own.is_none(), LAW, || "a VirtualService of our own, and no mirror is asked for".into());
     }
     let settings = kanary.spec.traffic.mirror();
     let own = server.list(Kind::Route).find(|(_, route)| owners(route).any(|owner| owner == kanary.uid()));

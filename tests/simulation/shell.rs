@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::{KanaryDeployment, Phase, names},
+    api::{KanaryDeployment, Phase, Source, names},
     lifecycle::{self, Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
     seen::{Ignorance, Known, Seen},
     traffic,
@@ -323,12 +323,7 @@ impl Shell {
             autoscalers: self.cache.autoscalers(),
             bystanders: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
-            routes: Routes {
-                domain: "cluster.local".into(),
-                virtual_services: Known::All(self.cache.routes()),
-                http_routes: Known::Not(Ignorance::NoCrd),
-                is_fresh: false,
-            },
+            routes: self.routes(&kanary),
             absences: self.absences.clone(),
             blind_since: None,
             rehearsal: self.rehearsals.get(name).cloned(),
@@ -337,6 +332,21 @@ impl Shell {
             faults: self.faults.get(name).cloned().unwrap_or_default(),
             kanary,
         })
+    }
+
+    /// Those that have nothing to do with routes are not given any.
+    fn routes(&self, kanary: &KanaryDeployment) -> Routes {
+        let all = self.cache.routes();
+        let has_own = all.iter().any(|route| route.label(names::CANARY_LABEL) == Some(kanary.name()));
+        if kanary.spec.traffic.source != Source::Mirror && !traffic::mirror::is_held(kanary) && !has_own {
+            return Routes::default();
+        }
+        Routes {
+            domain: "cluster.local".into(),
+            virtual_services: Known::All(all),
+            http_routes: Known::Not(Ignorance::NoCrd),
+            is_fresh: false,
+        }
     }
 
     /// EndpointSlices are watched only while pods leave production; their first list comes a little later.

@@ -92,13 +92,15 @@ impl Rule {
     }
 }
 
-/// The names that our Service has, had or gets: an entry to any of them is ours.
+/// The names that our Service has, had or gets: an entry to any of them is ours. An entry to somebody else's Service of that
+/// name is theirs, unless the routes carried ours already.
 pub fn own_services(seen: &Observed) -> Vec<String> {
     use crate::seen::Seen;
     let made = seen.own_services().map(|service| service.name().to_owned());
-    made.chain(seen.canary_status().and_then(|canary| canary.service.clone()))
-        .chain([names::kanary_service(&seen.kanary)])
-        .collect()
+    let carried = seen.canary_status().is_some_and(|canary| !canary.routes.is_empty());
+    let is_free = |name: &String| carried || seen.service_named(name).is_none_or(|service| seen.is_ours(service));
+    let named = seen.canary_status().and_then(|canary| canary.service.clone());
+    made.chain(named.into_iter().chain([names::kanary_service(&seen.kanary)]).filter(is_free)).collect()
 }
 
 /// A list in JSON; nothing if there is none.

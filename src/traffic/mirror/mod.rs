@@ -23,7 +23,7 @@ use crate::{
     api::{self, Provider, Source},
     lifecycle::{Action, Observed, Question, Target},
     seen::{Ignorance, Known, Seen},
-    traffic::kanary_service,
+    traffic::{Obstacle, kanary_service},
 };
 
 /// The mirror as it is, and as it should be.
@@ -38,10 +38,12 @@ pub(crate) struct Mirror<'a> {
 impl<'a> Mirror<'a> {
     fn of(seen: &'a Observed) -> Self {
         let is_asked = seen.kanary.spec.traffic.source == Source::Mirror;
-        let concerns = is_asked || finalizer::is_held(&seen.kanary);
+        // Without the finalizer, what is in the routes of others was never ours to write.
+        let all = is_asked || finalizer::is_held(&seen.kanary);
+        let concerns = all || seen.own_virtual_services().next().is_some();
         let carriers = concerns.then(|| istio::carriers(seen).into_iter().chain(gateway::carriers(seen)));
-        let settings = seen.kanary.spec.traffic.mirror();
-        Self { seen, settings, is_asked, carriers: carriers.into_iter().flatten().collect() }
+        let carriers = carriers.into_iter().flatten().filter(|carrier| all || carrier.is_own).collect();
+        Self { seen, settings: seen.kanary.spec.traffic.mirror(), is_asked, carriers }
     }
 
     /// The object that the settings narrow the mirror to, and the rules of it.
@@ -114,7 +116,8 @@ fn ruler(seen: &Observed) -> Option<&crate::seen::VirtualService> {
 pub fn upkeep(seen: &Observed, may_add: bool) -> Vec<Action> {
     let mirror = Mirror::of(seen);
     if !mirror.is_asked {
-        return leave(seen);
+        let steps = [clear, remove_own, leave];
+        return steps.into_iter().map(|step| step(seen)).find(|actions| !actions.is_empty()).unwrap_or_default();
     }
     let adds = may_add && can_receive(seen) && obstacle(seen).is_none();
     let patches = mirror.patches(adds);
@@ -161,7 +164,17 @@ pub fn remove_own(seen: &Observed) -> Vec<Action> {
 /// Is there neither an entry of ours, nor a VirtualService, nor the finalizer?
 #[must_use]
 pub fn is_gone(seen: &Observed) -> bool {
-    !finalizer::is_held(&seen.kanary) && seen.own_virtual_services().next().is_none() && clear(seen).is_empty()
+    let is_known = seen.routes.virtual_services.ignorance() != Some(Ignorance::Loading);
+    let is_held = finalizer::is_held(&seen.kanary);
+    is_known && !is_held && seen.own_virtual_services().next().is_none() && clear(seen).is_empty()
+}
+
+/// Why it is not known whether our entry is out of all routes, if that is what the finalizer waits for.
+#[must_use]
+pub fn unsettled(seen: &Observed) -> Option<Obstacle> {
+    let waits = finalizer::is_held(&seen.kanary) && !is_settled(seen);
+    let why = waits.then(|| obstacle::unknown(seen)).flatten()?;
+    Some(Obstacle { message: format!("the mirror cannot be taken out of the routes: {}", why.message), ..why })
 }
 
 /// Does any route still send copies to this Service of ours?

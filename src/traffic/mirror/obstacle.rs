@@ -1,10 +1,12 @@
 //! Why traffic cannot be mirrored as asked, and what to do about it. A mirror that does nothing is never taken for one.
 
-use super::{Mirror, carrier::Carrier, gateway, own, ruler};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::{Mirror, carrier::Carrier, gateway, istio, own, ruler};
 use crate::{
     api::{Provider, Source},
     lifecycle::Observed,
-    seen::{Ignorance, Known, Seen},
+    seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService},
     traffic::Obstacle,
 };
 
@@ -25,7 +27,7 @@ pub fn obstacle(seen: &Observed) -> Option<Obstacle> {
 }
 
 /// Without a look at the routes nothing can be said. With Istio that includes HTTPRoutes, which may beat a VirtualService.
-fn unknown(seen: &Observed) -> Option<Obstacle> {
+pub(super) fn unknown(seen: &Observed) -> Option<Obstacle> {
     let routes = &seen.routes;
     match seen.kanary.spec.traffic.mirror().provider {
         Provider::Istio => no_mesh(&routes.virtual_services, "Istio", "virtualservices.networking.istio.io")
@@ -63,9 +65,38 @@ fn unread<K>(known: &Known<K>, crd: &str) -> Option<Obstacle> {
     }
 }
 
-/// An HTTPRoute on the Service itself beats every VirtualService, in silence.
+/// Of the routes of a host the mesh obeys one, in silence.
 fn beaten(mirror: &Mirror) -> Option<Obstacle> {
-    let route = gateway::mesh_route(mirror.seen).filter(|_| mirror.settings.provider == Provider::Istio)?;
+    let route = gateway::mesh_route(mirror.seen)?;
+    match mirror.settings.provider {
+        Provider::Istio => beaten_by_http_route(route),
+        Provider::GatewayApi => beaten_by_virtual_service(mirror, route),
+    }
+}
+
+/// The older one of the two, whichever kind it is (measured).
+fn beaten_by_virtual_service(mirror: &Mirror, route: &HTTPRoute) -> Option<Obstacle> {
+    let is_route = |carrier: &Carrier| carrier.target.name == route.name() && carrier.namespace == route.namespace();
+    let made = |meta: &ObjectMeta| meta.creation_timestamp.as_ref().map(|time| time.0);
+    let goes_before = |other: &&VirtualService| {
+        !other.is_terminating() && istio::rules_over(mirror.seen, other) && made(other.meta()) < made(route.meta())
+    };
+    let is_aimed_at = mirror.aims().any(|(carrier, _)| is_route(carrier));
+    let older = mirror.seen.routes.virtual_services.iter().find(goes_before).filter(|_| is_aimed_at)?;
+    Some(Obstacle::new(
+        "VirtualServiceWins",
+        format!(
+            "VirtualService {}/{} rules over Service {} and is older than HTTPRoute {}, so the mesh ignores the HTTPRoute; \
+             use spec.traffic.mirror.provider: istio, or remove the VirtualService",
+            older.namespace(),
+            older.name(),
+            service(mirror),
+            route.name(),
+        ),
+    ))
+}
+
+fn beaten_by_http_route(route: &HTTPRoute) -> Option<Obstacle> {
     Some(Obstacle::new(
         "HTTPRouteWins",
         format!(

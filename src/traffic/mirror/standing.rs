@@ -83,7 +83,9 @@ pub fn reverted(seen: &Observed) -> Option<String> {
     let lost = |carrier: &&Carrier| carried.contains(&carrier.id()) && !carrier.carries();
     let (carrier, _) = mirror.aims().find(|(carrier, _)| lost(carrier))?;
     let who = carrier.writer.map_or_else(|| "somebody".into(), |manager| format!("the field manager {manager}"));
-    Some(format!("{who} took the mirror out of {}; it is put back", mirror.title(carrier)))
+    let is_judged = seen.status().phase != Some(Phase::Promoting);
+    let then = if is_judged { "it is put back" } else { "the canary is proven, so it stays out" };
+    Some(format!("{who} took the mirror out of {}; {then}", mirror.title(carrier)))
 }
 
 /// The routes of which requests that change something are copied too, unless the user knows.
