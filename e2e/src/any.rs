@@ -2,9 +2,11 @@
 
 use kube::Api;
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::runtime::watcher;
 use serde_json::{Value, json};
 
 use crate::manifests::{self, Manifest};
+use crate::wait::Seen;
 use crate::{Context, Error, Scene};
 
 /// Which object.
@@ -62,6 +64,13 @@ impl Scene {
         let met = |object: &DynamicObject| serde_json::to_value(object).is_ok_and(|object| met(&object));
         let object = self.until_one(self.api_of(of).await?, of.kind, of.name, awaited, met).await?;
         Ok(serde_json::to_value(object)?)
+    }
+
+    /// Waits until one does not exist.
+    pub async fn until_none(&self, of: Named<'_>) -> Result<(), Error> {
+        let config = watcher::Config::default().fields(&format!("metadata.name={}", of.name));
+        let told = self.object(of.kind, of.name);
+        self.wait(self.api_of(of).await?, config, &told, "is gone", Seen::is_empty).await.map(drop)
     }
 
     async fn api_of(&self, of: Named<'_>) -> Result<Api<DynamicObject>, Error> {

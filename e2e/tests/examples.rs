@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         service_is_promoted,
         kanary_service_has_a_service,
         mirror_is_in_the_users_route: lab_only,
+        mirror_gateway_is_in_the_users_route: lab_only,
         both_needs_period_and_word,
         hpa_has_an_autoscaler,
         schedule_waits_until_it_is_taken_away,
@@ -167,6 +168,22 @@ async fn mirror_is_in_the_users_route(scene: Scene) -> Result<(), Error> {
     promoted(&scene, "web-mirror").await?;
     let route = scene.read(any::virtual_service("web")).await?;
     assert_eq!(route["spec"]["http"][0].get("mirrors"), None);
+    Ok(())
+}
+
+async fn mirror_gateway_is_in_the_users_route(scene: Scene) -> Result<(), Error> {
+    tell(&scene, "mirror-gateway", "10m").await?;
+    judged(&scene, "web-mirror-gateway").await?;
+    let route = scene.read(any::http_route("web")).await?;
+    let (read, write) = (&route["spec"]["rules"][0], &route["spec"]["rules"][1]);
+    let backend = json!({"group": "", "kind": "Service", "name": "web-mirror-gateway-kanary", "port": 80});
+    let filter = json!({"type": "RequestMirror", "requestMirror": {"backendRef": backend, "percent": 10}});
+    assert_eq!(read["filters"], json!([filter]));
+    assert_eq!(write.get("filters"), None);
+    say(&scene, "web-mirror-gateway", json!({"status": "valid"})).await?;
+    promoted(&scene, "web-mirror-gateway").await?;
+    let route = scene.read(any::http_route("web")).await?;
+    assert_eq!(route["spec"]["rules"][0].get("filters"), None);
     Ok(())
 }
 

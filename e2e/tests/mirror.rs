@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         a_deleted_trial_leaves_no_mirror: lab_only,
         two_trials_share_a_route: lab_only,
         the_source_may_change_while_it_runs: lab_only,
+        its_own_goes_with_the_source: lab_only,
         the_kanary_service_may_change_its_name_while_it_runs: lab_only,
         an_http_route_copies_too: lab_only,
         what_cannot_be_mirrored_is_refused_by_name: lab_only,
@@ -227,6 +228,24 @@ async fn the_source_may_change_while_it_runs(scene: Scene) -> Result<(), Error> 
         assert!(held || route["spec"] == before, "{source}: {route}");
     }
     Ok(())
+}
+
+/// Nobody else's route was touched, so no finalizer reminds of it.
+async fn its_own_goes_with_the_source(scene: Scene) -> Result<(), Error> {
+    for source in ["kanary-service", "none"] {
+        let kd = match source {
+            "kanary-service" => validating(&scene, mirroring(json!({}))).await?,
+            _ => change(&scene, mirroring(json!({}))).await?,
+        };
+        let carries = |route: &Value| percentages(route, CANARY) == [100.0];
+        scene.until_any(any::virtual_service(CANARY), "carries the mirror", carries).await?;
+        assert!(kd["metadata"].get("finalizers").is_none(), "{kd}");
+        change(&scene, traffic(source)).await?;
+        scene.until_none(any::virtual_service(CANARY)).await?;
+    }
+    say(&scene, "valid").await?;
+    scene.kd_phase(TRIAL, "Succeeded").await?;
+    assert_nothing_is_left(&scene).await
 }
 
 async fn the_kanary_service_may_change_its_name_while_it_runs(scene: Scene) -> Result<(), Error> {
