@@ -1,6 +1,7 @@
-//! What the controller counts of itself. No label holds a name that somebody else chose, so there are never many series.
+//! What the controller counts of itself, and the values that it judges by. Only these have labels with names that somebody else
+//! chose: sixteen items at most of each canary that is being judged.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, sync::atomic::AtomicU64, time::Duration};
 
 use jiff::SignedDuration;
 use prometheus_client::{
@@ -14,6 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::Key;
 use crate::{
     api::Phase,
     lifecycle::{Action, Tell},
@@ -43,6 +45,19 @@ struct Written {
     outcome: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Judged {
+    namespace: String,
+    kanary: String,
+    item: String,
+}
+
+impl Judged {
+    fn new(kanary: &Key, item: &str) -> Self {
+        Self { namespace: kanary.namespace.clone(), kanary: kanary.name.clone(), item: item.to_owned() }
+    }
+}
+
 const PHASES: [Phase; 7] = [
     Phase::Scheduled,
     Phase::Starting,
@@ -70,6 +85,7 @@ pub struct Metrics {
     lag: Histogram,
     writes: Family<Written, Counter>,
     looks: Counter,
+    values: Family<Judged, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
@@ -80,6 +96,7 @@ impl Metrics {
         let lag = Histogram::new(LAGS);
         let (leads, runs, verdicts) = (Gauge::default(), Family::default(), Family::default());
         let (queries, writes, looks) = (Family::default(), Family::default(), Counter::default());
+        let values = Family::default();
         registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
         registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
         registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
@@ -92,7 +109,9 @@ impl Metrics {
             "Requests that change something, by kind, verb and outcome",
             Family::clone(&writes),
         );
-        Self { registry, leads, runs, verdicts, queries, latency, lag, writes, looks }
+        let about = "The last value that a promQL item was judged by, while its canary is judged";
+        registry.register("item_value", about, Family::clone(&values));
+        Self { registry, leads, runs, verdicts, queries, latency, lag, writes, looks, values }
     }
 
     /// A task looked at its resource.
@@ -103,6 +122,25 @@ impl Metrics {
     /// An answer came, or did not.
     pub fn answered(&self, outcome: &Outcome) {
         self.queries.get_or_create(&Answered { outcome: outcome.word() }).inc();
+    }
+
+    /// An item is judged by this answer; without evidence it has no value.
+    pub fn judged(&self, kanary: &Key, item: &str, outcome: &Outcome) {
+        let value = match outcome {
+            Outcome::True(evidence) | Outcome::False(evidence) => evidence.number(),
+            Outcome::Unknown(_) => None,
+        };
+        match value {
+            Some(value) => drop(self.values.get_or_create(&Judged::new(kanary, item)).set(value)),
+            None => self.forget(kanary, [item]),
+        }
+    }
+
+    /// These items are not judged any more.
+    pub fn forget<'a>(&self, kanary: &Key, items: impl IntoIterator<Item = &'a str>) {
+        for item in items {
+            self.values.remove(&Judged::new(kanary, item));
+        }
     }
 
     /// A question was sent; so long it took.
@@ -175,6 +213,7 @@ fn name(phase: Phase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::validation::promql::Evidence;
 
     #[test]
     fn every_phase_has_a_series_and_every_answer_counts() {
@@ -195,5 +234,23 @@ mod tests {
         ] {
             assert!(page.lines().any(|other| other == line), "{line} in {page}");
         }
+    }
+
+    #[test]
+    fn an_item_has_a_value_while_it_is_judged() {
+        let metrics = Metrics::new();
+        let kanary = Key { namespace: "shop".into(), name: "try".into() };
+        let page = || metrics.text(true, &[]);
+        let evidence = |value: &str| Evidence { value: value.into(), ..Evidence::default() };
+        metrics.judged(&kanary, "errors", &Outcome::False(evidence("0.25")));
+        metrics.judged(&kanary, "healthy", &Outcome::True(evidence("true")));
+        let line = |item: &str, value: &str| {
+            format!("kanary_item_value{{namespace=\"shop\",kanary=\"try\",item=\"{item}\"}} {value}\n")
+        };
+        assert!(page().contains(&line("errors", "0.25")) && page().contains(&line("healthy", "1.0")), "{}", page());
+        metrics.judged(&kanary, "errors", &Outcome::Unknown("no answer".into()));
+        assert!(!page().contains("errors") && page().contains("healthy"));
+        metrics.forget(&kanary, ["errors", "healthy"]);
+        assert!(!page().contains("kanary_item_value{"));
     }
 }

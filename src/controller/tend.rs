@@ -102,6 +102,7 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
             () = tokio::time::sleep(sleep) => {}
         }
     }
+    context.metrics.forget(&key, notes.answers().keys().map(String::as_str));
     context.dismiss(&key);
 }
 
@@ -191,11 +192,12 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     for inquiry in lifecycle::questions(seen) {
         lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
-        let (namespace, metrics) = (key.namespace.clone(), context.metrics.clone());
+        let (key, metrics) = (key.clone(), context.metrics.clone());
         let since = notes.askable_since(inquiry.due);
         tokio::spawn(async move {
-            let (at, outcome) = asker.ask(&namespace, &inquiry).await;
+            let (at, outcome) = asker.ask(&key.namespace, &inquiry).await;
             metrics.lagged(since.duration_until(at));
+            metrics.judged(&key, &inquiry.item, &outcome);
             let sent = Mark { at, held: inquiry.held };
             lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
             signal.notify_one();
@@ -204,6 +206,9 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     let mut answers = lock(&notes.answers);
     let known = seen.kanary.spec.validation.checks();
     let is_known = |name: &String| name == copies::NAME || known.iter().any(|(known, _)| known == name);
+    let is_judged = seen.status().phase == Some(Phase::Validating);
+    let over = answers.keys().filter(|name| !(is_judged && is_known(name)));
+    context.metrics.forget(key, over.map(String::as_str));
     answers.retain(|name, asked| asked.pending.is_some() || is_known(name));
     seen.answers.clone_from(&answers);
 }

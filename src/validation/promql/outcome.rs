@@ -22,7 +22,7 @@ pub enum Outcome {
 }
 
 /// What a conclusive answer rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// One sentence.
     pub message: String,
@@ -32,6 +32,18 @@ pub struct Evidence {
     pub bound: String,
     /// How many samples were looked at.
     pub samples: usize,
+}
+
+impl Evidence {
+    /// The value that decided, as a number; of the words true and false, 1 and 0.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self.value.as_str() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            value => value.parse().ok(),
+        }
+    }
 }
 
 impl Outcome {
