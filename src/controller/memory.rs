@@ -13,7 +13,7 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
 use super::shelf::Shelf;
-use crate::seen::Seen;
+use crate::{api::names, seen::Seen};
 
 /// All objects of a kind, by namespace and name.
 pub struct Memory<K> {
@@ -29,6 +29,8 @@ struct Known<K> {
     gone: VecDeque<String>,
     /// The watch broke then, and there was no full list since.
     lost_since: Option<Timestamp>,
+    /// Counts the changes of objects that are no canary's.
+    changes: u64,
 }
 
 /// A list that is under way.
@@ -44,7 +46,8 @@ const MOST_GONE: usize = 512;
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
-        let known = Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new(), lost_since: None };
+        let known =
+            Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new(), lost_since: None, changes: 0 };
         Self { known: Mutex::new(known), synced: watch::Sender::new(false) }
     }
 }
@@ -76,11 +79,15 @@ impl<K: Seen + Clone> Memory<K> {
         self.pick(namespace, |shelf| shelf.of_canary(canary).cloned().collect())
     }
 
-    /// Those of a canary, and of those that are nobody's the ones that are meant.
-    pub fn around(&self, namespace: &str, canary: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.pick(namespace, |shelf| {
-            shelf.of_nobody().filter(|object| is_meant(object)).chain(shelf.of_canary(canary)).cloned().collect()
-        })
+    /// Those that are no canary's, and are meant.
+    pub fn of_nobody(&self, namespace: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
+        self.pick(namespace, |shelf| shelf.of_nobody().filter(|object| is_meant(object)).cloned().collect())
+    }
+
+    /// Grows whenever one that is no canary's comes, changes or goes: who went through all of them need not do so again
+    /// before it did.
+    pub fn changes_of_nobody(&self) -> u64 {
+        self.lock().changes
     }
 
     fn pick(&self, namespace: &str, pick: impl FnOnce(&Shelf<K>) -> Vec<Arc<K>>) -> Vec<Arc<K>> {
@@ -96,6 +103,7 @@ impl<K: Seen + Clone> Memory<K> {
     pub fn clear(&self) {
         let mut known = self.lock();
         known.objects.clear();
+        known.changes += 1;
         known.lost_since = None;
     }
 
@@ -186,7 +194,8 @@ impl<K: Seen> Known<K> {
             return None;
         }
         let object = Arc::new(object);
-        objects.insert(object.clone());
+        let before = objects.insert(object.clone());
+        self.changes += u64::from(is_nobodys(&*object) || before.is_some_and(|before| is_nobodys(&*before)));
         Some(object)
     }
 
@@ -195,6 +204,7 @@ impl<K: Seen> Known<K> {
         let objects = self.objects.get_mut(object.namespace())?;
         let same = objects.get(object.name()).is_some_and(|stored| stored.uid() == object.uid());
         let forgotten = same.then(|| objects.remove(object.name())).flatten();
+        self.changes += u64::from(forgotten.as_ref().is_some_and(|object| is_nobodys(&**object)));
         if objects.is_empty() {
             self.objects.remove(object.namespace());
         }
@@ -215,6 +225,7 @@ impl<K: Seen> Known<K> {
         let Listing { brought, written } = self.arriving.take().unwrap_or_default();
         self.lost_since = None;
         let before = std::mem::take(&mut self.objects);
+        self.changes += 1;
         let before = before.values().flat_map(Shelf::all).cloned();
         let (kept, mut touched): (Vec<_>, Vec<_>) = before.partition(|object| written.contains(object.uid()));
         for object in kept {
@@ -223,6 +234,10 @@ impl<K: Seen> Known<K> {
         touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
         touched
     }
+}
+
+fn is_nobodys<K: Seen>(object: &K) -> bool {
+    object.label(names::CANARY_LABEL).is_none()
 }
 
 fn version<K: Seen>(object: &K) -> u64 {

@@ -19,7 +19,7 @@ pub fn now() -> Timestamp {
 }
 
 /// The world around one resource; nothing, if the resource is gone.
-pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> {
+pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observed> {
     let world = &context.world;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
     let kanary = world.kanaries.get(namespace, name)?;
@@ -28,7 +28,7 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
         base: world.deployments.get(namespace, &names::base(&kanary)),
         canary: world.deployments.get(namespace, &names::canary(&kanary)),
         pods: world.pods.of_canary(namespace, name),
-        services: services(context, &kanary),
+        services: services(context, &kanary, &mut notes.services),
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
@@ -43,12 +43,25 @@ pub fn observe(context: &Context, key: &Key, notes: &Notes) -> Option<Observed> 
     })
 }
 
+/// Those of a namespace's Services that matter to a canary and are none's, as they were at the last look. There may be
+/// hundreds of them to go through, and they seldom change.
+#[derive(Default)]
+pub struct Services {
+    of: Option<(u64, Option<i64>)>,
+    found: Vec<Arc<Service>>,
+}
+
 /// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
-fn services(context: &Context, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
-    let (known, namespace) = (&context.world.services, kanary.namespace());
-    let mut services = known.around(namespace, kanary.name(), services_of(kanary));
+fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
+    let (memory, namespace) = (&context.world.services, kanary.namespace());
+    let now = (memory.changes_of_nobody(), kanary.metadata.generation);
+    if known.of != Some(now) {
+        *known = Services { of: Some(now), found: memory.of_nobody(namespace, services_of(kanary)) };
+    }
+    let mut services = known.found.clone();
+    services.extend(memory.of_canary(namespace, kanary.name()));
     let asked = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
-    let asked = asked.into_iter().flatten().filter_map(|name| known.get(namespace, &name));
+    let asked = asked.into_iter().flatten().filter_map(|name| memory.get(namespace, &name));
     let missed: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
     services.extend(missed);
     services

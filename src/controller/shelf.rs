@@ -35,9 +35,9 @@ impl<K: Seen> Shelf<K> {
         }
     }
 
-    /// Puts an object in the place of the one of its name.
-    pub fn insert(&mut self, object: Arc<K>) {
-        self.remove(object.name());
+    /// Puts an object in the place of the one of its name, and returns that.
+    pub fn insert(&mut self, object: Arc<K>) -> Option<Arc<K>> {
+        let before = self.remove(object.name());
         let name = object.name().to_owned();
         match object.label(names::CANARY_LABEL).map(str::to_owned) {
             Some(canary) => {
@@ -46,6 +46,7 @@ impl<K: Seen> Shelf<K> {
             }
             None => drop(self.of_nobody.insert(name, object)),
         }
+        before
     }
 
     /// Takes an object away.

@@ -16,7 +16,7 @@ use super::{
     endpoints::Following,
     execute,
     execute::Stop,
-    observe,
+    observe::{self, Services},
     turn::{self, Turn},
 };
 use crate::{
@@ -46,6 +46,8 @@ pub struct Notes {
     pub faults: Vec<Fault>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
     pub endpoints: Option<Following>,
+    /// The Services that matter and are nobody's.
+    pub services: Services,
     /// There is progress to be told since then.
     untold_since: Option<Timestamp>,
     /// What Prometheus was asked and answered; an answer may come at any time.

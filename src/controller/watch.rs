@@ -238,7 +238,7 @@ fn concerns_deployment(context: &Context, deployment: &Deployment) -> Vec<Key> {
         return owner;
     }
     let name = deployment.name();
-    context.kanaries_in(deployment.namespace(), |kanary| names::base(kanary) == name || names::canary(kanary) == name)
+    context.kanaries_in(deployment.namespace(), |kanary| names::is_base(kanary, name) || names::is_canary(kanary, name))
 }
 
 fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
@@ -249,7 +249,7 @@ fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
 /// Its owner; or, as any other Service may select canary pods, everybody in the namespace.
 fn concerns_service(context: &Context, service: &Service) -> Vec<Key> {
     if service.spec.selector.contains_key(names::CANARY_LABEL) {
-        let taken = context.kanaries_in(service.namespace(), |kanary| names::kanary_service(kanary) == service.name());
+        let taken = context.kanaries_in(service.namespace(), |kanary| names::is_kanary_service(kanary, service.name()));
         return owner(service).into_iter().chain(taken).collect();
     }
     context.kanaries_in(service.namespace(), |_| true)
