@@ -94,8 +94,9 @@ pub fn check(query: &str) -> Result<(), String> {
         period: "1m".into(),
         elapsed: "1m".into(),
     };
-    template::render(query, &names).map_err(|fault| fault.to_string())?;
-    syntax::check(query, true, &|text| template::render(text, &names).ok()).map_err(|fault| fault.to_string())
+    let rendered = template::render(query, &names).map_err(|fault| fault.to_string())?;
+    let render = |text: &str| template::render_once(text, &names).ok();
+    syntax::check(query, &rendered, true, &render).map_err(|fault| fault.to_string())
 }
 
 fn query(seen: &Observed) -> Option<String> {

@@ -17,9 +17,9 @@ mod tests {
     #[test]
     fn what_is_shipped_is_right() {
         let render = |text: &str| Some(text.replace("{{namespace}}", "shop").replace("{{canary.name}}", "web-kanary"));
-        assert_eq!(syntax::check(ISTIO_SUCCESS, true, &render), Ok(()));
-        assert_eq!(syntax::check(ISTIO_COPIES, true, &render), Ok(()));
-        assert_eq!(syntax::check(ISTIO_LATENCY, false, &render), Ok(()));
+        for (query, is_truth) in [(ISTIO_SUCCESS, true), (ISTIO_COPIES, true), (ISTIO_LATENCY, false)] {
+            assert_eq!(syntax::check(query, &render(query).expect("a query"), is_truth, &render), Ok(()));
+        }
     }
 
     #[test]

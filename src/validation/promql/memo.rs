@@ -5,10 +5,22 @@ use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
-/// More texts than all canaries of a large cluster have at once.
-const MOST: usize = 4096;
+/// So many bytes of texts are remembered: more than all canaries of a large cluster have at once. What is made of a text
+/// is about as large as the text.
+const MOST_BYTES: usize = 2 << 20;
 
-pub struct Memo<V>(LazyLock<Mutex<HashMap<String, Arc<V>>>>);
+pub struct Memo<V>(LazyLock<Mutex<Known<V>>>);
+
+struct Known<V> {
+    made: HashMap<String, Arc<V>>,
+    bytes: usize,
+}
+
+impl<V> Default for Known<V> {
+    fn default() -> Self {
+        Self { made: HashMap::new(), bytes: 0 }
+    }
+}
 
 impl<V> Memo<V> {
     pub const fn new() -> Self {
@@ -18,15 +30,38 @@ impl<V> Memo<V> {
     /// What was made of this text, or what is made of it now.
     pub fn get(&self, text: &str, make: impl FnOnce() -> V) -> Arc<V> {
         let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = known().get(text) {
+        if let Some(made) = known().made.get(text) {
             return made.clone();
         }
         let made = Arc::new(make());
-        let mut known = known();
-        if known.len() >= MOST {
-            known.clear();
-        }
-        known.insert(text.to_owned(), made.clone());
+        known().keep(text, made.clone());
         made
+    }
+}
+
+impl<V> Known<V> {
+    fn keep(&mut self, text: &str, made: Arc<V>) {
+        if self.bytes.saturating_add(text.len()) > MOST_BYTES {
+            *self = Self::default();
+        }
+        self.bytes += text.len();
+        self.made.insert(text.to_owned(), made);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_remembers_no_more_than_it_may() {
+        let memo = Memo::new();
+        for n in 0..1000 {
+            let text = format!("{n}{}", "x".repeat(16_384));
+            assert_eq!(*memo.get(&text, || n), n);
+            assert_eq!(*memo.get(&text, || n + 1), n, "it is known");
+            let known = memo.0.lock().expect("no panic");
+            assert!(known.made.keys().map(String::len).sum::<usize>() <= MOST_BYTES);
+        }
     }
 }

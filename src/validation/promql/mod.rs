@@ -6,6 +6,7 @@ pub mod address;
 pub mod answer;
 pub mod asked;
 mod case;
+mod code;
 pub mod copies;
 mod deviation;
 mod discrete;

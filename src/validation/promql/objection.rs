@@ -34,14 +34,15 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Objection> {
     let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
     // Pods come and go; what is wrong with a query does not depend on them.
     let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
-    if let Err(fault) = template::render(&item.query, &values) {
-        return object("BadQuery", "query", fault.to_string());
-    }
+    let query = match template::render(&item.query, &values) {
+        Ok(query) => query,
+        Err(fault) => return object("BadQuery", "query", fault.to_string()),
+    };
     let is_truth = item.value_in_range.is_none()
         && item.continuous_value_deviation.is_none()
         && item.discrete_value_out_of_list.is_none();
-    let render = |text: &str| template::render(text, &values).ok();
-    if let Err(fault) = syntax::check(&item.query, is_truth, &render) {
+    let render = |text: &str| template::render_once(text, &values).ok();
+    if let Err(fault) = syntax::check(&item.query, &query, is_truth, &render) {
         return object("BadQuery", "query", fault.to_string());
     }
     let at = item.prometheus.as_ref();

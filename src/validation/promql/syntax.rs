@@ -1,22 +1,40 @@
 //! Is the query PromQL, and does it answer what it is taken to answer? Seen before anything is asked.
 //!
-//! Not here: whether a server knows its functions. Dialects have more of them, and new versions too; the server says so.
+//! Not here: whether a server knows its functions and its regular expressions. Dialects have more of them, and new
+//! versions too; the server says so.
+//!
+//! Whoever may write a `KanaryDeployment` chooses the text, and one thread decides for all: whatever it is, looking at it
+//! takes some milliseconds, and a stack of some kilobytes.
 
 use promql_parser::parser::{self, BinModifier, BinaryExpr, Expr, token, value::ValueType};
 
-use super::memo::Memo;
+use super::{code, memo::Memo};
+
+/// Operators and parentheses that a query may have. The parser takes the square of their number, and as many frames of
+/// the stack: eight thousand took four seconds.
+const MOST_PARTS: usize = 500;
+/// With more comparisons than these it is not worked out what to write instead: each takes a parse.
+const MOST_COMPARISONS: usize = 8;
+/// And in more lines than these the wrong one is not looked for.
+const MOST_LINES: usize = 64;
 
 /// Why a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// Not PromQL.
-    #[error("line {line}: {why}")]
+    #[error("{}{why}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
     Malformed {
-        /// Counted from 1.
-        line: usize,
+        /// Counted from 1, if it is known.
+        line: Option<usize>,
         /// In the parser's words.
         why: String,
     },
+    /// Too many operators and parentheses.
+    #[error(
+        "it has {0} operators and parentheses, and more than {MOST_PARTS} are not looked at; let recording rules compute \
+         parts of it"
+    )]
+    Large(usize),
     /// A range vector.
     #[error(
         "it gives a range vector; an instant vector or a number is needed: wrap it in rate(), increase() or the like"
@@ -28,33 +46,41 @@ pub enum Fault {
     /// It keeps the left value instead of saying true or false.
     #[error(
         "without `bool` a comparison keeps the left value or nothing, so the best canary (0) would be false and a bad one \
-         no answer; write: {corrected}"
+         no answer; write{}",
+        .corrected.as_ref().map_or_else(|| " `bool` after each one that makes the answer".into(), |it| format!(": {it}"))
     )]
     Filters {
-        /// The query with `bool`.
-        corrected: String,
+        /// The query with `bool`, if it could be worked out.
+        corrected: Option<String>,
     },
 }
 
 static CHECKED: Memo<Result<(), Fault>> = Memo::new();
 
-/// Checks a query that is written as a template, and what it is rendered as. `is_truth`: it must answer true or false by
-/// itself.
+/// Checks a query: the template, and what it was rendered as. `is_truth`: it must answer true or false by itself.
+/// `render` renders a template that is tried in its place.
 ///
 /// # Errors
 /// [`Fault`]; it says what to write instead.
-pub fn check(template: &str, is_truth: bool, render: &dyn Fn(&str) -> Option<String>) -> Result<(), Fault> {
-    let Some(query) = render(template) else { return Ok(()) };
+pub fn check(
+    template: &str,
+    query: &str,
+    is_truth: bool,
+    render: &dyn Fn(&str) -> Option<String>,
+) -> Result<(), Fault> {
     // The same text may be checked both ways.
     let key = format!("{is_truth}\0{template}\0{query}");
-    CHECKED.get(&key, || find(template, &query, is_truth, render)).as_ref().clone()
+    CHECKED.get(&key, || find(template, query, is_truth, render)).as_ref().clone()
 }
 
 fn find(template: &str, query: &str, is_truth: bool, render: &dyn Fn(&str) -> Option<String>) -> Result<(), Fault> {
-    let tree = match parser::parse(query) {
+    let parts = code::parts(query);
+    if parts > MOST_PARTS {
+        return Err(Fault::Large(parts));
+    }
+    let tree = match parse(query) {
         Ok(tree) => tree,
-        // An unknown function is the server's to refuse.
-        Err(why) if why.starts_with("unknown function") => return Ok(()),
+        Err(why) if is_servers(&why) => return Ok(()),
         Err(why) => return Err(Fault::Malformed { line: line_of(query, &why), why }),
     };
     match tree.value_type() {
@@ -67,12 +93,29 @@ fn find(template: &str, query: &str, is_truth: bool, render: &dyn Fn(&str) -> Op
     }
 }
 
+/// The parser compiles every regular expression that it finds: hundreds of them take minutes and gigabytes. It is shown
+/// none.
+fn parse(query: &str) -> Result<Expr, String> {
+    parser::parse(&code::without_regexes(query))
+}
+
+/// Is it the server's to refuse? An unknown function is; and without the regular expressions nobody can tell whether a
+/// selector selects everything.
+fn is_servers(why: &str) -> bool {
+    ["unknown function", "vector selector must contain at least one non-empty matcher"]
+        .iter()
+        .any(|begin| why.starts_with(begin))
+}
+
 /// The parser tells no line: it is the first whose text, cut off there, already fails in the same way.
-fn line_of(query: &str, why: &str) -> usize {
-    let ends = query.char_indices().filter(|(_, c)| *c == '\n').map(|(at, _)| at);
-    let same = |end: usize| parser::parse(&query[..end]).is_err_and(|other| other == why);
+fn line_of(query: &str, why: &str) -> Option<usize> {
     let lines = query.lines().count().max(1);
-    ends.enumerate().find(|(_, end)| same(*end)).map_or(lines, |(index, _)| index + 1)
+    if lines > MOST_LINES {
+        return None;
+    }
+    let ends = query.char_indices().filter(|(_, c)| *c == '\n').map(|(at, _)| at);
+    let same = |end: usize| parse(&query[..end]).is_err_and(|other| other == why);
+    Some(ends.enumerate().find(|(_, end)| same(*end)).map_or(lines, |(index, _)| index + 1))
 }
 
 /// Is it, at a place whose value is the answer, a comparison that filters?
@@ -97,11 +140,6 @@ fn passes(binary: &BinaryExpr) -> Vec<&Expr> {
     }
 }
 
-fn corrected(template: &str, mut tree: Expr, render: &dyn Fn(&str) -> Option<String>) -> String {
-    mend(&mut tree);
-    as_written(template, &tree, render).unwrap_or_else(|| tree.to_string())
-}
-
 /// Adds `bool` wherever it is missing.
 fn mend(tree: &mut Expr) {
     match tree {
@@ -123,20 +161,35 @@ fn mend(tree: &mut Expr) {
     }
 }
 
-/// The text of the user with `bool` in the one place that makes it the mended query; where there are several such
-/// places, there is none.
-fn as_written(template: &str, mended: &Expr, render: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    const OPERATORS: [&str; 6] = ["==", "!=", ">=", "<=", ">", "<"];
-    let ends = |operator: &'static str| template.match_indices(operator).map(move |(at, _)| at + operator.len());
-    let with_bool = |end: usize| {
-        let (before, after) = template.split_at(end);
-        let gap = if after.starts_with(char::is_whitespace) { "" } else { " " };
-        format!("{before} bool{gap}{after}")
-    };
-    let means_it = |candidate: &String| {
-        render(candidate).and_then(|query| parser::parse(&query).ok()).is_some_and(|tree| tree == *mended)
-    };
-    OPERATORS.into_iter().flat_map(ends).map(with_bool).find(means_it)
+fn mended(mut tree: Expr) -> Expr {
+    mend(&mut tree);
+    tree
+}
+
+/// The text of the user with `bool` in the places that make it the mended query. From the last place on, for then those
+/// before it stay where they are.
+fn corrected(template: &str, mut tree: Expr, render: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    let places = code::comparisons(template);
+    if places.len() > MOST_COMPARISONS {
+        return None;
+    }
+    let goal = mended(tree.clone());
+    let mut text = template.to_owned();
+    for place in places.into_iter().rev() {
+        let candidate = with_bool(&text, place);
+        let parsed = render(&candidate).and_then(|query| parse(&query).ok());
+        // It is another query, and lacks nothing but further ones.
+        if let Some(nearer) = parsed.filter(|parsed| *parsed != tree && mended(parsed.clone()) == goal) {
+            (text, tree) = (candidate, nearer);
+        }
+    }
+    (tree == goal).then_some(text)
+}
+
+fn with_bool(template: &str, end: usize) -> String {
+    let (before, after) = template.split_at(end);
+    let gap = if after.starts_with(char::is_whitespace) { "" } else { " " };
+    format!("{before} bool{gap}{after}")
 }
 
 #[cfg(test)]
@@ -144,7 +197,8 @@ mod tests {
     use super::*;
 
     fn check(query: &str, is_truth: bool) -> Result<(), Fault> {
-        super::check(query, is_truth, &|text| Some(text.replace("{{namespace}}", "shop")))
+        let render = |text: &str| Some(text.replace("{{namespace}}", "shop"));
+        super::check(query, &render(query).expect("a query"), is_truth, &render)
     }
 
     #[test]
@@ -181,15 +235,17 @@ mod tests {
             ),
         ];
         for (query, wanted) in cases {
-            assert_eq!(check(query, true), Err(Fault::Filters { corrected: wanted.into() }));
+            assert_eq!(check(query, true), Err(Fault::Filters { corrected: Some(wanted.into()) }));
             assert_eq!(check(wanted, true), Ok(()));
         }
     }
 
     #[test]
     fn two_comparisons_are_corrected_as_well() {
-        let Err(Fault::Filters { corrected }) = check("(a < 1) or (b < 2)", true) else { panic!("accepted") };
-        assert_eq!(check(&corrected, true), Ok(()), "{corrected}");
+        let wanted = "(a < bool 1) or (b / (c > 0)\n  < bool 2)";
+        let fault = Fault::Filters { corrected: Some(wanted.into()) };
+        assert_eq!(check(&wanted.replace(" bool", ""), true), Err(fault));
+        assert_eq!(check(wanted, true), Ok(()));
     }
 
     #[test]
@@ -206,7 +262,72 @@ mod tests {
         let cases = [("sum(a", 1), ("sum(a)\n/ sum(b))\n< bool 1", 2), ("a\n+\n", 2), ("", 1), ("rate(a)", 1)];
         for (query, expected) in cases {
             let fault = check(query, true).expect_err(query);
-            assert!(matches!(fault, Fault::Malformed { line, .. } if line == expected), "{query:?}: {fault}");
+            assert!(matches!(fault, Fault::Malformed { line, .. } if line == Some(expected)), "{query:?}: {fault}");
         }
+    }
+
+    /// As long as a query may be.
+    fn filled(begin: &str, unit: &str, end: &str) -> String {
+        let count = (16_384 - begin.len() - end.len()) / unit.len();
+        format!("{begin}{}{end}", unit.repeat(count))
+    }
+
+    fn nested(open: &str, inner: &str, close: &str) -> String {
+        let count = (16_384 - inner.len()) / (open.len() + close.len());
+        format!("{}{inner}{}", open.repeat(count), close.repeat(count))
+    }
+
+    /// Each took seconds or minutes, or ended the process.
+    #[test]
+    fn what_nobody_could_read_is_looked_at_in_no_time() {
+        let begun = std::time::Instant::now();
+        let large = [
+            filled("", "a<1 or ", "a"),
+            filled("", "1+", "1"),
+            filled("", "1^", "1"),
+            filled("", "-", "a"),
+            filled("a", " AND a", ""),
+            filled("", "a\n+", ")"),
+            nested("(", "a", ")"),
+            nested("sum(", "a", ")"),
+        ];
+        for query in large {
+            assert!(matches!(check(&query, true), Err(Fault::Large(_))), "{}", &query[..20]);
+        }
+        let small = [
+            (filled("x{", "a=~\"\\\\w{120}\",", "}"), true),
+            (filled("x{", "a=\"b\",", "}"), true),
+            (filled("x{a=~\"", "\\\\w", "\"}"), true),
+            (filled("x + on(", "a,", ") y"), true),
+            (filled("a", "\n", ")"), false),
+            (format!("{}a", "a < 1 or\n".repeat(60)), false),
+            (format!("{})", "a +\n".repeat(60)), false),
+            (format!("{}1", "1 +\n".repeat(490)), true),
+        ];
+        for (query, is_good) in small {
+            assert_eq!(check(&query, true).is_ok(), is_good, "{}", &query[..20]);
+        }
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn where_too_much_would_be_tried_the_cure_is_told_all_the_same() {
+        let many = check(&format!("{}a", "a<1 or ".repeat(20)), true).expect_err("refused");
+        assert_eq!(many, Fault::Filters { corrected: None });
+        assert!(many.to_string().ends_with("write `bool` after each one that makes the answer"), "{many}");
+        let long = check(&format!("a{})", "\n+ a".repeat(70)), true).expect_err("refused");
+        assert!(matches!(&long, Fault::Malformed { line: None, .. }), "{long}");
+        let large = check(&"1+".repeat(1000), true).expect_err("refused").to_string();
+        assert!(large.starts_with("it has 1000 operators and parentheses, and more than 500"), "{large}");
+    }
+
+    #[test]
+    fn a_regular_expression_is_the_servers_to_read() {
+        for query in ["a{b=~\"(\"} < bool 1", "{b=~\"\\\\C\",c!~'x'} < bool 1", "{b!~\".*\"}"] {
+            assert_eq!(check(query, true), Ok(()), "{query}");
+        }
+        let wanted = "a{b=~\"4..\",c!~\"x\"} < bool 1";
+        let fault = Fault::Filters { corrected: Some(wanted.into()) };
+        assert_eq!(check(&wanted.replace(" bool", ""), true), Err(fault));
     }
 }

@@ -9,6 +9,11 @@ use handlebars::template::{Parameter, Template, TemplateElement};
 
 use super::memo::Memo;
 
+/// Variables that a template may have; handlebars takes the square of their number.
+const MOST_VARIABLES: usize = 256;
+/// And backslashes that may stand in a row, for the same reason.
+const MOST_BACKSLASHES: usize = 64;
+
 /// A variable of the table in README.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variable {
@@ -114,7 +119,43 @@ pub fn render(template: &str, values: &Values) -> Result<String, Fault> {
     pieces.iter().map(|piece| piece.render(values)).collect()
 }
 
+/// The same for a template that does not come again: it is not remembered.
+///
+/// # Errors
+/// [`Fault`]
+pub fn render_once(template: &str, values: &Values) -> Result<String, Fault> {
+    compile(template)?.iter().map(|piece| piece.render(values)).collect()
+}
+
+/// Handlebars' parser calls itself for each block and parenthesis, and thousands of them end the process. Nothing that it
+/// could nest comes to it; nor what it takes the square of the time for.
+fn bounded(template: &str) -> Result<(), Fault> {
+    let line = |at: usize| template[..at].matches('\n').count() + 1;
+    if let Some(at) = template.find(&"\\".repeat(MOST_BACKSLASHES + 1)) {
+        let why = format!("more than {MOST_BACKSLASHES} backslashes stand in a row");
+        return Err(Fault::Malformed { line: line(at), why });
+    }
+    let (mut from, mut count) = (0, 0);
+    while let Some(open) = template[from..].find("{{").map(|at| from + at) {
+        count += 1;
+        if count > MOST_VARIABLES {
+            let why = format!("there are more than {MOST_VARIABLES} variables");
+            return Err(Fault::Malformed { line: line(open), why });
+        }
+        let end = template[open..].find("}}").map_or(template.len(), |at| open + at);
+        let inner = &template[open..end];
+        // After a backslash it is no comment.
+        let is_comment = inner.starts_with("{{!") && !template[..open].ends_with('\\');
+        if !is_comment && inner.contains(['(', '[', '#', '"', '\'', '=']) {
+            return Err(Fault::TooMuch { line: line(open) });
+        }
+        from = end;
+    }
+    Ok(())
+}
+
 fn compile(template: &str) -> Result<Vec<Piece>, Fault> {
+    bounded(template)?;
     let parsed = Template::compile(template).map_err(|error| Fault::Malformed {
         line: error.pos().map_or(1, |(line, _)| line),
         why: error.reason().to_string(),
@@ -254,6 +295,37 @@ mod tests {
         }
         let nameless = Values { service: None, ..values() };
         assert!(render("\n{{service.name}}", &nameless).expect_err("no Service").to_string().contains("line 2"));
+    }
+
+    /// Some of them ended the process.
+    #[test]
+    fn what_nobody_could_read_is_refused_in_no_time() {
+        let begun = std::time::Instant::now();
+        let nested = |open: &str, close: &str| format!("{}x{}", open.repeat(2000), close.repeat(2000));
+        let bad = [
+            (format!("\n{{{{a {}}}}}", nested("(a ", ")")), "line 2: between"),
+            (format!("{{{{a {}", "(a ".repeat(5000)), "line 1: between"),
+            (format!("\\{{{{! {{{{a {}}}}}", nested("(a ", ")")), "line 1: between"),
+            (format!("{{{{!a}}}}{{{{a {}}}}}", nested("[", "]")), "line 1: between"),
+            (nested("{{#a}}", "{{/a}}"), "line 1: between"),
+            (format!("{{{{a {}}}}}", nested("{\"a\":", "}")), "line 1: between"),
+            ("{{namespace}}".repeat(1260), "line 1: there are more than 256 variables"),
+            ("\\".repeat(16_384), "line 1: more than 64 backslashes"),
+            ("{{".repeat(8192), "line 1: "),
+            ("{{{{a}}}}".repeat(1800), "line 1: "),
+        ];
+        for (template, why) in bad {
+            let fault = render(&template, &values()).expect_err(why).to_string();
+            assert!(fault.starts_with(why), "{fault}");
+        }
+        assert_eq!(render(&"{{namespace}} ".repeat(200), &values()), Ok("shop ".repeat(200)));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn a_comment_may_say_anything() {
+        assert_eq!(render("up{{! (see #1, \"x\") }} + 1", &values()), Ok("up + 1".into()));
+        assert_eq!(render("up{{!-- (see #1) --}} + 1", &values()), Ok("up + 1".into()));
     }
 
     #[test]
