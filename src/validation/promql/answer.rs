@@ -136,7 +136,7 @@ pub fn read(status: u16, body: &[u8]) -> Result<Answer, Doubt> {
 }
 
 fn typed(data: Data, warnings: Vec<String>) -> Result<Answer, Doubt> {
-    if let Some(warning) = warnings.first() {
+    if let Some(warning) = warnings.iter().find(|warning| !is_remark(warning)) {
         return Err(Doubt::Warned(shortened(warning, 300)));
     }
     match data {
@@ -145,6 +145,13 @@ fn typed(data: Data, warnings: Vec<String>) -> Result<Answer, Doubt> {
         Data::String((_, text)) => Ok(Answer::Text(text)),
         Data::Matrix(_) => Err(Doubt::Range),
     }
+}
+
+/// Before Prometheus told them apart, and in Thanos still, remarks on the query stand among the warnings. They say nothing
+/// of what was found, and come with every answer. What is called a warning says that something was left out: samples of a
+/// kind that does not fit, buckets without bounds, ranges that are too short.
+fn is_remark(warning: &str) -> bool {
+    warning.starts_with("PromQL info:")
 }
 
 fn sample(item: Item) -> Result<Sample, Doubt> {
@@ -217,11 +224,31 @@ mod tests {
         }
     }
 
+    fn warned(warnings: &[&str]) -> Result<Answer, Doubt> {
+        let body = json!({"status": "success", "warnings": warnings,
+                          "data": {"resultType": "scalar", "result": [1, "1"]}});
+        read(200, body.to_string().as_bytes())
+    }
+
     #[test]
     fn an_answer_that_may_be_incomplete_is_none() {
-        let body = json!({"status": "success", "warnings": ["a store is down"],
-                          "data": {"resultType": "scalar", "result": [1, "1"]}});
-        assert_eq!(read(200, body.to_string().as_bytes()), Err(Doubt::Warned("a store is down".into())));
+        let info =
+            "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)";
+        let mixed = "PromQL warning: encountered a mix of histograms and floats for metric name \"x\" (1:6)";
+        for warning in ["a store is down", mixed, "3 more annotations omitted", ""] {
+            for warnings in [vec![warning], vec![info, warning]] {
+                assert_eq!(warned(&warnings), Err(Doubt::Warned(warning.into())));
+            }
+        }
+    }
+
+    #[test]
+    fn a_remark_on_the_query_does_not_make_its_answer_incomplete() {
+        let remarks = [
+            "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)",
+            "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (1:21)",
+        ];
+        assert_eq!(warned(&remarks), Ok(Answer::Scalar(1.0)));
     }
 
     #[test]
