@@ -241,6 +241,21 @@ async fn a_name_that_leads_to_a_forbidden_address_leads_nowhere() {
     assert_eq!(asked(&asker_of(trusted, json!({})), &format!("{server}/true"), json!(null)).await, "true");
 }
 
+/// The operator's own may be on the controller's host, and is known by its whole URL.
+#[tokio::test]
+async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
+    let server = served().await.replace("127.0.0.1", "localhost");
+    let (own, other) = (format!("{server}/true"), format!("{server}/true/"));
+    for order in [[&own, &other, &own], [&other, &own, &other]] {
+        let asker = asker_of(Access { url: Some(own.clone()), ..Access::default() }, json!({}));
+        for url in order {
+            let answer = asked(&asker, url, json!(null)).await;
+            assert_eq!(answer == "true", url == &own, "{url}: {answer}");
+            assert!(url == &own || answer.contains("the controller's own host"), "{url}: {answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_broken_certificate_authority_is_no_panic() {
     let secrets = json!({"ca": secret(json!({"ca.crt": "bm8gUEVN"}), true)});

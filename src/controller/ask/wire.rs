@@ -41,9 +41,10 @@ pub enum Lost {
     Unsendable(String),
 }
 
-/// Connections that are kept, by server.
+/// Connections that are kept, by server, and by whether it is the operator's own: what may be reached through one of those
+/// nobody else may reach.
 #[derive(Default)]
-pub struct Clients(Mutex<HashMap<String, Client>>);
+pub struct Clients(Mutex<HashMap<(String, bool), Client>>);
 
 impl Clients {
     fn get(&self, access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, Lost> {
@@ -51,7 +52,7 @@ impl Clients {
         if ca.is_some() {
             return client(access, url, written, ca);
         }
-        let key = authority(written);
+        let key = (authority(written), access.is_trusted(written));
         if let Some(client) = lock(&self.0).get(&key) {
             return Ok(client.clone());
         }
