@@ -10,7 +10,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, merge, observed, pod, status, with_canary};
+use crate::given::{at, merge, observed, pod, pod_of, status, with_canary};
 
 const QUERY: &str = "errors{workload=\"{{canary.name}}\",pod=~\"{{canary.pods}}\"} < bool 0.01";
 
@@ -180,6 +180,25 @@ fn the_query_is_rendered_and_goes_where_it_is_told_to() {
     let inquiry = asked(&validating(15)).expect("a question");
     assert_eq!(inquiry.query, "errors{workload=\"try-kanary\",pod=~\"try-kanary-1\"} < bool 0.01");
     assert_eq!(inquiry.url, "http://prometheus:9090");
+}
+
+/// Prometheus' answer with these values.
+fn vector(samples: &[(&str, &str)]) -> Vec<u8> {
+    let sample = |(pod, value): &(&str, &str)| json!({"metric": {"pod": pod}, "value": [1, value]});
+    let samples: Vec<Value> = samples.iter().map(sample).collect();
+    json!({"status": "success", "data": {"resultType": "vector", "result": samples}}).to_string().into_bytes()
+}
+
+#[test]
+fn a_pod_on_its_way_out_is_not_judged() {
+    let item = json!({"query": "errors{pod=~\"{{canary.pods}}\"}", "valueInRange": {"min": 0, "max": 1}});
+    let mut seen = seen_at(15, item, json!({}));
+    let leaving = json!({"name": "try-kanary-0", "uid": "0", "deletionTimestamp": at(10).to_string()});
+    seen.pods.push(pod_of(leaving, json!({}), true, json!({})));
+    let inquiry = asked(&seen).expect("a question");
+    assert_eq!(inquiry.query, "errors{pod=~\"try-kanary-1\"}");
+    let outcome = inquiry.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
+    assert_eq!(outcome.word(), "true", "{outcome:?}");
 }
 
 #[test]

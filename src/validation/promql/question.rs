@@ -25,7 +25,7 @@ pub struct Inquiry {
     pub url: String,
     /// How to ask, and how to read the answer.
     pub prom_ql: PromQl,
-    /// The canary's pods.
+    /// The canary's pods but those on their way out.
     pub pods: BTreeSet<String>,
     /// How long the clock has stood still so far.
     pub held: SignedDuration,
@@ -69,8 +69,9 @@ pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
     }
 }
 
+/// The pods that are judged. Those of a former template may still end when the ones of a new run are ready.
 pub(super) fn pods(seen: &Observed) -> BTreeSet<String> {
-    seen.pods.iter().map(|pod| pod.name().to_owned()).collect()
+    seen.live_pods().map(|pod| pod.name().to_owned()).collect()
 }
 
 /// Names the question of this very validation: an answer that another run, or an edited item, asked for is none.
