@@ -77,6 +77,17 @@ pub struct KanaryDeploymentStatus {
     pub report: Option<Report>,
 }
 
+impl KanaryDeploymentStatus {
+    /// From here on the period counts, but for the time that the clock stands still. The initial delay is over then; an
+    /// edit does not begin it anew.
+    #[must_use]
+    pub fn judged_from(&self, initial_delay: SignedDuration) -> Option<Timestamp> {
+        let since = self.evidence_since?;
+        let begun = self.validation_started_at.unwrap_or(since);
+        Some(begun.saturating_add(initial_delay).unwrap_or(Timestamp::MAX).max(since))
+    }
+}
+
 /// Where in its life a run is.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {

@@ -19,8 +19,12 @@ pub struct Progress {
 #[must_use]
 pub fn progress(kanary: &KanaryDeployment, now: Timestamp) -> Progress {
     let validation = &kanary.spec.validation;
-    let total = validation.initial_delay.saturating_add(validation.validation_period);
-    let Some(status) = &kanary.status else { return Progress { elapsed: None, total, held: false } };
+    let all = validation.initial_delay.saturating_add(validation.validation_period);
+    let Some(status) = &kanary.status else { return Progress { elapsed: None, total: all, held: false } };
+    // What was edited after the delay is judged for the period alone.
+    let from = status.judged_from(validation.initial_delay);
+    let delay = from.zip(status.evidence_since).map(|(from, since)| since.duration_until(from));
+    let total = delay.map_or(all, |delay| delay.saturating_add(validation.validation_period));
     let until = status.verdict_at.or(status.held_since).unwrap_or(now);
     let judged = |since: Timestamp| since.duration_until(until).saturating_sub(status.held);
     Progress {
@@ -74,6 +78,24 @@ pub fn moment(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edit_after_the_delay_begins_the_period_alone_anew() {
+        let at = |seconds: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds);
+        let spec = serde_json::json!({
+            "deploymentName": "web", "template": {"spec": {"template": {"metadata": {"labels": {"a": "b"}}, "spec": {}}}},
+            "validation": {"initialDelay": "30s", "validationPeriod": "60s"},
+        });
+        for (since, total) in [(0, 90), (20, 70), (50, 60)] {
+            let status =
+                serde_json::json!({"validationStartedAt": at(0).to_string(), "evidenceSince": at(since).to_string()});
+            let kanary = serde_json::json!({"metadata": {"name": "a"}, "spec": spec, "status": status});
+            let kanary: KanaryDeployment = serde_json::from_value(kanary).expect("a resource");
+            let progress = progress(&kanary, at(55));
+            assert_eq!(progress.total, SignedDuration::from_secs(total));
+            assert_eq!(progress.elapsed, Some(SignedDuration::from_secs(55 - since)));
+        }
+    }
 
     #[test]
     fn short_durations() {

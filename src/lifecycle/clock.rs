@@ -8,11 +8,27 @@ use crate::api::KanaryDeploymentStatus;
 /// Starts the clock.
 pub fn start(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.validation_started_at = Some(seen.now);
-    begin_evidence(status, seen);
+    begin(status, seen);
+}
+
+/// Something new is to be judged for a whole period. Within the initial delay that lies ahead anyway, and what was held so
+/// far counts for the delay.
+pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+    if !is_delayed(status, seen) {
+        begin(status, seen);
+    }
+}
+
+/// Is the initial delay not over, on a clock that may have stood still until now?
+fn is_delayed(status: &KanaryDeploymentStatus, seen: &Observed) -> bool {
+    let mut counted = status.clone();
+    account_for(&mut counted, &seen.absences);
+    let stands = hold_since(&counted, seen).min(counted.held_since.unwrap_or(seen.now));
+    begins(&counted, seen).is_some_and(|begins| stands < begins)
 }
 
 /// Evidence counts from now on.
-pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
+fn begin(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.evidence_since = Some(seen.now);
     status.held = SignedDuration::ZERO;
     status.held_since = None;
@@ -76,7 +92,12 @@ pub fn set_back(status: &mut KanaryDeploymentStatus, gap: Absence) {
 }
 
 fn deadline(status: &KanaryDeploymentStatus, seen: &Observed) -> Option<Timestamp> {
-    let validation = &seen.kanary.spec.validation;
-    let length = validation.initial_delay.saturating_add(validation.validation_period).saturating_add(status.held);
-    status.evidence_since.map(|since| since.saturating_add(length).unwrap_or(Timestamp::MAX))
+    let period = seen.kanary.spec.validation.validation_period;
+    begins(status, seen).map(|begins| begins.saturating_add(period).unwrap_or(Timestamp::MAX))
+}
+
+/// When the initial delay is over, or the last edit was made, on a clock that stood still for so long.
+fn begins(status: &KanaryDeploymentStatus, seen: &Observed) -> Option<Timestamp> {
+    let from = status.judged_from(seen.kanary.spec.validation.initial_delay)?;
+    Some(from.saturating_add(status.held).unwrap_or(Timestamp::MAX))
 }

@@ -133,3 +133,38 @@ fn an_edited_item_starts_its_evidence_anew_but_a_persons_word_does_not() {
     let status = told(&validating(50, json!({"items": before})));
     assert_eq!(status["deadline"], json!(at(110).to_string()));
 }
+
+/// The delay is not waited for a second time, and nobody has to be silent because of somebody else's edit.
+#[test]
+fn an_edit_does_not_begin_the_initial_delay_anew() {
+    let edited =
+        json!([{"name": "labelWatch-0", "kind": "labelWatch", "verdict": "Unknown", "hash": "of another question"}]);
+    let at_rest = |seconds: i64, more: Value| {
+        let mut clock = json!({"items": edited});
+        crate::given::merge(&mut clock, more);
+        delayed("30s", seconds, clock)
+    };
+    let began = |status: &Value| (status["evidenceSince"].clone(), status["deadline"].clone());
+    // The whole period lies ahead of an edit within the delay.
+    let held = json!({"held": "10s", "accountedUntil": at(10).to_string()});
+    for (seconds, more, since, deadline) in [
+        (20, json!({}), 0, 90),
+        (30, json!({}), 30, 90),
+        (50, json!({}), 50, 110),
+        (35, held.clone(), 0, 100),
+        (40, held, 40, 100),
+    ] {
+        let status = told(&at_rest(seconds, more));
+        assert_eq!(began(&status), (json!(at(since).to_string()), json!(at(deadline).to_string())), "{seconds}");
+    }
+    let mut absent = at_rest(35, json!({}));
+    absent.absences = vec![Absence { from: at(5), until: at(15) }];
+    assert_eq!(
+        began(&told(&absent)),
+        (json!(at(0).to_string()), json!(at(100).to_string())),
+        "time that did not count"
+    );
+    let mut blind = at_rest(35, json!({}));
+    blind.blind_since = Some(at(20));
+    assert_eq!(told(&blind)["evidenceSince"], json!(at(0).to_string()), "the clock stood still at 20");
+}

@@ -202,6 +202,19 @@ fn a_pod_on_its_way_out_is_not_judged() {
 }
 
 #[test]
+fn after_an_edit_it_is_asked_at_once_if_the_delay_is_over() {
+    let edited = json!([{"name": "errors", "kind": "promQL", "verdict": "Unknown", "hash": "of another question"}]);
+    for (seconds, is_asked) in [(20, false), (50, true)] {
+        let mut seen = seen_at(seconds, json!({}), json!({"items": edited}));
+        Arc::make_mut(&mut seen.kanary).spec.validation.initial_delay = SignedDuration::from_secs(30);
+        let seen = written(seen, seconds);
+        assert_eq!(asked(&seen).is_some(), is_asked, "{seconds}");
+        let due = asked(&written(seen, 50)).expect("a question").due;
+        assert_eq!(due, at(seconds.max(30)));
+    }
+}
+
+#[test]
 fn the_question_is_the_same_whatever_the_time_and_the_pods() {
     let seen = answered(validating(30), 25, truth());
     let mut later = seen.clone();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::Phase,
+    api::{KanaryDeploymentStatus, Phase},
     lifecycle::Observed,
     seen::{Deployment, Seen},
 };
@@ -102,7 +102,7 @@ impl Stopwatch {
     /// Why there is not enough evidence for success, if there is not.
     pub fn objection(&self, seen: &Observed) -> Option<String> {
         let validation = &seen.kanary.spec.validation;
-        let whole = validation.initial_delay + validation.validation_period;
+        let whole = delay(seen, seen.status()) + validation.validation_period;
         let (seen_for, lost) = (self.seen, self.lost);
         if seen_for + lost < whole {
             return Some(format!("the canary was seen to be available for {seen_for:#} of {whole:#}"));
@@ -111,6 +111,16 @@ impl Stopwatch {
         let young = watches(seen).into_iter().find(|item| watched(item) + lost < validation.validation_period);
         young.map(|item| format!("{item} was watched for {:#} only", watched(&item)))
     }
+}
+
+/// How much of the initial delay is part of the evidence that counts: it runs from the start of validation, whatever is
+/// edited then.
+pub fn delay(seen: &Observed, status: &KanaryDeploymentStatus) -> SignedDuration {
+    let (Some(begun), Some(since)) = (status.validation_started_at, status.evidence_since) else {
+        return seen.kanary.spec.validation.initial_delay;
+    };
+    let over = begun + seen.kanary.spec.validation.initial_delay;
+    since.duration_until(over).max(SignedDuration::ZERO)
 }
 
 /// Items that need time, by name and content.

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use kanary::{api::KanaryDeploymentStatus, lifecycle::Observed, validation::promql::Outcome};
 
-use crate::prometheus::{Flight, key};
+use crate::{
+    evidence::delay,
+    prometheus::{Flight, key},
+};
 
 /// A look and its answer are not the same moment.
 const SLACK: SignedDuration = SignedDuration::from_secs(2);
@@ -106,8 +109,9 @@ impl Ledger {
             last => return Some(format!("the last answer is {last:?}, the deadline {:?}", status.deadline)),
         }
         let since = status.evidence_since?;
-        let covered = self.covered(record, since, validation.initial_delay, validation.max_interval_period * 2 + SLACK);
-        let whole = validation.initial_delay + validation.validation_period;
+        let delay = delay(observed, status);
+        let covered = self.covered(record, since, delay, validation.max_interval_period * 2 + SLACK);
+        let whole = delay + validation.validation_period;
         (covered + lost + SLACK < whole).then(|| format!("there was evidence for {covered:#} of {whole:#}"))
     }
 

@@ -125,8 +125,8 @@ impl<'a> Case<'a> {
 
     /// When asking begins: `initialDelay` is over, on a clock that may have stood still.
     fn begins(&self) -> Option<Timestamp> {
-        let wait = self.seen.kanary.spec.validation.initial_delay.saturating_add(self.status.held);
-        self.status.evidence_since?.saturating_add(wait).ok()
+        let from = self.status.judged_from(self.seen.kanary.spec.validation.initial_delay)?;
+        from.saturating_add(self.status.held).ok()
     }
 
     /// Where the clock would have to stand again to stand as it did at a mark.
