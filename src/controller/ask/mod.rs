@@ -20,7 +20,10 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 
 use super::{metrics::Metrics, observe};
-use crate::validation::promql::{Access, Inquiry, Outcome};
+use crate::{
+    api::Prometheus,
+    validation::promql::{Access, Inquiry, Outcome},
+};
 
 /// Requests that may be under way at once to one server: as many as a Prometheus works on at once by default. With eight, a
 /// thousand canaries that ask every ten seconds have to wait when an answer takes longer than 76 ms.
@@ -30,7 +33,7 @@ const MOST: usize = 640;
 /// So many servers are remembered; those that nobody asks at the moment are forgotten first.
 const MOST_SERVERS: usize = 256;
 
-/// A question is asked and answered in this time.
+/// A question is asked and answered in this time; its Secrets are read in as much before.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Status and body, or why there is neither.
@@ -45,6 +48,8 @@ pub struct Asker {
     patience: Duration,
     clients: wire::Clients,
     all: Semaphore,
+    /// For reading Secrets: the API server is a server as well.
+    secrets: Semaphore,
     servers: Mutex<HashMap<String, Arc<Semaphore>>>,
     flights: Mutex<HashMap<String, Flight>>,
 }
@@ -59,6 +64,7 @@ impl Asker {
             patience: PATIENCE,
             clients: wire::Clients::default(),
             all: Semaphore::new(MOST),
+            secrets: Semaphore::new(MOST_TO_ONE),
             servers: Mutex::default(),
             flights: Mutex::default(),
         }
@@ -93,20 +99,29 @@ impl Asker {
         async move { asker.fly(&namespace, &inquiry).await }.boxed().shared()
     }
 
-    /// Credentials are read for each question: a Secret that was rotated or withdrawn counts at once, and none is kept.
     async fn fly(&self, namespace: &str, inquiry: &Inquiry) -> (Timestamp, Raw) {
+        // Before the server's queue: the API server may hang while this one answers.
+        let credentials = match self.credentials(namespace, inquiry.prom_ql.prometheus.as_ref()).await {
+            Ok(credentials) => credentials,
+            Err(why) => return (observe::now(), Err(why)),
+        };
         let server = self.server(&inquiry.url);
         // First in the queue of its own server: one that hangs must not use up what all share.
         let (_own, _all) = (server.acquire().await, self.all.acquire().await);
-        let credentials = match secrets::read(&self.kube, namespace, inquiry.prom_ql.prometheus.as_ref()).await {
-            Ok(credentials) => credentials,
-            Err(why) => return (observe::now(), Err(why.to_string())),
-        };
         let at = observe::now();
         let timer = std::time::Instant::now();
         let raw = wire::send(&self.clients, &self.access, inquiry, &credentials, self.patience).await;
         self.metrics.sent(timer.elapsed());
         (at, raw.map(|(status, body)| (status, Arc::new(body))).map_err(|lost| lost.to_string()))
+    }
+
+    /// Credentials are read for each question: a Secret that was rotated or withdrawn counts at once, and none is kept.
+    async fn credentials(&self, namespace: &str, at: Option<&Prometheus>) -> Result<secrets::Credentials, String> {
+        let Some(at) = at.filter(|at| secrets::are_named(at)) else { return Ok(secrets::Credentials::default()) };
+        let _turn = self.secrets.acquire().await;
+        let read = tokio::time::timeout(self.patience, secrets::read(&self.kube, namespace, at)).await;
+        let late = |_| format!("cannot read its Secrets: no answer within {:?}", self.patience);
+        read.map_err(late)?.map_err(|why| why.to_string())
     }
 
     fn server(&self, url: &str) -> Arc<Semaphore> {

@@ -38,9 +38,13 @@ pub enum Unfit {
     Failed(String, String),
 }
 
+/// Is there anything to read?
+pub fn are_named(at: &Prometheus) -> bool {
+    [&at.bearer_token_secret_ref, &at.basic_auth_secret_ref, &at.ca_secret_ref].into_iter().any(Option::is_some)
+}
+
 /// Reads what the question refers to.
-pub async fn read(client: &Client, namespace: &str, at: Option<&Prometheus>) -> Result<Credentials, Unfit> {
-    let Some(at) = at else { return Ok(Credentials::default()) };
+pub async fn read(client: &Client, namespace: &str, at: &Prometheus) -> Result<Credentials, Unfit> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut credentials = Credentials::default();
     if let Some(token) = &at.bearer_token_secret_ref {

@@ -75,10 +75,11 @@ async fn served() -> String {
     format!("http://{address}")
 }
 
-/// A cluster that has these Secrets, and no other.
+/// A cluster that has these Secrets, and no other. For one that is null it does not answer.
 fn cluster(secrets: Value) -> kube::Client {
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+        let hangs = secrets.get(&name).is_some_and(Value::is_null);
         let (status, body) = match secrets.get(&name) {
             Some(Value::String(_)) => {
                 (403, json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden"}))
@@ -88,7 +89,12 @@ fn cluster(secrets: Value) -> kube::Client {
         };
         let response =
             http::Response::builder().status(status).body(kube::client::Body::from(body.to_string().into_bytes()));
-        async move { Ok::<_, Infallible>(response.expect("a response")) }
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Infallible>(response.expect("a response"))
+        }
     });
     kube::Client::new(service, "shop")
 }
@@ -254,6 +260,31 @@ async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
             assert!(url == &own || answer.contains("the controller's own host"), "{url}: {answer}");
         }
     }
+}
+
+/// A Prometheus that answers is asked while the API server does not.
+#[tokio::test]
+async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_long() {
+    let (server, secrets) = (served().await, json!({"slow": null}));
+    let asker = Arc::new(Asker { patience: Duration::from_secs(1), ..asker_with(Access::default(), secrets) });
+    let slow = json!({"basicAuthSecretRef": {"name": "slow"}, "caSecretRef": {"name": "slow"}});
+    let begun = std::time::Instant::now();
+    let hung: Vec<_> = (0..MOST_TO_ONE)
+        .map(|n| {
+            let mut question = question(&format!("{server}/true"), slow.clone());
+            question.query = format!("vector({n})");
+            let asker = asker.clone();
+            tokio::spawn(async move { asker.ask("shop", &question).await.1 })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert_eq!(asked(&asker, &format!("{server}/true"), json!(null)).await, "true");
+    assert!(hung.iter().all(|one| !one.is_finished()), "that question did not wait for these");
+    for one in hung {
+        let told = one.await.expect("no panic");
+        assert_eq!(told, Outcome::Unknown("cannot read its Secrets: no answer within 1s".into()));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
