@@ -182,6 +182,18 @@ fn the_query_is_rendered_and_goes_where_it_is_told_to() {
     assert_eq!(inquiry.url, "http://prometheus:9090");
 }
 
+#[test]
+fn a_query_knows_for_how_long_the_evidence_counts() {
+    let item = || json!({"query": "increase(errors[{{validation.elapsed}}]) < bool 1"});
+    let later = json!({"evidenceSince": at(50).to_string(), "deadline": at(110).to_string()});
+    let held = json!({"heldSince": at(0).to_string()});
+    let cases = [(0, json!({}), "1s"), (15, json!({}), "15s"), (55, later, "5s"), (90, held, "1m30s")];
+    for (seconds, more, elapsed) in cases {
+        let inquiry = asked(&seen_at(seconds, item(), more)).expect("a question");
+        assert_eq!(inquiry.query, format!("increase(errors[{elapsed}]) < bool 1"));
+    }
+}
+
 /// Prometheus' answer with these values.
 fn vector(samples: &[(&str, &str)]) -> Vec<u8> {
     let sample = |(pod, value): &(&str, &str)| json!({"metric": {"pod": pod}, "value": [1, value]});
@@ -199,6 +211,22 @@ fn a_pod_on_its_way_out_is_not_judged() {
     assert_eq!(inquiry.query, "errors{pod=~\"try-kanary-1\"}");
     let outcome = inquiry.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
     assert_eq!(outcome.word(), "true", "{outcome:?}");
+}
+
+#[test]
+fn for_an_analyser_an_evaluation_counts_once_however_many_pods_are_bad() {
+    let item = json!({"query": "errors", "valueInRange": {"min": 0, "max": 1}, "failureLimit": 1});
+    let mut seen = seen_at(10, item, json!({}));
+    seen.pods.push(pod("try-kanary-2", json!({}), true, json!({})));
+    let bad = vector(&[("try-kanary-1", "8"), ("try-kanary-2", "9")]);
+    let evaluated = |seen: Observed, second| {
+        let outcome = asked(&seen).expect("a question").read(200, &bad);
+        answered(seen, second, outcome)
+    };
+    let seen = written(evaluated(seen, 10), 20);
+    assert_eq!((seen.status().items[0].failures, seen.status().phase), (1, Some(Phase::Validating)));
+    let status = told(&evaluated(seen, 20));
+    assert_eq!((status.items[0].failures, status.phase), (2, Some(Phase::Failing)));
 }
 
 #[test]
