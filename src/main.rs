@@ -7,11 +7,11 @@ use kanary::{
     api::crd,
     controller::{self, Settings},
 };
-use mimalloc::MiMalloc;
 use tracing_subscriber::EnvFilter;
 
+#[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Progressive delivery for Kubernetes: canaries beside an untouched base, judged by evidence.
 #[derive(Parser)]

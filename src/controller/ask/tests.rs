@@ -264,11 +264,11 @@ async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
 
 /// A Prometheus that answers is asked while the API server does not.
 #[tokio::test]
-async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_long() {
-    let (server, secrets) = (served().await, json!({"slow": null}));
-    let asker = Arc::new(Asker { patience: Duration::from_secs(1), ..asker_with(Access::default(), secrets) });
+async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_ever() {
+    let server = served().await;
+    let asker_for = |patience| Asker { patience, ..asker_with(Access::default(), json!({"slow": null})) };
+    let asker = Arc::new(asker_for(Duration::from_secs(600)));
     let slow = json!({"basicAuthSecretRef": {"name": "slow"}, "caSecretRef": {"name": "slow"}});
-    let begun = std::time::Instant::now();
     let hung: Vec<_> = (0..MOST_TO_ONE)
         .map(|n| {
             let mut question = question(&format!("{server}/true"), slow.clone());
@@ -280,11 +280,10 @@ async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_long() {
     tokio::task::yield_now().await;
     assert_eq!(asked(&asker, &format!("{server}/true"), json!(null)).await, "true");
     assert!(hung.iter().all(|one| !one.is_finished()), "that question did not wait for these");
-    for one in hung {
-        let told = one.await.expect("no panic");
-        assert_eq!(told, Outcome::Unknown("cannot read its Secrets: no answer within 1s".into()));
-    }
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    hung.iter().for_each(tokio::task::JoinHandle::abort);
+    let question = question(&format!("{server}/true"), slow);
+    let told = Arc::new(asker_for(Duration::from_millis(5))).ask("shop", &question).await.1;
+    assert_eq!(told, Outcome::Unknown("cannot read its Secrets: no answer within 5ms".into()));
 }
 
 #[tokio::test]
