@@ -142,10 +142,9 @@ async fn a_base_that_was_created_and_is_gone_is_not_created_again(scene: Scene) 
     assert_eq!(condition(&kd, "Failed")["reason"], "BaseGone");
     // Nor by a second try: a base that was recorded once is never created again.
     change(&scene, json!({"runID": "again"})).await?;
-    scene.until_kd(TRIAL, "run 2 waits", |kd| kd["status"]["run"] == 2 && phase(kd) == "Starting").await?;
-    let kd = change(&scene, json!({"validation": {"manual": {"status": "invalid"}}})).await?;
-    until_answered(&scene, &kd).await?;
-    scene.kd_phase(TRIAL, "Failed").await?;
+    let is_over = |kd: &Value| kd["status"]["run"] == 2 && phase(kd) == "Failed";
+    let kd = scene.until_kd(TRIAL, "run 2 is over", is_over).await?;
+    assert_eq!(condition(&kd, "Failed")["reason"], "BaseGone");
     assert!(scene.find::<Deployment>(WEB).await?.is_none());
     Ok(())
 }
