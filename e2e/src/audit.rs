@@ -21,6 +21,9 @@ rules:
 - level: None
 "#;
 
+/// Of one request at level Metadata, in bytes.
+const LONGEST_LINE: u64 = 64 << 10;
+
 /// The audit log of a lab.
 #[derive(Debug, Clone)]
 pub struct Audit {
@@ -92,14 +95,19 @@ impl Audit {
         Ok(counted.map(Call::from).filter(|call| call.user.ends_with(user)).collect())
     }
 
-    fn text(&self, mark: Mark) -> std::io::Result<String> {
-        let mut text = String::new();
-        if self.log.exists() {
-            let mut file = File::open(&self.log)?;
-            file.seek(SeekFrom::Start(mark.0))?;
-            file.read_to_string(&mut text)?;
+    /// From the beginning of the line that was being written at the mark, if one was: nobody had its answer yet.
+    fn text(&self, Mark(mark): Mark) -> std::io::Result<String> {
+        if !self.log.exists() {
+            return Ok(String::new());
         }
-        Ok(text)
+        let mut file = File::open(&self.log)?;
+        let from = mark.saturating_sub(LONGEST_LINE);
+        file.seek(SeekFrom::Start(from))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let before = usize::try_from(mark - from).unwrap_or(usize::MAX).min(bytes.len());
+        let begin = bytes[..before].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        Ok(String::from_utf8_lossy(&bytes[begin..]).into_owned())
     }
 }
 
@@ -187,6 +195,11 @@ mod tests {
         assert_eq!(calls.iter().filter(|call| call.is_watch()).count(), 1);
         assert_eq!(calls.iter().filter(|call| call.is_write()).count(), 1);
         assert_eq!(calls[1].resource, "deployments/status");
+        let within = audit.mark();
+        assert_eq!(audit.since(within, "")?, []);
+        let rest = line("ResponseComplete", "patch", "a").replacen(r#"{"stage":"Resp"#, "", 1);
+        std::fs::write(dir.path().join("audit.log"), text.concat() + &rest)?;
+        assert_eq!(audit.since(within, "a")?.len(), 1, "its answer came after the mark");
         assert_eq!(audit.since(audit.mark(), "")?, []);
         Ok(())
     }
