@@ -6,7 +6,7 @@ use jiff::{Timestamp, Unit};
 
 use super::{Context, Key, tend::Notes};
 use crate::{
-    api::{KanaryDeployment, Source, names},
+    api::{KanaryDeployment, names},
     lifecycle::{Absence, Observed, Routes, services_of},
     seen::{Seen, Service},
     traffic::mirror,
@@ -23,6 +23,7 @@ pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observ
     let world = &context.world;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
     let kanary = world.kanaries.get(namespace, name)?;
+    let routed = needs_routes(context, &kanary);
     Some(Observed {
         now: now(),
         base: world.deployments.get(namespace, &names::base(&kanary)),
@@ -32,9 +33,9 @@ pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observ
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
-        routes: routes(context, &kanary),
-        absences: absences(context, &kanary),
-        blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, &kanary)).min(),
+        routes: if routed { all_routes(context) } else { Routes::default() },
+        absences: absences(context, routed),
+        blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, routed)).min(),
         rehearsal: notes.rehearsal.clone(),
         answers: notes.answers(),
         prometheus: context.asker.access().clone(),
@@ -68,34 +69,31 @@ fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) 
 }
 
 /// When nobody led, and when who led did not see all.
-fn absences(context: &Context, kanary: &KanaryDeployment) -> Vec<Absence> {
+fn absences(context: &Context, routed: bool) -> Vec<Absence> {
     let world = &context.world;
     let mut absences = context.leadership.absences();
     absences.extend(world.missed.all());
-    if needs_routes(context, kanary) {
+    if routed {
         absences.extend(world.virtual_services.missed.all().into_iter().chain(world.http_routes.missed.all()));
     }
     absences.sort_by_key(|absence| absence.from);
     absences
 }
 
-/// Most canaries have nothing to do with routes; those that mirror have, and those that did and left something behind.
+/// Most canaries have nothing to do with routes.
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
-    let has_own = || !context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name()).is_empty();
-    kanary.spec.traffic.source == Source::Mirror || mirror::is_held(kanary) || has_own()
+    let own = context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name());
+    mirror::concerns(kanary, !own.is_empty())
 }
 
-fn routes_lost_since(context: &Context, kanary: &KanaryDeployment) -> Option<Timestamp> {
+fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
     let world = &context.world;
     let lost = [world.virtual_services.lost_since(), world.http_routes.lost_since()];
-    lost.into_iter().flatten().filter(|_| needs_routes(context, kanary)).min()
+    lost.into_iter().flatten().filter(|_| routed).min()
 }
 
 /// Those of a mesh, of all namespaces.
-pub fn routes(context: &Context, kanary: &KanaryDeployment) -> Routes {
-    if !needs_routes(context, kanary) {
-        return Routes::default();
-    }
+pub fn all_routes(context: &Context) -> Routes {
     Routes {
         domain: context.cluster_domain.clone(),
         virtual_services: context.world.virtual_services.known(),

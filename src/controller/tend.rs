@@ -128,7 +128,7 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
             Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.wake)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
             // What failed before need not hinder what comes now, least of all that a canary leaves production.
-            Ok(Done::ToldOfFault) if enters_phase(&plan, &seen) => notes.faults.clear(),
+            Ok(Done::ToldOfFault) if plan.enters_phase(&seen) => notes.faults.clear(),
             Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
             Err(Stop::Failed(fault)) => {
                 warn(key, &fault);
@@ -171,7 +171,7 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
         Some(Question::ReadRoutes) => {
             let answer = execute::read_routes(context, &key.namespace).await;
             answer.map(|()| {
-                seen.routes = observe::routes(context, &seen.kanary);
+                seen.routes = observe::all_routes(context);
                 seen.routes.is_fresh = true;
             })
         }
@@ -213,10 +213,6 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     context.metrics.forget(key, over.map(String::as_str));
     answers.retain(|name, asked| asked.pending.is_some() || is_known(name));
     seen.answers.clone_from(&answers);
-}
-
-fn enters_phase(plan: &Plan, seen: &Observed) -> bool {
-    plan.tell.as_ref().is_some_and(|tell| tell.status.phase != seen.status().phase)
 }
 
 /// How far a plan was carried out.

@@ -257,10 +257,10 @@ fn concerns_service(context: &Context, service: &Service) -> Vec<Key> {
 
 /// Its owner, and those whose base or canary it scales.
 fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
-    let scales = |name: &str| autoscaler.spec.deployment.as_deref() == Some(name);
     let mut keys = owner(autoscaler);
     keys.extend(context.kanaries_in(autoscaler.namespace(), |kanary| {
-        scales(&names::base(kanary)) || names::canary(kanary) == autoscaler.name()
+        let scaled = autoscaler.spec.deployment.as_deref();
+        scaled.is_some_and(|name| names::is_base(kanary, name)) || names::is_canary(kanary, autoscaler.name())
     }));
     keys
 }

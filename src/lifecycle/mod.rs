@@ -202,12 +202,12 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
 fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let leaves = leave(seen, facts);
     let is_overdue = leave_by(status).is_some_and(|deadline| deadline <= seen.now);
-    match (leaves.is_empty(), is_overdue) {
-        (true, overdue) if overdue || !is_leaving(seen) => end(seen),
-        // A write that is refused must not keep a failed canary in production: without pods it is out as well.
-        (false, true) => children::remove_all(seen).into_iter().chain(leaves).collect(),
-        (true | false, _) => leaves,
+    if leaves.is_empty() {
+        return if is_overdue || !is_leaving(seen) { end(seen) } else { Vec::new() };
     }
+    // A write that is refused must not keep a failed canary in production: without pods it is out as well.
+    let removals = if is_overdue { children::remove_all(seen) } else { Vec::new() };
+    removals.into_iter().chain(leaves).collect()
 }
 
 /// Out of production, then away.

@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Observed;
 use crate::api::KanaryDeploymentStatus;
 
 /// What to do, what to tell, and when to look again.
@@ -15,6 +16,14 @@ pub struct Plan {
     pub tell: Option<Tell>,
     /// Look again at this time, even if nothing is seen to happen.
     pub wake: Option<Timestamp>,
+}
+
+impl Plan {
+    /// Does it tell of another phase than the persisted one?
+    #[must_use]
+    pub fn enters_phase(&self, seen: &Observed) -> bool {
+        self.tell.as_ref().is_some_and(|tell| tell.status.phase != seen.status().phase)
+    }
 }
 
 /// Progress is told so much later at most.

@@ -225,13 +225,19 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
 pub(super) fn tell_of_deletion(seen: &Observed) -> Option<Tell> {
     let before = seen.status();
     let mut status = before.clone();
-    let fault = seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)));
-    let unsettled = mirror::unsettled(seen).filter(|obstacle| !obstacle.is_awaited());
-    if let Some((reason, message)) = fault.or(unsettled.map(|obstacle| (obstacle.reason, obstacle.message))) {
+    if let Some((reason, message)) = failed(seen).or_else(|| unsettled(seen)) {
         status.message = Some(message.clone());
         set(seen, &mut status, ConditionType::Errored, Truth::True, reason, message);
     }
     (status != *before).then_some(Tell { status, notices: Vec::new(), can_wait: false })
+}
+
+fn failed(seen: &Observed) -> Option<(&'static str, String)> {
+    seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)))
+}
+
+fn unsettled(seen: &Observed) -> Option<(&'static str, String)> {
+    mirror::unsettled(seen).map(|obstacle| (obstacle.reason, obstacle.message))
 }
 
 /// Errors are always visible: what the last requests met with, what the API server refuses, what the user must change.
@@ -242,16 +248,13 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     let rehearsal = rehearsal.and_then(|rehearsal| rehearsal.outcome.as_ref().err());
     let refused = rehearsal
         .map(|why| ("PromotionRefused", format!("the API server would refuse to promote spec.template: {why}")));
-    let fault = seen.faults.first().map(|fault| ("RequestFailed", format!("{}: {}", fault.action, fault.error)));
     let obstacle = facts
         .obstacle
         .as_ref()
         .filter(|obstacle| !obstacle.is_awaited() && is_judged)
         .map(|o| (o.reason, o.message.clone()));
-    let unsettled = mirror::unsettled(seen)
-        .filter(|obstacle| !obstacle.is_awaited() && !is_judged)
-        .map(|obstacle| (obstacle.reason, obstacle.message));
-    match refusal.or(refused).or(obstacle).or(unsettled).or(fault) {
+    let unsettled = unsettled(seen).filter(|_| !is_judged);
+    match refusal.or(refused).or(obstacle).or(unsettled).or_else(|| failed(seen)) {
         Some((reason, message)) => {
             if matches!(phase, Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::{KanaryDeployment, Phase, Source, names},
+    api::{KanaryDeployment, Phase, names},
     lifecycle::{self, Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
     seen::{Ignorance, Known, Seen},
     traffic,
@@ -174,7 +174,7 @@ impl Shell {
         }
         let only_tells = !observed.faults.is_empty() && plan.tell.is_some();
         let actions = if only_tells { VecDeque::new() } else { plan.actions.clone().into() };
-        let enters = plan.tell.as_ref().is_some_and(|tell| tell.status.phase != observed.status().phase);
+        let enters = plan.enters_phase(&observed);
         let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells, enters };
         self.proceed(server.now, name, pass);
         Deed::Planned { observed, plan }
@@ -338,7 +338,7 @@ impl Shell {
     fn routes(&self, kanary: &KanaryDeployment) -> Routes {
         let all = self.cache.routes();
         let has_own = all.iter().any(|route| route.label(names::CANARY_LABEL) == Some(kanary.name()));
-        if kanary.spec.traffic.source != Source::Mirror && !traffic::mirror::is_held(kanary) && !has_own {
+        if !traffic::mirror::concerns(kanary, has_own) {
             return Routes::default();
         }
         Routes {

@@ -20,11 +20,18 @@ pub use obstacle::obstacle;
 pub use standing::{copies_writes, count_at, reverted, standing};
 
 use crate::{
-    api::{self, Provider, Source},
+    api::{self, KanaryDeployment, Provider, Source},
     lifecycle::{Action, Observed, Question, Target},
     seen::{Ignorance, Known, Seen},
     traffic::{Obstacle, kanary_service},
 };
+
+/// Does a resource have anything to do with routes? One that mirrors has, and one that did and left something behind, such as
+/// a VirtualService of its own.
+#[must_use]
+pub fn concerns(kanary: &KanaryDeployment, has_own: bool) -> bool {
+    kanary.spec.traffic.source == Source::Mirror || is_held(kanary) || has_own
+}
 
 /// The mirror as it is, and as it should be.
 pub(crate) struct Mirror<'a> {
@@ -40,8 +47,8 @@ impl<'a> Mirror<'a> {
         let is_asked = seen.kanary.spec.traffic.source == Source::Mirror;
         // Without the finalizer, what is in the routes of others was never ours to write.
         let all = is_asked || finalizer::is_held(&seen.kanary);
-        let concerns = all || seen.own_virtual_services().next().is_some();
-        let carriers = concerns.then(|| istio::carriers(seen).into_iter().chain(gateway::carriers(seen)));
+        let concerned = concerns(&seen.kanary, seen.own_virtual_services().next().is_some());
+        let carriers = concerned.then(|| istio::carriers(seen).into_iter().chain(gateway::carriers(seen)));
         let carriers = carriers.into_iter().flatten().filter(|carrier| all || carrier.is_own).collect();
         Self { seen, settings: seen.kanary.spec.traffic.mirror(), is_asked, carriers }
     }
@@ -169,11 +176,12 @@ pub fn is_gone(seen: &Observed) -> bool {
     is_known && !is_held && seen.own_virtual_services().next().is_none() && clear(seen).is_empty()
 }
 
-/// Why it is not known whether our entry is out of all routes, if that is what the finalizer waits for.
+/// Why it is not known whether our entry is out of all routes, if that is what the finalizer waits for and it does not pass
+/// without anybody's help.
 #[must_use]
 pub fn unsettled(seen: &Observed) -> Option<Obstacle> {
     let waits = finalizer::is_held(&seen.kanary) && !is_settled(seen);
-    let why = waits.then(|| obstacle::unknown(seen)).flatten()?;
+    let why = waits.then(|| obstacle::unknown(seen)).flatten().filter(|why| !why.is_awaited())?;
     Some(Obstacle { message: format!("the mirror cannot be taken out of the routes: {}", why.message), ..why })
 }
 
