@@ -269,12 +269,22 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         replicas: canary.map_or(0, |canary| canary.spec.replicas),
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
-        unavailable_since: match &facts.readiness {
-            Readiness::Ready => None,
-            Readiness::Absent if status.phase != Some(Phase::Validating) => None,
-            Readiness::Absent | Readiness::NotReady { .. } => before.unavailable_since.or(Some(seen.now)),
-        },
+        unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
     });
+}
+
+/// It counts while the canary is awaited or judged: one that is taken away is no news.
+fn unavailable_since(
+    seen: &Observed,
+    phase: Option<Phase>,
+    readiness: &Readiness,
+    before: Option<Timestamp>,
+) -> Option<Timestamp> {
+    match (phase, readiness) {
+        (Some(Phase::Starting), Readiness::NotReady { .. })
+        | (Some(Phase::Validating), Readiness::Absent | Readiness::NotReady { .. }) => before.or(Some(seen.now)),
+        _ => None,
+    }
 }
 
 /// The first sight of a child that we made is what the API server made of it; it stands until we write again.

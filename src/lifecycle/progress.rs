@@ -43,15 +43,15 @@ fn settled(condition: &Condition, before: &[Condition]) -> Option<Condition> {
 }
 
 /// The canary with the counts of before, and without what is recorded of its objects for the first time. That it is not
-/// available yet is what Starting is for.
+/// available matters while it is judged: Starting is for that, and afterwards it is taken away.
 fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>, phase: Option<Phase>) -> CanaryStatus {
     let before = before.cloned().unwrap_or_default();
-    let starts = phase == Some(Phase::Starting);
+    let is_judged = phase == Some(Phase::Validating);
     CanaryStatus {
         ready_replicas: before.ready_replicas,
         replicas: before.replicas,
         deployment_hash: before.deployment_hash.as_ref().and(canary.deployment_hash.clone()),
-        unavailable_since: if starts { before.unavailable_since } else { canary.unavailable_since },
+        unavailable_since: if is_judged { canary.unavailable_since } else { before.unavailable_since },
         hpa_hash: before.hpa_hash.as_ref().and(canary.hpa_hash.clone()),
         ..canary.clone()
     }
