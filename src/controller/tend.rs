@@ -34,6 +34,8 @@ const MOST_STEPS: usize = 32;
 /// News come in bursts: a pod, its Deployment, its Service. Those that follow a look so soon are looked at together; what
 /// comes alone, such as a label of invalidation, is looked at when it comes.
 const BURST: Duration = Duration::from_millis(50);
+/// While pods come and go, and nobody is judged or on the way out of production, there is more to look at together.
+const LONG_BURST: Duration = Duration::from_millis(250);
 /// Timers of this process and the clock of the host may drift apart: look now and then.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
@@ -100,12 +102,23 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
         let Some(sleep) = sleep else { break };
         let looked = Instant::now();
         tokio::select! {
-            () = signal.notified() => tokio::time::sleep_until(looked + BURST).await,
+            () = signal.notified() => tokio::time::sleep_until(looked + burst(&context, &key)).await,
             () = tokio::time::sleep(sleep) => {}
         }
     }
     context.metrics.forget(&key, notes.answers().keys().map(String::as_str));
     context.dismiss(&key);
+}
+
+/// What is judged, or must leave production, is looked at again soon.
+fn burst(context: &Context, key: &Key) -> Duration {
+    let kanary = context.world.kanaries.get(&key.namespace, &key.name);
+    match kanary.and_then(|kanary| kanary.status.as_ref()?.phase) {
+        Some(Phase::Validating | Phase::Failing) => BURST,
+        Some(Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Succeeded | Phase::Failed) | None => {
+            LONG_BURST
+        }
+    }
 }
 
 /// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
