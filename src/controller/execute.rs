@@ -8,12 +8,12 @@ use kube::{
     core::{NamespaceResourceScope, Request},
     runtime::events::{Event, EventType},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use super::{Context, memory::Memory, routes::Routes};
 use crate::{
-    api::{KanaryDeployment, names::MANAGER},
+    api::{KanaryDeployment, KanaryDeploymentStatus, names::MANAGER},
     lifecycle::{Action, Fault, Kind, Notice, Patch, Target, Tell},
     seen::{Autoscaler, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
@@ -212,6 +212,24 @@ fn in_short(message: &str) -> &str {
     message.rfind("strict decoding error: ").map_or(message, |at| &message[at..])
 }
 
+/// A status that is applied: the whole of it, to the resource as it was observed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Telling<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: Whose<'a>,
+    status: &'a KanaryDeploymentStatus,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whose<'a> {
+    name: &'a str,
+    uid: &'a str,
+    resource_version: &'a str,
+}
+
 /// Of the reply to a status: it was guarded, so all else is as known.
 #[derive(Deserialize)]
 struct Written {
@@ -232,12 +250,12 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
     if !context.leadership.holds() {
         return Err(Stop::Deposed);
     }
-    let body = json!({
-        "apiVersion": "kanary.k8s.io/v1alpha1",
-        "kind": "KanaryDeployment",
-        "metadata": {"name": kanary.name(), "uid": kanary.uid(), "resourceVersion": kanary.version()},
-        "status": tell.status,
-    });
+    let body = Telling {
+        api_version: Kind::KanaryDeployment.api_version(),
+        kind: Kind::KanaryDeployment.as_str(),
+        metadata: Whose { name: kanary.name(), uid: kanary.uid(), resource_version: kanary.version() },
+        status: &tell.status,
+    };
     let params = PatchParams { force: true, ..params() };
     let request = Request::new(KanaryDeployment::url_path(&(), Some(kanary.namespace())));
     let request = request.patch_subresource("status", kanary.name(), &params, &kube::api::Patch::Apply(&body));
