@@ -42,59 +42,58 @@ impl Template {
     /// `metadata.name`.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
-        self.at("/metadata/name").and_then(Value::as_str)
+        self.at(&["metadata", "name"]).and_then(Value::as_str)
     }
 
     /// `metadata.namespace`.
     #[must_use]
     pub fn namespace(&self) -> Option<&str> {
-        self.at("/metadata/namespace").and_then(Value::as_str)
+        self.at(&["metadata", "namespace"]).and_then(Value::as_str)
     }
 
     /// `metadata.labels`.
     #[must_use]
     pub fn labels(&self) -> BTreeMap<String, String> {
-        self.strings("/metadata/labels")
+        self.strings(&["metadata", "labels"])
     }
 
     /// `metadata.annotations`.
     #[must_use]
     pub fn annotations(&self) -> BTreeMap<String, String> {
-        self.strings("/metadata/annotations")
+        self.strings(&["metadata", "annotations"])
     }
 
     /// `spec`.
     #[must_use]
     pub fn spec(&self) -> Map<String, Value> {
-        self.at("/spec").and_then(Value::as_object).cloned().unwrap_or_default()
+        self.at(&["spec"]).and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// `spec.template`: what its pods look like.
     #[must_use]
     pub fn pod_template(&self) -> Value {
-        self.at("/spec/template").cloned().unwrap_or_default()
+        self.at(&["spec", "template"]).cloned().unwrap_or_default()
     }
 
     /// `spec.template.metadata.labels`.
     #[must_use]
     pub fn pod_labels(&self) -> BTreeMap<String, String> {
-        self.strings("/spec/template/metadata/labels")
+        self.strings(&["spec", "template", "metadata", "labels"])
     }
 
     /// `spec.progressDeadlineSeconds`, or the 600 s that Kubernetes takes for it.
     #[must_use]
     pub fn progress_deadline(&self) -> SignedDuration {
-        let seconds = self.at("/spec/progressDeadlineSeconds").and_then(Value::as_i64);
+        let seconds = self.at(&["spec", "progressDeadlineSeconds"]).and_then(Value::as_i64);
         SignedDuration::from_secs(seconds.unwrap_or(600))
     }
 
-    fn at(&self, path: &str) -> Option<&Value> {
-        let (first, rest) = path.strip_prefix('/')?.split_once('/').map_or((&path[1..], None), |(a, b)| (a, Some(b)));
-        let top = self.written.get(first)?;
-        rest.map_or(Some(top), |rest| top.pointer(&format!("/{rest}")))
+    fn at(&self, path: &[&str]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter().try_fold(self.written.get(*first)?, |value, key| value.get(key))
     }
 
-    fn strings(&self, path: &str) -> BTreeMap<String, String> {
+    fn strings(&self, path: &[&str]) -> BTreeMap<String, String> {
         let text = |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
         self.at(path).and_then(Value::as_object).map(|map| map.iter().filter_map(text).collect()).unwrap_or_default()
     }
