@@ -13,7 +13,7 @@ use crate::{
     api::{KanaryDeployment, names},
     lifecycle::{Action, Kind, Observed, Patch, Target, children},
     scale,
-    seen::{Labels, Seen},
+    seen::{Labels, Seen, hash},
 };
 
 /// The labels of a canary pod as its ReplicaSet makes it: outside production.
@@ -23,6 +23,17 @@ pub fn pod_labels(kanary: &KanaryDeployment, withheld: &Withheld) -> Labels {
     labels.retain(|key, _| !withheld.keys.contains(key));
     labels.insert(names::CANARY_LABEL.into(), children::mark(kanary));
     labels
+}
+
+/// Raised when [`desired`] makes something else of the same template: what an older controller made is not current then.
+const FORM: &str = "1";
+
+/// Says which canary Deployment is asked for by what it is made of. Each look at a canary compares it with the one that is
+/// there; to make the whole object each time was a tenth of all that the controller did.
+#[must_use]
+pub fn asked_for(kanary: &KanaryDeployment, withheld: &Withheld) -> String {
+    let origin = [FORM, kanary.namespace(), kanary.name(), kanary.uid(), kanary.spec.template.hash()];
+    hash::of_texts(origin.into_iter().chain(withheld.keys.iter().map(String::as_str)))
 }
 
 /// The whole canary Deployment.
@@ -35,12 +46,13 @@ pub fn desired(kanary: &KanaryDeployment, withheld: &Withheld) -> Value {
     if !withheld.keys.is_empty() {
         annotations.insert(names::WITHHELD_LABELS.into(), withheld.keys.iter().cloned().collect::<Vec<_>>().join(","));
     }
-    children::stamp(json!({
+    let object = json!({
         "apiVersion": Kind::Deployment.api_version(),
         "kind": Kind::Deployment.as_str(),
         "metadata": children::metadata(kanary, &names::canary(kanary), labels, annotations),
         "spec": spec(kanary, withheld),
-    }))
+    });
+    children::stamp(object, &asked_for(kanary, withheld))
 }
 
 /// The template's spec, but: selected by our label only, never paused, and replaced without a gap.
@@ -67,10 +79,10 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
 
 /// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
 #[must_use]
-pub fn upkeep(seen: &Observed, wanted: &Value) -> Option<Action> {
+pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<Action> {
     let target = Target { kind: Kind::Deployment, name: names::canary(&seen.kanary) };
     let with_replicas = |replicas: i32| {
-        let mut object = wanted.clone();
+        let mut object = desired(&seen.kanary, withheld);
         object["spec"]["replicas"] = replicas.into();
         object
     };
@@ -82,7 +94,7 @@ pub fn upkeep(seen: &Observed, wanted: &Value) -> Option<Action> {
     }
     let replicas = scale::replicas(seen, canary);
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
-    if !children::is_current(wanted, canary, &canary.spec.hash, recorded) {
+    if !children::is_current(asked_for, canary, &canary.spec.hash, recorded) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
         return Some(Action::Patch { target, patch: children::replace(canary, &object) });
     }
@@ -90,4 +102,28 @@ pub fn upkeep(seen: &Observed, wanted: &Value) -> Option<Action> {
         Patch::Merge(json!({"metadata": {"resourceVersion": canary.version()}, "spec": {"replicas": replicas}}))
     };
     replicas.map(|replicas| Action::Patch { target, patch: merge(replicas) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_raised_when_something_else_is_made() {
+        let kanary: KanaryDeployment = serde_json::from_value(json!({
+            "metadata": {"name": "web", "namespace": "shop", "uid": "1"},
+            "spec": {"serviceName": "web", "template": {
+                "metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}},
+                "spec": {"replicas": 3, "paused": true, "template": {
+                    "metadata": {"labels": {"app": "web", "tier": "front"}},
+                    "spec": {"containers": [{"name": "web", "image": "web:2"}]},
+                }},
+            }},
+        }))
+        .expect("a KanaryDeployment");
+        let withheld = Withheld { keys: ["app".to_owned()].into(), unavoidable: None };
+        let mut object = desired(&kanary, &withheld);
+        object["metadata"]["annotations"][names::APPLIED_HASH] = Value::Null;
+        assert_eq!((FORM, hash::of(&object).as_str()), ("1", "db2ffbba1b8cae0a"), "raise FORM, and write both here");
+    }
 }

@@ -1,7 +1,5 @@
 //! Is the canary available, and if not, which pod is in which trouble?
 
-use serde_json::Value;
-
 use crate::{
     api::names,
     lifecycle::{Observed, children},
@@ -24,12 +22,12 @@ pub enum Readiness {
     },
 }
 
-/// Looks at the canary Deployment, which ought to be made from `wanted`, and its pods.
+/// Looks at the canary Deployment, which ought to be the one that is asked for, and its pods.
 #[must_use]
-pub fn readiness(seen: &Observed, wanted: &Value) -> Readiness {
+pub fn readiness(seen: &Observed, asked_for: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
-    let is_current = children::is_current(wanted, canary, &canary.spec.hash, recorded);
+    let is_current = children::is_current(asked_for, canary, &canary.spec.hash, recorded);
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::{Action, Kind, Observed, Patch, Target};
 use crate::{
     api::{KanaryDeployment, Template, names},
-    canary, scale,
-    seen::{Labels, Seen, hash},
+    canary::{self, Withheld},
+    scale,
+    seen::{Labels, Seen},
     traffic,
 };
 
@@ -47,16 +48,11 @@ pub fn user_annotations(template: &Template) -> Labels {
     annotations
 }
 
-/// Writes the object's own hash into it.
+/// Writes into an object which one was asked for.
 #[must_use]
-pub fn stamp(mut object: Value) -> Value {
-    let hash = hash::of(&object);
-    object["metadata"]["annotations"][names::APPLIED_HASH] = hash.into();
+pub fn stamp(mut object: Value, asked_for: &str) -> Value {
+    object["metadata"]["annotations"][names::APPLIED_HASH] = asked_for.into();
     object
-}
-
-fn applied_hash(object: &Value) -> Option<&str> {
-    object["metadata"]["annotations"][names::APPLIED_HASH].as_str()
 }
 
 /// What to record of a child once it is seen: what was asked for, and what the API server made of it. Defaults and
@@ -66,15 +62,13 @@ pub fn fingerprint<K: Seen>(child: &K, spec_hash: &str) -> Option<String> {
     Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
 }
 
-/// Was the child made from this object, and not been edited since?
+/// Is the child the one that is asked for, and was it not edited since?
 #[must_use]
-pub fn is_current<K: Seen>(object: &Value, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
-    let applied = applied_hash(object);
-    let made_from_it = applied.is_some() && child.annotation(names::APPLIED_HASH) == applied;
+pub fn is_current<K: Seen>(asked_for: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
     let edited = recorded
         .and_then(|record| record.split_once(':'))
-        .is_some_and(|(made_from, made)| Some(made_from) == applied && made != spec_hash);
-    made_from_it && !edited
+        .is_some_and(|(made_from, made)| made_from == asked_for && made != spec_hash);
+    child.annotation(names::APPLIED_HASH) == Some(asked_for) && !edited
 }
 
 /// Replaces the whole spec, and adds to labels and annotations; other people's stay.
@@ -131,11 +125,11 @@ pub fn taken(seen: &Observed) -> Option<Target> {
 /// Makes what is missing, mends what differs, removes what is no longer asked for. What the API server may refuse
 /// comes first: the Deployment, and with it the first pod, last.
 #[must_use]
-pub fn upkeep(seen: &Observed, wanted: &Value) -> Vec<Action> {
+pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Vec<Action> {
     scale::upkeep_autoscaler(seen)
         .into_iter()
         .chain(traffic::upkeep_service(seen))
-        .chain(canary::upkeep(seen, wanted))
+        .chain(canary::upkeep(seen, withheld, asked_for))
         .collect()
 }
 

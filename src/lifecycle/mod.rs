@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
-use serde_json::Value;
 
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, Source},
@@ -119,8 +118,8 @@ fn writes_itself(seen: &Observed, actions: &[Action]) -> bool {
 /// What is true at this moment, whatever the phase.
 pub(crate) struct Facts {
     pub withheld: Withheld,
-    /// The canary Deployment as it should be.
-    pub wanted: Value,
+    /// Which canary Deployment there should be.
+    pub asked_for: String,
     pub readiness: Readiness,
     pub taken: Option<Target>,
     pub obstacle: Option<Obstacle>,
@@ -131,16 +130,16 @@ pub(crate) struct Facts {
 impl Facts {
     fn gather(seen: &Observed) -> Self {
         let withheld = canary::withhold(seen);
-        let wanted = canary::desired(&seen.kanary, &withheld);
+        let asked_for = canary::asked_for(&seen.kanary, &withheld);
         let obstacle = traffic::obstacle(seen, &withheld);
         Self {
-            readiness: canary::readiness(seen, &wanted),
+            readiness: canary::readiness(seen, &asked_for),
             taken: children::taken(seen),
             traffic: traffic::standing(seen, &withheld),
             obstacle,
             objection: promql::objection(seen),
             withheld,
-            wanted,
+            asked_for,
         }
     }
 }
@@ -185,7 +184,7 @@ fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
 /// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let refused = refusal::find(seen, facts).is_some();
-    let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.wanted) };
+    let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.withheld, &facts.asked_for) };
     let mirror = mirror::upkeep(seen, !refused);
     traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).chain(mirror).collect()
 }

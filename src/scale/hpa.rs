@@ -5,24 +5,31 @@ use serde_json::{Value, json};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::{Action, Kind, Observed, Target, children},
-    seen::Labels,
+    seen::{Labels, hash},
 };
 
 /// The whole autoscaler, if one is asked for.
 #[must_use]
 pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
+    asked_for(kanary).map(|(object, hash)| children::stamp(object, &hash))
+}
+
+/// It, without its mark, and its hash.
+fn asked_for(kanary: &KanaryDeployment) -> Option<(Value, String)> {
     let hpa = kanary.spec.scale.hpa.as_ref()?;
     let name = names::canary(kanary);
     let mut spec = json!(hpa);
     spec["scaleTargetRef"] =
         json!({"apiVersion": Kind::Deployment.api_version(), "kind": Kind::Deployment.as_str(), "name": name});
     let labels = Labels::from([(names::CANARY_LABEL.into(), children::mark(kanary))]);
-    Some(children::stamp(json!({
+    let object = json!({
         "apiVersion": Kind::HorizontalPodAutoscaler.api_version(),
         "kind": Kind::HorizontalPodAutoscaler.as_str(),
         "metadata": children::metadata(kanary, &name, labels, Labels::new()),
         "spec": spec,
-    })))
+    });
+    let hash = hash::of(&object);
+    Some((object, hash))
 }
 
 /// Creates, mends or removes it. Nothing, if it is as it should be.
@@ -30,10 +37,10 @@ pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
 pub fn upkeep(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
     let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
-    match (desired(&seen.kanary), seen.own_autoscaler()) {
-        (Some(object), None) => Some(Action::Create { target, object }),
-        (Some(object), Some(hpa)) if !children::is_current(&object, hpa, &hpa.spec.hash, recorded) => {
-            Some(Action::Patch { target, patch: children::replace(hpa, &object) })
+    match (asked_for(&seen.kanary), seen.own_autoscaler()) {
+        (Some((object, hash)), None) => Some(Action::Create { target, object: children::stamp(object, &hash) }),
+        (Some((object, hash)), Some(hpa)) if !children::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
+            Some(Action::Patch { target, patch: children::replace(hpa, &children::stamp(object, &hash)) })
         }
         (None, Some(hpa)) => children::delete(target.kind, hpa),
         (Some(_), Some(_)) | (None, None) => None,

@@ -26,6 +26,14 @@ pub fn of_any<T: Serialize>(any: &T) -> String {
     of(&serde_json::to_value(any).unwrap_or_default())
 }
 
+/// The hash of some texts in their order.
+#[must_use]
+pub fn of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
+    let mut hasher = Sha256::new();
+    texts.into_iter().for_each(|text| feed_text(text, &mut hasher));
+    name(hasher)
+}
+
 fn name(hasher: Sha256) -> String {
     let digest = hasher.finalize();
     let number = digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
