@@ -47,7 +47,8 @@ pub fn next(phase: Phase, signs: &Signs) -> Option<(Phase, Cause)> {
             signs.judgeable.then(|| to(Phase::Validating, "Available", "the canary is available and its traffic on"))
         }),
         Phase::Validating => failure(signs).or_else(|| success(signs)),
-        Phase::Promoting => lost(signs).or_else(|| {
+        // Who is left alone may do with the base what he likes: nothing of ours is to be written.
+        Phase::Promoting => lost(signs).filter(|_| signs.progress != Progress::LeftAlone).or_else(|| {
             let over = signs.progress.is_over() && signs.clean;
             over.then(|| to(Phase::Succeeded, "Cleaned", "the template is proven, nothing of the canary is left"))
         }),
