@@ -279,10 +279,12 @@ fn patch(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) ->
 fn followers(seen: &Observed, spec: &Map<String, Value>) -> Vec<Value> {
     const FOLLOW: [&str; 4] = ["strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
     let replicas = seen.base_autoscaler().is_none().then_some("replicas");
+    // kubectl writes `strategy: {}` where nothing was said; the API server would make its default of it.
+    let says_something = |value: &&Value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty());
     FOLLOW
         .into_iter()
         .chain(replicas)
-        .filter_map(|field| Some((field, spec.get(field).filter(|value| !value.is_null())?)))
+        .filter_map(|field| Some((field, spec.get(field).filter(says_something)?)))
         .map(|(field, value)| json!({"op": "add", "path": format!("/spec/{field}"), "value": value}))
         .collect()
 }
