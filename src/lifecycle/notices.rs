@@ -23,13 +23,8 @@ pub(super) fn within(
     };
     let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
     let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
-    let first_pin = base::is_pinned(status) && !base::is_pinned(seen.status());
-    let created =
-        status.base.as_ref().filter(|base| first_pin && base.created && status.run == Some(1)).map(|base| Notice {
-            warning: false,
-            reason: "BaseCreated".into(),
-            note: format!("Deployment {} did not exist and was created from spec.template", base.name),
-        });
+    let is_pinned_before = base::is_pinned(seen.status()) && seen.status().run == status.run;
+    let first_pin = base::is_pinned(status) && !is_pinned_before;
     [
         promoted(before, status),
         news(ConditionType::DeploymentUpdated, "Reverted", true),
@@ -39,7 +34,7 @@ pub(super) fn within(
         news(ConditionType::Running, "Held", true),
         news(ConditionType::Traffic, "MirrorReverted", true),
         copies_writes(seen, status).filter(|_| !was(ConditionType::Traffic, "MirrorReverted")),
-        created,
+        base_created(seen, status),
         error.map(|now| Notice { warning: true, reason: now.reason.clone(), note: now.message.clone() }),
     ]
     .into_iter()
@@ -57,6 +52,14 @@ fn promoted(before: &[Condition], status: &KanaryDeploymentStatus) -> Option<Not
     let note = says(&status.conditions, &["RollingOut", "Promoted"])?;
     let is_said = says(before, &["RollingOut", "Promoted", "BaseRolloutStalled"]).is_some();
     (!is_said).then(|| Notice { warning: false, reason: "Promoted".into(), note })
+}
+
+/// Said once, when the base is first seen.
+fn base_created(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Notice> {
+    let created = |status: &KanaryDeploymentStatus| status.base.clone().filter(|base| base.created);
+    let base = created(status).filter(|base| created(seen.status()).is_none_or(|before| before.name != base.name))?;
+    let note = format!("Deployment {} did not exist and was created from spec.template", base.name);
+    Some(Notice { warning: false, reason: "BaseCreated".into(), note })
 }
 
 /// Said once, when the first route carries the mirror.
