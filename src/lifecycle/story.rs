@@ -243,7 +243,9 @@ fn unsettled(seen: &Observed) -> Option<(&'static str, String)> {
 /// Errors are always visible: what the last requests met with, what the API server refuses, what the user must change.
 fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let is_judged = matches!(phase, Phase::Starting | Phase::Validating);
-    let refusal = refusal::find(seen, facts).filter(|_| is_judged).map(|r| (r.reason, r.message));
+    // Who waits for its time can be told at once what will be in its way then.
+    let refusal = refusal::find(seen, facts).filter(|_| is_judged || phase == Phase::Scheduled);
+    let refusal = refusal.map(|r| (r.reason, r.message));
     let rehearsal = base::rehearsal(seen).filter(|_| is_judged && base::needs_rehearsal(seen, status));
     let rehearsal = rehearsal.and_then(|rehearsal| rehearsal.outcome.as_ref().err());
     let refused = rehearsal
@@ -256,7 +258,7 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     let unsettled = unsettled(seen).filter(|_| !is_judged);
     match refusal.or(refused).or(obstacle).or(unsettled).or_else(|| failed(seen)) {
         Some((reason, message)) => {
-            if matches!(phase, Phase::Starting | Phase::Promoting | Phase::Failing) {
+            if matches!(phase, Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());
             }
             set(seen, status, ConditionType::Errored, Truth::True, reason, message);
