@@ -7,7 +7,7 @@ mod manual;
 pub mod promql;
 
 use jiff::{SignedDuration, Timestamp};
-use promql::{Case, Evidence, Gap, Inquiry};
+use promql::{Case, Evidence, Gap, Inquiry, line_of};
 use serde_json::json;
 
 use crate::{
@@ -146,7 +146,7 @@ fn praise(seen: &Observed, count: usize) -> String {
 /// The item's line in the status; `since` is kept while the verdict and the question stand.
 fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &Finding) -> ItemStatus {
     let hash = question(seen, item);
-    let before = status.items.iter().find(|before| before.name == name && before.hash.as_deref() == Some(&hash));
+    let before = line_of(seen, &status.items, name, &hash);
     let unchanged = before.filter(|before| before.verdict == finding.verdict);
     let ground = finding.ground.clone().unwrap_or_default();
     ItemStatus {

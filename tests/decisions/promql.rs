@@ -317,6 +317,32 @@ fn a_restart_forgets_no_failure() {
     assert_eq!(told(&answered(seen, 20, falsehood())).phase, Some(Phase::Failing));
 }
 
+/// It is called by its place in the list, and that may change; what spoke against the canary stays said.
+#[test]
+fn an_item_that_moves_up_keeps_its_failures() {
+    let item = json!({"failureLimit": 1, "query": "errors"});
+    let items = |before: &[Value]| {
+        let all: Vec<Value> = before.iter().chain([&item]).map(|item| json!({"promQL": item})).collect();
+        let mut seen = seen_at(10, json!({}), json!({}));
+        let url = json!({"prometheus": {"url": "http://localhost:9090"}});
+        let all = all.into_iter().map(|mut item| {
+            crate::given::merge(&mut item["promQL"], url.clone());
+            serde_json::from_value(item).expect("an item")
+        });
+        std::sync::Arc::make_mut(&mut seen.kanary).spec.validation.items = all.collect();
+        seen
+    };
+    let mut seen = items(&[json!({"query": "latency", "valueInRange": {"max": 1.0}})]);
+    let mut lines = told(&seen).items;
+    (lines[1].failures, lines[1].last_failure) = (1, Some(at(5)));
+    std::sync::Arc::make_mut(&mut seen.kanary).status.as_mut().expect("a status").items = lines;
+    let status = seen.kanary.status.clone();
+    let mut alone = items(&[]);
+    std::sync::Arc::make_mut(&mut alone.kanary).status = status;
+    let line = told(&alone).items.remove(0);
+    assert_eq!((line.name.as_str(), line.failures), ("promQL-0", 1));
+}
+
 #[test]
 fn a_forgiven_answer_at_the_end_waits_for_a_good_one() {
     let item = json!({"failureLimit": 5});

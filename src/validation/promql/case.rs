@@ -16,6 +16,15 @@ use crate::{
 /// After an answer that says nothing it is asked again so soon, then ever later, up to the interval.
 const FIRST_RETRY: SignedDuration = SignedDuration::from_secs(1);
 
+/// The line of the status that tells of a question. An item without a name is called by its place in the list, which moves
+/// when another one goes: what counts against it must not be forgotten for that.
+pub fn line_of<'a>(seen: &Observed, lines: &'a [ItemStatus], name: &str, identity: &str) -> Option<&'a ItemStatus> {
+    let mut same = lines.iter().filter(|line| line.hash.as_deref() == Some(identity));
+    let items = &seen.kanary.spec.validation.items;
+    let is_named = |name: &str| items.iter().any(|item| item.name.as_deref() == Some(name));
+    same.clone().find(|line| line.name == name).or_else(|| same.find(|line| !is_named(name) && !is_named(&line.name)))
+}
+
 /// An item as it stands.
 pub struct Case<'a> {
     pub seen: &'a Observed,
@@ -38,8 +47,7 @@ impl<'a> Case<'a> {
 
     /// What the status says of this very question.
     pub fn before(&self) -> Option<&'a ItemStatus> {
-        let same = |before: &&ItemStatus| before.name == self.name && before.hash.as_deref() == Some(&self.identity);
-        self.status.items.iter().find(same)
+        line_of(self.seen, &self.status.items, self.name, &self.identity)
     }
 
     /// The last evidence on the clock; before the first, and after a restart, evidence is awaited since then.

@@ -23,7 +23,7 @@ mod truth;
 
 pub use address::Access;
 pub use asked::{Asked, Mark, Reply};
-pub(super) use case::Case;
+pub(super) use case::{Case, line_of};
 pub use evidence::Gap;
 pub(super) use evidence::{find, gap};
 pub use objection::{Objection, objection};
