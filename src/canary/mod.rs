@@ -13,7 +13,7 @@ use crate::{
     api::{KanaryDeployment, names},
     lifecycle::{Action, Kind, Observed, Patch, Target, children},
     scale,
-    seen::{Labels, Seen, hash},
+    seen::{Deployment, Labels, Seen, hash},
 };
 
 /// The labels of a canary pod as its ReplicaSet makes it: outside production.
@@ -77,6 +77,13 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     spec
 }
 
+/// Is it the one that is asked for, and still marked as ours?
+fn is_current(seen: &Observed, canary: &Deployment, asked_for: &str) -> bool {
+    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
+    let is_marked = canary.label(names::CANARY_LABEL).is_some();
+    is_marked && children::is_current(asked_for, canary, &canary.spec.hash, recorded)
+}
+
 /// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
 #[must_use]
 pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<Action> {
@@ -93,8 +100,7 @@ pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<A
         return None;
     }
     let replicas = scale::replicas(seen, canary);
-    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
-    if !children::is_current(asked_for, canary, &canary.spec.hash, recorded) {
+    if !is_current(seen, canary, asked_for) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
         return Some(Action::Patch { target, patch: children::replace(canary, &object) });
     }

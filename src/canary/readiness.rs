@@ -2,7 +2,7 @@
 
 use crate::{
     api::names,
-    lifecycle::{Observed, children},
+    lifecycle::Observed,
     seen::{Availability, Deployment, Pod, Seen},
 };
 
@@ -26,8 +26,7 @@ pub enum Readiness {
 #[must_use]
 pub fn readiness(seen: &Observed, asked_for: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
-    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
-    let is_current = children::is_current(asked_for, canary, &canary.spec.hash, recorded);
+    let is_current = super::is_current(seen, canary, asked_for);
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,

@@ -31,6 +31,15 @@ pub(super) fn find(seen: &Observed, facts: &Facts) -> Option<Refusal> {
             "spec.deploymentName: the base has the canary's own name; rename this KanaryDeployment".into(),
         );
     }
+    if let Some((base, other)) = seen.base.as_deref().and_then(|base| Some((base, base.canary_of()?))) {
+        return refuse(
+            "NameTaken",
+            format!(
+                "spec.deploymentName: Deployment {} is the canary of KanaryDeployment {other}; name the one in production",
+                base.name()
+            ),
+        );
+    }
     if let Some(taken) = &facts.taken {
         return refuse(
             "NameTaken",

@@ -2,7 +2,7 @@
 
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    lifecycle::{Fault, Observed, Rehearsal, plan},
+    lifecycle::{Action, Fault, Observed, Rehearsal, plan},
     seen::Seen,
 };
 use serde_json::{Value, json};
@@ -89,4 +89,17 @@ fn a_restart_keeps_the_record() {
     let restarted = told(&seen);
     assert_eq!(restarted.run, Some(2));
     assert_eq!(record(&restarted), record(seen.status()));
+}
+
+/// Of a Deployment without it no label of invalidation is seen.
+#[test]
+fn a_canary_that_lost_its_label_gets_it_back() {
+    let mut seen = with_canary(observed(json!({}), status(&json!({}), "Validating", json!({}))));
+    assert!(plan(&seen).actions.is_empty());
+    let canary = std::sync::Arc::make_mut(seen.canary.as_mut().expect("a canary"));
+    canary.metadata.labels = Some([("bad".to_owned(), "yes".to_owned())].into());
+    canary.prune();
+    assert_eq!(canary.label("bad"), Some("yes"), "what a judge says is seen all the same");
+    let actions: Vec<String> = plan(&seen).actions.iter().map(Action::describe).collect();
+    assert_eq!(actions, ["patch Deployment try-kanary"]);
 }
