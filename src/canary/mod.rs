@@ -5,7 +5,7 @@
 mod readiness;
 mod withhold;
 
-pub use readiness::{Readiness, absent, readiness};
+pub use readiness::{Readiness, absent, readiness, unready_pod};
 use serde_json::{Map, Value, json};
 pub use withhold::{Withheld, withhold};
 

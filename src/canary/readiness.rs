@@ -49,6 +49,14 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
     }
 }
 
+/// The first pod that is not ready though nothing is known to be wrong with it, such as one whose probe fails. As long as
+/// a canary starts that is what all its pods are like; in the end somebody has to look at it.
+#[must_use]
+pub fn unready_pod(seen: &Observed) -> Option<String> {
+    let pod = seen.live_pods().filter(|pod| !pod.status.ready).min_by_key(|pod| pod.name())?;
+    Some(format!("pod {}: {}", pod.name(), pod.status.unready.as_deref().unwrap_or("not ready")))
+}
+
 fn not_ready(reason: &str, message: String) -> Readiness {
     Readiness::NotReady { reason: if reason.is_empty() { "Waiting" } else { reason }.into(), message }
 }

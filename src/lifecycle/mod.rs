@@ -11,7 +11,7 @@ pub mod phase;
 mod plan;
 mod progress;
 mod refusal;
-mod run;
+pub mod run;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
@@ -48,8 +48,10 @@ fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let nothing_left = || children::remove_all(seen).is_empty();
     let ends = match status.phase {
         None => false,
-        Some(Phase::Starting | Phase::Validating) => seen.kanary.spec.traffic.source != Source::Mirror,
-        Some(Phase::Promoting) => base::progress(seen, status).is_over() && nothing_left(),
+        Some(Phase::Promoting) if base::progress(seen, status).is_over() => nothing_left(),
+        Some(Phase::Starting | Phase::Validating | Phase::Promoting) => {
+            seen.kanary.spec.traffic.source != Source::Mirror
+        }
         Some(Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed) => nothing_left(),
     };
     ends || is_deleted(seen)
@@ -186,15 +188,25 @@ fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let refused = refusal::find(seen, facts).is_some();
     let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.withheld, &facts.asked_for) };
     let mirror = mirror::upkeep(seen, !refused);
-    traffic::move_pods(seen, &facts.withheld, phase).into_iter().chain(upkeep).chain(mirror).collect()
+    move_pods(seen, facts, phase).into_iter().chain(upkeep).chain(mirror).collect()
 }
 
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     match base::progress(seen, status) {
         base::Progress::Due if base::loss(seen, status).is_none() => base::promote(seen).into_iter().collect(),
         progress if progress.is_over() => end(seen),
-        _ => traffic::move_pods(seen, &facts.withheld, Phase::Promoting),
+        _ => {
+            // The rollout may take hours. Who asks for less traffic meanwhile gets less.
+            let asks_no_copies = seen.kanary.spec.traffic.source != Source::Mirror;
+            let mirror = asks_no_copies.then(|| mirror::upkeep(seen, false)).into_iter().flatten();
+            let strays = traffic::remove_stray_services(seen);
+            move_pods(seen, facts, Phase::Promoting).into_iter().chain(mirror).chain(strays).collect()
+        }
     }
+}
+
+fn move_pods(seen: &Observed, facts: &Facts, phase: Phase) -> Vec<Action> {
+    traffic::move_pods(seen, &facts.withheld, phase, facts.readiness == Readiness::Ready)
 }
 
 /// The canary leaves production first; what is left is deleted once no EndpointSlice lists its pods.
@@ -217,7 +229,7 @@ fn withdraw(seen: &Observed, facts: &Facts) -> Vec<Action> {
 
 /// The canary's pods leave production, and no more requests are copied to them.
 fn leave(seen: &Observed, facts: &Facts) -> Vec<Action> {
-    traffic::move_pods(seen, &facts.withheld, Phase::Failing).into_iter().chain(mirror::clear(seen)).collect()
+    move_pods(seen, facts, Phase::Failing).into_iter().chain(mirror::clear(seen)).collect()
 }
 
 /// First nothing refers to the canary any more, then it goes, then the mirror's finalizer.
@@ -348,10 +360,12 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
 /// Has the canary not been available for longer than its progress deadline?
 fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<String> {
     let deadline = stuck_at(seen, status, facts)?;
-    let Readiness::NotReady { message, .. } = &facts.readiness else { return None };
+    let Readiness::NotReady { reason, message } = &facts.readiness else { return None };
     let waited = crate::api::duration::print(seen.kanary.spec.template.progress_deadline());
+    let pod = canary::unready_pod(seen).filter(|_| reason == "Progressing");
+    let pod = pod.map(|pod| format!("; {pod}")).unwrap_or_default();
     (deadline <= seen.now)
-        .then(|| format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}"))
+        .then(|| format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}{pod}"))
 }
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {

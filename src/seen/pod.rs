@@ -27,6 +27,8 @@ pub struct PodStatus {
     pub ready: bool,
     /// What keeps it from being ready, where that is known.
     pub trouble: Option<Trouble>,
+    /// In one word why it is not ready, for as long as it starts, too: `ContainersNotReady`, …
+    pub unready: Option<String>,
 }
 
 /// What keeps a pod from being ready.
@@ -60,10 +62,15 @@ impl From<Value> for PodStatus {
             return Self {
                 ready: value["ready"].as_bool().unwrap_or_default(),
                 trouble: serde_json::from_value(trouble).unwrap_or_default(),
+                unready: value["unready"].as_str().map(str::to_owned),
             };
         }
-        let ready = condition(&value, "Ready").is_some_and(|condition| condition["status"] == "True");
-        Self { ready, trouble: if ready { None } else { waiting(&value).or_else(|| unschedulable(&value)) } }
+        let said = condition(&value, "Ready");
+        let ready = said.is_some_and(|condition| condition["status"] == "True");
+        let trouble = if ready { None } else { waiting(&value).or_else(|| unschedulable(&value)) };
+        let unready =
+            said.and_then(|condition| condition["reason"].as_str()).filter(|reason| !ready && !reason.is_empty());
+        Self { ready, trouble, unready: unready.map(str::to_owned) }
     }
 }
 

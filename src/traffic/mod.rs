@@ -5,7 +5,7 @@ mod kanary_service;
 pub mod mirror;
 mod production;
 
-pub use kanary_service::upkeep as upkeep_service;
+pub use kanary_service::{remove_strays as remove_stray_services, upkeep as upkeep_service};
 pub use production::{joins, move_out_pods, move_pods, was_in_production};
 
 use crate::{

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{Phase, names},
     canary::{self, Withheld},
-    lifecycle::{Action, Kind, Observed, Patch, Target},
+    lifecycle::{Action, Kind, Observed, Patch, Target, run},
     seen::{Labels, Pod, Seen, map_selects},
 };
 
@@ -20,11 +20,12 @@ pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Label
     super::obstacle(seen, withheld).is_none().then(|| service.spec.selector.clone())
 }
 
-/// Moves each pod to where it belongs. Pods that are not ready yet do not join; pods that are in stay in.
+/// Moves each pod to where it belongs. Pods that are not ready yet, or of the run before, do not join; pods that are in
+/// stay in. Is the canary `available`?
 #[must_use]
-pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase) -> Vec<Action> {
+pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase, available: bool) -> Vec<Action> {
     let joins = joins(seen, withheld, phase);
-    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready)
+    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready && run::is_tried(pod, seen.status(), available))
 }
 
 /// The same for pods that may be of the run before: none of them joins.

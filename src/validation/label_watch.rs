@@ -4,16 +4,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::{Finding, Moment};
 use crate::{
-    api::{KanaryDeploymentStatus, LabelWatch, Phase, Verdict},
-    lifecycle::Observed,
-    seen::{Labels, Pod, Seen, map_selects, selects},
+    api::{KanaryDeploymentStatus, LabelWatch, Verdict},
+    lifecycle::{Observed, run},
+    seen::{Labels, Seen, map_selects, selects},
 };
 
 /// Invalid as soon as a match is seen, valid when the period passes without.
 pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &LabelWatch, moment: Moment) -> Finding {
     let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
     let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
-    let tried = seen.pods.iter().filter(|pod| is_of_run(pod, status, moment));
+    let tried = seen.pods.iter().filter(|pod| run::is_tried(pod, status, moment.available));
     let mut bad_pods: Vec<&str> = tried.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {
@@ -29,16 +29,6 @@ pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &Lab
         return Finding::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
     }
     Finding::new(Verdict::Unknown, "watches until the deadline")
-}
-
-/// Is the pod on trial in this run? After a restart pods of the former template stay until those of the new one are ready,
-/// and then take their time to end. A template may also leave the pods as they are: then the canary is available.
-fn is_of_run(pod: &Pod, status: &KanaryDeploymentStatus, moment: Moment) -> bool {
-    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    // The API server keeps seconds.
-    let is_older = created.zip(status.started_at).is_some_and(|(pod, run)| pod.as_second() < run.as_second());
-    let is_settled = moment.available || status.phase == Some(Phase::Validating);
-    !is_older || (is_settled && !pod.is_terminating())
 }
 
 fn matches((labels, selector): (&Option<Labels>, &Option<LabelSelector>), on: &Labels) -> bool {

@@ -457,6 +457,12 @@ fn another_source_takes_it_away_first() {
     Arc::make_mut(&mut seen.kanary).spec.traffic.source = kanary::api::Source::None;
     let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
     assert_eq!(kinds, [Kind::VirtualService], "the Service waits until nothing leads to it");
+    let mut promoting = seen.clone();
+    let status = Arc::make_mut(&mut promoting.kanary).status.as_mut().expect("a status");
+    status.phase = Some(kanary::api::Phase::Promoting);
+    Arc::make_mut(promoting.base.as_mut().expect("a base")).spec.paused = true;
+    let kinds: Vec<Kind> = lifecycle::plan(&promoting).actions.iter().map(|action| action.target().kind).collect();
+    assert_eq!(kinds, [Kind::VirtualService], "as well while the base waits for somebody");
     // Without the finalizer it was never ours to write: a mirror to the kanary service is somebody's own.
     Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
     let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();

@@ -8,7 +8,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, observed, pod, relabel_template, service, status, with_canary};
+use crate::given::{at, merge, observed, pod, relabel_template, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -18,7 +18,7 @@ fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed 
 
 /// Label changes and the record, by pod.
 fn moves(seen: &Observed, phase: Phase) -> Vec<(String, Value)> {
-    traffic::move_pods(seen, &withhold(seen), phase)
+    traffic::move_pods(seen, &withhold(seen), phase, true)
         .into_iter()
         .map(|action| match action {
             Action::Patch { target, patch: Patch::Merge(patch) } => {
@@ -126,4 +126,34 @@ fn a_label_that_production_overrode_gets_its_own_value_back() {
     relabel_template(&mut seen, json!({"app": "web-next"}));
     seen.canary = None;
     assert_eq!(moves(&seen, Phase::Failing), [("a".into(), json!([{"app": "web-next"}, ""]))]);
+}
+
+/// What the API server makes of our Service may be more than production has, and some things it never changes.
+#[test]
+fn a_kanary_service_follows_production_as_far_as_it_can() {
+    let actions = |own: Value, production: Value| {
+        let spec = json!({"traffic": {"source": "kanary-service"}});
+        let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
+        let selector = json!({"kanary.k8s.io/canary": "try"});
+        let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID});
+        let mut ours = json!({
+            "metadata": {"name": "try-kanary", "namespace": "shop", "uid": "own", "ownerReferences": [owner]},
+            "spec": {"type": "ClusterIP", "selector": selector, "ports": [{"port": 80}]},
+        });
+        merge(&mut ours["spec"], own);
+        let mut theirs = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
+        merge(&mut theirs, production);
+        seen.services =
+            vec![service("web", theirs), std::sync::Arc::new(serde_json::from_value(ours).expect("a Service"))];
+        plan(&seen).actions.iter().map(Action::describe).collect::<Vec<_>>()
+    };
+    let nothing: [&str; 0] = [];
+    assert_eq!(actions(json!({}), json!({})), nothing);
+    assert_eq!(actions(json!({}), json!({"ports": [{"port": 81}]})), ["patch Service try-kanary"]);
+    assert_eq!(actions(json!({}), json!({"type": "ExternalName", "ports": []})), nothing, "or it would patch for ever");
+    let families = |families: Value, policy: &str| json!({"ipFamilies": families, "ipFamilyPolicy": policy});
+    let dual = || families(json!(["IPv4", "IPv6"]), "PreferDualStack");
+    assert_eq!(actions(dual(), families(json!(["IPv4"]), "PreferDualStack")), nothing);
+    assert_eq!(actions(dual(), families(json!(["IPv4"]), "SingleStack")), ["patch Service try-kanary"]);
+    assert_eq!(actions(dual(), families(json!(["IPv6"]), "SingleStack")), ["delete Service try-kanary"]);
 }

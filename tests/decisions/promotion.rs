@@ -116,6 +116,46 @@ fn no_update_leaves_the_base_alone_and_cleans_up() {
     assert!(matches!(plan.actions[..], [Action::Delete { .. }]), "{:?}", plan.actions);
 }
 
+/// "Commit the template once the canary has succeeded" is what `noUpdate` is for; the canary may still be on its way out.
+#[test]
+fn what_is_left_alone_may_change_once_the_verdict_is_in() {
+    let committed = json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "v2"}]}}}});
+    let spec = json!({"validation": {"noUpdate": true}});
+    let mut seen = promoting(spec.clone(), committed.clone());
+    assert_eq!(phase(&plan(&seen))[0], "Promoting");
+    (seen.canary, seen.pods) = (None, Vec::new());
+    assert_eq!(phase(&plan(&seen))[0], "Succeeded");
+    seen.base = None;
+    assert_eq!(phase(&plan(&seen))[0], "Succeeded", "whatever becomes of it");
+    let mut judged = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
+    judged.base = Some(base(committed));
+    assert_eq!(phase(&plan(&judged))[0], "Failing", "before the verdict nothing is proven against it");
+}
+
+#[test]
+fn what_the_template_leaves_empty_stays_as_it_is() {
+    let spec = json!({"template": {"spec": {"strategy": {}, "minReadySeconds": null, "revisionHistoryLimit": 0}}});
+    let plan = plan(&promoting(spec, json!({})));
+    let follows: Vec<&str> =
+        paths(promotions(&plan)[0]).into_iter().filter(|path| path.starts_with("/spec/")).collect();
+    assert_eq!(follows, ["/spec/template", "/spec/revisionHistoryLimit"], "zero says something");
+}
+
+/// Hours may pass until the base's rollout is through, or is resumed.
+#[test]
+fn who_asks_for_less_traffic_while_the_base_waits_gets_less() {
+    let mut seen = promoting(json!({"traffic": {"source": "kanary-service"}}), json!({"spec": {"paused": true}}));
+    let owned = json!({"name": "try-kanary", "namespace": "shop", "uid": "own", "labels": {"kanary.k8s.io/canary": "try"},
+        "ownerReferences": [{"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID}]});
+    let own =
+        json!({"metadata": owned, "spec": {"selector": {"kanary.k8s.io/canary": "try"}, "ports": [{"port": 80}]}});
+    seen.services.push(std::sync::Arc::new(serde_json::from_value(own).expect("a Service")));
+    assert_eq!(plan(&seen).actions, []);
+    std::sync::Arc::make_mut(&mut seen.kanary).spec.traffic.source = kanary::api::Source::None;
+    let actions: Vec<String> = plan(&seen).actions.iter().map(Action::describe).collect();
+    assert_eq!(actions, ["delete Service try-kanary"]);
+}
+
 #[test]
 fn the_canary_stays_while_the_bases_rollout_stalls() {
     let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();

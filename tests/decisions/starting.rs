@@ -6,7 +6,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, base, observed, pod, status, with_canary};
+use crate::given::{at, autoscaler, base, observed, pod, pod_of, status, with_canary};
 
 const IN: &str = "kanary.k8s.io/production-labels";
 
@@ -70,6 +70,27 @@ fn a_restart_that_is_not_pinned_follows_the_source() {
     assert_eq!(moves("service", outside()), [], "but nothing of the run before joins");
 }
 
+/// One edit brings another template and gives it traffic: users must not meet the template that it replaces.
+#[test]
+fn pods_of_the_run_before_do_not_join_while_the_new_ones_start() {
+    let moves = |available: bool, created: i64| {
+        let spec = json!({"traffic": {"source": "service"}});
+        let mut seen = with_canary(observed(spec.clone(), status(&spec, "Starting", json!({}))));
+        let mut canary = json!(seen.canary);
+        canary["status"]["updatedReplicas"] = json!(i32::from(available));
+        seen.canary = Some(std::sync::Arc::new(serde_json::from_value(canary).expect("a Deployment")));
+        let pod = |name: &str, seconds: i64, labels, annotations| {
+            pod_of(json!({"name": name, "creationTimestamp": at(seconds).to_string()}), labels, true, annotations)
+        };
+        let inside = pod("b", -60, json!({"app": "web"}), json!({IN: "app"}));
+        seen.pods = vec![pod("a", created, json!({}), json!({})), inside];
+        kinds(&plan(&seen))
+    };
+    assert_eq!(moves(false, -60), [], "what was in stays in, the other one waits");
+    assert_eq!(moves(false, 1), [("patch", Kind::Pod)], "one of the new template joins");
+    assert_eq!(moves(true, -60), [("patch", Kind::Pod)], "a template may leave the pods as they are");
+}
+
 #[test]
 fn a_base_is_not_created_for_a_resource_that_is_refused() {
     let create = |spec: Value| {
@@ -123,6 +144,77 @@ fn it_is_stuck_only_if_it_was_not_available_for_so_long() {
         (json!("Starting"), Some(at(10_100))),
         "nobody saw what it did meanwhile"
     );
+}
+
+#[test]
+fn a_canary_that_is_stuck_names_the_pod() {
+    let since = json!({"canary": {"deployment": "try-kanary", "unavailableSince": at(0).to_string()}});
+    let mut seen = with_canary(observed(json!({}), status(&json!({}), "Starting", since)));
+    let mut canary = json!(seen.canary);
+    canary["status"]["availableReplicas"] = json!(0);
+    seen.canary = Some(std::sync::Arc::new(serde_json::from_value(canary).expect("a Deployment")));
+    let mut unready = json!(pod("try-kanary-1", json!({}), false, json!({})));
+    unready["status"] = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "ContainersNotReady"}]});
+    seen.pods = vec![std::sync::Arc::new(serde_json::from_value(unready).expect("a pod"))];
+    seen.now = at(600);
+    let message = told(&plan(&seen), "/message");
+    let named = message.as_str().is_some_and(|message| message.ends_with("pod try-kanary-1: ContainersNotReady"));
+    assert!(named, "{message}");
+}
+
+#[test]
+fn another_canary_is_no_base() {
+    let mut seen = observed(json!({}), Value::Null);
+    let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "web-trial", "uid": "other"});
+    seen.base = Some(base(json!({"metadata": {"ownerReferences": [owner]}})));
+    refused(&mut seen);
+    let plan = plan(&seen);
+    let message = told(&plan, "/message");
+    assert!(
+        message.as_str().is_some_and(|message| message.contains("canary of KanaryDeployment web-trial")),
+        "{message}"
+    );
+    assert_eq!(kinds(&plan), []);
+}
+
+#[test]
+fn who_waits_for_its_time_is_told_what_will_be_in_its_way() {
+    let query = json!({"prometheus": {"url": "http://p:9090"}, "query": "errors < 0.01"});
+    let spec = json!({"schedule": at(3600).to_string(), "validation": {"items": [{"promQL": query}]}});
+    let plan = plan(&observed(spec.clone(), status(&spec, "Scheduled", json!({}))));
+    let message = told(&plan, "/message");
+    assert!(message.as_str().is_some_and(|message| message.contains("errors < bool 0.01")), "{message}");
+}
+
+/// Each run changes who is affected: the next one warns as the first one did.
+#[test]
+fn every_run_warns_of_who_counts_its_pods() {
+    let reasons = |before: Value| {
+        let spec = json!({"traffic": {"source": "service"}});
+        let mut seen = observed(spec, before);
+        refused(&mut seen);
+        seen.rehearsal = seen.rehearsal.map(|rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal });
+        seen.autoscalers = vec![autoscaler("web", "web")];
+        let notices = plan(&seen).tell.expect("something to tell").notices;
+        notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(Value::Null), ["Started", "BaseHPACountsCanary"]);
+    let over = status(&json!({}), "Succeeded", json!({"templateHash": "of another template"}));
+    assert_eq!(reasons(over), ["Started", "BaseHPACountsCanary"]);
+}
+
+#[test]
+fn that_the_base_was_created_is_said_once_in_whichever_run() {
+    let reasons = |recorded: Value, run: i64| {
+        let mut before = status(&json!({}), "Starting", json!({"run": run}));
+        before["base"] = recorded;
+        let mut seen = observed(json!({}), before);
+        seen.base = Some(base(json!({"metadata": {"annotations": {"kanary.k8s.io/created-by": crate::given::UID}}})));
+        let notices = plan(&seen).tell.map(|tell| tell.notices).unwrap_or_default();
+        notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
+    };
+    assert_eq!(reasons(Value::Null, 2), ["BaseCreated"]);
+    assert_eq!(reasons(json!({"name": "web", "uid": "base-uid", "created": true}), 3), [""; 0]);
 }
 
 #[test]
