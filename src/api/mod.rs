@@ -13,7 +13,7 @@ mod template;
 pub use spec::{
     Check, Cleanup, Confirm, ContinuousValueDeviation, DiscreteValueOutOfList, Fixed, Hpa, HttpRouteRef, Item,
     KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, Mirror, PromQl, Prometheus, Provider,
-    Scale, SecretKeyRef, Silence, Source, Traffic, Validation, ValueInRange, VirtualServiceRef, Word,
+    Scale, SecretKeyRef, SecretRef, Silence, Source, Traffic, Validation, ValueInRange, VirtualServiceRef, Word,
 };
 pub use status::{
     BaseStatus, CanaryStatus, Condition, ConditionType, ItemStatus, KanaryDeploymentStatus, Phase, Report, Truth,

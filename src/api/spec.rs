@@ -440,7 +440,7 @@ pub struct Prometheus {
     pub bearer_token_secret_ref: Option<SecretKeyRef>,
     /// A Secret of type `kubernetes.io/basic-auth`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub basic_auth_secret_ref: Option<SecretKeyRef>,
+    pub basic_auth_secret_ref: Option<SecretRef>,
     /// A Secret's key with a PEM bundle of certificate authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_secret_ref: Option<SecretKeyRef>,
@@ -448,6 +448,14 @@ pub struct Prometheus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(length(max = 16))]
     pub headers: BTreeMap<String, String>,
+}
+
+/// A Secret in the same namespace whose type says which keys it has.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SecretRef {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
 }
 
 /// A key of a Secret in the same namespace.

@@ -642,6 +642,12 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b}, caSecretRef: {name: c, key: d}}}}]}}",
     ),
     wrong(
+        "a key of a basic-auth Secret",
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b, key: k}}}}]}}",
+        &["unknown field \"spec.validation.items[0].promQL.prometheus.basicAuthSecretRef.key\""],
+        "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b}}}}]}}",
+    ),
+    wrong(
         "a Secret without a name",
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: ''}}}}]}}",
         &["spec.validation.items[0].promQL.prometheus.bearerTokenSecretRef.name", "at least 1 char"],

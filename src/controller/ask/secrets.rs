@@ -3,10 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use crate::{
-    api::{Prometheus, SecretKeyRef},
-    controller::execute::bounded,
-};
+use crate::{api::Prometheus, controller::execute::bounded};
 
 /// Only a Secret with this label is sent anywhere: to name one in a `KanaryDeployment` is not enough.
 const LABEL: &str = "kanary.k8s.io/prometheus";
@@ -40,7 +37,7 @@ pub enum Unfit {
 
 /// Is there anything to read?
 pub fn are_named(at: &Prometheus) -> bool {
-    [&at.bearer_token_secret_ref, &at.basic_auth_secret_ref, &at.ca_secret_ref].into_iter().any(Option::is_some)
+    at.bearer_token_secret_ref.is_some() || at.basic_auth_secret_ref.is_some() || at.ca_secret_ref.is_some()
 }
 
 /// Reads what the question refers to.
@@ -48,41 +45,35 @@ pub async fn read(client: &Client, namespace: &str, at: &Prometheus) -> Result<C
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut credentials = Credentials::default();
     if let Some(token) = &at.bearer_token_secret_ref {
-        let token = value(&get(&api, token).await?, token, "token")?;
+        let token = value(&get(&api, &token.name).await?, token.key.as_deref().unwrap_or("token"))?;
         credentials.authorization = Some([b"Bearer ", token.trim_ascii()].concat());
     }
     if let Some(basic) = &at.basic_auth_secret_ref {
-        let secret = get(&api, basic).await?;
-        let (user, password) = (value(&secret, &whole(basic), "username")?, value(&secret, &whole(basic), "password")?);
+        let secret = get(&api, &basic.name).await?;
+        let (user, password) = (value(&secret, "username")?, value(&secret, "password")?);
         credentials.authorization = Some(basic_auth(&user, &password));
     }
     if let Some(ca) = &at.ca_secret_ref {
-        credentials.ca = Some(value(&get(&api, ca).await?, ca, "ca.crt")?);
+        credentials.ca = Some(value(&get(&api, &ca.name).await?, ca.key.as_deref().unwrap_or("ca.crt"))?);
     }
     Ok(credentials)
 }
 
-/// A Secret of type `kubernetes.io/basic-auth` has fixed keys.
-fn whole(at: &SecretKeyRef) -> SecretKeyRef {
-    SecretKeyRef { name: at.name.clone(), key: None }
-}
-
-async fn get(api: &Api<Secret>, at: &SecretKeyRef) -> Result<Secret, Unfit> {
-    let name = at.name.clone();
-    let secret = match bounded(api.get(&at.name)).await {
+async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, Unfit> {
+    let secret = match bounded(api.get(name)).await {
         Ok(secret) => secret,
-        Err(kube::Error::Api(status)) if status.code == 403 => return Err(Unfit::Forbidden(name)),
-        Err(kube::Error::Api(status)) if status.code == 404 => return Err(Unfit::Missing(name)),
-        Err(error) => return Err(Unfit::Failed(name, error.to_string())),
+        Err(kube::Error::Api(status)) if status.code == 403 => return Err(Unfit::Forbidden(name.into())),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Err(Unfit::Missing(name.into())),
+        Err(error) => return Err(Unfit::Failed(name.into(), error.to_string())),
     };
     let labelled = secret.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL)).is_some_and(|on| on == "true");
-    if labelled { Ok(secret) } else { Err(Unfit::Unlabelled(name)) }
+    if labelled { Ok(secret) } else { Err(Unfit::Unlabelled(name.into())) }
 }
 
-fn value(secret: &Secret, at: &SecretKeyRef, default: &str) -> Result<Vec<u8>, Unfit> {
-    let key = at.key.as_deref().unwrap_or(default);
+fn value(secret: &Secret, key: &str) -> Result<Vec<u8>, Unfit> {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
-    value.map(|value| value.0.clone()).ok_or_else(|| Unfit::NoKey(at.name.clone(), key.to_owned()))
+    let name = || secret.metadata.name.clone().unwrap_or_default();
+    value.map(|value| value.0.clone()).ok_or_else(|| Unfit::NoKey(name(), key.to_owned()))
 }
 
 fn basic_auth(user: &[u8], password: &[u8]) -> Vec<u8> {
