@@ -220,7 +220,7 @@ pub struct CanaryStatus {
     /// The same of the HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa_hash: Option<String>,
-    /// It was available and is not, since then.
+    /// It is not available, since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Timestamp>,
 }

@@ -150,7 +150,7 @@ pub enum Action {
         /// How.
         patch: Patch,
     },
-    /// Deletes a child and, before it is gone, what hangs on it.
+    /// Deletes a child; of a Deployment what hangs on it goes first.
     Delete {
         /// Which.
         target: Target,
