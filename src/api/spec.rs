@@ -164,8 +164,15 @@ pub enum Source {
 }
 
 /// Settings of the `mirror` source.
-#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+// What narrows the other provider's routes narrows nothing: all would carry the mirror.
+#[x_kube(
+    validation = Rule::new("!has(self.virtualService) || !has(self.provider) || self.provider == 'istio'")
+        .message("spec.traffic.mirror.virtualService: needs provider: istio; for gateway-api give httpRoute"),
+    validation = Rule::new("!has(self.httpRoute) || has(self.provider) && self.provider == 'gateway-api'")
+        .message("spec.traffic.mirror.httpRoute: needs provider: gateway-api; for istio give virtualService")
+)]
 pub struct Mirror {
     /// Percentage of production requests to copy.
     #[serde(default = "hundred")]

@@ -301,9 +301,21 @@ pub const SCHEMA: &[Wrong] = &[
     ),
     wrong(
         "an HTTPRoute without a name",
-        "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {rules: [one]}}}}",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, httpRoute: {rules: [one]}}}}",
         &["spec.traffic.mirror.httpRoute.name: Required value"],
-        "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {name: web, rules: [one]}}}}",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, httpRoute: {name: web, rules: [one]}}}}",
+    ),
+    wrong(
+        "an HTTPRoute for the provider that is the default",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {name: web}}}}",
+        &["spec.traffic.mirror.httpRoute: needs provider: gateway-api; for istio give virtualService"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, httpRoute: {name: web}}}}",
+    ),
+    wrong(
+        "a VirtualService for the Gateway API",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, virtualService: {name: web}}}}",
+        &["spec.traffic.mirror.virtualService: needs provider: istio; for gateway-api give httpRoute"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: istio, virtualService: {name: web}}}}",
     ),
     // Time.
     wrong(
