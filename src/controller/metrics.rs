@@ -182,10 +182,15 @@ impl Metrics {
         self.verdicts.get_or_create(&Reasoned { verdict, reason }).inc();
     }
 
-    /// All series as text; what is a state, not a count, is told of now.
+    /// All series as text; what is a state, not a count, is told of now. What it tells of canaries only the leader tells:
+    /// sums over the replicas would count them twice, and who was deposed does not hear what became of an item.
     pub fn text(&self, leads: bool, phases: &[Phase]) -> String {
         self.leads.set(leads.into());
-        for phase in PHASES {
+        if !leads {
+            self.runs.clear();
+            self.values.clear();
+        }
+        for phase in PHASES.into_iter().filter(|_| leads) {
             let count = phases.iter().filter(|other| **other == phase).count();
             self.runs.get_or_create(&Phased { phase: name(phase) }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
@@ -252,5 +257,22 @@ mod tests {
         assert!(!page().contains("errors") && page().contains("healthy"));
         metrics.forget(&kanary, ["errors", "healthy"]);
         assert!(!page().contains("kanary_item_value{"));
+    }
+
+    #[test]
+    fn of_canaries_only_the_leader_tells() {
+        let metrics = Metrics::new();
+        let kanary = Key { namespace: "shop".into(), name: "try".into() };
+        let judged =
+            || metrics.judged(&kanary, "errors", &Outcome::True(Evidence { value: "1".into(), ..Evidence::default() }));
+        let tells = |page: &str| ["kanary_item_value{", "kanary_runs{"].map(|series| page.contains(series));
+        judged();
+        assert_eq!(tells(&metrics.text(true, &[Phase::Validating])), [true, true]);
+        let deposed = metrics.text(false, &[Phase::Validating]);
+        assert_eq!(tells(&deposed), [false, false]);
+        assert!(deposed.contains("kanary_leader 0\n"), "{deposed}");
+        assert_eq!(tells(&metrics.text(true, &[])), [false, true], "the value was another leader's to forget");
+        judged();
+        assert_eq!(tells(&metrics.text(true, &[])), [true, true]);
     }
 }

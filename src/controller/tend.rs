@@ -16,15 +16,17 @@ use super::{
     endpoints::Following,
     execute,
     execute::Stop,
+    memory::Memory,
+    metrics::Metrics,
     observe::{self, Services},
     turn::{self, Turn},
 };
 use crate::{
-    api::Phase,
+    api::{KanaryDeployment, Phase},
     lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
     seen::Seen,
     traffic,
-    validation::promql::{Asked, Mark, copies},
+    validation::promql::{Asked, Mark, Outcome, copies},
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -207,12 +209,13 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     for inquiry in lifecycle::questions(seen) {
         lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
-        let (key, metrics) = (key.clone(), context.metrics.clone());
+        let (key, uid, context) = (key.clone(), seen.kanary.uid().to_owned(), context.weak.clone());
         let since = notes.askable_since(inquiry.due);
         tokio::spawn(async move {
             let (at, outcome) = asker.ask(&key.namespace, &inquiry).await;
-            metrics.lagged(since.duration_until(at));
-            metrics.judged(&key, &inquiry.item, &outcome);
+            let Some(context) = context.upgrade() else { return };
+            context.metrics.lagged(since.duration_until(at));
+            judge(&context.metrics, &context.world.kanaries, (&key, &uid), &inquiry.item, &outcome);
             let sent = Mark { at, held: inquiry.held };
             lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
             signal.notify_one();
@@ -226,6 +229,17 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
     context.metrics.forget(key, over.map(String::as_str));
     answers.retain(|name, asked| asked.pending.is_some() || is_known(name));
     seen.answers.clone_from(&answers);
+}
+
+/// Shows the value that an item is judged by. An answer may come after its resource is gone and its task has ended; nobody
+/// would take the value away then.
+fn judge(metrics: &Metrics, kanaries: &Memory<KanaryDeployment>, of: (&Key, &str), item: &str, outcome: &Outcome) {
+    let (key, uid) = of;
+    metrics.judged(key, item, outcome);
+    // Not before it is shown: the task could end in between.
+    if kanaries.get(&key.namespace, &key.name).is_none_or(|kanary| kanary.uid() != uid) {
+        metrics.forget(key, [item]);
+    }
 }
 
 /// How far a plan was carried out.
@@ -284,7 +298,10 @@ fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, no
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::validation::promql::Evidence;
 
     #[test]
     fn a_question_waits_from_when_it_could_be_sent() {
@@ -292,5 +309,30 @@ mod tests {
         let notes = Notes { rested: at(10), woken: at(15), ..Notes::default() };
         assert_eq!(notes.askable_since(at(12)), at(12), "the timer was late");
         assert_eq!(notes.askable_since(at(3)), at(15), "until it woke, its canary was not there");
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_shows_no_value() {
+        let (metrics, kanaries) = (Metrics::new(), Memory::default());
+        let key = Key { namespace: "shop".into(), name: "try".into() };
+        let kanary = |uid: &str| -> KanaryDeployment {
+            let metadata = json!({"namespace": "shop", "name": "try", "uid": uid, "resourceVersion": "1"});
+            serde_json::from_value(json!({
+                "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": metadata,
+                "spec": {"template": {"spec": {"template": {"spec": {}}}}},
+            }))
+            .expect("a KanaryDeployment")
+        };
+        let outcome = Outcome::True(Evidence { value: "1".into(), ..Evidence::default() });
+        let shows = || {
+            judge(&metrics, &kanaries, (&key, "1"), "errors", &outcome);
+            metrics.text(true, &[]).contains("kanary_item_value{")
+        };
+        kanaries.put(kanary("1"));
+        assert!(shows());
+        kanaries.forget(&kanary("1"));
+        assert!(!shows(), "it is gone");
+        kanaries.put(kanary("2"));
+        assert!(!shows(), "another one has its name");
     }
 }
