@@ -78,6 +78,7 @@ const LAGS: [f64; 25] = [
 pub struct Metrics {
     registry: Registry,
     leads: Gauge,
+    blind: Gauge,
     runs: Family<Phased, Gauge>,
     verdicts: Family<Reasoned, Counter>,
     queries: Family<Answered, Counter>,
@@ -94,10 +95,13 @@ impl Metrics {
         let mut registry = Registry::with_prefix("kanary");
         let latency = Histogram::new(exponential_buckets(0.005, 2.0, 11));
         let lag = Histogram::new(LAGS);
-        let (leads, runs, verdicts) = (Gauge::default(), Family::default(), Family::default());
+        let (leads, blind) = (Gauge::default(), Gauge::default());
+        let (runs, verdicts) = (Family::default(), Family::default());
         let (queries, writes, looks) = (Family::default(), Family::default(), Counter::default());
         let values = Family::default();
         registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
+        let about = "Is a watch broken that decisions rest on? 1 or 0";
+        registry.register("blind", about, Gauge::clone(&blind));
         registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
         registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
         registry.register("queries", "Answers of Prometheus: true, false or unknown", Family::clone(&queries));
@@ -111,7 +115,7 @@ impl Metrics {
         );
         let about = "The last value that a promQL item was judged by, while its canary is judged";
         registry.register("item_value", about, Family::clone(&values));
-        Self { registry, leads, runs, verdicts, queries, latency, lag, writes, looks, values }
+        Self { registry, leads, blind, runs, verdicts, queries, latency, lag, writes, looks, values }
     }
 
     /// A task looked at its resource.
@@ -184,8 +188,9 @@ impl Metrics {
 
     /// All series as text; what is a state, not a count, is told of now. What it tells of canaries only the leader tells:
     /// sums over the replicas would count them twice, and who was deposed does not hear what became of an item.
-    pub fn text(&self, leads: bool, phases: &[Phase]) -> String {
+    pub fn text(&self, leads: bool, is_blind: bool, phases: &[Phase]) -> String {
         self.leads.set(leads.into());
+        self.blind.set(is_blind.into());
         if !leads {
             self.runs.clear();
             self.values.clear();
@@ -227,9 +232,10 @@ mod tests {
         metrics.sent(Duration::from_millis(3));
         metrics.lagged(SignedDuration::from_millis(4));
         metrics.lagged(SignedDuration::from_millis(-4));
-        let page = metrics.text(true, &[Phase::Validating, Phase::Validating]);
+        let page = metrics.text(true, true, &[Phase::Validating, Phase::Validating]);
         for line in [
             "kanary_leader 1",
+            "kanary_blind 1",
             "kanary_runs{phase=\"Validating\"} 2",
             "kanary_runs{phase=\"Failed\"} 0",
             "kanary_queries_total{outcome=\"unknown\"} 1",
@@ -245,7 +251,7 @@ mod tests {
     fn an_item_has_a_value_while_it_is_judged() {
         let metrics = Metrics::new();
         let kanary = Key { namespace: "shop".into(), name: "try".into() };
-        let page = || metrics.text(true, &[]);
+        let page = || metrics.text(true, false, &[]);
         let evidence = |value: &str| Evidence { value: value.into(), ..Evidence::default() };
         metrics.judged(&kanary, "errors", &Outcome::False(evidence("0.25")));
         metrics.judged(&kanary, "healthy", &Outcome::True(evidence("true")));
@@ -267,12 +273,12 @@ mod tests {
             || metrics.judged(&kanary, "errors", &Outcome::True(Evidence { value: "1".into(), ..Evidence::default() }));
         let tells = |page: &str| ["kanary_item_value{", "kanary_runs{"].map(|series| page.contains(series));
         judged();
-        assert_eq!(tells(&metrics.text(true, &[Phase::Validating])), [true, true]);
-        let deposed = metrics.text(false, &[Phase::Validating]);
+        assert_eq!(tells(&metrics.text(true, false, &[Phase::Validating])), [true, true]);
+        let deposed = metrics.text(false, false, &[Phase::Validating]);
         assert_eq!(tells(&deposed), [false, false]);
-        assert!(deposed.contains("kanary_leader 0\n"), "{deposed}");
-        assert_eq!(tells(&metrics.text(true, &[])), [false, true], "the value was another leader's to forget");
+        assert!(deposed.contains("kanary_leader 0\n") && deposed.contains("kanary_blind 0\n"), "{deposed}");
+        assert_eq!(tells(&metrics.text(true, false, &[])), [false, true], "the value was another leader's to forget");
         judged();
-        assert_eq!(tells(&metrics.text(true, &[])), [true, true]);
+        assert_eq!(tells(&metrics.text(true, false, &[])), [true, true]);
     }
 }

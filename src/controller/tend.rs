@@ -326,7 +326,7 @@ mod tests {
         let outcome = Outcome::True(Evidence { value: "1".into(), ..Evidence::default() });
         let shows = || {
             judge(&metrics, &kanaries, (&key, "1"), "errors", &outcome);
-            metrics.text(true, &[]).contains("kanary_item_value{")
+            metrics.text(true, false, &[]).contains("kanary_item_value{")
         };
         kanaries.put(kanary("1"));
         assert!(shows());
