@@ -1,5 +1,7 @@
-//! Where a question may go. Whoever may write a `KanaryDeployment` makes the controller send requests, so it must not
-//! reach what that person cannot: the cloud's metadata, the node, the controller itself, the API server.
+//! Where a question may go. Whoever may write a `KanaryDeployment` makes the controller send requests from its own place in the
+//! network, so what is known to be nobody's Prometheus is not reached: the cloud's metadata, loopback, link-local
+//! addresses, the API server where the controller calls it. Not known are the addresses of the controller's pod and of its
+//! node; `--prometheus-allow` keeps from those.
 //!
 //! The address is checked twice: as it is written, and, by `controller::ask`, as its name resolves.
 
@@ -54,8 +56,11 @@ pub enum Refused {
 }
 
 /// Services that clouds offer at addresses of their own, beside the link-local one.
-const METADATA: [IpAddr; 2] =
-    [IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254))];
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
 
 impl Access {
     /// The URL that a question goes to.
@@ -100,9 +105,8 @@ impl Access {
     /// # Errors
     /// [`Refused::Forbidden`].
     pub fn reach(&self, address: SocketAddr) -> Result<(), Refused> {
-        let ip = address.ip().to_canonical();
-        let is_api_server =
-            self.api_server.iter().any(|api| api.ip().to_canonical() == ip && api.port() == address.port());
+        let ip = plain(address.ip());
+        let is_api_server = self.api_server.iter().any(|api| plain(api.ip()) == ip && api.port() == address.port());
         let what = if is_api_server { Some("the API server") } else { nobodys(ip) };
         what.map_or(Ok(()), |what| Err(Refused::Forbidden { address: ip, what }))
     }
@@ -114,6 +118,15 @@ impl Access {
             None => host == *entry,
         };
         self.allow.is_empty() || self.allow.iter().any(is)
+    }
+}
+
+/// The address that packets go to: IPv6 has two other ways to write one of IPv4, as mapped and for NAT64 (RFC 6052).
+fn plain(ip: IpAddr) -> IpAddr {
+    let IpAddr::V6(v6) = ip else { return ip };
+    match v6.octets() {
+        [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
+        _ => ip.to_canonical(),
     }
 }
 
@@ -148,6 +161,8 @@ mod tests {
             "http://10.96.0.1:9090",
             "http://10.1.2.3:9090/",
             "http://[fd00::1]:9090",
+            "http://[64:ff9b::192.0.2.1]:9090",
+            "http://168.63.129.17:9090",
         ];
         for url in good {
             assert_eq!(access().url(Some(url)), Ok(url));
@@ -162,6 +177,13 @@ mod tests {
             ("http://[::ffff:169.254.169.254]", "metadata"),
             ("http://[fd00:ec2::254]", "metadata"),
             ("http://100.100.100.200", "metadata"),
+            ("http://168.63.129.16", "metadata"),
+            ("http://[::ffff:168.63.129.16]", "metadata"),
+            ("http://[::ffff:100.100.100.200]", "metadata"),
+            ("http://[64:ff9b::169.254.169.254]", "metadata"),
+            ("http://[64:ff9b::a83f:8110]", "metadata"),
+            ("http://[64:ff9b::127.0.0.1]", "own host"),
+            ("http://[64:ff9b::10.96.0.1]:443", "the API server"),
             ("http://127.0.0.1:8080", "own host"),
             ("http://127.9.9.9", "own host"),
             ("http://[::1]:8080", "own host"),
