@@ -17,6 +17,12 @@ pub const PROMOTED_BY: &str = "kanary.k8s.io/promoted-by";
 pub const CREATED_BY: &str = "kanary.k8s.io/created-by";
 /// On a `KanaryDeployment` while a route of somebody else may carry our mirror: it goes when the mirror is gone.
 pub const MIRROR_FINALIZER: &str = "kanary.k8s.io/mirror";
+/// On a Secret: only one with this label is sent anywhere. To name it in a `KanaryDeployment` is not enough.
+pub const PROMETHEUS_LABEL: &str = "kanary.k8s.io/prometheus";
+/// The Lease that says which controller leads.
+pub const LEASE: &str = "kanary";
+/// On the Lease: when nobody watched.
+pub const ABSENCES: &str = "kanary.k8s.io/absences";
 /// What `kubectl rollout history` shows.
 pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 /// The Deployment controller's own count of pod templates.

@@ -18,11 +18,10 @@ use kube::{Api, api::PostParams};
 
 use super::{Context, execute, observe};
 use crate::{
-    api::names::{MANAGER, PREFIX},
+    api::names::{ABSENCES, LEASE, MANAGER},
     lifecycle::Absence,
 };
 
-const NAME: &str = "kanary";
 /// Another may take over so long after the last renewal.
 const DURATION: SignedDuration = SignedDuration::from_secs(15);
 /// The holder stops writing so long after the last renewal that it knows of.
@@ -123,12 +122,12 @@ pub async fn resign(context: &Context) {
     context.leadership.set(Reign::default());
     let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
     let release = async {
-        let mut lease = api.get(NAME).await?;
+        let mut lease = api.get(LEASE).await?;
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() == Some(&context.identity) {
             spec.holder_identity = Some(String::new());
             spec.renew_time = Some(MicroTime(Timestamp::now()));
-            api.replace(NAME, &PostParams::default(), &lease).await?;
+            api.replace(LEASE, &PostParams::default(), &lease).await?;
         }
         Ok(())
     };
@@ -141,12 +140,12 @@ pub async fn resign(context: &Context) {
 async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Option<Lease>, kube::Error> {
     let seen = match known {
         Some(lease) => Some(lease),
-        None => api.get_opt(NAME).await?,
+        None => api.get_opt(LEASE).await?,
     };
     let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
     let Bid::Take(lease) = consider(seen.as_ref(), me, led, observe::now()) else { return Ok(None) };
     let written = match seen {
-        Some(_) => api.replace(NAME, &post, &lease).await,
+        Some(_) => api.replace(LEASE, &post, &lease).await,
         None => api.create(&post, &lease).await,
     };
     match written {
@@ -187,19 +186,15 @@ fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
 
 fn metadata(seen: Option<&Lease>, absences: &[Absence]) -> ObjectMeta {
     let mut metadata = seen.map(|lease| lease.metadata.clone()).unwrap_or_default();
-    metadata.name = Some(NAME.into());
+    metadata.name = Some(LEASE.into());
     metadata.managed_fields = None;
     let list = serde_json::to_string(absences).unwrap_or_default();
-    metadata.annotations.get_or_insert_default().insert(annotation(), list);
+    metadata.annotations.get_or_insert_default().insert(ABSENCES.into(), list);
     metadata
 }
 
-fn annotation() -> String {
-    format!("{PREFIX}absences")
-}
-
 fn absences(lease: &Lease) -> Vec<Absence> {
-    let list = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(&annotation()));
+    let list = lease.metadata.annotations.as_ref().and_then(|annotations| annotations.get(ABSENCES));
     list.and_then(|list| serde_json::from_str(list).ok()).unwrap_or_default()
 }
 

@@ -26,7 +26,7 @@ pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotatio
         "labels": labels,
         "annotations": annotations,
         "ownerReferences": [{
-            "apiVersion": "kanary.k8s.io/v1alpha1",
+            "apiVersion": Kind::KanaryDeployment.api_version(),
             "kind": "KanaryDeployment",
             "name": kanary.name(),
             "uid": kanary.metadata.uid,

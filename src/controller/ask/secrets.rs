@@ -3,10 +3,10 @@
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
-use crate::{api::Prometheus, controller::execute::bounded};
-
-/// Only a Secret with this label is sent anywhere: to name one in a `KanaryDeployment` is not enough.
-const LABEL: &str = "kanary.k8s.io/prometheus";
+use crate::{
+    api::{Prometheus, names::PROMETHEUS_LABEL},
+    controller::execute::bounded,
+};
 
 /// What a request carries.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub enum Unfit {
     Forbidden(String),
     #[error("there is no Secret {0}")]
     Missing(String),
-    #[error("Secret {0} does not carry the label {LABEL}: \"true\", so it is not sent")]
+    #[error("Secret {0} does not carry the label {PROMETHEUS_LABEL}: \"true\", so it is not sent")]
     Unlabelled(String),
     #[error("Secret {0} has no key {1}")]
     NoKey(String, String),
@@ -66,7 +66,8 @@ async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, Unfit> {
         Err(kube::Error::Api(status)) if status.code == 404 => return Err(Unfit::Missing(name.into())),
         Err(error) => return Err(Unfit::Failed(name.into(), error.to_string())),
     };
-    let labelled = secret.metadata.labels.as_ref().and_then(|labels| labels.get(LABEL)).is_some_and(|on| on == "true");
+    let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(PROMETHEUS_LABEL));
+    let labelled = label.is_some_and(|on| on == "true");
     if labelled { Ok(secret) } else { Err(Unfit::Unlabelled(name.into())) }
 }
 
