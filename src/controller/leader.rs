@@ -1,8 +1,9 @@
 //! Who may write: the holder of the Lease. And when nobody watched: what the Lease tells of the time before.
 //!
 //! A library would elect a leader; ours also keeps, in an annotation of the Lease, the absences that the clock of a
-//! validation must not count. Guarantee: two processes never both believe that they lead, as long as their clocks run
-//! at the same speed: a leader stops five seconds before another may take over.
+//! validation must not count. Two processes never both believe that they lead, as long as the clocks of their hosts differ
+//! by less than five seconds: so much earlier a leader stops than another may take over. Beyond that the guards of the
+//! writes hold (docs/lease.md).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
