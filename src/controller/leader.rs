@@ -86,18 +86,27 @@ enum Bid {
     /// Write it so, and lead.
     Take(Box<Lease>),
     /// Somebody else holds it.
-    Wait,
+    Wait(String),
+}
+
+/// What came of a bid.
+enum Held {
+    Mine(Box<Lease>),
+    By(String),
+    /// It changed meanwhile.
+    ByWhom,
 }
 
 /// Campaigns, leads, and campaigns again, for ever.
 pub async fn campaign(context: Arc<Context>) {
     let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
     let mut known: Option<Lease> = None;
+    let mut said_leader = None;
     loop {
         let led = context.leadership.holds();
         let asked = (Instant::now(), Timestamp::now());
         match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
-            Ok(Some(lease)) => {
+            Ok(Held::Mine(lease)) => {
                 context.said.resolve("leases");
                 let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
                 if context.leadership.set(reign) {
@@ -106,9 +115,17 @@ pub async fn campaign(context: Arc<Context>) {
                 if !led {
                     tracing::info!(identity = context.identity, "leads");
                 }
-                known = Some(lease);
+                (known, said_leader) = (Some(*lease), None);
             }
-            Ok(None) => context.said.resolve("leases"),
+            Ok(Held::By(leader)) => {
+                context.said.resolve("leases");
+                // Said once: two that were to serve different namespaces may have come to share a Lease.
+                if said_leader.as_ref() != Some(&leader) {
+                    tracing::info!(leader, namespace = context.lease_namespace, "waits, for another one leads");
+                    said_leader = Some(leader);
+                }
+            }
+            Ok(Held::ByWhom) => context.said.resolve("leases"),
             Err(error) => context.said.warn("leases", &error),
         }
         tokio::time::sleep(if context.leadership.holds() { RENEW_EVERY } else { TRY_EVERY }).await;
@@ -138,20 +155,23 @@ pub async fn resign(context: &Context) {
 }
 
 /// One try. A Lease that changed meanwhile is somebody else's move: it is read again the next time.
-async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Option<Lease>, kube::Error> {
+async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Held, kube::Error> {
     let seen = match known {
         Some(lease) => Some(lease),
         None => api.get_opt(LEASE).await?,
     };
     let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let Bid::Take(lease) = consider(seen.as_ref(), me, led, observe::now()) else { return Ok(None) };
+    let lease = match consider(seen.as_ref(), me, led, observe::now()) {
+        Bid::Take(lease) => lease,
+        Bid::Wait(leader) => return Ok(Held::By(leader)),
+    };
     let written = match seen {
         Some(_) => api.replace(LEASE, &post, &lease).await,
         None => api.create(&post, &lease).await,
     };
     match written {
-        Ok(lease) => Ok(Some(lease)),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(None),
+        Ok(lease) => Ok(Held::Mine(Box::new(lease))),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Held::ByWhom),
         Err(error) => Err(error),
     }
 }
@@ -164,7 +184,7 @@ fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
     let holder = before.holder_identity.as_deref().unwrap_or_default();
     let expired = renewed.is_none_or(|renewed| renewed.duration_until(now) > DURATION);
     if !(holder == me || holder.is_empty() || expired) {
-        return Bid::Wait;
+        return Bid::Wait(holder.to_owned());
     }
     let goes_on = led && (seen.is_none() || holder == me && !expired);
     let mut absences = seen.map(absences).unwrap_or_default();
@@ -220,7 +240,7 @@ mod tests {
     fn taken(bid: Bid) -> Lease {
         match bid {
             Bid::Take(lease) => *lease,
-            Bid::Wait => panic!("waits"),
+            Bid::Wait(leader) => panic!("waits for {leader}"),
         }
     }
 
@@ -262,7 +282,7 @@ mod tests {
 
     #[test]
     fn another_waits_for_the_lease_to_expire() {
-        assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait);
+        assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait("a".into()));
         let taken_over = taken(consider(Some(&first()), "b", false, at(16)));
         assert_eq!(absences(&taken_over), [since_ever(), Absence { from: at(0), until: at(16) }]);
     }
