@@ -116,8 +116,19 @@ async fn its_values_are_heard(scene: Scene) -> Result<(), Error> {
     assert_eq!(template["spec"]["imagePullSecrets"], json!([{"name": "pull"}]));
     // The account that the roles are bound to is the one that the pod runs as.
     let bindings = objects.iter().filter(|(name, _)| name.contains("Binding "));
-    let subjects: Vec<_> = bindings.map(|(_, binding)| binding["subjects"].clone()).collect();
-    assert_eq!(subjects, vec![json!([{"kind": "ServiceAccount", "name": "kanary", "namespace": "delivery"}]); 2]);
+    let bindings: Vec<_> =
+        bindings.map(|(name, binding)| (name.as_str(), &binding["roleRef"]["name"], &binding["subjects"])).collect();
+    let account = json!([{"kind": "ServiceAccount", "name": "kanary", "namespace": "delivery"}]);
+    // In the one namespace that it serves, and in its own; of the cluster it sees only whether there is a mesh.
+    let bound = [
+        ("ClusterRoleBinding kanary-mesh", &json!("kanary-mesh"), &account),
+        ("RoleBinding delivery/kanary", &json!("kanary"), &account),
+        ("RoleBinding shop/kanary-canaries", &json!("kanary"), &account),
+    ];
+    assert_eq!(bindings, bound);
+    let mesh = &objects["ClusterRole kanary-mesh"]["rules"];
+    assert_eq!(mesh.as_array().map(Vec::len), Some(1));
+    assert_eq!(mesh[0]["resources"], json!(["customresourcedefinitions"]));
     assert!(objects.contains_key("ServiceAccount delivery/kanary"));
     Ok(())
 }
