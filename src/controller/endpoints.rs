@@ -13,11 +13,11 @@ use kube::{
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::memory::Memory;
-use crate::seen::Endpoints;
+use crate::seen::EndpointSlice;
 
 /// A watch that ends when this is dropped.
 pub struct Following {
-    memory: Arc<Memory<Endpoints>>,
+    memory: Arc<Memory<EndpointSlice>>,
     namespace: String,
     task: JoinHandle<()>,
 }
@@ -25,7 +25,7 @@ pub struct Following {
 impl Following {
     /// Starts to watch; each change wakes the one who asked.
     pub fn start(client: &Client, namespace: &str, service: &str, signal: Arc<Notify>) -> Self {
-        let api: Api<Endpoints> = Api::namespaced(client.clone(), namespace);
+        let api: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
         let config = Config::default().labels(&format!("kubernetes.io/service-name={service}"));
         let memory = Arc::new(Memory::default());
         let fed = memory.clone();

@@ -6,7 +6,7 @@
 mod autoscaler;
 mod bystander;
 mod deployment;
-mod endpoints;
+mod endpoint_slice;
 mod foreign;
 pub mod hash;
 mod http_route;
@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 pub use autoscaler::Autoscaler;
 pub use bystander::Bystander;
 pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
-pub use endpoints::Endpoints;
+pub use endpoint_slice::EndpointSlice;
 pub use foreign::{Ignorance, Known};
 pub use http_route::{HTTPRoute, RouteStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};

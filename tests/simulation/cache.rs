@@ -11,7 +11,7 @@ use std::{
 use kanary::{
     api::{KanaryDeployment, names},
     lifecycle::services_of,
-    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service, VirtualService},
+    seen::{Autoscaler, Deployment, EndpointSlice, Pod, Seen, Service, VirtualService},
 };
 
 use crate::server::{KINDS, Kind, Server, Sight};
@@ -25,7 +25,7 @@ pub struct Cache {
     services: Known<Service>,
     autoscalers: Known<Autoscaler>,
     pods: Known<Pod>,
-    slices: Known<Endpoints>,
+    slices: Known<EndpointSlice>,
     routes: Known<VirtualService>,
     /// How many events of each kind were delivered.
     read: [usize; 7],

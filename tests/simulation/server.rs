@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use kanary::{
     api::KanaryDeployment,
     lifecycle::Patch,
-    seen::{Autoscaler, Deployment, Endpoints, Pod, Seen, Service, VirtualService},
+    seen::{Autoscaler, Deployment, EndpointSlice, Pod, Seen, Service, VirtualService},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -61,7 +61,7 @@ pub enum Sight {
     Service(Arc<Service>),
     Autoscaler(Arc<Autoscaler>),
     Pod(Arc<Pod>),
-    Slice(Arc<Endpoints>),
+    Slice(Arc<EndpointSlice>),
     Route(Arc<VirtualService>),
 }
 

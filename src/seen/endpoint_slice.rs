@@ -12,7 +12,7 @@ use super::{Seen, prune_meta};
 /// An EndpointSlice.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = discovery::EndpointSlice)]
-pub struct Endpoints {
+pub struct EndpointSlice {
     /// Its metadata.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
@@ -21,7 +21,7 @@ pub struct Endpoints {
     pub pods: BTreeSet<String>,
 }
 
-impl Seen for Endpoints {
+impl Seen for EndpointSlice {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }
