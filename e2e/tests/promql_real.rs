@@ -5,7 +5,6 @@ mod support;
 use std::process::ExitCode;
 
 use k8s_openapi::api::core::v1::Secret;
-use kanary::validation::promql::library::{ISTIO_LATENCY, ISTIO_SUCCESS};
 use kanary_e2e::backend::manner::Manner;
 use kanary_e2e::load::Running;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
@@ -27,6 +26,8 @@ fn main() -> ExitCode {
     harness::main(Setup::controller(&[&url]).with_prometheus(), cases)
 }
 
+const SUCCESS: &str = include_str!("../../prometheus/queries/istio-success.promql");
+const LATENCY: &str = include_str!("../../prometheus/queries/istio-latency.promql");
 /// The labels of the trial's pods.
 const TRIALS: &str = "kanary.k8s.io/canary=trial";
 
@@ -55,7 +56,7 @@ fn message(kd: &Value) -> &str {
 }
 
 async fn a_canary_that_answers_is_promoted(scene: Scene) -> Result<(), Error> {
-    let asking = asking("5s", json!({"query": shipped(ISTIO_SUCCESS)}));
+    let asking = asking("5s", json!({"query": shipped(SUCCESS)}));
     let load = judged(&scene, asking, Manner::default()).await?;
     let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
     assert_eq!(kd["status"]["items"][0]["verdict"], "Valid");
@@ -66,7 +67,7 @@ async fn a_canary_that_answers_is_promoted(scene: Scene) -> Result<(), Error> {
 }
 
 async fn a_canary_that_fails_requests_is_not(scene: Scene) -> Result<(), Error> {
-    let asking = asking("1h", json!({"query": shipped(ISTIO_SUCCESS)}));
+    let asking = asking("1h", json!({"query": shipped(SUCCESS)}));
     let load = judged(&scene, asking, Manner::failing(0.3)).await?;
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     assert!(message(&kd).contains("the query is false"), "{kd}");
@@ -76,9 +77,9 @@ async fn a_canary_that_fails_requests_is_not(scene: Scene) -> Result<(), Error> 
 }
 
 async fn a_canary_that_nobody_calls_proves_nothing(scene: Scene) -> Result<(), Error> {
-    let success = json!({"name": "success", "promQL": {"query": shipped(ISTIO_SUCCESS)}});
+    let success = json!({"name": "success", "promQL": {"query": shipped(SUCCESS)}});
     let latency = json!({"name": "latency", "promQL": {
-        "query": shipped(ISTIO_LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true,
+        "query": shipped(LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true,
     }});
     for (name, item) in [("success", success), ("latency", latency)] {
         let validation =
@@ -96,7 +97,7 @@ async fn a_canary_that_nobody_calls_proves_nothing(scene: Scene) -> Result<(), E
 }
 
 async fn a_slow_canary_is_told_apart_by_its_latency(scene: Scene) -> Result<(), Error> {
-    let query = json!({"query": shipped(ISTIO_LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true});
+    let query = json!({"query": shipped(LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true});
     let load = judged(&scene, asking("1h", query), Manner::slow(std::time::Duration::from_millis(600))).await?;
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     assert!(message(&kd).contains("is outside 0 to 310"), "{kd}");
@@ -143,7 +144,7 @@ async fn the_shipped_rules_are_evaluated(scene: Scene) -> Result<(), Error> {
         .until("kanary_leader", "the controller is scraped", |found| matches!(found, [one] if one.value == 1.0))
         .await?;
     scene.tell(TRIALS, Manner::default())?;
-    validating(&scene, asking("1h", json!({"query": shipped(ISTIO_SUCCESS)}))).await?;
+    validating(&scene, asking("1h", json!({"query": shipped(SUCCESS)}))).await?;
     let load = scene.calls_pods(TRIALS).await?.count(100_000).per_second(20.0).start();
     let recorded = format!("kanary:istio_requests:rate1m{{destination_workload_namespace=\"{}\"}}", scene.namespace());
     prometheus.until(&recorded, "requests are recorded", |found| found.iter().any(|rate| rate.value > 0.0)).await?;

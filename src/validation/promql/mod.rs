@@ -11,7 +11,7 @@ pub mod copies;
 mod deviation;
 mod discrete;
 mod evidence;
-pub mod library;
+mod library;
 mod memo;
 mod objection;
 pub mod outcome;
