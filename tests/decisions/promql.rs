@@ -457,7 +457,7 @@ fn the_operators_prometheus_is_asked_where_none_is_named() {
 
 /// In the original, a broken image was promoted: pods that were not ready were not judged.
 #[test]
-fn original_defect_2_good_answers_do_not_promote_a_canary_that_is_not_available() {
+fn good_answers_do_not_promote_a_canary_that_is_not_available() {
     let mut seen = steady(validating(60), 60);
     seen.pods = vec![pod("try-kanary-1", json!({}), false, json!({}))];
     assert_eq!(told(&seen).phase, Some(Phase::Validating));
@@ -465,7 +465,7 @@ fn original_defect_2_good_answers_do_not_promote_a_canary_that_is_not_available(
 
 /// In the original, errors of Prometheus were never in the status.
 #[test]
-fn original_defect_13_what_prometheus_says_is_in_the_status() {
+fn what_prometheus_says_is_in_the_status() {
     let status = told(&answered(validating(10), 10, doubt()));
     assert_eq!(status.items[0].message.as_deref(), Some("Prometheus answers 503"));
 }

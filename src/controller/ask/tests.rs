@@ -160,7 +160,7 @@ async fn each_trouble_is_told_by_its_name() {
 
 /// In the original, a Prometheus that hung stopped every canary.
 #[tokio::test]
-async fn original_defect_12_a_server_that_hangs_delays_its_own_only() {
+async fn a_server_that_hangs_delays_its_own_only() {
     let server = served().await;
     let asker = Arc::new(Asker { patience: Duration::from_secs(1), ..asker_with(Access::default(), json!({})) });
     let hung: Vec<_> = (0..MOST_TO_ONE * 2)

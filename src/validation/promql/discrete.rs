@@ -107,7 +107,7 @@ mod tests {
 
     /// In the original, rates were cut to whole numbers: below 1 they counted for nothing, and sparse errors passed.
     #[test]
-    fn original_defect_15_rates_below_one_count() {
+    fn rates_below_one_count() {
         let answer = counts(&[("a", "200", 0.5), ("a", "500", 0.02)]);
         assert_eq!(judged(item(json!({})), &answer).word(), "false");
         let sparse = counts(&[("a", "200", 0.5), ("a", "500", 0.004)]);

@@ -216,7 +216,7 @@ mod tests {
 
     /// In the original all pods became the last one, and so only one was judged.
     #[test]
-    fn original_defect_4_every_pod_is_judged() {
+    fn every_pod_is_judged() {
         let range = json!({"valueInRange": {"min": 0, "max": 1}});
         for bad in 0..3 {
             let mut samples = [("a", 0.5), ("b", 0.5), ("c", 0.5)];
@@ -228,7 +228,7 @@ mod tests {
 
     /// In the original NaN passed one analyser and failed another.
     #[test]
-    fn original_defect_3_no_number_is_no_evidence() {
+    fn no_number_is_no_evidence() {
         for item in analysers() {
             assert_eq!(judged(item.clone(), &vector(&[("a", f64::NAN)])).word(), "unknown", "{item}");
         }

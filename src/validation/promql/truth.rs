@@ -88,7 +88,7 @@ mod tests {
 
     /// In the original, a query that found nothing was success: a typing error promoted.
     #[test]
-    fn original_defect_3_no_data_is_no_success() {
+    fn no_data_is_no_success() {
         assert_eq!(judge(&vector(&[])).word(), "unknown");
     }
 
