@@ -57,4 +57,4 @@ pip:
 	@python3 -m pip --version > /dev/null 2>&1 || \
 	{ echo "make: pip is missing: the mesh needs Envoy, which comes as a Python wheel (apt install python3-pip)" >&2; exit 1; }
 
-.PHONY: help demo test lab bench crd tools pip
+.PHONY: help demo test lab bench crd plugin tools pip
