@@ -29,6 +29,10 @@ const DURATION: SignedDuration = SignedDuration::from_secs(15);
 const TRUST: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const TRY_EVERY: Duration = Duration::from_secs(2);
+/// A renewal that fails, or has no answer for so long, is tried again while this process may still lead: an absence of
+/// ten seconds for one lost packet would set every clock back.
+const RENEW_WITHIN: Duration = Duration::from_secs(4);
+const RENEW_AGAIN: Duration = Duration::from_millis(500);
 /// More absences than this are merged, oldest first: too long an absence is on the safe side.
 const MOST_ABSENCES: usize = 32;
 
@@ -105,7 +109,9 @@ pub async fn campaign(context: Arc<Context>) {
     loop {
         let led = context.leadership.holds();
         let asked = (Instant::now(), Timestamp::now());
-        match execute::bounded(bid(&api, &context.identity, known.take(), led)).await {
+        let patience = if led { RENEW_WITHIN } else { execute::PATIENCE };
+        let mut pause = if led { RENEW_AGAIN } else { TRY_EVERY };
+        match execute::within(patience, bid(&api, &context.identity, known.take(), led)).await {
             Ok(Held::Mine(lease)) => {
                 context.said.resolve("leases");
                 let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
@@ -115,7 +121,7 @@ pub async fn campaign(context: Arc<Context>) {
                 if !led {
                     tracing::info!(identity = context.identity, "leads");
                 }
-                (known, said_leader) = (Some(*lease), None);
+                (known, said_leader, pause) = (Some(*lease), None, RENEW_EVERY);
             }
             Ok(Held::By(leader)) => {
                 context.said.resolve("leases");
@@ -128,7 +134,7 @@ pub async fn campaign(context: Arc<Context>) {
             Ok(Held::ByWhom) => context.said.resolve("leases"),
             Err(error) => context.said.warn("leases", &error),
         }
-        tokio::time::sleep(if context.leadership.holds() { RENEW_EVERY } else { TRY_EVERY }).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
