@@ -12,8 +12,8 @@ use kube::{
     Api, Resource,
     core::PartialObjectMeta,
     runtime::{
-        WatchStreamExt,
-        watcher::{self, Config, DefaultBackoff, Event, watcher},
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -85,22 +85,31 @@ where
     let name = format!("{}.{}", K::plural(&()), K::group(&()));
     let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(context.client.clone());
     tokio::spawn(async move {
-        let config = Config::default().fields(&format!("metadata.name={name}"));
-        let mut stream = std::pin::pin!(watcher(definitions, config).default_backoff());
+        let mut backoff = DefaultBackoff::default();
         let mut follower = Follower { context: &context, routes, task: None, listed: false };
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    context.said.resolve("customresourcedefinitions");
-                    follower.take(event);
-                }
-                Err(error) => {
-                    context.said.warn("customresourcedefinitions", &error);
-                    if is_refused(&error, &[401, 403]) {
-                        follower.stop(Ignorance::NotPermitted);
+        loop {
+            let config = watch::config().fields(&format!("metadata.name={name}"));
+            let mut events = std::pin::pin!(watcher(definitions.clone(), config));
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => {
+                        if matches!(event, Event::InitDone) {
+                            backoff.reset();
+                            context.said.resolve("customresourcedefinitions");
+                        }
+                        follower.take(event);
+                    }
+                    // It begins anew with a list: taken up where it was, it would not say that the definition is there.
+                    Err(error) => {
+                        context.said.warn("customresourcedefinitions", &error);
+                        if is_refused(&error, &[401, 403]) {
+                            follower.stop(Ignorance::NotPermitted);
+                        }
+                        break;
                     }
                 }
             }
+            tokio::time::sleep(backoff.next().unwrap_or(watch::LONGEST_PAUSE)).await;
         }
     });
 }
@@ -157,11 +166,14 @@ where
     let mut backoff = DefaultBackoff::default();
     let mut tries = 0;
     while tries <= MOST_TRIES {
-        let mut events = std::pin::pin!(watcher(watch::scoped::<K>(context), Config::default()));
+        let mut events = std::pin::pin!(watcher(watch::scoped::<K>(context), watch::config()));
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
-                    tries = 0;
+                    if matches!(event, Event::InitDone) {
+                        tries = 0;
+                        backoff.reset();
+                    }
                     take_in(context, routes(&context.world), event);
                 }
                 Err(error) => {
