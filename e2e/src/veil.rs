@@ -1,11 +1,12 @@
 //! A veil between a controller and the API server: drawn, it hides one kind, and nothing else.
 //!
-//! Watches that are open end, and new ones are refused, as when a role changes or a part of the API server fails. All
-//! other requests pass, the lease among them.
+//! Drawn, watches that are open end, and new ones are refused, as when a role changes or a part of the API server fails.
+//! Muffled, watches stay open and nothing comes, as when a connection dies without a word. All other requests pass, the
+//! lease among them.
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request, State};
+use axum::extract::{self, Request};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
@@ -19,14 +20,21 @@ use crate::{Context, Error};
 /// It stays until the lab ends.
 pub struct Veil {
     url: String,
-    drawn: watch::Sender<bool>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum State {
+    Lifted,
+    Drawn,
+    Muffled,
 }
 
 #[derive(Clone)]
 struct Hidden {
     client: Client,
     plural: &'static str,
-    drawn: watch::Receiver<bool>,
+    state: watch::Receiver<State>,
 }
 
 impl Veil {
@@ -34,10 +42,10 @@ impl Veil {
     pub async fn before(client: Client, plural: &'static str) -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.context(|| "hang a veil".into())?;
         let url = format!("http://{}", listener.local_addr().context(|| "hang a veil".into())?);
-        let (drawn, receiver) = watch::channel(false);
-        let router = Router::new().fallback(pass).with_state(Hidden { client, plural, drawn: receiver });
+        let (state, receiver) = watch::channel(State::Lifted);
+        let router = Router::new().fallback(pass).with_state(Hidden { client, plural, state: receiver });
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, drawn })
+        Ok(Self { url, state })
     }
 
     /// Where the controller finds the API server.
@@ -47,26 +55,40 @@ impl Veil {
 
     /// Nothing of the kind is seen any more.
     pub fn draw(&self) {
-        self.drawn.send_replace(true);
+        self.state.send_replace(State::Drawn);
+    }
+
+    /// No watch of the kind tells anything any more.
+    pub fn muffle(&self) {
+        self.state.send_replace(State::Muffled);
     }
 
     /// All is seen again.
     pub fn lift(&self) {
-        self.drawn.send_replace(false);
+        self.state.send_replace(State::Lifted);
     }
 }
 
-async fn pass(State(mut hidden): State<Hidden>, request: Request) -> Response {
+async fn pass(extract::State(hidden): extract::State<Hidden>, request: Request) -> Response {
     let is_meant = request.method() == Method::GET && request.uri().path().ends_with(hidden.plural);
-    if is_meant && *hidden.drawn.borrow() {
+    if is_meant && *hidden.state.borrow() == State::Drawn {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    let is_watch = is_meant && request.uri().query().is_some_and(|query| query.contains("watch=true"));
     let answer = forward(&hidden.client, request).await;
     let answer = answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error).into_response());
-    if !is_meant {
+    if !is_watch {
         return answer;
     }
     // A veil that is gone is drawn no more.
-    let drawn = async move { drop(hidden.drawn.wait_for(|drawn| *drawn).await) };
-    answer.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(drawn))))
+    let (mut state, muffled) = (hidden.state.clone(), hidden.state);
+    let drawn = async move { drop(state.wait_for(|state| *state == State::Drawn).await) };
+    let heard = move |chunk| {
+        let mut state = muffled.clone();
+        async move {
+            drop(state.wait_for(|state| *state != State::Muffled).await);
+            chunk
+        }
+    };
+    answer.map(|body| Body::from_stream(body.into_data_stream().then(heard).take_until(Box::pin(drawn))))
 }

@@ -11,12 +11,13 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::jiff::SignedDuration;
 use kanary_e2e::veil::Veil;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
-use serde_json::json;
+use serde_json::{Value, json};
 use support::*;
 
 fn main() -> ExitCode {
     let cases = cases![
         what_it_cannot_see_it_does_not_judge: lab_only,
+        a_watch_that_fell_silent_is_not_taken_for_consent: lab_only,
         who_hung_has_missed_its_time_and_its_turn: lab_only,
     ];
     harness::main(Setup::installed(), cases)
@@ -40,6 +41,24 @@ async fn what_it_cannot_see_it_does_not_judge(scene: Scene) -> Result<(), Error>
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
     assert_eq!(base_image(&scene).await?, "web:1");
+    controller.stop().await
+}
+
+/// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the cluster.
+async fn a_watch_that_fell_silent_is_not_taken_for_consent(scene: Scene) -> Result<(), Error> {
+    may_lead(&scene).await?;
+    let veil = Veil::before(scene.lab()?.client_of("kanary").await?, "pods").await?;
+    let controller = scene.lab()?.controller_at(veil.url(), &alone(&scene, "deaf")).await?;
+    validating(&scene, watching("15s")).await?;
+    veil.muffle();
+    let pod = canary_pod(&scene).await?;
+    scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    let verdict = |kd: &Value| ["Failing", "Failed", "Promoting", "Succeeded"].contains(&phase(kd));
+    let kd = scene.until_kd(TRIAL, "there is a verdict", verdict).await?;
+    assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
+    assert_eq!(base_image(&scene).await?, "web:1");
+    veil.lift();
+    scene.kd_phase(TRIAL, "Failed").await?;
     controller.stop().await
 }
 

@@ -9,11 +9,15 @@ use kube::{
     discovery,
     runtime::{
         WatchStreamExt,
-        watcher::{Config, DefaultBackoff, Event, watcher},
+        watcher::{DefaultBackoff, Event, watcher},
     },
 };
 
-use super::{Context, execute, memory::Memory, watch::LONGEST_PAUSE};
+use super::{
+    Context, execute,
+    memory::Memory,
+    watch::{LONGEST_PAUSE, config},
+};
 use crate::seen::Bystander;
 
 /// The kinds, and whether every cluster has them.
@@ -64,7 +68,7 @@ fn follow(context: &Arc<Context>, index: usize, resource: ApiResource) {
     };
     let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
     tokio::spawn(async move {
-        let mut stream = std::pin::pin!(watcher(api, Config::default()).default_backoff());
+        let mut stream = std::pin::pin!(watcher(api, config()).default_backoff());
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {

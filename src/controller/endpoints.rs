@@ -5,14 +5,11 @@ use std::{collections::BTreeSet, sync::Arc};
 use futures::StreamExt;
 use kube::{
     Api, Client,
-    runtime::{
-        WatchStreamExt,
-        watcher::{Config, watcher},
-    },
+    runtime::{WatchStreamExt, watcher::watcher},
 };
 use tokio::{sync::Notify, task::JoinHandle};
 
-use super::memory::Memory;
+use super::{memory::Memory, watch::config};
 use crate::seen::EndpointSlice;
 
 /// A watch that ends when this is dropped.
@@ -26,7 +23,7 @@ impl Following {
     /// Starts to watch; each change wakes the one who asked.
     pub fn start(client: &Client, namespace: &str, service: &str, signal: Arc<Notify>) -> Self {
         let api: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-        let config = Config::default().labels(&format!("kubernetes.io/service-name={service}"));
+        let config = config().labels(&format!("kubernetes.io/service-name={service}"));
         let memory = Arc::new(Memory::default());
         let fed = memory.clone();
         let task = tokio::spawn(async move {

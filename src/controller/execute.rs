@@ -13,13 +13,16 @@ use serde_json::{Value, json};
 
 use super::{Context, memory::Memory, routes::Routes};
 use crate::{
-    api::{KanaryDeployment, KanaryDeploymentStatus, names::MANAGER},
+    api::{
+        KanaryDeployment, KanaryDeploymentStatus,
+        names::{self, MANAGER},
+    },
     lifecycle::{Action, Fault, Kind, Notice, Patch, Target, Tell},
     seen::{Autoscaler, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
 
 /// kube waits for an answer for ever.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +43,19 @@ pub enum Stop {
 /// # Errors
 /// Those of the request; no answer in time is one.
 pub async fn bounded<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
-    let late = |_| kube::Error::Service(format!("no answer within {PATIENCE:?}").into());
-    tokio::time::timeout(PATIENCE, request).await.map_err(late)?
+    within(PATIENCE, request).await
+}
+
+/// Waits for an answer for so long.
+///
+/// # Errors
+/// Those of the request; no answer in time is one.
+pub async fn within<T>(
+    patience: Duration,
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, kube::Error> {
+    let late = |_| kube::Error::Service(format!("no answer within {patience:?}").into());
+    tokio::time::timeout(patience, request).await.map_err(late)?
 }
 
 /// Makes one write, and takes its result into memory.
@@ -157,6 +171,39 @@ where
         Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| memory.forget(&*object))),
         Err(error) => return Err(error),
     }
+    Ok(())
+}
+
+/// Reads the canary and its pods into memory, past the watches.
+///
+/// # Errors
+/// [`Stop`].
+pub async fn read_canary(context: &Context, kanary: &KanaryDeployment) -> Result<(), Stop> {
+    let (namespace, name) = (kanary.namespace(), names::canary(kanary));
+    let canary = ListParams::default().fields(&format!("metadata.name={name}"));
+    let pods = ListParams::default().labels(&format!("{}={}", names::CANARY_LABEL, kanary.name()));
+    let world = &context.world;
+    let known = world.deployments.get(namespace, &name).into_iter().collect();
+    refresh(context, &world.deployments, namespace, known, &canary).await?;
+    refresh(context, &world.pods, namespace, world.pods.of_canary(namespace, kanary.name()), &pods).await
+}
+
+/// Takes a list into memory, and forgets what was known before and is not in it.
+async fn refresh<K>(
+    context: &Context,
+    memory: &Memory<K>,
+    namespace: &str,
+    known: Vec<Arc<K>>,
+    params: &ListParams,
+) -> Result<(), Stop>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + Debug + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let list = bounded(api.list(params)).await.map_err(|error| stop(format!("list {}", K::plural(&())), &error))?;
+    let is_there = |known: &Arc<K>| list.items.iter().any(|object| object.uid() == known.uid());
+    known.into_iter().filter(|known| !is_there(known)).for_each(|gone| drop(memory.forget(&*gone)));
+    list.items.into_iter().for_each(|object| drop(memory.put(object)));
     Ok(())
 }
 
@@ -313,10 +360,12 @@ fn outcome<T>(result: &Result<T, kube::Error>) -> &'static str {
     }
 }
 
-/// 409 says that something is not as observed; so does 404 for something that was.
+/// Something is not as observed: changed, gone, or there.
 fn stop(action: String, error: &kube::Error) -> Stop {
+    // By the reason, not the code: a webhook that denies may choose the same one.
+    let is_stale = |reason: &str| matches!(reason, "NotFound" | "Conflict" | "AlreadyExists");
     match error {
-        kube::Error::Api(status) if matches!(status.code, 404 | 409) && !is_final(status) => Stop::Stale(action),
+        kube::Error::Api(status) if is_stale(&status.reason) && !is_final(status) => Stop::Stale(action),
         kube::Error::Api(status) => Stop::Failed(Fault { action, error: in_short(&status.message).to_owned() }),
         other => Stop::Failed(Fault { action, error: other.to_string() }),
     }

@@ -29,6 +29,8 @@ struct Known<K> {
     gone: VecDeque<String>,
     /// The watch broke then, and there was no full list since.
     lost_since: Option<Timestamp>,
+    /// When the watch last told anything.
+    spoke_at: Option<Timestamp>,
     /// Counts the changes of objects that are no canary's.
     changes: u64,
 }
@@ -46,8 +48,14 @@ const MOST_GONE: usize = 512;
 
 impl<K> Default for Memory<K> {
     fn default() -> Self {
-        let known =
-            Known { objects: HashMap::new(), arriving: None, gone: VecDeque::new(), lost_since: None, changes: 0 };
+        let known = Known {
+            objects: HashMap::new(),
+            arriving: None,
+            gone: VecDeque::new(),
+            lost_since: None,
+            spoke_at: None,
+            changes: 0,
+        };
         Self { known: Mutex::new(known), synced: watch::Sender::new(false) }
     }
 }
@@ -128,7 +136,11 @@ impl<K: Seen + Clone> Memory<K> {
                 object.prune();
                 self.lock().learn(object).into_iter().collect()
             }
-            Event::Delete(object) => self.forget(&object).into_iter().collect(),
+            // Who deleted it has forgotten it already, but others may have waited for it to go.
+            Event::Delete(object) => {
+                self.forget(&object);
+                vec![Arc::new(object)]
+            }
         }
     }
 
@@ -143,6 +155,16 @@ impl<K: Seen + Clone> Memory<K> {
     /// Forgets an object that is gone; one of the same name that came later stays.
     pub fn forget(&self, object: &K) -> Option<Arc<K>> {
         self.lock().forget(object)
+    }
+
+    /// The watch tells something, if only of an object that nobody asks for.
+    pub fn hear(&self, now: Timestamp) {
+        self.lock().spoke_at = Some(now);
+    }
+
+    /// Did the watch tell anything since then?
+    pub fn spoke_since(&self, then: Timestamp) -> bool {
+        self.lock().spoke_at.is_some_and(|at| at >= then)
     }
 
     /// The watch broke: what is known grows old. It is as good as new after the next full list.
@@ -231,6 +253,7 @@ impl<K: Seen> Known<K> {
         for object in kept {
             self.objects.entry(object.namespace().to_owned()).or_default().insert(object);
         }
+        touched.iter().for_each(|object| self.note_gone(object.uid()));
         touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
         touched
     }
@@ -299,7 +322,7 @@ mod tests {
     fn the_late_delete_of_a_predecessor_spares_its_successor() {
         let memory = Memory::default();
         memory.put(pod("a", "2", 9));
-        assert!(memory.apply(Event::Delete(pod("a", "1", 8))).is_empty());
+        memory.apply(Event::Delete(pod("a", "1", 8)));
         assert!(memory.get("ns", "a").is_some());
     }
 
@@ -313,6 +336,7 @@ mod tests {
         let touched = memory.apply(Event::InitDone);
         assert_eq!(touched.iter().map(|pod| pod.name()).collect::<Vec<_>>(), ["gone", "a"]);
         assert!(memory.get("ns", "gone").is_none() && memory.get("ns", "new").is_some() && memory.is_synced());
+        assert!(memory.put(pod("gone", "1", 10)).is_none(), "a late reply does not bring it back");
     }
 
     #[test]

@@ -177,6 +177,9 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let mut config = Config::infer().await?;
     // Each request is bounded and tried again by ourselves; fifteen silent tries would hide what is wrong.
     config.default_retry = false;
+    // A connection that died without a word is an error, and no watch in which nothing happens.
+    config.read_timeout = Some(watch::SILENCE);
+    config.reset_reader_on_write = true;
     tracing::info!(cluster = %config.cluster_url, identity = settings.identity, version = env!("CARGO_PKG_VERSION"), "starts");
     let access = access(&settings, &config).await?;
     let context = Context::new(Client::try_from(config)?, &settings, access);

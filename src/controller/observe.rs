@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use jiff::{Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp, Unit};
 
 use super::{Context, Key, tend::Notes};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::{Absence, Observed, Routes, services_of},
-    seen::{Seen, Service},
+    seen::{Deployment, Pod, Seen, Service},
     traffic::mirror,
 };
+
+/// A watch that spoke so lately has not fallen silent.
+const RECENTLY: SignedDuration = SignedDuration::from_secs(5);
 
 /// Now, to the millisecond: that is what the status keeps.
 pub fn now() -> Timestamp {
@@ -24,17 +27,20 @@ pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observ
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
     let kanary = world.kanaries.get(namespace, name)?;
     let routed = needs_routes(context, &kanary);
+    let now = now();
+    let (canary, pods) = canary(context, &kanary);
     Some(Observed {
-        now: now(),
+        now,
         base: world.deployments.get(namespace, &names::base(&kanary)),
-        canary: world.deployments.get(namespace, &names::canary(&kanary)),
-        pods: world.pods.of_canary(namespace, name),
+        canary,
+        pods,
         services: services(context, &kanary, &mut notes.services),
         autoscalers: world.autoscalers.all_in(namespace),
         bystanders: world.bystanders.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
         endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
         routes: if routed { all_routes(context) } else { Routes::default() },
-        absences: absences(context, routed),
+        absences: absences(context, routed, now),
+        is_fresh: world.spoke_since(now - RECENTLY),
         blind_since: world.blind_since().into_iter().chain(routes_lost_since(context, routed)).min(),
         rehearsal: notes.rehearsal.clone(),
         answers: notes.answers(),
@@ -44,20 +50,26 @@ pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observ
     })
 }
 
+/// The canary Deployment and its pods.
+pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deployment>>, Vec<Arc<Pod>>) {
+    let (world, namespace) = (&context.world, kanary.namespace());
+    (world.deployments.get(namespace, &names::canary(kanary)), world.pods.of_canary(namespace, kanary.name()))
+}
+
 /// Those of a namespace's Services that matter to a canary and are none's, as they were at the last look. There may be
 /// hundreds of them to go through, and they seldom change.
 #[derive(Default)]
 pub struct Services {
-    of: Option<(u64, Option<i64>)>,
+    of: Option<(u64, String, Option<i64>)>,
     found: Vec<Arc<Service>>,
 }
 
 /// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
     let (memory, namespace) = (&context.world.services, kanary.namespace());
-    let now = (memory.changes_of_nobody(), kanary.metadata.generation);
-    if known.of != Some(now) {
-        *known = Services { of: Some(now), found: memory.of_nobody(namespace, services_of(kanary)) };
+    let now = Some((memory.changes_of_nobody(), kanary.uid().to_owned(), kanary.metadata.generation));
+    if known.of != now {
+        *known = Services { of: now, found: memory.of_nobody(namespace, services_of(kanary)) };
     }
     let mut services = known.found.clone();
     services.extend(memory.of_canary(namespace, kanary.name()));
@@ -68,14 +80,15 @@ fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) 
     services
 }
 
-/// When nobody led, and when who led did not see all.
-fn absences(context: &Context, routed: bool) -> Vec<Absence> {
+/// When nobody led, and when who led did not see all. One that ends in the future was noted by a clock that was wrong.
+fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
     let world = &context.world;
     let mut absences = context.leadership.absences();
     absences.extend(world.missed.all());
     if routed {
         absences.extend(world.virtual_services.missed.all().into_iter().chain(world.http_routes.missed.all()));
     }
+    absences.retain(|absence| absence.until <= now);
     absences.sort_by_key(|absence| absence.from);
     absences
 }

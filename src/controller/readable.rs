@@ -4,11 +4,12 @@ use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Api, Resource,
-    runtime::watcher::{self, Config, Event, watcher},
+    runtime::watcher::{self, Event, watcher},
 };
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::watch::config;
 use crate::{
     api::{KanaryDeployment, KanaryDeploymentSpec},
     seen::metadata,
@@ -27,7 +28,7 @@ pub struct Unread {
 
 /// All that can be read, from a full list on.
 pub fn watch(api: Api<Unread>) -> BoxStream<'static, watcher::Result<Event<KanaryDeployment>>> {
-    watcher(api, Config::default()).map(valid).boxed()
+    watcher(api, config()).map(valid).boxed()
 }
 
 type Known = Event<KanaryDeployment>;

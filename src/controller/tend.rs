@@ -183,6 +183,13 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
                 notes.rehearsal = Some(Rehearsal { template_hash, base_hash, at: observe::now(), outcome });
             })
         }
+        Some(Question::ReadCanary) => {
+            let answer = execute::read_canary(context, &seen.kanary).await;
+            answer.map(|()| {
+                (seen.canary, seen.pods) = observe::canary(context, &seen.kanary);
+                seen.is_fresh = true;
+            })
+        }
         Some(Question::ReadRoutes) => {
             let answer = execute::read_routes(context, &key.namespace).await;
             answer.map(|()| {

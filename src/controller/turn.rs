@@ -27,6 +27,7 @@ pub async fn take<'a>(context: &'a Context, key: &Key, signal: &Arc<Notify>, not
     let mut mine = context.permits.try_acquire().ok().map(Ok);
     loop {
         if !context.leadership.holds() {
+            notes.endpoints = None;
             context.world.kanaries.get(&key.namespace, &key.name)?;
             return Some(Turn::Rest(rest(notes, observe::now(), None)));
         }

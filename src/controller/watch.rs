@@ -10,7 +10,10 @@ use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use kube::{
     Api, Resource,
-    runtime::watcher::{self, Config, DefaultBackoff, Event, watcher},
+    runtime::{
+        utils::Backoff,
+        watcher::{self, Config, DefaultBackoff, Event, watcher},
+    },
 };
 use serde::de::DeserializeOwned;
 
@@ -83,6 +86,11 @@ impl World {
             && self.autoscalers.is_synced()
     }
 
+    /// Did those that a verdict rests on tell anything since then?
+    pub fn spoke_since(&self, then: Timestamp) -> bool {
+        self.deployments.spoke_since(then) && self.pods.spoke_since(then)
+    }
+
     /// Since when is one of the watches broken?
     pub fn blind_since(&self) -> Option<Timestamp> {
         let lost = [
@@ -98,6 +106,11 @@ impl World {
 
 /// For so long the first view of the routes is waited for.
 const ROUTES_WITHIN: Duration = Duration::from_secs(30);
+/// The API server ends each watch after so long, and it is taken up where it was. One that does not end then hangs.
+const WATCH_SECONDS: u32 = 60;
+/// Whoever hears nothing for so long is not connected any more: longer than a quiet watch lasts, and shorter than kube waits
+/// before it takes a watch up again as if nothing had been.
+pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 3);
 /// Between two tries of a watch that breaks, at most.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What is older than so many of its kind was accounted for long ago.
@@ -136,11 +149,16 @@ where
         + Send
         + 'static,
 {
-    watcher(scoped::<K>(context), Config::default()).boxed()
+    watcher(scoped::<K>(context), config()).boxed()
+}
+
+/// How to watch.
+pub fn config() -> Config {
+    Config::default().timeout(WATCH_SECONDS)
 }
 
 fn canary_pods(context: &Context) -> Events<Pod> {
-    watcher(scoped::<Pod>(context), Config::default().labels(names::CANARY_LABEL)).boxed()
+    watcher(scoped::<Pod>(context), config().labels(names::CANARY_LABEL)).boxed()
 }
 
 /// Keeps a memory up to date, and wakes whom an event concerns. Errors are said once, until they change.
@@ -161,7 +179,12 @@ fn follow<K>(
             let mut events = begin(&context);
             while let Some(event) = events.next().await {
                 match event {
-                    Ok(event) => take_in(&context, memory(&context.world), &context.world.missed, &concerns, event),
+                    Ok(event) => {
+                        if matches!(event, Event::InitDone) {
+                            backoff.reset();
+                        }
+                        take_in(&context, memory(&context.world), &context.world.missed, &concerns, event);
+                    }
                     Err(error) => {
                         lose(&context, memory(&context.world), &error);
                         break;
@@ -188,6 +211,7 @@ pub fn take_in<K>(
     if let Some(from) = lost_since {
         missed.note(Absence { from, until: observe::now() });
     }
+    memory.hear(observe::now());
     let writer = writer(memory, &event);
     for object in memory.apply(event) {
         let others = concerns(context, &object).into_iter().filter(|key| Some(key) != writer.as_ref());
@@ -206,9 +230,12 @@ fn writer<K>(memory: &Memory<K>, event: &Event<K>) -> Option<Key>
 where
     K: Seen + Clone + Resource<DynamicType = ()>,
 {
-    let Event::Apply(object) = event else { return None };
-    let known = memory.get(object.namespace(), object.name())?;
-    let is_echo = known.uid() == object.uid() && known.version() == object.version();
+    let (Event::Apply(object) | Event::Delete(object)) = event else { return None };
+    let known = memory.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
+    let is_echo = match event {
+        Event::Delete(_) => known.is_none(),
+        _ => known.is_some_and(|known| known.version() == object.version()),
+    };
     let is_itself = K::kind(&()) == KanaryDeployment::kind(&());
     let name = if is_itself { Some(object.name()) } else { object.label(names::CANARY_LABEL) };
     name.filter(|_| is_echo).map(|name| Key { namespace: object.namespace().to_owned(), name: name.to_owned() })

@@ -40,7 +40,17 @@ pub fn question(seen: &Observed) -> Option<Question> {
     let status = begun.as_ref().map_or_else(|| seen.status(), |begun| &begun.status);
     let before_verdict = matches!(status.phase, Some(Phase::Starting | Phase::Validating)) && !is_deleted(seen);
     let rehearse = before_verdict.then(|| base::rehearse(seen, status)).flatten();
-    rehearse.or_else(|| mirror_ends(seen, status).then(|| mirror::question(seen)).flatten())
+    let read_canary = || (begun.is_none() && is_about_to_succeed(seen)).then_some(Question::ReadCanary);
+    rehearse.or_else(read_canary).or_else(|| mirror_ends(seen, status).then(|| mirror::question(seen)).flatten())
+}
+
+/// Would it be a success, if all is as it looks?
+fn is_about_to_succeed(seen: &Observed) -> bool {
+    if seen.is_fresh || seen.status().phase != Some(Phase::Validating) || is_deleted(seen) {
+        return false;
+    }
+    let tell = plan(&Observed { is_fresh: true, ..seen.clone() }).tell;
+    tell.is_some_and(|tell| tell.status.phase == Some(Phase::Promoting))
 }
 
 /// Is no mirror wanted any more, and nothing left that comes before its finalizer?
@@ -350,6 +360,7 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
         judgement,
         stuck: stuck(seen, status, facts),
         judgeable: at_work && gap.is_none(),
+        is_fresh: seen.is_fresh,
         gap,
         items,
         progress: base::progress(seen, status),

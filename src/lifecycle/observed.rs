@@ -44,6 +44,8 @@ pub struct Observed {
     pub absences: Vec<Absence>,
     /// A watch is broken since then, so what is seen may be old.
     pub blind_since: Option<Timestamp>,
+    /// Are the canary and its pods as they are now, and not as a watch told that may have fallen silent since?
+    pub is_fresh: bool,
     /// What the API server answered to the last dry run of the promotion.
     pub rehearsal: Option<Rehearsal>,
     /// What Prometheus was asked and answered, by name of the item.
@@ -129,6 +131,7 @@ impl Observed {
             routes: Routes::default(),
             absences: Vec::new(),
             blind_since: None,
+            is_fresh: true,
             rehearsal: None,
             answers: BTreeMap::new(),
             prometheus: Access::default(),

@@ -19,6 +19,8 @@ pub struct Signs {
     pub stuck: Option<String>,
     /// The canary is available and its traffic on, and evidence comes in.
     pub judgeable: bool,
+    /// All this is as it is now: without that nothing succeeds.
+    pub is_fresh: bool,
     /// For how long no evidence came in, if that is what is missing.
     pub gap: Option<Gap>,
     /// What each item says, with all that was measured.
@@ -79,7 +81,9 @@ fn failure(signs: &Signs) -> Option<(Phase, Cause)> {
 
 fn success(signs: &Signs) -> Option<(Phase, Cause)> {
     match &signs.judgement {
-        Judgement::Valid { message } if signs.judgeable => Some(to(Phase::Promoting, "Valid", message)),
+        Judgement::Valid { message } if signs.judgeable && signs.is_fresh => {
+            Some(to(Phase::Promoting, "Valid", message))
+        }
         Judgement::Valid { .. } | Judgement::Open { .. } | Judgement::Invalid { .. } => None,
     }
 }

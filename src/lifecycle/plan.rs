@@ -213,6 +213,9 @@ pub enum Question {
         /// Hash of the base's pod template.
         base_hash: String,
     },
+    /// The canary and its pods as they are now: a success is final, and a watch that fell silent looks like one that has
+    /// nothing to tell.
+    ReadCanary,
     /// The routes of the namespace as they are now: before the finalizer goes, memory is not enough, for it may not have
     /// seen yet what a write whose answer was lost did.
     ReadRoutes,

@@ -1,6 +1,6 @@
 //! The clock of a validation.
 
-use kanary::lifecycle::{Absence, Observed, plan};
+use kanary::lifecycle::{Absence, Observed, Question, plan, question};
 use serde_json::{Value, json};
 
 use crate::given::{at, observed, status, with_canary};
@@ -167,4 +167,18 @@ fn an_edit_does_not_begin_the_initial_delay_anew() {
     let mut blind = at_rest(35, json!({}));
     blind.blind_since = Some(at(20));
     assert_eq!(told(&blind)["evidenceSince"], json!(at(0).to_string()), "the clock stood still at 20");
+}
+
+/// It is final, and a watch that fell silent looks like one that has nothing to tell.
+#[test]
+fn a_success_is_checked_against_the_cluster_first() {
+    let mut seen = validating(60, json!({}));
+    seen.is_fresh = false;
+    assert_eq!(question(&seen), Some(Question::ReadCanary));
+    assert_ne!(told(&seen)["phase"], "Promoting", "not even if it cannot be read");
+    seen.is_fresh = true;
+    assert_eq!((question(&seen), told(&seen)["phase"].clone()), (None, json!("Promoting")));
+    let mut early = validating(59, json!({}));
+    early.is_fresh = false;
+    assert_eq!(question(&early), None, "there is nothing to be sure of yet");
 }

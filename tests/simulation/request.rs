@@ -54,7 +54,7 @@ pub fn rehearse(
 }
 
 /// A list of the routes, which tells what is there at this moment.
-pub fn read_routes(rng: &mut Rng, weather: Weather) -> Result<(), Refused> {
+pub fn read(rng: &mut Rng, weather: Weather) -> Result<(), Refused> {
     send(rng, weather, || Ok(()))
 }
 

@@ -158,9 +158,11 @@ impl Shell {
         self.follow_endpoints(name);
         let Some(mut observed) = self.observe(server.now, name) else { return Deed::Nothing };
         if let Some(question) = lifecycle::question(&observed) {
-            let is_fresh = self.ask(server, rng, weather, name, question);
+            let reads_canary = question == Question::ReadCanary;
+            let is_read = self.ask(server, rng, weather, name, question);
             observed = self.observe(server.now, name).expect("it was there a moment ago");
-            observed.routes.is_fresh = is_fresh;
+            observed.is_fresh = is_read && reads_canary;
+            observed.routes.is_fresh = is_read && !reads_canary;
         }
         self.inquire(server.now, &mut observed);
         let mut plan = self.mutant.plan(&observed);
@@ -189,7 +191,7 @@ impl Shell {
         Some(until)
     }
 
-    /// Asks what the plan needs to know. Are the routes those of this moment now?
+    /// Asks what the plan needs to know. Is what was read that of this moment now?
     fn ask(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str, question: Question) -> bool {
         match question {
             Question::Rehearse { target, patch, template_hash, base_hash } => {
@@ -199,8 +201,28 @@ impl Shell {
                 }
                 false
             }
+            Question::ReadCanary => match request::read(rng, weather) {
+                Ok(()) => {
+                    let known = self.cache.pods_of(name);
+                    known.iter().for_each(|pod| self.cache.take_in(server, Kind::Pod, pod.name(), Some(pod.uid())));
+                    for (pod, object) in server.list(Kind::Pod) {
+                        if object["metadata"]["labels"][names::CANARY_LABEL] == name {
+                            self.cache.take_in(server, Kind::Pod, pod, None);
+                        }
+                    }
+                    let kanary = self.cache.kanary(name).expect("it was there a moment ago");
+                    let canary = names::canary(&kanary);
+                    let uid = self.cache.deployment(&canary).map(|known| known.uid().to_owned());
+                    self.cache.take_in(server, Kind::Deployment, &canary, uid.as_deref());
+                    true
+                }
+                Err(why) => {
+                    self.fail(server.now, name, "list pods".into(), &why);
+                    false
+                }
+            },
             Question::ReadRoutes if self.mutant == Mutant::TrustsItsMemory => true,
-            Question::ReadRoutes => match request::read_routes(rng, weather) {
+            Question::ReadRoutes => match request::read(rng, weather) {
                 Ok(()) => {
                     for route in server.names(Kind::Route) {
                         self.cache.take_in(server, Kind::Route, &route, None);
@@ -326,6 +348,7 @@ impl Shell {
             routes: self.routes(&kanary),
             absences: self.absences.clone(),
             blind_since: None,
+            is_fresh: false,
             rehearsal: self.rehearsals.get(name).cloned(),
             answers: self.answers.get(name).cloned().unwrap_or_default(),
             prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },

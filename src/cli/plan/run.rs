@@ -139,7 +139,7 @@ impl Play {
                 self.rehearsal = Some(Rehearsal { template_hash, base_hash, at: self.world.now, outcome });
             }
             // What is observed here is never old.
-            Some(Question::ReadRoutes) | None => {}
+            Some(Question::ReadCanary | Question::ReadRoutes) | None => {}
         }
         for inquiry in lifecycle::questions(&self.observe()) {
             let sent = Mark { at: self.world.now, held: inquiry.held };
