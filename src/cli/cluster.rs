@@ -2,10 +2,10 @@
 
 use kube::{
     Client, Config,
-    config::{KubeConfigOptions, Kubeconfig},
+    config::{self, KubeConfigOptions, Kubeconfig},
 };
 
-use super::{Cluster, Error};
+use super::{Cluster, Error, proxy};
 
 /// A client, and the namespace that is meant.
 pub struct Connection {
@@ -37,15 +37,33 @@ pub async fn connect(cluster: &Cluster) -> Result<Connection, Error> {
 
 async fn config(cluster: &Cluster) -> Result<Config, Error> {
     let options = KubeConfigOptions { context: cluster.context.clone(), ..KubeConfigOptions::default() };
-    let kubeconfig = |error: &dyn std::fmt::Display| Error::Wrong(format!("kubeconfig: {error}"));
-    match (&cluster.kubeconfig, &cluster.context) {
+    let kubeconfig = |error: &dyn std::error::Error| Error::Wrong(format!("kubeconfig: {}", causes(error)));
+    let file = match &cluster.kubeconfig {
+        None => Kubeconfig::read(),
+        Some(path) => Kubeconfig::read_from(path),
+    };
+    let named = file.as_ref().ok().and_then(|file| cluster_in(file, cluster.context.as_deref()).cloned());
+    let mut config = match (&cluster.kubeconfig, &cluster.context) {
         (None, None) => Config::infer().await.map_err(|error| kubeconfig(&error)),
         (None, Some(_)) => Config::from_kubeconfig(&options).await.map_err(|error| kubeconfig(&error)),
-        (Some(path), _) => {
-            let file = Kubeconfig::read_from(path).map_err(|error| kubeconfig(&error))?;
+        (Some(_), _) => {
+            let file = file.map_err(|error| kubeconfig(&error))?;
             Config::from_custom_kubeconfig(file, &options).await.map_err(|error| kubeconfig(&error))
         }
+    }?;
+    // In a pod no kubeconfig names a cluster, and nothing is between it and the API server.
+    if let Some(named) = named {
+        let proxy = proxy::to(&config.cluster_url, named.proxy_url.as_deref(), |name| std::env::var(name).ok());
+        config.proxy_url = proxy.map_err(|error| Error::Wrong(format!("the proxy's address: {error}")))?;
     }
+    Ok(config)
+}
+
+/// The cluster that a context names.
+fn cluster_in<'a>(file: &'a Kubeconfig, context: Option<&str>) -> Option<&'a config::Cluster> {
+    let context = context.or(file.current_context.as_deref())?;
+    let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
+    file.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()
 }
 
 /// What the API server, or the way to it, says; one sentence.

@@ -16,6 +16,7 @@ pub mod gitops;
 pub mod kanaries;
 mod output;
 pub mod plan;
+mod proxy;
 pub mod retry;
 pub mod say;
 mod table;

@@ -3,9 +3,11 @@
 
 #![allow(clippy::expect_used, clippy::panic)]
 
+mod cluster;
 mod docs;
 mod generate;
 mod people;
 mod plan;
 mod screens;
+mod server;
 mod snapshot;
