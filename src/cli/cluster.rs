@@ -69,14 +69,19 @@ fn cluster_in<'a>(file: &'a Kubeconfig, context: Option<&str>) -> Option<&'a con
 /// What the API server, or the way to it, says; one sentence.
 #[must_use]
 pub fn said(doing: &str, error: &kube::Error) -> Error {
-    let why = match error {
+    Error::Wrong(format!("{doing}: {}", why(error)))
+}
+
+/// The same, where it is said already what was tried.
+#[must_use]
+pub fn why(error: &kube::Error) -> String {
+    match error {
         kube::Error::Api(status) if status.code == 404 && status.message.contains("page not found") => {
             "Kanary is not installed in this cluster: its CustomResourceDefinition is missing".to_owned()
         }
         kube::Error::Api(status) => status.message.clone(),
         other => causes(other),
-    };
-    Error::Wrong(format!("{doing}: {why}"))
+    }
 }
 
 /// An error and what is behind it: `client error (Connect)` alone helps nobody.

@@ -10,6 +10,7 @@ mod completion;
 mod defaults;
 pub mod describe;
 mod error;
+mod follow;
 pub mod generate;
 pub mod get;
 pub mod gitops;

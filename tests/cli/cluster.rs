@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    server::{Answer, Server, kanary, kubeconfig, proxy},
+    server::{Answer, Server, in_phase, kanary, kubeconfig, proxy},
     snapshot::program,
 };
 
@@ -34,4 +34,49 @@ fn the_proxy_of_a_kubeconfig_is_used() {
     let output = get.env("KUBECONFIG", file).env("NO_PROXY", "*").output().expect("the program runs");
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "kanarydeployment.kanary.k8s.io/web\n", "{error}");
+}
+
+/// A run that succeeds once its events were lost from sight and listed anew.
+#[test]
+fn a_watch_says_everything_once() {
+    let validating = in_phase(kanary("web", 1), "Validating");
+    let succeeded = in_phase(kanary("web", 2), "Succeeded");
+    let event = |name: &str, reason: &str| {
+        let metadata = json!({"name": name, "namespace": "shop", "resourceVersion": "5"});
+        json!({"metadata": metadata, "involvedObject": {}, "reason": reason, "message": "as it is"})
+    };
+    let events = [event("a", "Started"), event("b", "Validating"), event("c", "Anew")];
+    let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
+    let (mut lists, mut is_anew) = (0, false);
+    let server = Server::start(move |asked| match (asked.what(), asked.is_watch()) {
+        ("events", false) => {
+            lists += 1;
+            Answer::list(&events[..events.len().min(lists + 1)])
+        }
+        ("events", true) if lists == 1 => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
+        ("events", true) => {
+            is_anew = true;
+            Answer::Silence
+        }
+        ("pods", _) => Answer::refusal(403, "Forbidden", "you may not list pods"),
+        ("kanarydeployments", true) if is_anew => {
+            Answer::Watch(vec![json!({"type": "MODIFIED", "object": succeeded.clone()})])
+        }
+        ("kanarydeployments", true) => Answer::refusal(403, "Forbidden", "you may not watch"),
+        ("kanarydeployments", false) => Answer::list(std::slice::from_ref(&validating)),
+        _ => Answer::Object(200, validating.clone()),
+    });
+    let (out, error, code) = server.run(&["watch", "web"]);
+    assert_eq!(code, Some(0), "{out}{error}");
+    for (words, times) in [
+        ("event Started: as it is", 1),
+        ("event Validating: as it is", 1),
+        ("event Anew: as it is", 1),
+        ("cannot read its pods: you may not list pods", 1),
+        ("cannot read the run: you may not watch", 1),
+        ("too old", 0),
+        ("Succeeded", 1),
+    ] {
+        assert_eq!(out.matches(words).count(), times, "{words}\n{out}");
+    }
 }

@@ -96,3 +96,30 @@ fn a_run_that_is_about_to_begin_is_not_over() {
     kanary.spec.run_id = Some("again".into());
     assert!(!watch::State::new(kanary).is_over());
 }
+
+/// Two of three watches may go on while one cannot read; what is known of the run stays on the screen.
+#[test]
+fn trouble_stands_beside_the_message_until_it_is_over() {
+    let file = folder("views").join("3-validating.yaml");
+    let mut view = read(&file);
+    view.kanary.status.as_mut().expect("a status").message = Some("all is well so far".into());
+    let mut state = watch::State::new(view.kanary.clone());
+    let shown = |state: &watch::State, now: Timestamp| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
+        terminal.draw(|frame| watch::draw(frame, state, now)).expect("it draws");
+        terminal.backend().to_string()
+    };
+    let trouble = |what| watch::Change::Trouble(what, "forbidden".into(), view.now);
+    state.take(trouble(watch::What::Events));
+    state.take(trouble(watch::What::Pods));
+    let screen = shown(&state, view.now);
+    assert!(screen.contains("all is well so far"), "{screen}");
+    assert!(screen.contains("cannot read its pods: forbidden; cannot read its events: forbidden"), "{screen}");
+    // Each watch speaks for itself.
+    state.take(watch::Change::Kanary(Box::new(view.kanary.clone())));
+    state.take(watch::Change::Well(watch::What::Pods));
+    let screen = shown(&state, view.now);
+    assert!(!screen.contains("its pods") && screen.contains("cannot read its events"), "{screen}");
+    let later = view.now + jiff::SignedDuration::from_mins(3);
+    assert!(!shown(&state, later).contains("cannot read"), "it would have been said again");
+}

@@ -13,6 +13,7 @@ use std::{
     thread,
 };
 
+use kanary::api::KanaryDeployment;
 use serde_json::{Value, json};
 
 use crate::snapshot::program;
@@ -204,4 +205,11 @@ pub fn kanary(name: &str, version: u32) -> Value {
         "metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": version.to_string()},
         "spec": {"deploymentName": "web", "template": {"spec": {"template": pod}}},
     })
+}
+
+/// The same, with the controller's word on its present template.
+pub fn in_phase(mut kanary: Value, phase: &str) -> Value {
+    let read: KanaryDeployment = serde_json::from_value(kanary.clone()).expect("a KanaryDeployment");
+    kanary["status"] = json!({"phase": phase, "templateHash": read.spec.template.hash()});
+    kanary
 }

@@ -22,22 +22,31 @@ pub async fn follow(mut changes: impl Stream<Item = Change> + Unpin, mut state: 
             return if state.gone || has_failed(&state) { Err(Error::Said) } else { Ok(()) };
         }
         let Some(change) = changes.next().await else { return Ok(()) };
-        if let Some(line) = event_line(&change) {
+        if let Some(line) = event_line(&change, &state) {
             output::print(&line)?;
         }
         state.take(change);
     }
 }
 
-fn event_line(change: &Change) -> Option<String> {
+/// What is known already is not said again: a list that is read anew tells of every event once more.
+fn event_line(change: &Change, state: &State) -> Option<String> {
     match change {
-        Change::Event(_, event) => {
+        Change::Event(name, event) => {
             let at = event.at.map(clock::moment).unwrap_or_default();
-            Some(format!("{at}  event {}: {}\n", event.reason, event.note))
+            let is_news = state.events.get(name) != Some(event);
+            is_news.then(|| format!("{at}  event {}: {}\n", event.reason, event.note))
         }
-        Change::Trouble(trouble) => Some(format!("{}  cannot read: {trouble}\n", clock::moment(Timestamp::now()))),
-        Change::Kanary(_) | Change::KanaryGone | Change::Pod(_) | Change::PodGone(_) | Change::Quit | Change::Tick => {
-            None
+        Change::Trouble(what, why, at) => {
+            let is_news = state.trouble.get(what).is_none_or(|(known, _)| known != why);
+            is_news.then(|| format!("{}  {}\n", clock::moment(*at), what.unreadable(why)))
         }
+        Change::Kanary(_)
+        | Change::KanaryGone
+        | Change::Pod(_)
+        | Change::PodGone(_)
+        | Change::Well(_)
+        | Change::Quit
+        | Change::Tick => None,
     }
 }

@@ -8,7 +8,7 @@ mod view;
 
 use std::io::IsTerminal;
 
-pub use state::State;
+pub use state::{Change, State, What};
 pub use view::draw;
 
 use super::{Cluster, Error, cluster, kanaries, output};

@@ -27,9 +27,11 @@ const MOST_ROWS: usize = 6;
 pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
     let judged = items::all(&state.kanary);
     let rows = |count: usize| Constraint::Length(u16::try_from(count.clamp(1, MOST_ROWS)).unwrap_or(1) + 2);
-    let [head, message, phases, gauge, validation, pods, events] = Layout::vertical([
+    let troubles = state.troubles(now);
+    let [head, message, trouble, phases, gauge, validation, pods, events] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(2),
+        Constraint::Length(u16::from(!troubles.is_empty())),
         Constraint::Length(1),
         Constraint::Length(1),
         rows(judged.len()),
@@ -41,6 +43,7 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
     frame.render_widget(title(state), head);
     frame.render_widget(Paragraph::new("  q: quit".dim()), keys);
     frame.render_widget(said(state), message);
+    frame.render_widget(Paragraph::new(troubles.yellow()), trouble);
     frame.render_widget(chain(state), phases);
     frame.render_widget(bar(state, now), gauge);
     list(frame, validation, "Validation", judged.iter().map(item_line).collect());
@@ -62,11 +65,7 @@ fn title(state: &State) -> Paragraph<'static> {
 
 fn said(state: &State) -> Paragraph<'static> {
     let message = state.kanary.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-    let text = match (&state.trouble, state.gone) {
-        (_, true) => "The KanaryDeployment was deleted.".to_owned(),
-        (Some(trouble), false) => format!("cannot read: {trouble}"),
-        (None, false) => message,
-    };
+    let text = if state.gone { "The KanaryDeployment was deleted.".to_owned() } else { message };
     Paragraph::new(text).wrap(Wrap { trim: true })
 }
 
