@@ -1,5 +1,7 @@
 //! One watch that goes on by itself, whatever becomes of its connection.
 
+use std::collections::BTreeMap;
+
 use futures::{
     StreamExt,
     stream::{self, BoxStream},
@@ -30,29 +32,67 @@ pub enum News<K> {
     Well,
 }
 
-/// Watches, and begins anew with growing pauses when that breaks.
-pub fn follow<K>(api: Api<K>, config: watcher::Config) -> BoxStream<'static, News<K>>
+/// Watches, and begins anew with growing pauses when that breaks. What the caller has `seen` and is listed no more is gone,
+/// as is what was deleted while the watch was broken.
+pub fn follow<K>(api: Api<K>, config: watcher::Config, seen: Vec<K>) -> BoxStream<'static, News<K>>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
+    let mut memory = Memory { known: seen.into_iter().map(|object| (key(&object), (object, false))).collect() };
     let mut is_troubled = false;
     let events = watcher(api, config).default_backoff();
-    let news = events.map(move |event| {
-        let news = match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => News::There(object),
-            Ok(Event::Delete(object)) => News::Gone(object),
-            Ok(Event::InitDone) => News::Complete,
-            Ok(Event::Init) => return stream::iter(Vec::new()),
-            Err(error) if heals(&error) => return stream::iter(Vec::new()),
-            Err(error) => {
-                is_troubled = true;
-                return stream::iter(vec![News::Trouble(said(&error))]);
-            }
-        };
-        let well = std::mem::take(&mut is_troubled).then_some(News::Well);
-        stream::iter(well.into_iter().chain([news]).collect::<Vec<_>>())
+    let news = events.map(move |event| match event {
+        Ok(event) => {
+            // That a list is about to be asked for says nothing yet.
+            let well = !matches!(event, Event::Init) && std::mem::take(&mut is_troubled);
+            let well = well.then_some(News::Well);
+            stream::iter(well.into_iter().chain(memory.take(event)).collect::<Vec<_>>())
+        }
+        Err(error) if heals(&error) => stream::iter(Vec::new()),
+        Err(error) => {
+            is_troubled = true;
+            stream::iter(vec![News::Trouble(said(&error))])
+        }
     });
     news.flatten().boxed()
+}
+
+/// Namespace and name.
+type Key = (Option<String>, Option<String>);
+
+fn key<K: Resource>(object: &K) -> Key {
+    (object.meta().namespace.clone(), object.meta().name.clone())
+}
+
+/// What is there, and whether the present list has told of it.
+struct Memory<K> {
+    known: BTreeMap<Key, (K, bool)>,
+}
+
+impl<K: Resource + Clone> Memory<K> {
+    fn take(&mut self, event: Event<K>) -> Vec<News<K>> {
+        match event {
+            Event::Init => {
+                self.known.values_mut().for_each(|(_, is_listed)| *is_listed = false);
+                Vec::new()
+            }
+            Event::Apply(object) | Event::InitApply(object) => {
+                self.known.insert(key(&object), (object.clone(), true));
+                vec![News::There(object)]
+            }
+            Event::Delete(object) => {
+                self.known.remove(&key(&object));
+                vec![News::Gone(object)]
+            }
+            Event::InitDone => {
+                let (listed, missing) =
+                    std::mem::take(&mut self.known).into_iter().partition(|(_, (_, listed))| *listed);
+                self.known = listed;
+                let missing: BTreeMap<Key, (K, bool)> = missing;
+                missing.into_values().map(|(object, _)| News::Gone(object)).chain([News::Complete]).collect()
+            }
+        }
+    }
 }
 
 /// The API server forgot where the watch, or a list of several pages, was: it is listed anew, and nothing is lost.

@@ -80,3 +80,26 @@ fn a_watch_says_everything_once() {
         assert_eq!(out.matches(words).count(), times, "{words}\n{out}");
     }
 }
+
+/// Deleted after it was read, before the first list, or while the watch was broken.
+#[test]
+fn a_watch_ends_with_what_it_watches() {
+    for listed in [0, 1] {
+        let run = in_phase(kanary("web", 1), "Validating");
+        let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
+        let mut lists = 0;
+        let server = Server::start(move |asked| match (asked.what(), asked.is_watch()) {
+            ("web", _) => Answer::Object(200, run.clone()),
+            ("kanarydeployments", false) => {
+                lists += 1;
+                if lists > listed { Answer::list(&[]) } else { Answer::list(std::slice::from_ref(&run)) }
+            }
+            ("kanarydeployments", true) => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
+            (_, true) => Answer::Silence,
+            (_, false) => Answer::list(&[]),
+        });
+        let (out, error, code) = server.run(&["watch", "web"]);
+        assert_eq!(code, Some(1), "{out}{error}");
+        assert!(out.contains("deleted"), "{out}");
+    }
+}

@@ -3,8 +3,7 @@
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
-use kube::{Api, Resource, runtime::watcher::Config};
-use serde::de::DeserializeOwned;
+use kube::{Api, runtime::watcher::Config};
 
 use super::state::{Change, What};
 use crate::{
@@ -24,33 +23,32 @@ pub fn changes(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<
     let one = Config::default().fields(&format!("metadata.name={name}"));
     let of_canary = Config::default().labels(&format!("{}={name}", names::CANARY_LABEL));
     let about = Config::default().fields(&format!("involvedObject.name={name},involvedObject.uid={}", kanary.uid()));
-    let runs = told(What::Run, Api::<KanaryDeployment>::namespaced(client(), namespace), one, |kanary| match kanary {
+    let runs = follow(Api::<KanaryDeployment>::namespaced(client(), namespace), one, vec![kanary.clone()]);
+    let runs = told(What::Run, runs, |kanary| match kanary {
         Ok(kanary) => Some(Change::Kanary(Box::new(kanary))),
         Err(_) => Some(Change::KanaryGone),
     });
-    let pods = told(What::Pods, Api::<Pod>::namespaced(client(), namespace), of_canary, |pod| match pod {
+    let pods = follow(Api::<Pod>::namespaced(client(), namespace), of_canary, Vec::new());
+    let pods = told(What::Pods, pods, |pod| match pod {
         Ok(pod) => Some(Change::Pod(Box::new(pod))),
         Err(pod) => Some(Change::PodGone(pod.name().to_owned())),
     });
     // Old events are dropped by the API server; what was shown stays.
-    let events = told(What::Events, Api::<core::Event>::namespaced(client(), namespace), about, |event| {
+    let events = follow(Api::<core::Event>::namespaced(client(), namespace), about, Vec::new());
+    let events = told(What::Events, events, |event| {
         let event = event.ok()?;
         Some(Change::Event(event.metadata.name.clone().unwrap_or_default(), around::happened(event)))
     });
     futures::stream::select_all([runs, pods, events]).boxed()
 }
 
-/// One watch as changes; what is gone comes as an error.
-fn told<K>(
+/// What a watch says as changes; what is gone comes as an error.
+fn told<K: Send + 'static>(
     what: What,
-    api: Api<K>,
-    config: Config,
+    news: BoxStream<'static, News<K>>,
     change: impl Fn(Result<K, K>) -> Option<Change> + Send + 'static,
-) -> BoxStream<'static, Change>
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
-{
-    let changes = follow(api, config).filter_map(move |news| {
+) -> BoxStream<'static, Change> {
+    let changes = news.filter_map(move |news| {
         let change = match news {
             News::There(object) => change(Ok(object)),
             News::Gone(object) => change(Err(object)),
