@@ -9,7 +9,6 @@ use clap_complete::{
 };
 
 use super::{Arguments, Cluster, Error, cluster, kanaries, output};
-use crate::seen::Seen;
 
 /// The variable by which the shells' scripts call this program.
 pub const VARIABLE: &str = "COMPLETE";
@@ -85,7 +84,7 @@ fn names_in(cluster: &Cluster) -> Result<Vec<CompletionCandidate>, Error> {
     };
     let found =
         cluster::block_on(async { tokio::time::timeout(PATIENCE, list).await.unwrap_or_else(|_| Ok(Vec::new())) })?;
-    Ok(found.into_iter().map(|found| CompletionCandidate::new(found.kanary.name().to_owned())).collect())
+    Ok(found.into_iter().map(|found| CompletionCandidate::new(found.name().to_owned())).collect())
 }
 
 /// The flags among the words: a line that is being written parses as nothing yet.

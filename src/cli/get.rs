@@ -3,20 +3,18 @@
 use std::collections::BTreeMap;
 
 use clap::ValueEnum;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use jiff::Timestamp;
-use kube::{
-    api::DynamicObject,
-    runtime::watcher::{self, Event},
-};
+use kube::{api::DynamicObject, runtime::watcher};
 use serde_json::json;
 
 use super::{
     Cluster, Error, clock,
     cluster::{self, Connection},
+    follow::{News, follow},
     kanaries::{self, Found, KIND},
     output::{self, BAD, Format, GOOD, WARN, styled},
-    table,
+    table::{self, Growing},
 };
 use crate::{
     api::{KanaryDeployment, Report, names},
@@ -64,7 +62,8 @@ pub fn run(cluster: &Cluster, arguments: &Get) -> Result<(), Error> {
             return watch(&connection, arguments).await;
         }
         let found = find(&connection, arguments).await?;
-        if found.is_empty() {
+        let is_data = matches!(arguments.output, Some(Output::Yaml | Output::Json));
+        if found.is_empty() && !is_data {
             let place = if arguments.all_namespaces {
                 "any namespace".into()
             } else {
@@ -73,8 +72,17 @@ pub fn run(cluster: &Cluster, arguments: &Get) -> Result<(), Error> {
             eprintln!("No {KIND}s found in {place}.");
             return Ok(());
         }
-        output::print(&printed(&found, arguments.output, Timestamp::now())?)
+        output::print(&printed(&found, arguments.output, arguments.names.len() == 1, Timestamp::now())?)?;
+        let is_table = matches!(arguments.output, None | Some(Output::Wide));
+        found.iter().filter(|_| is_table).for_each(complain);
+        Ok(())
     })
+}
+
+fn complain(found: &Found) {
+    if let Err(why) = &found.kanary {
+        eprintln!("warning: {why}");
+    }
 }
 
 async fn find(connection: &Connection, arguments: &Get) -> Result<Vec<Found>, Error> {
@@ -88,24 +96,26 @@ async fn find(connection: &Connection, arguments: &Get) -> Result<Vec<Found>, Er
     Ok(found)
 }
 
-/// All of them, in the form that is asked for.
+/// All of them, in the form that is asked for. One that is asked for by its name is no list, as kubectl has it.
 ///
 /// # Errors
 /// Never in practice.
-pub fn printed(found: &[Found], output: Option<Output>, now: Timestamp) -> Result<String, Error> {
-    match (output, found) {
-        (None, _) => Ok(text(found.iter().map(|found| &found.kanary), false, now)),
-        (Some(Output::Wide), _) => Ok(text(found.iter().map(|found| &found.kanary), true, now)),
-        (Some(Output::Name), _) => Ok(found.iter().map(|found| name(&found.kanary)).collect()),
-        (Some(Output::Yaml), [one]) => output::written(Format::Yaml, &one.whole),
-        (Some(Output::Json), [one]) => output::written(Format::Json, &one.whole),
-        (Some(Output::Yaml), many) => output::written(Format::Yaml, &list(many)),
-        (Some(Output::Json), many) => output::written(Format::Json, &list(many)),
+pub fn printed(found: &[Found], output: Option<Output>, by_name: bool, now: Timestamp) -> Result<String, Error> {
+    let data = |format| match (by_name, found) {
+        (true, [one]) => output::written(format, &one.whole),
+        (true | false, many) => output::written(format, &list(many)),
+    };
+    match output {
+        None => Ok(table(found, false, now)),
+        Some(Output::Wide) => Ok(table(found, true, now)),
+        Some(Output::Name) => Ok(found.iter().map(name).collect()),
+        Some(Output::Yaml) => data(Format::Yaml),
+        Some(Output::Json) => data(Format::Json),
     }
 }
 
-fn name(kanary: &KanaryDeployment) -> String {
-    format!("kanarydeployment.kanary.k8s.io/{}\n", kanary.name())
+fn name(found: &Found) -> String {
+    format!("kanarydeployment.kanary.k8s.io/{}\n", found.name())
 }
 
 fn list(found: &[Found]) -> serde_json::Value {
@@ -115,11 +125,30 @@ fn list(found: &[Found]) -> serde_json::Value {
 
 const COLUMNS: [&str; 10] =
     ["NAMESPACE", "NAME", "STATUS", "DEPLOYMENT", "SERVICE", "SCALE", "TRAFFIC", "VALIDATION", "DURATION", "MESSAGE"];
+const STATUS: usize = 2;
+const DURATION: usize = 8;
+
+fn columns(wide: bool) -> &'static [&'static str] {
+    if wide { &COLUMNS } else { &COLUMNS[..COLUMNS.len() - 1] }
+}
 
 /// The table.
 pub fn text<'a>(kanaries: impl Iterator<Item = &'a KanaryDeployment>, wide: bool, now: Timestamp) -> String {
-    let columns = if wide { &COLUMNS[..] } else { &COLUMNS[..COLUMNS.len() - 1] };
-    table::draw(columns, kanaries.map(|kanary| row(kanary, wide, now)).collect())
+    table::draw(columns(wide), kanaries.map(|kanary| row(kanary, wide, now)).collect())
+}
+
+fn table(found: &[Found], wide: bool, now: Timestamp) -> String {
+    table::draw(columns(wide), found.iter().map(|found| row_of(found, wide, now)).collect())
+}
+
+/// One that is not understood hides no other.
+fn row_of(found: &Found, wide: bool, now: Timestamp) -> Vec<String> {
+    let unknown = || {
+        let known = [found.namespace().to_owned(), found.name().to_owned()];
+        let rest = columns(wide).iter().skip(known.len()).map(|_| "?".to_owned());
+        known.into_iter().chain(rest).collect()
+    };
+    found.kanary.as_ref().map_or_else(|_| unknown(), |kanary| row(kanary, wide, now))
 }
 
 fn row(kanary: &KanaryDeployment, wide: bool, now: Timestamp) -> Vec<String> {
@@ -169,35 +198,68 @@ async fn watch(connection: &Connection, arguments: &Get) -> Result<(), Error> {
             return Err(Error::Usage("--watch prints a table; leave -o out, or use -o wide".into()));
         }
     };
+    // Whoever waits for a name that is not there has mistyped it.
+    let mut named = Vec::new();
+    for name in &arguments.names {
+        named.push(kanaries::get(connection, name).await?.whole);
+    }
     let config = watcher::Config { label_selector: arguments.selector.clone(), ..watcher::Config::default() };
-    let api = kanaries::api(connection, arguments.all_namespaces);
-    let mut events = watcher::watcher(api, config).boxed();
-    let mut shown: BTreeMap<String, String> = BTreeMap::new();
-    let wanted = |name: &str| arguments.names.is_empty() || arguments.names.iter().any(|n| kanaries::bare(n) == name);
-    let failed = |error: watcher::Error| Error::Wrong(format!("watch {KIND}s: {error}"));
-    while let Some(event) = events.try_next().await.map_err(failed)? {
-        let (Event::Apply(object) | Event::InitApply(object)) = event else { continue };
-        let Found { kanary, .. } = kanaries::understand(object)?;
-        if wanted(kanary.name()) {
-            show(&kanary, wide, &mut shown)?;
+    let mut news = follow(kanaries::api(connection, arguments.all_namespaces), config, named);
+    let wanted =
+        |found: &Found| arguments.names.is_empty() || arguments.names.iter().any(|n| kanaries::bare(n) == found.name());
+    let mut shown = Shown { wide, rows: BTreeMap::new() };
+    let mut table = Growing::new(columns(wide)).with_room(STATUS, "Validating");
+    let (mut waiting, mut is_complete, mut trouble) = (Vec::new(), false, None);
+    while let Some(news) = news.next().await {
+        match news {
+            News::There(object) => waiting.extend(shown.changed(&kanaries::understand(object), wanted)),
+            News::Gone(object) => waiting.extend(shown.gone(&kanaries::understand(object), wanted)),
+            News::Complete => is_complete = true,
+            // What cannot be listed at all is an error, and nothing to wait for.
+            News::Trouble(why) if !is_complete => return Err(Error::Wrong(format!("list {KIND}s: {why}"))),
+            News::Trouble(why) if trouble.as_ref() == Some(&why) => {}
+            News::Trouble(why) => {
+                eprintln!("warning: cannot read {KIND}s, tries again: {why}");
+                trouble = Some(why);
+            }
+            News::Well => trouble = None,
+        }
+        if is_complete && !waiting.is_empty() {
+            output::print(&table.rows(std::mem::take(&mut waiting)))?;
         }
     }
     Ok(())
 }
 
-fn show(kanary: &KanaryDeployment, wide: bool, shown: &mut BTreeMap<String, String>) -> Result<(), Error> {
-    let now = Timestamp::now();
-    let key = format!("{}/{}", kanary.namespace(), kanary.name());
-    // The duration moves by itself.
-    let mut cells = row(kanary, wide, now);
-    cells.remove(8);
-    let content = cells.join("\t");
-    if shown.get(&key) == Some(&content) {
-        return Ok(());
+/// What the columns showed last.
+struct Shown {
+    wide: bool,
+    rows: BTreeMap<(String, String), Vec<String>>,
+}
+
+impl Shown {
+    fn changed(&mut self, found: &Found, wanted: impl Fn(&Found) -> bool) -> Option<Vec<String>> {
+        let row = row_of(found, self.wide, Timestamp::now());
+        // The duration moves by itself.
+        let mut content = row.clone();
+        content[DURATION] = String::new();
+        let is_news = wanted(found) && self.rows.get(&id(found)) != Some(&content);
+        is_news.then(|| {
+            complain(found);
+            self.rows.insert(id(found), content);
+            row
+        })
     }
-    let table = text(std::iter::once(kanary), wide, now);
-    let (head, line) = table.split_once('\n').unwrap_or_default();
-    let text = if shown.is_empty() { format!("{head}\n{line}") } else { line.to_owned() };
-    shown.insert(key, content);
-    output::print(&text)
+
+    fn gone(&mut self, found: &Found, wanted: impl Fn(&Found) -> bool) -> Option<Vec<String>> {
+        self.rows.remove(&id(found));
+        let mut row = row_of(found, self.wide, Timestamp::now());
+        // Deleted, or without the labels that are asked for.
+        row[STATUS] = "Gone".into();
+        wanted(found).then_some(row)
+    }
+}
+
+fn id(found: &Found) -> (String, String) {
+    (found.namespace().to_owned(), found.name().to_owned())
 }

@@ -16,8 +16,30 @@ pub const KIND: &str = "KanaryDeployment";
 pub struct Found {
     /// All that the API server has, less the bookkeeping that nobody reads.
     pub whole: DynamicObject,
-    /// What this build understands of it.
-    pub kanary: KanaryDeployment,
+    /// What this build understands of it, or why it does not: a newer version may have written it.
+    pub kanary: Result<KanaryDeployment, String>,
+}
+
+impl Found {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.whole.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn namespace(&self) -> &str {
+        self.whole.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// For what cannot be done without understanding it.
+    ///
+    /// # Errors
+    /// It is not understood.
+    pub fn readable(&self) -> Result<&KanaryDeployment, Error> {
+        self.kanary.as_ref().map_err(|why| Error::Wrong(why.clone()))
+    }
 }
 
 /// The API for whole objects, of one namespace or of all.
@@ -33,12 +55,11 @@ pub fn api(connection: &Connection, all: bool) -> Api<DynamicObject> {
 /// One by name; `kd/web` is `web`.
 ///
 /// # Errors
-/// There is none, or it cannot be read.
+/// There is none, or the API server does not show it.
 pub async fn get(connection: &Connection, name: &str) -> Result<Found, Error> {
     let name = bare(name);
     let doing = format!("get {KIND} {}/{name}", connection.namespace);
-    let whole = api(connection, false).get(name).await.map_err(|error| said(&doing, &error))?;
-    understand(whole)
+    api(connection, false).get(name).await.map(understand).map_err(|error| said(&doing, &error))
 }
 
 /// All that the labels select.
@@ -49,20 +70,17 @@ pub async fn list(connection: &Connection, all: bool, labels: Option<&str>) -> R
     let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
     let doing = format!("list {}", KanaryDeployment::plural(&()));
     let list = api(connection, all).list(&params).await.map_err(|error| said(&doing, &error))?;
-    list.items.into_iter().map(understand).collect()
+    Ok(list.items.into_iter().map(understand).collect())
 }
 
 /// Reads what the API server sent.
-///
-/// # Errors
-/// It is not what this build knows.
-pub fn understand(mut whole: DynamicObject) -> Result<Found, Error> {
+#[must_use]
+pub fn understand(mut whole: DynamicObject) -> Found {
     whole.metadata.managed_fields = None;
-    let name = whole.metadata.name.clone().unwrap_or_default();
+    let name = whole.metadata.name.as_deref().unwrap_or_default();
     let kanary = serde_json::to_value(&whole).and_then(serde_json::from_value);
-    let kanary =
-        kanary.map_err(|error| Error::Wrong(format!("{KIND} {name} cannot be read by this version: {error}")))?;
-    Ok(Found { whole, kanary })
+    let kanary = kanary.map_err(|error| format!("{KIND} {name} cannot be read by this version: {error}"));
+    Found { whole, kanary }
 }
 
 /// A name without the kind before it.

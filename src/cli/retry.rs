@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, Error, clock,
     cluster::{self, said},
-    kanaries::{self, Found, KIND},
+    kanaries::{self, KIND},
     output,
 };
 use crate::{
@@ -30,11 +30,12 @@ pub struct Retry {
 pub fn run(cluster: &Cluster, Retry { name }: &Retry) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
-        let Found { kanary, whole } = kanaries::get(&connection, name).await?;
-        refusal(&kanary).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
+        let found = kanaries::get(&connection, name).await?;
+        let (kanary, whole) = (found.readable()?, &found.whole);
+        refusal(kanary).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
         let name = kanary.name();
-        let id = run_id(&kanary, Timestamp::now());
-        let operations = operations(&kanary, &whole.data, &id);
+        let id = run_id(kanary, Timestamp::now());
+        let operations = operations(kanary, &whole.data, &id);
         let operations = serde_json::from_value(json!(operations)).map_err(|error| Error::Wrong(error.to_string()))?;
         let doing = format!("patch {KIND} {}/{name}", connection.namespace);
         let api = kanaries::api(&connection, false);

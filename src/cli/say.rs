@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     Cluster, Error,
     cluster::{self, said},
-    kanaries::{self, Found, KIND},
+    kanaries::{self, KIND},
     output,
 };
 use crate::{
@@ -55,11 +55,12 @@ pub fn reject(cluster: &Cluster, Reject { name, reason }: &Reject) -> Result<(),
 fn say(cluster: &Cluster, name: &str, word: Word, reason: Option<&str>) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
-        let Found { kanary, .. } = kanaries::get(&connection, name).await?;
-        refusal(&kanary, word).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
+        let found = kanaries::get(&connection, name).await?;
+        let kanary = found.readable()?;
+        refusal(kanary, word).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
         let name = kanary.name();
         let doing = format!("patch {KIND} {}/{name}", connection.namespace);
-        let patch = Patch::Merge(patch(&kanary, word, reason));
+        let patch = Patch::Merge(patch(kanary, word, reason));
         let api = kanaries::api(&connection, false);
         api.patch(name, &PatchParams::default(), &patch).await.map_err(|error| said(&doing, &error))?;
         output::print(&format!("kanarydeployment.kanary.k8s.io/{name} {}\n", done(word)))

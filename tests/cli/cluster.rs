@@ -1,6 +1,11 @@
 //! The verbs that speak to a cluster, against an API server that says what each test needs.
 
-use serde_json::json;
+use std::{
+    io::{BufRead, BufReader},
+    process::Stdio,
+};
+
+use serde_json::{Value, json};
 
 use crate::{
     server::{Answer, Server, in_phase, kanary, kubeconfig, proxy},
@@ -102,4 +107,103 @@ fn a_watch_ends_with_what_it_watches() {
         assert_eq!(code, Some(1), "{out}{error}");
         assert!(out.contains("deleted"), "{out}");
     }
+}
+
+/// Of a newer version, say: a field is another type.
+fn strange() -> Value {
+    let mut strange = kanary("strange", 7);
+    strange["spec"]["scale"] = "much".into();
+    strange
+}
+
+#[test]
+fn one_that_is_not_understood_hides_no_other() {
+    let server = Server::start(|_| Answer::list(&[strange(), kanary("web", 1)]));
+    let (out, error, code) = server.run(&["get"]);
+    assert_eq!(code, Some(0), "{error}");
+    let row = |name: &str| out.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
+    assert!(row("strange").contains('?') && row("web").contains("none"), "{out}");
+    assert!(error.contains("strange cannot be read by this version"), "{error}");
+    let (out, error, _) = server.run(&["get", "-o", "json"]);
+    let list: Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((&list["items"][0]["spec"]["scale"], error.as_str()), (&json!("much"), ""));
+    let (out, _, _) = server.run(&["get", "-o", "name"]);
+    assert_eq!(out, "kanarydeployment.kanary.k8s.io/strange\nkanarydeployment.kanary.k8s.io/web\n");
+}
+
+/// As kubectl has it: one that is asked for by its name is an object, all else a list.
+#[test]
+fn what_is_listed_is_a_list() {
+    for (items, words, kind, count) in [
+        (vec![], vec!["get"], "List", Some(0)),
+        (vec![kanary("web", 1)], vec!["get"], "List", Some(1)),
+        (vec![kanary("web", 1)], vec!["get", "web"], "KanaryDeployment", None),
+        (vec![kanary("web", 1)], vec!["get", "web", "web"], "List", Some(2)),
+    ] {
+        let server = Server::start(move |asked| match asked.what() {
+            "web" => Answer::Object(200, items[0].clone()),
+            _ => Answer::list(&items),
+        });
+        for format in ["json", "yaml"] {
+            let (out, error, code) = server.run(&[&words[..], &["-o", format]].concat());
+            assert_eq!(code, Some(0), "{error}");
+            let data: Value = serde_saphyr::from_str(&out).expect("YAML");
+            assert_eq!(data["kind"], kind, "{words:?} {format}");
+            assert_eq!(data["items"].as_array().map(Vec::len), count, "{words:?} {format}");
+        }
+    }
+}
+
+/// The first lines that it prints; it goes on for ever.
+fn first_lines(server: &Server, arguments: &[&str], count: usize) -> Vec<String> {
+    let mut child = server.program(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
+    let out = BufReader::new(child.stdout.take().expect("a pipe"));
+    let lines = out.lines().take(count).map(|line| line.expect("UTF-8")).collect();
+    child.kill().expect("it runs still");
+    child.wait().expect("it ends");
+    lines
+}
+
+#[test]
+fn a_list_goes_on_as_one_table() {
+    let (short, long) = (kanary("web", 1), kanary("a-rather-long-name", 2));
+    let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
+    let mut lists = 0;
+    let server = Server::start(move |asked| match asked.is_watch() {
+        false => {
+            lists += 1;
+            let items = [short.clone(), long.clone()];
+            Answer::list(if lists == 1 { &items } else { &items[1..] })
+        }
+        true if lists == 1 => Answer::Watch(vec![
+            json!({"type": "MODIFIED", "object": in_phase(long.clone(), "Failed")}),
+            json!({"type": "ERROR", "object": forgotten}),
+        ]),
+        true => {
+            Answer::Watch(vec![json!({"type": "DELETED", "object": long}), json!({"type": "ADDED", "object": long})])
+        }
+    });
+    let lines = first_lines(&server, &["get", "-w"], 6);
+    let names: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap_or_default()).collect();
+    let long = "a-rather-long-name";
+    // Both; what the list lacks after a while; what was deleted; and it is forgotten, so that it comes anew.
+    assert_eq!(names, ["NAME", "web", long, "web", long, long], "{lines:#?}");
+    let words: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(2).unwrap_or_default()).collect();
+    assert_eq!(words, ["STATUS", "-", "-", "Gone", "Gone", "-"], "{lines:#?}");
+    let under = lines[0].find("DEPLOYMENT").expect("a column");
+    assert!(lines[1..].iter().all(|line| line[under..].starts_with("web ")), "{lines:#?}");
+}
+
+#[test]
+fn a_list_does_not_wait_for_what_cannot_be_listed() {
+    let server = Server::start(|asked| match asked.what() {
+        "nobody" => Answer::refusal(404, "NotFound", "kanarydeployments.kanary.k8s.io \"nobody\" not found"),
+        _ => Answer::list(&[]),
+    });
+    let (_, error, code) = server.run(&["get", "-w", "nobody"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("\"nobody\" not found"), "{error}");
+    let server = Server::start(|_| Answer::refusal(403, "Forbidden", "you may not list"));
+    let (_, error, code) = server.run(&["get", "-w"]);
+    assert_eq!((code, error.as_str()), (Some(1), "error: list KanaryDeployments: you may not list\n"));
 }

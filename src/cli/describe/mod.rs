@@ -23,7 +23,7 @@ pub struct Describe {
 pub fn run(cluster: &Cluster, Describe { name }: &Describe) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
-        let kanary = kanaries::get(&connection, name).await?.kanary;
+        let kanary = kanaries::get(&connection, name).await?.readable()?.clone();
         let (pods, events) = (around::pods(&connection, &kanary).await?, around::events(&connection, &kanary).await?);
         output::print(&Page { kanary: &kanary, pods: &pods, events: &events, now: Timestamp::now() }.text())
     })

@@ -20,7 +20,7 @@ use super::{
     plan::{files, rules},
 };
 use crate::{
-    api::{Provider, Source},
+    api::{KanaryDeployment, Provider, Source},
     lifecycle::Routes,
     seen::{Known, Seen},
 };
@@ -93,15 +93,21 @@ fn routes_in<K: Seen + DeserializeOwned>(documents: &[files::Document], kind: &s
 
 async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene>, Error> {
     let connection = cluster::connect(cluster).await?;
-    let found = match name {
-        Some(name) => vec![kanaries::get(&connection, name).await?],
-        None => kanaries::list(&connection, false, None).await?,
+    let kanaries: Vec<KanaryDeployment> = match name {
+        Some(name) => vec![kanaries::get(&connection, name).await?.readable()?.clone()],
+        None => {
+            let found = kanaries::list(&connection, false, None).await?;
+            let readable = found.into_iter().filter_map(|found| {
+                found.kanary.inspect_err(|why| eprintln!("warning: there are no rules for it: {why}")).ok()
+            });
+            readable.collect()
+        }
     };
-    let traffics = found.iter().map(|found| &found.kanary.spec.traffic);
+    let traffics = kanaries.iter().map(|kanary| &kanary.spec.traffic);
     let mirrors = traffics.filter(|traffic| traffic.source == Source::Mirror);
     let providers: Vec<Provider> = mirrors.map(|traffic| traffic.mirror().provider).collect();
     let routes = read_routes(&connection, &providers).await?;
-    Ok(found.into_iter().map(|found| Scene { kanary: found.kanary, routes: routes.clone() }).collect())
+    Ok(kanaries.into_iter().map(|kanary| Scene { kanary, routes: routes.clone() }).collect())
 }
 
 /// The routes of these providers. Others carry no mirror, and whoever asks may have no right to list them.

@@ -30,7 +30,7 @@ pub fn run(cluster: &Cluster, Watch { name }: &Watch) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
         // What cannot be read at all is an error, and no empty screen.
-        let kanary = kanaries::get(&connection, name).await?.kanary;
+        let kanary = kanaries::get(&connection, name).await?.readable()?.clone();
         let changes = feed::changes(&connection, &kanary);
         if !std::io::stdout().is_terminal() {
             return lines::follow(changes, State::new(kanary)).await;
