@@ -6,7 +6,7 @@ use kube::{
 };
 
 use super::{Error, cluster::Connection, cluster::said};
-use crate::api::KanaryDeployment;
+use crate::api::{KanaryDeployment, Phase};
 
 /// How they are called in messages.
 pub const KIND: &str = "KanaryDeployment";
@@ -33,12 +33,46 @@ impl Found {
         self.whole.metadata.namespace.as_deref().unwrap_or_default()
     }
 
+    /// What guards a write.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        self.whole.metadata.resource_version.as_deref().unwrap_or_default()
+    }
+
     /// For what cannot be done without understanding it.
     ///
     /// # Errors
     /// It is not understood.
     pub fn readable(&self) -> Result<&KanaryDeployment, Error> {
         self.kanary.as_ref().map_err(|why| Error::Wrong(why.clone()))
+    }
+}
+
+/// How the status stands to the spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// No controller has seen what is asked for; if there was another run, it is over.
+    Unseen,
+    /// The status tells of another template, whose run is under way.
+    Outdated(Phase),
+    /// What is asked for is under way.
+    UnderWay(Phase),
+    /// What is asked for was done.
+    Over(Phase),
+}
+
+/// Tells a run from the one before: a changed template begins a new one at once, a changed `runID` once the last is over.
+#[must_use]
+pub fn run(kanary: &KanaryDeployment) -> Run {
+    let Some((status, phase)) = kanary.status.as_ref().and_then(|status| Some((status, status.phase?))) else {
+        return Run::Unseen;
+    };
+    let is_same_template = status.template_hash.as_deref() == Some(kanary.spec.template.hash());
+    match (phase.is_over(), is_same_template) {
+        (true, true) if status.run_id == kanary.spec.run_id => Run::Over(phase),
+        (true, _) => Run::Unseen,
+        (false, true) => Run::UnderWay(phase),
+        (false, false) => Run::Outdated(phase),
     }
 }
 

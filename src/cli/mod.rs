@@ -14,6 +14,7 @@ mod follow;
 pub mod generate;
 pub mod get;
 pub mod gitops;
+mod guarded;
 pub mod kanaries;
 mod output;
 pub mod plan;

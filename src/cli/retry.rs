@@ -1,19 +1,15 @@
 //! `retry`: another run of the same template. What people said of the last one is taken back.
 
 use jiff::Timestamp;
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, Error, clock,
-    cluster::{self, said},
-    kanaries::{self, KIND},
+    Cluster, Error, clock, cluster, guarded,
+    kanaries::{self, Run},
     output,
 };
-use crate::{
-    api::{KanaryDeployment, Phase},
-    seen::Seen,
-};
+use crate::{api::KanaryDeployment, seen::Seen};
 
 /// Run the same template again, once the last run is over.
 #[derive(clap::Args, Debug)]
@@ -30,17 +26,16 @@ pub struct Retry {
 pub fn run(cluster: &Cluster, Retry { name }: &Retry) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
-        let found = kanaries::get(&connection, name).await?;
-        let (kanary, whole) = (found.readable()?, &found.whole);
-        refusal(kanary).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
-        let name = kanary.name();
-        let id = run_id(kanary, Timestamp::now());
-        let operations = operations(kanary, &whole.data, &id);
-        let operations = serde_json::from_value(json!(operations)).map_err(|error| Error::Wrong(error.to_string()))?;
-        let doing = format!("patch {KIND} {}/{name}", connection.namespace);
-        let api = kanaries::api(&connection, false);
-        let patch = Patch::<()>::Json(operations);
-        api.patch(name, &PatchParams::default(), &patch).await.map_err(|error| said(&doing, &error))?;
+        let now = Timestamp::now();
+        let found = guarded::patch(&connection, kanaries::bare(name), |found| {
+            let kanary = found.readable()?;
+            refusal(kanary).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
+            let operations = operations(kanary, &found.whole.data, &run_id(kanary, now));
+            let operations = serde_json::from_value(json!(operations));
+            operations.map(Patch::Json).map_err(|error| Error::Wrong(error.to_string()))
+        });
+        let found = found.await?;
+        let (name, id) = (found.name(), run_id(found.readable()?, now));
         output::print(&format!("kanarydeployment.kanary.k8s.io/{name} runs again (runID {id})\n"))
     })
 }
@@ -49,10 +44,12 @@ pub fn run(cluster: &Cluster, Retry { name }: &Retry) -> Result<(), Error> {
 #[must_use]
 pub fn refusal(kanary: &KanaryDeployment) -> Option<String> {
     let name = kanary.name();
-    let phase = kanary.status.as_ref().and_then(|status| status.phase);
-    let is_over = phase.is_some_and(Phase::is_over);
-    let now = phase.map_or_else(|| "has not begun".to_owned(), |phase| format!("is {phase:?}"));
-    (!is_over).then(|| format!("the run of {name} is not over: it {now}; end it with: kubectl kanary reject {name}"))
+    let now = match kanaries::run(kanary) {
+        Run::Over(_) => return None,
+        Run::Unseen => "has not begun".to_owned(),
+        Run::UnderWay(phase) | Run::Outdated(phase) => format!("is {phase:?}"),
+    };
+    Some(format!("the run of {name} is not over: it {now}; end it with: kubectl kanary reject {name}"))
 }
 
 /// A moment says which try it was; two within a second differ all the same.

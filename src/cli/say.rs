@@ -1,12 +1,11 @@
 //! `approve` and `reject`: a person's word on a run, by the merge patch that `kubectl patch` could send as well.
 
-use kube::api::{Patch, PatchParams};
+use kube::api::Patch;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, Error,
-    cluster::{self, said},
-    kanaries::{self, KIND},
+    Cluster, Error, clock, cluster, guarded,
+    kanaries::{self, Run},
     output,
 };
 use crate::{
@@ -55,54 +54,82 @@ pub fn reject(cluster: &Cluster, Reject { name, reason }: &Reject) -> Result<(),
 fn say(cluster: &Cluster, name: &str, word: Word, reason: Option<&str>) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
-        let found = kanaries::get(&connection, name).await?;
-        let kanary = found.readable()?;
-        refusal(kanary, word).map_or(Ok(()), |why| Err(Error::Wrong(why)))?;
-        let name = kanary.name();
-        let doing = format!("patch {KIND} {}/{name}", connection.namespace);
-        let patch = Patch::Merge(patch(kanary, word, reason));
-        let api = kanaries::api(&connection, false);
-        api.patch(name, &PatchParams::default(), &patch).await.map_err(|error| said(&doing, &error))?;
-        output::print(&format!("kanarydeployment.kanary.k8s.io/{name} {}\n", done(word)))
+        let found = guarded::patch(&connection, kanaries::bare(name), |found| {
+            let why = match (&found.kanary, word) {
+                (Ok(kanary), _) => refusal(kanary, word),
+                (Err(why), Word::Valid) => Some(why.clone()),
+                // To stop a canary one need not understand it.
+                (Err(_), Word::Invalid) => None,
+            };
+            let patch = Patch::Merge(patch(found.version(), word, reason));
+            why.map_or(Ok(patch), |why| Err(Error::Wrong(why)))
+        });
+        let found = found.await?;
+        let done = done(found.kanary.as_ref().ok(), word);
+        output::print(&format!("kanarydeployment.kanary.k8s.io/{} {done}\n", found.name()))
     })
 }
 
-fn done(word: Word) -> &'static str {
-    match word {
-        Word::Valid => "approved",
-        Word::Invalid => "rejected",
+/// What came of the word.
+#[must_use]
+pub fn done(kanary: Option<&KanaryDeployment>, word: Word) -> String {
+    let waits = |kanary: &&KanaryDeployment| match kanaries::run(kanary) {
+        Run::Unseen | Run::Outdated(_) | Run::UnderWay(Phase::Scheduled) => true,
+        Run::UnderWay(_) | Run::Over(_) => false,
+    };
+    match (word, kanary.filter(waits)) {
+        (Word::Valid, _) => "approved".into(),
+        (Word::Invalid, None) => "rejected".into(),
+        (Word::Invalid, Some(kanary)) => {
+            let schedule = kanary.spec.schedule.map(|at| format!(" ({})", clock::moment(at))).unwrap_or_default();
+            format!("rejected; that takes effect when the run begins{schedule}")
+        }
     }
 }
 
 /// The word, guarded: it is about the run as it was seen.
 #[must_use]
-pub fn patch(kanary: &KanaryDeployment, word: Word, reason: Option<&str>) -> Value {
+pub fn patch(version: &str, word: Word, reason: Option<&str>) -> Value {
     json!({
-        "metadata": {"resourceVersion": kanary.version()},
+        "metadata": {"resourceVersion": version},
         "spec": {"validation": {"manual": {"status": word, "reason": reason}}},
     })
 }
 
-/// Why the word would change nothing.
+/// Why the word would change nothing, or what it should not.
 #[must_use]
 pub fn refusal(kanary: &KanaryDeployment, word: Word) -> Option<String> {
     let name = kanary.name();
-    let is_manual = |check: Check<'_>| matches!(check, Check::Manual(manual) if manual.status.is_none());
-    let phase = kanary.status.as_ref().and_then(|status| status.phase);
-    match phase {
-        Some(phase @ (Phase::Succeeded | Phase::Failed)) => Some(format!(
+    match (kanaries::run(kanary), word) {
+        (Run::Over(phase), _) => Some(format!(
             "the run of {name} is over: {phase:?}; try the same template again with: kubectl kanary retry {name}"
         )),
-        Some(phase @ (Phase::Promoting | Phase::Failing)) => {
+        (Run::UnderWay(phase @ (Phase::Promoting | Phase::Failing)), _) => {
             Some(format!("the verdict on {name} has fallen already: it is {phase:?}"))
         }
-        Some(Phase::Scheduled | Phase::Starting | Phase::Validating) | None => {
-            let checks = kanary.spec.validation.checks();
-            let waits = checks.iter().any(|(_, item)| is_manual(item.check()));
-            (word == Word::Valid && !waits).then(|| {
-                let kinds: Vec<&str> = checks.iter().map(|(name, _)| name.as_str()).collect();
-                format!("{name} waits for no person: it is judged by {}", kinds.join(", "))
-            })
+        (Run::Outdated(_), Word::Valid) => {
+            Some(format!("the controller has not seen this template of {name} yet; try again"))
         }
+        (Run::UnderWay(_) | Run::Unseen, Word::Valid) => rejected(kanary).or_else(|| awaits_nobody(kanary)),
+        (Run::UnderWay(_) | Run::Unseen | Run::Outdated(_), Word::Invalid) => None,
     }
+}
+
+/// A rejection stands until somebody takes it back; no other word does that by the way.
+fn rejected(kanary: &KanaryDeployment) -> Option<String> {
+    let manual = kanary.spec.validation.manual.as_ref().filter(|manual| manual.status == Some(Word::Invalid))?;
+    let (name, namespace) = (kanary.name(), kanary.namespace());
+    let reason = manual.reason.as_deref().unwrap_or("no reason given");
+    let nothing = json!({"spec": {"validation": {"manual": {"status": null, "reason": null}}}});
+    Some(format!(
+        "{name} was rejected: {reason}; take that back with: kubectl patch kd {name} -n {namespace} --type=merge -p '{nothing}'"
+    ))
+}
+
+fn awaits_nobody(kanary: &KanaryDeployment) -> Option<String> {
+    let is_manual = |check: Check<'_>| matches!(check, Check::Manual(manual) if manual.status.is_none());
+    let checks = kanary.spec.validation.checks();
+    let kinds: Vec<&str> = checks.iter().map(|(name, _)| name.as_str()).collect();
+    let waits = checks.iter().any(|(_, item)| is_manual(item.check()));
+    (!waits).then(|| format!("{} waits for no person: it is judged by {}", kanary.name(), kinds.join(", ")))
 }

@@ -109,6 +109,59 @@ fn a_watch_ends_with_what_it_watches() {
     }
 }
 
+/// Answers `get web` and its patches: the first of them are conflicts, and each time the object is as `then` makes it.
+fn contended(conflicts: usize, then: impl Fn(&mut Value) + Send + 'static) -> Server {
+    let mut run = in_phase(kanary("web", 1), "Validating");
+    let mut patches = 0;
+    Server::start(move |asked| {
+        if asked.method == "PATCH" {
+            patches += 1;
+            if patches <= conflicts {
+                run["metadata"]["resourceVersion"] = (patches + 1).to_string().into();
+                then(&mut run);
+                return Answer::refusal(409, "Conflict", "the object has been modified");
+            }
+        }
+        Answer::Object(200, run.clone())
+    })
+}
+
+#[test]
+fn a_word_is_said_again_if_the_controller_wrote_meanwhile() {
+    for (verb, said) in [("approve", "web approved"), ("reject", "web rejected")] {
+        let server = contended(2, |run| run["status"]["message"] = "goes on".into());
+        let (out, error, code) = server.run(&[verb, "web"]);
+        assert_eq!(code, Some(0), "{error}");
+        assert!(out.contains(said), "{out}");
+        let patches = server.asked().into_iter().filter(|asked| asked.method == "PATCH");
+        let guards: Vec<Value> = patches.map(|asked| asked.body["metadata"]["resourceVersion"].clone()).collect();
+        assert_eq!(guards, ["1", "2", "3"]);
+    }
+    // It gives up at last.
+    let server = contended(usize::MAX, |_| ());
+    let (_, error, code) = server.run(&["approve", "web"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.contains("the object has been modified"), "{error}");
+}
+
+#[test]
+fn a_word_is_about_what_was_seen() {
+    type Change = fn(&mut Value);
+    let changes: [(Change, &str); 4] = [
+        (|run| run["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}}), "somebody else changed"),
+        (|run| run["spec"]["runID"] = "again".into(), "somebody else changed"),
+        (|run| run["spec"]["validation"] = json!({"manual": {"status": "invalid"}}), "somebody else changed"),
+        (|run| run["status"]["phase"] = "Failing".into(), "has fallen already"),
+    ];
+    for (change, words) in changes {
+        let server = contended(1, change);
+        let (_, error, code) = server.run(&["approve", "web"]);
+        assert_eq!(code, Some(1), "{error}");
+        assert!(error.contains(words), "{words}: {error}");
+        assert_eq!(server.asked().iter().filter(|asked| asked.method == "PATCH").count(), 1);
+    }
+}
+
 /// Of a newer version, say: a field is another type.
 fn strange() -> Value {
     let mut strange = kanary("strange", 7);
@@ -129,6 +182,20 @@ fn one_that_is_not_understood_hides_no_other() {
     assert_eq!((&list["items"][0]["spec"]["scale"], error.as_str()), (&json!("much"), ""));
     let (out, _, _) = server.run(&["get", "-o", "name"]);
     assert_eq!(out, "kanarydeployment.kanary.k8s.io/strange\nkanarydeployment.kanary.k8s.io/web\n");
+}
+
+#[test]
+fn a_canary_is_stopped_though_it_is_not_understood() {
+    let server = Server::start(|_| Answer::Object(200, strange()));
+    let (out, error, code) = server.run(&["reject", "strange"]);
+    assert_eq!((code, out.as_str()), (Some(0), "kanarydeployment.kanary.k8s.io/strange rejected\n"), "{error}");
+    let patch = &server.asked()[1].body;
+    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    for verb in ["approve", "retry", "describe"] {
+        let (_, error, code) = server.run(&[verb, "strange"]);
+        assert_eq!(code, Some(1), "{verb}");
+        assert!(error.contains("cannot be read by this version"), "{verb}: {error}");
+    }
 }
 
 /// As kubectl has it: one that is asked for by its name is an object, all else a list.

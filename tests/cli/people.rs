@@ -14,22 +14,22 @@ fn kanary(phase: Value, validation: Value) -> (Value, KanaryDeployment) {
         "metadata": {"name": "web", "namespace": "shop", "resourceVersion": "9"},
         "spec": {"template": {"spec": {"template": {"spec": {}}}}, "validation": validation},
     });
+    let mut kanary: KanaryDeployment = serde_json::from_value(whole.clone()).expect("a KanaryDeployment");
     if !phase.is_null() {
-        whole["status"] = json!({"phase": phase});
+        whole["status"] = json!({"phase": phase, "templateHash": kanary.spec.template.hash()});
+        kanary.status = serde_json::from_value(whole["status"].clone()).expect("a status");
     }
-    let kanary = serde_json::from_value(whole.clone()).expect("a KanaryDeployment");
     (whole, kanary)
 }
 
 #[test]
 fn a_word_is_a_merge_patch_on_what_was_seen() {
-    let (_, kanary) = kanary(json!("Validating"), json!({}));
-    let said = say::patch(&kanary, Word::Invalid, Some("5xx"));
+    let said = say::patch("9", Word::Invalid, Some("5xx"));
     let expected = json!({"metadata": {"resourceVersion": "9"}, "spec": {"validation": {"manual": {"status": "invalid", "reason": "5xx"}}}});
     assert_eq!(said, expected);
     // Without a reason an old one goes.
     assert_eq!(
-        say::patch(&kanary, Word::Valid, None)["spec"]["validation"]["manual"],
+        say::patch("9", Word::Valid, None)["spec"]["validation"]["manual"],
         json!({"status": "valid", "reason": null})
     );
 }
@@ -40,6 +40,17 @@ fn a_word_that_changes_nothing_is_refused() {
     for (phase, validation, word, refusal) in [
         (json!(null), json!({}), Word::Valid, None),
         (json!("Scheduled"), json!({}), Word::Valid, None),
+        // Two people may disagree; the one who said no is not overruled by the way.
+        (
+            json!("Starting"),
+            json!({"manual": {"status": "invalid", "reason": "5xx"}}),
+            Word::Valid,
+            Some(
+                "web was rejected: 5xx; take that back with: kubectl patch kd web -n shop --type=merge \
+                 -p '{\"spec\":{\"validation\":{\"manual\":{\"reason\":null,\"status\":null}}}}'",
+            ),
+        ),
+        (json!("Starting"), json!({"manual": {"status": "valid"}}), Word::Invalid, None),
         (json!("Starting"), json!({}), Word::Invalid, None),
         (json!("Validating"), json!({}), Word::Valid, None),
         (json!("Validating"), watch.clone(), Word::Invalid, None),
@@ -55,6 +66,37 @@ fn a_word_that_changes_nothing_is_refused() {
     ] {
         let (_, kanary) = kanary(phase.clone(), validation);
         assert_eq!(say::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
+    }
+}
+
+/// Until the controller answers, the status is that of the template before.
+#[test]
+fn a_word_is_about_the_template_that_is_asked_for() {
+    let not_yet = Some("the controller has not seen this template of web yet; try again");
+    for (phase, word, refusal, can_retry) in [
+        ("Failed", Word::Valid, None, false),
+        ("Failed", Word::Invalid, None, false),
+        ("Validating", Word::Valid, not_yet, false),
+        ("Promoting", Word::Valid, not_yet, false),
+        ("Validating", Word::Invalid, None, false),
+    ] {
+        let (_, mut kanary) = kanary(json!(phase), json!({}));
+        kanary.status.as_mut().expect("a status").template_hash = Some("another".into());
+        assert_eq!(say::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
+        assert_eq!(retry::refusal(&kanary).is_none(), can_retry, "{phase}");
+    }
+    // A runID that changed meanwhile begins nothing before the run is over.
+    let (_, mut validating) = kanary(json!("Validating"), json!({}));
+    validating.spec.run_id = Some("again".into());
+    assert_eq!(say::refusal(&validating, Word::Valid), None);
+}
+
+#[test]
+fn a_rejection_says_when_it_takes_effect() {
+    let done = |phase: Value| say::done(Some(&kanary(phase, json!({})).1), Word::Invalid);
+    assert_eq!(done(json!("Validating")), "rejected");
+    for phase in [json!(null), json!("Scheduled")] {
+        assert_eq!(done(phase), "rejected; that takes effect when the run begins");
     }
 }
 

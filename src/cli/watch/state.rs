@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{KanaryDeployment, KanaryDeploymentStatus, Phase},
-    cli::around::Happened,
+    api::{KanaryDeployment, Phase},
+    cli::{
+        around::Happened,
+        kanaries::{self, Run},
+    },
     seen::{Pod, Seen},
 };
 
@@ -111,11 +114,7 @@ impl State {
     /// Nothing more will happen; another template or runID is a run that is about to begin.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        let (spec, status) = (&self.kanary.spec, self.kanary.status.as_ref());
-        let is_this_run = |status: &KanaryDeploymentStatus| {
-            status.run_id == spec.run_id && status.template_hash.as_deref() == Some(spec.template.hash())
-        };
-        self.gone || self.phase().is_some_and(Phase::is_over) && status.is_some_and(is_this_run)
+        self.gone || matches!(kanaries::run(&self.kanary), Run::Over(_))
     }
 
     /// The phase in a word.
