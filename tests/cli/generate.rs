@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::snapshot::{compare, files, folder, program};
 
@@ -139,4 +139,12 @@ fn what_is_generated_is_promoted() {
         .and_then(|annotations| annotations.remove("kubectl.kubernetes.io/restartedAt"));
     similar_asserts::assert_eq!(before["spec"], after["spec"]);
     assert_eq!(before["metadata"]["labels"], after["metadata"]["labels"]);
+}
+
+/// What is left out of the pods' annotations, the promotion takes from production.
+#[test]
+fn the_pods_keep_their_annotations() {
+    let annotations = &generated(&[])["spec"]["template"]["spec"]["template"]["metadata"]["annotations"];
+    let expected = json!({"kubectl.kubernetes.io/default-container": "nginx", "prometheus.io/scrape": "true"});
+    assert_eq!(*annotations, expected);
 }

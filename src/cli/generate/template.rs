@@ -7,9 +7,9 @@ use crate::{api::names::PREFIX, cli::defaults};
 
 /// Annotations and labels that tie an object to the tool that made it. On a canary they would make it that tool's.
 const TOOLS: [&str; 8] = [
-    "kanary.k8s.io/",
+    PREFIX,
     "deployment.kubernetes.io/",
-    "kubectl.kubernetes.io/",
+    "kubectl.kubernetes.io/last-applied-configuration",
     "kubernetes.io/change-cause",
     "argocd.argoproj.io/",
     "meta.helm.sh/",
@@ -17,12 +17,15 @@ const TOOLS: [&str; 8] = [
     "helm.toolkit.fluxcd.io/",
 ];
 
+/// The mark that `kubectl rollout restart` leaves on pods; promoted, it would restart nothing.
+const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
+
 /// `spec.template` of a `KanaryDeployment`.
 #[must_use]
 pub fn of(deployment: &Value) -> Value {
     let mut metadata = Map::new();
     for field in ["labels", "annotations"] {
-        let kept = of_people(&deployment["metadata"][field]);
+        let kept = kept(&deployment["metadata"][field], |key| !TOOLS.iter().any(|tool| key.starts_with(tool)));
         if !kept.is_empty() {
             metadata.insert(field.into(), Value::Object(kept));
         }
@@ -33,29 +36,29 @@ pub fn of(deployment: &Value) -> Value {
         fields.retain(|field, _| !matches!(field.as_str(), "replicas" | "paused"));
     }
     defaults::strip(&mut spec);
-    tidy_pods(&mut spec["template"]["metadata"]);
+    if let Some(pods) = spec.pointer_mut("/template/metadata").and_then(Value::as_object_mut) {
+        tidy_pods(pods);
+    }
     match metadata.is_empty() {
         true => json!({"spec": spec}),
         false => json!({"metadata": metadata, "spec": spec}),
     }
 }
 
-/// `kubectl rollout restart` leaves its mark in the pods' annotations; promoted, it would restart nothing. Labels are left as
-/// they are, for the selector asks for them; but not ours, which would make every pod a canary's.
-fn tidy_pods(metadata: &mut Value) {
-    if let Some(labels) = metadata["labels"].as_object_mut() {
-        labels.retain(|key, _| !key.starts_with(PREFIX));
-    }
-    let kept = of_people(&metadata["annotations"]);
-    let Some(fields) = metadata.as_object_mut() else { return };
-    match kept.is_empty() {
-        true => drop(fields.remove("annotations")),
-        false => drop(fields.insert("annotations".into(), Value::Object(kept))),
+/// All that the pods have is production's, and the promotion would take away what is left out here; but not what is ours,
+/// which would make every pod a canary's.
+fn tidy_pods(metadata: &mut Map<String, Value>) {
+    for field in ["labels", "annotations"] {
+        let Some(entries) = metadata.remove(field) else { continue };
+        let entries = kept(&entries, |key| !key.starts_with(PREFIX) && key != RESTARTED);
+        if !entries.is_empty() {
+            metadata.insert(field.into(), Value::Object(entries));
+        }
     }
 }
 
-fn of_people(entries: &Value) -> Map<String, Value> {
+fn kept(entries: &Value, is_kept: impl Fn(&str) -> bool) -> Map<String, Value> {
     let mut entries = entries.as_object().cloned().unwrap_or_default();
-    entries.retain(|key, _| !TOOLS.iter().any(|tool| key.starts_with(tool)));
+    entries.retain(|key, _| is_kept(key));
     entries
 }
