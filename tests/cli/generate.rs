@@ -1,6 +1,6 @@
 //! `generate`: what it prints is taken by the API server's rules, comes back as written, and is planned to its end.
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 use serde_json::{Value, json};
 
@@ -147,4 +147,27 @@ fn the_pods_keep_their_annotations() {
     let annotations = &generated(&[])["spec"]["template"]["spec"]["template"]["metadata"]["annotations"];
     let expected = json!({"kubectl.kubernetes.io/default-container": "nginx", "prometheus.io/scrape": "true"});
     assert_eq!(*annotations, expected);
+}
+
+/// Whatever is in a file, it is answered with a sentence.
+#[test]
+fn no_file_makes_it_stumble() {
+    let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-odd.yaml", std::process::id()));
+    for odd in [
+        "spec: none",
+        "spec: {selector: {}, template: {metadata: none}}",
+        "spec: {selector: {}, template: {metadata: null}}",
+        "spec: {selector: {}, template: {metadata: {labels: null, annotations: null}, spec: null}}",
+        "spec: {selector: {}, template: {metadata: {labels: {a: 1}}}}",
+        "spec: {selector: {}, template: none}",
+        "spec: null",
+        "status: {}",
+    ] {
+        let text = format!("apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: web}}\n{odd}\n");
+        fs::write(&file, text).expect("a file");
+        let output = program(&["generate", "-f", file.to_str().expect("UTF-8")]).output().expect("the program runs");
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(matches!(output.status.code(), Some(0..=2)) && !error.contains("panicked"), "{odd}: {error}");
+    }
+    fs::remove_file(&file).expect("it was there");
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 pub use options::Options;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
@@ -85,7 +86,11 @@ fn from_file(file: &PathBuf, name: Option<&str>) -> Result<Value, Error> {
         Some(name) => format!("{}: there is no Deployment {name} in it", file.display()),
         None => format!("{}: there is no Deployment in it", file.display()),
     };
-    found.map(|document| document.object).ok_or_else(|| Error::Wrong(missing()))
+    let document = found.ok_or_else(|| Error::Wrong(missing()))?;
+    // A file may hold anything; what it holds beyond the type is kept all the same.
+    let wrong = |why| Error::Wrong(format!("{}: Deployment {}: {why}", document.file, document.name()));
+    Deployment::deserialize(&document.object).map_err(wrong)?;
+    Ok(document.object)
 }
 
 /// The Deployment as the API server has it: a type would drop what it does not know.
