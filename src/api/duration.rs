@@ -31,7 +31,10 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SignedD
 }
 
 /// As Go takes it, and so the API server: units in any order, each as often as one likes, and with fractions.
-fn parse(text: &str) -> Result<SignedDuration, jiff::Error> {
+///
+/// # Errors
+/// Not a duration, or longer than some 292 years.
+pub fn parse(text: &str) -> Result<SignedDuration, jiff::Error> {
     let mut sum = SignedDuration::ZERO;
     let mut rest = text;
     loop {

@@ -171,3 +171,11 @@ fn no_file_makes_it_stumble() {
     }
     fs::remove_file(&file).expect("it was there");
 }
+
+#[test]
+fn a_period_is_written_as_in_the_spec() {
+    for (text, seconds) in [("30m1h", "1h30m"), ("1.5h30m", "2h"), ("1m1m", "2m")] {
+        let made = generated(&["--validation-period", text]);
+        assert_eq!(made["spec"]["validation"]["validationPeriod"], seconds, "{text}");
+    }
+}

@@ -96,7 +96,7 @@ fn labels(text: &str) -> Result<Labels, String> {
 }
 
 fn positive(text: &str) -> Result<SignedDuration, String> {
-    let duration = text.parse::<SignedDuration>().ok().filter(SignedDuration::is_positive);
+    let duration = duration::parse(text).ok().filter(SignedDuration::is_positive);
     duration.ok_or_else(|| "must be a positive duration such as 90s, 15m or 1h30m".into())
 }
 
