@@ -53,20 +53,23 @@ pub fn run(Completion { shell }: &Completion) -> Result<(), Error> {
 }
 
 /// What kubectl asks for: the words so far, the last of them unfinished. It wants a candidate a line, and at the end a
-/// number: 4 is "and no files".
+/// number: 4 is "and no files", 2 more is "and no space behind it", for a folder is only the beginning of a path.
 ///
 /// # Errors
 /// The output cannot be written.
 pub fn for_kubectl(words: Vec<OsString>) -> Result<(), Error> {
     let words: Vec<OsString> = std::iter::once(PROGRAM.into()).chain(words).collect();
     let last = words.len() - 1;
-    let candidates = complete(&mut Arguments::command(), words, last, None).unwrap_or_default();
+    let here = std::env::current_dir().ok();
+    let candidates = complete(&mut Arguments::command(), words, last, here.as_deref()).unwrap_or_default();
     let line = |candidate: &CompletionCandidate| {
         let help = candidate.get_help().map(|help| format!("\t{help}")).unwrap_or_default();
         format!("{}{help}\n", candidate.get_value().to_string_lossy())
     };
     let lines: String = candidates.iter().map(line).collect();
-    output::print(&format!("{lines}:4\n"))
+    let is_folder = |candidate: &CompletionCandidate| candidate.get_value().to_string_lossy().ends_with('/');
+    let directive = if candidates.iter().any(is_folder) { 6 } else { 4 };
+    output::print(&format!("{lines}:{directive}\n"))
 }
 
 /// Completes the names of `KanaryDeployment`s.

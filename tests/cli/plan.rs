@@ -88,6 +88,18 @@ fn a_plan_is_data_too() {
     assert_eq!(json!(verbs), expected);
 }
 
+/// kubectl and its shells ask for paths as seen from where they are.
+#[test]
+fn files_are_completed() {
+    let complete = |word: &str| {
+        let output = program(&["__complete", "plan", "-f", word]).output().expect("the program runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    assert_eq!(complete("exam"), "examples/\n:6\n");
+    let files = complete("examples/service/k");
+    assert!(files.contains("examples/service/kanary.yaml\n") && files.ends_with(":4\n"), "{files}");
+}
+
 #[test]
 fn what_cannot_be_read_is_said() {
     for (arguments, expected, code) in [
