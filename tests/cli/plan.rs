@@ -88,6 +88,27 @@ fn a_plan_is_data_too() {
     assert_eq!(json!(verbs), expected);
 }
 
+/// What names no namespace is in the one that is given, the routes as well.
+#[test]
+fn rules_are_for_the_namespace_that_is_given() {
+    let text = fs::read_to_string(folder("stories").join("mirror-istio.yaml")).expect("a story");
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-shop.yaml", std::process::id()));
+    let rules = |text: &str| {
+        fs::write(&file, text).expect("a file");
+        let words = ["gitops-ignore", "-n", "shop", "-f", file.to_str().expect("UTF-8")];
+        let output = program(&words).output().expect("the program runs");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let named = rules(&text);
+    assert!(named.contains("VirtualService") && named.contains("namespace: shop"), "{named}");
+    let kanary = text.replacen(", namespace: shop", "", 1);
+    let routes = text.replace(", namespace: shop", "").replacen("{name: try", "{name: try, namespace: shop", 1);
+    for text in [kanary, routes, text.replace(", namespace: shop", "")] {
+        assert_eq!(rules(&text), named);
+    }
+    fs::remove_file(&file).expect("it was there");
+}
+
 /// kubectl and its shells ask for paths as seen from where they are.
 #[test]
 fn files_are_completed() {

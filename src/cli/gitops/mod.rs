@@ -12,6 +12,7 @@ pub use fields::{Rule, Scene, rules_of};
 use kube::{Api, Resource, api::ListParams, core::NamespaceResourceScope};
 pub use print::text;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{
     Cluster, Error,
@@ -56,7 +57,7 @@ pub enum Tool {
 /// There is no KanaryDeployment.
 pub fn run(cluster: &Cluster, arguments: &GitopsIgnore) -> Result<(), Error> {
     let scenes = match arguments.filename.is_empty() {
-        false => from_files(&arguments.filename)?,
+        false => from_files(&arguments.filename, cluster.namespace.as_deref())?,
         true => cluster::block_on(from_cluster(cluster, arguments.name.as_deref()))?,
     };
     let rules = fields::merged(scenes.iter().flat_map(rules_of).collect());
@@ -69,26 +70,36 @@ pub fn run(cluster: &Cluster, arguments: &GitopsIgnore) -> Result<(), Error> {
     output::print(&text(&rules, arguments.tool)?)
 }
 
-fn from_files(paths: &[PathBuf]) -> Result<Vec<Scene>, Error> {
+fn from_files(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Scene>, Error> {
     let documents = files::read(paths)?;
-    let routes = Routes {
-        domain: DOMAIN.into(),
-        virtual_services: Known::All(routes_in(&documents, "VirtualService")),
-        http_routes: Known::All(routes_in(&documents, "HTTPRoute")),
-        is_fresh: true,
-    };
     let kanaries = documents.iter().filter(|document| document.kind() == kanaries::KIND);
-    let admitted = |document: &files::Document| {
+    let scene = |document: &files::Document| {
         let wrong = |wrong: Vec<String>| Error::Wrong(format!("{}: {}", document.file, wrong.join("; ")));
-        let kanary = rules::admit(&document.object).map_err(wrong)?;
-        Ok(Scene { kanary, routes: routes.clone() })
+        // What names no namespace is where the resource is, as in a plan.
+        let home = document.namespace().or(namespace);
+        let kanary = rules::admit(&placed(document, home)).map_err(wrong)?;
+        let routes = Routes {
+            domain: DOMAIN.into(),
+            virtual_services: Known::All(routes_in(&documents, home, "VirtualService")),
+            http_routes: Known::All(routes_in(&documents, home, "HTTPRoute")),
+            is_fresh: true,
+        };
+        Ok(Scene { kanary, routes })
     };
-    kanaries.map(admitted).collect()
+    kanaries.map(scene).collect()
 }
 
-fn routes_in<K: Seen + DeserializeOwned>(documents: &[files::Document], kind: &str) -> Vec<Arc<K>> {
+fn placed(document: &files::Document, home: Option<&str>) -> Value {
+    let mut object = document.object.clone();
+    if let Some(home) = home.filter(|_| document.namespace().is_none()) {
+        object["metadata"]["namespace"] = home.into();
+    }
+    object
+}
+
+fn routes_in<K: Seen + DeserializeOwned>(documents: &[files::Document], home: Option<&str>, kind: &str) -> Vec<Arc<K>> {
     let of_kind = documents.iter().filter(|document| document.kind() == kind);
-    of_kind.filter_map(|document| K::deserialize(&document.object).ok().map(Arc::new)).collect()
+    of_kind.filter_map(|document| K::deserialize(placed(document, home)).ok().map(Arc::new)).collect()
 }
 
 async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene>, Error> {
