@@ -88,6 +88,42 @@ fn a_plan_is_data_too() {
     assert_eq!(json!(verbs), expected);
 }
 
+fn planned(objects: &[Value], arguments: &[&str]) -> (Value, Option<i32>) {
+    let list = json!({"kind": "List", "apiVersion": "v1", "items": objects});
+    let mut child = program(&[&["plan", "-o", "json", AT, "-f", "-"], arguments].concat());
+    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(list.to_string().as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    let mut reports: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    (reports[0].take(), output.status.code())
+}
+
+/// The base, and what a run of the canary has made already.
+fn dump() -> Vec<Value> {
+    let template = |image: &str, label: &str| json!({"metadata": {"labels": {"app": label}}, "spec": {"containers": [{"name": "web", "image": image}]}});
+    let deployment = |name: &str, image: &str| {
+        let spec = json!({"selector": {"matchLabels": {"app": name}}, "template": template(image, name)});
+        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
+    };
+    let owned = |kind: &str, name: &str| json!({"ownerReferences": [{"kind": kind, "name": name, "uid": "1"}]});
+    let mut canary = deployment("try-kanary", "web:2");
+    json_patch::merge(&mut canary["metadata"], &owned("KanaryDeployment", "try"));
+    let pod = |name: &str| {
+        let mut metadata = owned("ReplicaSet", "web-1");
+        metadata["name"] = name.into();
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}})
+    };
+    let sets = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "web-1"}, "spec": {}});
+    let kanary = with("{spec: {validation: {manual: {status: valid}}}}");
+    vec![kanary, deployment("web", "web:1"), canary, sets, pod("web-1-a")]
+}
+
+#[test]
+fn a_dump_of_a_running_canary_is_planned() {
+    let (report, code) = planned(&dump(), &[]);
+    assert_eq!((&report["outcome"]["ends"], code), (&json!("succeeded"), Some(0)), "{report:#}");
+}
+
 /// What names no namespace is in the one that is given, the routes as well.
 #[test]
 fn rules_are_for_the_namespace_that_is_given() {

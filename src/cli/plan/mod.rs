@@ -21,9 +21,10 @@ use files::Document;
 use jiff::Timestamp;
 use report::{Outcome, Report};
 use run::{People, Play};
+use serde_json::Value;
 use world::World;
 
-use super::{Cluster, Error, output};
+use super::{Cluster, Error, kanaries, output};
 
 /// Show what the controller would do, step by step. No cluster is needed.
 ///
@@ -81,7 +82,8 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
     let (steps, outcome) = match rules::admit(&document.object) {
         Ok(kanary) => {
             let mut world = World::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
-            others.iter().try_for_each(|other| place(&mut world, &namespace, other))?;
+            let mut others = others.iter().filter(|other| !is_made_in_a_run(&other.object, document.name()));
+            others.try_for_each(|other| place(&mut world, &namespace, other))?;
             assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
             let people = if arguments.reject { People::Reject } else { People::Approve };
             Play::new(world, kanary, &namespace, people).play()
@@ -93,6 +95,14 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
     };
     let name = document.name().to_owned();
     Ok(Report { name, namespace, file: document.file.clone(), refusals, assumptions, steps, outcome })
+}
+
+/// A dump of a cluster in which the canary runs already has its children, and every Deployment's pods: those are what the plan
+/// is about to make.
+fn is_made_in_a_run(object: &Value, kanary: &str) -> bool {
+    let is_ours = |owner: &Value| owner["kind"] == kanaries::KIND && owner["name"] == kanary;
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    matches!(object["kind"].as_str(), Some("Pod" | "ReplicaSet")) || owners.into_iter().flatten().any(is_ours)
 }
 
 /// Of other namespaces only routes matter.
