@@ -124,6 +124,16 @@ fn a_dump_of_a_running_canary_is_planned() {
     assert_eq!((&report["outcome"]["ends"], code), (&json!("succeeded"), Some(0)), "{report:#}");
 }
 
+#[test]
+fn a_rejection_is_played_whatever_was_said_before() {
+    let mut preset = dump();
+    preset[0]["spec"]["validation"]["items"] = json!([{"manual": {"status": "valid"}}]);
+    for objects in [dump(), preset] {
+        let (report, code) = planned(&objects, &["--reject"]);
+        assert_eq!((&report["outcome"]["ends"], code), (&json!("failed"), Some(0)), "{report:#}");
+    }
+}
+
 /// What names no namespace is in the one that is given, the routes as well.
 #[test]
 fn rules_are_for_the_namespace_that_is_given() {

@@ -34,6 +34,14 @@ pub enum People {
     Reject,
 }
 
+/// Whoever asks how a rejection goes has not said the opposite before.
+fn take_back(kanary: &mut KanaryDeployment) {
+    let validation = &mut kanary.spec.validation;
+    let of_run = validation.manual.iter_mut().map(|manual| &mut manual.status);
+    let of_items = validation.items.iter_mut().filter_map(|item| item.manual.as_mut()).map(|manual| &mut manual.status);
+    of_run.chain(of_items).for_each(|word| *word = None);
+}
+
 /// A run being played.
 pub struct Play {
     world: World,
@@ -56,6 +64,9 @@ impl Play {
         meta.uid = Some(format!("kanarydeployment-{}", meta.name.as_deref().unwrap_or_default()));
         (meta.generation, meta.resource_version) = (Some(1), Some("1".into()));
         kanary.status = None;
+        if people == People::Reject {
+            take_back(&mut kanary);
+        }
         // The answers do not change, so that they are asked for less often than in life.
         let validation = &mut kanary.spec.validation;
         validation.max_interval_period = validation.max_interval_period.max(validation.validation_period / 10);
