@@ -134,6 +134,17 @@ fn a_rejection_is_played_whatever_was_said_before() {
     }
 }
 
+#[test]
+fn a_base_of_another_namespace_is_said_to_be_none() {
+    let mut objects = dump();
+    objects[1]["metadata"]["namespace"] = "shop".into();
+    let (report, _) = planned(&objects, &[]);
+    let assumptions = report["assumptions"].to_string();
+    assert!(assumptions.contains("in namespace shop, and the plan in default"), "{assumptions}");
+    let (report, _) = planned(&objects, &["-n", "shop"]);
+    assert_eq!(report.get("assumptions"), None);
+}
+
 /// What names no namespace is in the one that is given, the routes as well.
 #[test]
 fn rules_are_for_the_namespace_that_is_given() {

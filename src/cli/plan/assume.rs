@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::{files::Document, world::World};
 use crate::api::{Confirm, KanaryDeployment, Source, names};
 
 /// Stands for what the present base runs.
@@ -40,6 +40,23 @@ pub fn complete(world: &mut World, kanary: &KanaryDeployment, without_base: bool
         said.push("copies of requests arrive at the canary as soon as they are sent".into());
     }
     said
+}
+
+/// A file that looks like the base's or its Service's, but stands elsewhere.
+pub fn elsewhere(kanary: &KanaryDeployment, home: &str, document: &Document) -> Option<String> {
+    let (kind, name, namespace) = (document.kind(), document.name(), document.namespace()?);
+    let is_meant = match kind {
+        "Deployment" => names::is_base(kanary, name),
+        "Service" => kanary.spec.service_name.as_deref() == Some(name),
+        _ => false,
+    };
+    (is_meant && namespace != home).then(|| {
+        let file = &document.file;
+        format!(
+            "the {kind} {name} in {file} is another one, for it is in namespace {namespace}, and the plan in {home}; \
+             if it is meant, give the KanaryDeployment its namespace, or -n {namespace}"
+        )
+    })
 }
 
 /// A base of which only the images are not those of the template.

@@ -82,9 +82,10 @@ fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&D
     let (steps, outcome) = match rules::admit(&document.object) {
         Ok(kanary) => {
             let mut world = World::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
-            let mut others = others.iter().filter(|other| !is_made_in_a_run(&other.object, document.name()));
-            others.try_for_each(|other| place(&mut world, &namespace, other))?;
+            let others = others.iter().filter(|other| !is_made_in_a_run(&other.object, document.name()));
+            others.clone().try_for_each(|other| place(&mut world, &namespace, other))?;
             assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
+            assumptions.extend(others.filter_map(|other| assume::elsewhere(&kanary, &namespace, other)));
             let people = if arguments.reject { People::Reject } else { People::Approve };
             Play::new(world, kanary, &namespace, people).play()
         }
