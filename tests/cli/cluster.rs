@@ -274,3 +274,21 @@ fn a_list_does_not_wait_for_what_cannot_be_listed() {
     let (_, error, code) = server.run(&["get", "-w"]);
     assert_eq!((code, error.as_str()), (Some(1), "error: list KanaryDeployments: you may not list\n"));
 }
+
+/// Whoever may read the resource alone learns the rest of the story.
+#[test]
+fn a_page_is_shown_without_what_may_not_be_listed() {
+    let server = Server::start(|asked| match asked.what() {
+        "web" => Answer::Object(200, in_phase(kanary("web", 1), "Validating")),
+        what => Answer::refusal(403, "Forbidden", &format!("you may not list {what}")),
+    });
+    let (out, error, code) = server.run(&["describe", "web"]);
+    assert_eq!(code, Some(0), "{error}");
+    for words in [
+        "Name:       web",
+        "Pods:\n  cannot list the canary's pods: you may not list pods",
+        "Events:\n  cannot list events: you may not list events",
+    ] {
+        assert!(out.contains(words), "{words:?} is not in\n{out}");
+    }
+}

@@ -24,7 +24,9 @@ pub fn run(cluster: &Cluster, Describe { name }: &Describe) -> Result<(), Error>
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
         let kanary = kanaries::get(&connection, name).await?.readable()?.clone();
-        let (pods, events) = (around::pods(&connection, &kanary).await?, around::events(&connection, &kanary).await?);
-        output::print(&Page { kanary: &kanary, pods: &pods, events: &events, now: Timestamp::now() }.text())
+        // Not everybody may list these, and the rest of the page is worth reading without.
+        let (pods, events) = (around::pods(&connection, &kanary).await, around::events(&connection, &kanary).await);
+        let (pods, events) = (pods.as_deref(), events.as_deref());
+        output::print(&Page { kanary: &kanary, pods, events, now: Timestamp::now() }.text())
     })
 }

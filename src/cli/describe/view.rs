@@ -8,6 +8,7 @@ use super::items;
 use crate::{
     api::{CanaryStatus, Condition, KanaryDeployment, KanaryDeploymentStatus, names},
     cli::{
+        Error,
         around::Happened,
         clock,
         get::coloured,
@@ -22,10 +23,10 @@ use crate::{
 pub struct Page<'a> {
     /// The run.
     pub kanary: &'a KanaryDeployment,
-    /// Its pods.
-    pub pods: &'a [Pod],
-    /// Its events.
-    pub events: &'a [Happened],
+    /// Its pods, or why they are not known.
+    pub pods: Result<&'a [Pod], &'a Error>,
+    /// Its events, likewise.
+    pub events: Result<&'a [Happened], &'a Error>,
     /// What time it is.
     pub now: Timestamp,
 }
@@ -158,10 +159,12 @@ impl Page<'_> {
     }
 
     fn pods(&self) -> String {
-        if self.pods.is_empty() {
-            return String::new();
+        let columns = ["NAME", "READY", "PRODUCTION", "AGE", "WHY"];
+        match self.pods {
+            Ok([]) => String::new(),
+            Ok(pods) => table::draw(&columns, pods.iter().map(|pod| self.pod(pod)).collect()),
+            Err(why) => unknown(why),
         }
-        table::draw(&["NAME", "READY", "PRODUCTION", "AGE", "WHY"], self.pods.iter().map(|pod| self.pod(pod)).collect())
     }
 
     fn pod(&self, pod: &Pod) -> Vec<String> {
@@ -214,7 +217,10 @@ impl Page<'_> {
     }
 
     fn events(&self) -> String {
-        self.events.iter().map(|event| event_line(event, self.now)).collect()
+        match self.events {
+            Ok(events) => events.iter().map(|event| event_line(event, self.now)).collect(),
+            Err(why) => unknown(why),
+        }
     }
 }
 
@@ -226,6 +232,10 @@ pub fn event_line(event: &Happened, now: Timestamp) -> String {
     let style = if kind == "Warning" { WARN } else { DIM };
     let times = if *count > 1 { format!(" (x{count})") } else { String::new() };
     format!("{age:>7}  {}{times} {note}\n", styled(style, format!("{reason}:")))
+}
+
+fn unknown(why: &Error) -> String {
+    format!("{}\n", styled(WARN, format!("cannot {why}")))
 }
 
 fn canary(canary: &CanaryStatus) -> String {
