@@ -133,7 +133,7 @@ fn until_made(mut seen: Observed) -> Vec<Action> {
     for _ in 0..6 {
         if let Some(Question::Rehearse { template_hash, base_hash, .. }) = lifecycle::question(&seen) {
             let outcome = Ok("the promoted hash".into());
-            seen.rehearsal = Some(Rehearsal { template_hash, base_hash, at: seen.now, outcome });
+            seen.rehearsal = Some(Rehearsal { template_hash, base_hash, at: seen.now, outcome, changes: true });
         }
         let plan = lifecycle::plan(&seen);
         if let Some(tell) = plan.tell {

@@ -177,17 +177,20 @@ pub struct Condition {
 pub struct BaseStatus {
     /// Its name.
     pub name: String,
-    /// Its uid; another Deployment of that name is not the base.
+    /// Its uid.
     pub uid: String,
     /// Hash of its pod template when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_hash: Option<String>,
-    /// Its revision when the run began; a template that came and went leaves a trace here.
+    /// Its revision when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// Hash that its pod template has once promoted, as the API server answered a dry run.
+    /// Hash that its pod template has once promoted, by a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_hash: Option<String>,
+    /// The promotion leaves its spec as it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_equal: bool,
     /// The controller created it, for there was none.
     #[serde(default)]
     pub created: bool,

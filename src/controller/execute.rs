@@ -18,7 +18,7 @@ use crate::{
         names::{self, MANAGER},
     },
     lifecycle::{Action, Fault, Kind, Notice, Patch, Target, Tell},
-    seen::{Autoscaler, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
+    seen::{Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Pod, Seen, Service, VirtualService},
 };
 
 /// kube waits for an answer for ever.
@@ -243,10 +243,10 @@ pub async fn rehearse(
     namespace: &str,
     target: &Target,
     patch: &Patch,
-) -> Result<Result<String, String>, Stop> {
+) -> Result<Result<DeploymentSpec, String>, Stop> {
     let params = PatchParams { dry_run: true, ..params() };
     match patched::<Deployment>(context, namespace, target, patch, &params).await {
-        Ok(base) => Ok(Ok(base.spec.template.hash)),
+        Ok(base) => Ok(Ok(base.spec)),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
             Ok(Err(in_short(&status.message).to_owned()))
         }

@@ -180,7 +180,9 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
         Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
             let answer = execute::rehearse(context, &key.namespace, &target, &patch).await;
             answer.map(|outcome| {
-                notes.rehearsal = Some(Rehearsal { template_hash, base_hash, at: observe::now(), outcome });
+                let before = seen.base.as_ref().map(|base| &base.spec);
+                let at = observe::now();
+                notes.rehearsal = Some(Rehearsal::of(template_hash, base_hash, at, before, outcome));
             })
         }
         Some(Question::ReadCanary) => {

@@ -81,10 +81,10 @@ pub fn is_pinned(status: &KanaryDeploymentStatus) -> bool {
 #[must_use]
 pub fn pin(seen: &Observed) -> Option<BaseStatus> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating() && base.is_observed())?;
-    let promoted_hash = match rehearsal(seen) {
-        Some(Rehearsal { outcome: Ok(hash), .. }) => Some(hash.clone()),
+    let (promoted_hash, is_equal) = match rehearsal(seen) {
+        Some(Rehearsal { outcome: Ok(hash), changes, .. }) => (Some(hash.clone()), !changes),
         Some(Rehearsal { outcome: Err(_), .. }) => return None,
-        None if seen.kanary.spec.validation.no_update => None,
+        None if seen.kanary.spec.validation.no_update => (None, false),
         None => return None,
     };
     // A paused base counts its template when it is resumed; one that is scaled at the same time, a moment later.
@@ -93,6 +93,7 @@ pub fn pin(seen: &Observed) -> Option<BaseStatus> {
         template_hash: Some(base.spec.template.hash.clone()),
         revision: base.annotation(names::REVISION).filter(|_| is_counted).map(str::to_owned),
         promoted_hash,
+        is_equal,
         ..recorded(seen, base)
     })
 }
@@ -121,10 +122,10 @@ pub fn needs_rehearsal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool
 
 /// What was rehearsed after the pin.
 pub fn take_in_rehearsal(seen: &Observed, status: &mut KanaryDeploymentStatus) {
-    let hash = rehearsal(seen).and_then(|rehearsal| rehearsal.outcome.as_ref().ok());
+    let agreed = rehearsal(seen).and_then(|rehearsal| Some((rehearsal.outcome.as_ref().ok()?, rehearsal.changes)));
     let pinned = status.base.as_mut().filter(|base| base.promoted_hash.is_none());
-    if let Some((pinned, hash)) = pinned.zip(hash) {
-        pinned.promoted_hash = Some(hash.clone());
+    if let Some((pinned, (hash, changes))) = pinned.zip(agreed) {
+        (pinned.promoted_hash, pinned.is_equal) = (Some(hash.clone()), !changes);
     }
 }
 
@@ -199,17 +200,24 @@ pub fn is_promoted(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     persisted || written
 }
 
-/// Does the base have the template already, so that a write would change nothing?
+/// Does the base have the pod template of the promotion?
 #[must_use]
-pub fn is_equal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+pub fn has_template(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let promoted = status.base.as_ref().and_then(|base| base.promoted_hash.as_ref());
     seen.base.as_deref().zip(promoted).is_some_and(|(base, hash)| base.spec.template.hash == *hash)
 }
 
-/// Had the base the template when it was pinned, so that this run never writes it?
+/// Was the base such that the promotion changes nothing, when it was pinned, so that this run never writes it?
 #[must_use]
 pub fn had_it_already(status: &KanaryDeploymentStatus) -> bool {
-    status.base.as_ref().is_some_and(|base| base.template_hash.is_some() && base.template_hash == base.promoted_hash)
+    status.base.as_ref().is_some_and(|base| base.is_equal)
+}
+
+/// Need it not be written? Somebody may have given it the template in the meantime; but a template that is the pinned one
+/// still lacks what else the promotion brings, such as another strategy.
+fn is_up_to_date(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    let is_new = status.base.as_ref().is_some_and(|base| base.template_hash != base.promoted_hash);
+    has_template(seen, status) && (is_new || had_it_already(status))
 }
 
 /// Where the base stands, after a verdict of success.
@@ -219,7 +227,7 @@ pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {
         return Progress::LeftAlone;
     }
     let Some(base) = seen.base.as_deref() else { return Progress::Done };
-    if !is_promoted(seen, status) && !is_equal(seen, status) {
+    if !is_promoted(seen, status) && !is_up_to_date(seen, status) {
         return if base.spec.paused { Progress::Paused } else { Progress::Due };
     }
     let done = match seen.kanary.spec.validation.cleanup {

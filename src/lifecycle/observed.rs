@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
-    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Known, Pod, Seen, Service, VirtualService, map_selects},
+    seen::{
+        Autoscaler, Bystander, Deployment, DeploymentSpec, HTTPRoute, Known, Pod, Seen, Service, VirtualService,
+        map_selects,
+    },
     traffic,
     validation::promql::{Access, Asked},
 };
@@ -103,6 +106,24 @@ pub struct Rehearsal {
     pub at: Timestamp,
     /// Hash of the base's pod template after it, or why the API server refuses it.
     pub outcome: Result<String, String>,
+    /// Would it change anything of the base's spec?
+    #[serde(default)]
+    pub changes: bool,
+}
+
+impl Rehearsal {
+    /// What a dry run shows of the base as it was `before`.
+    #[must_use]
+    pub fn of(
+        template_hash: String,
+        base_hash: String,
+        at: Timestamp,
+        before: Option<&DeploymentSpec>,
+        after: Result<DeploymentSpec, String>,
+    ) -> Self {
+        let changes = after.as_ref().is_ok_and(|after| Some(after) != before);
+        Self { template_hash, base_hash, at, outcome: after.map(|spec| spec.template.hash), changes }
+    }
 }
 
 /// A request that failed.

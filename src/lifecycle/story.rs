@@ -211,7 +211,7 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
         status.conditions.iter().find(|c| c.type_ == ConditionType::DeploymentUpdated).map(|c| c.reason.as_str());
     let (truth, reason, message) = match (base::revert(seen, status), said) {
         (Some(message), Some("Promoted" | "RollingOut" | "AlreadyUpToDate")) => (Truth::False, "Reverted", message),
-        (None, Some("Reverted")) if base::is_equal(seen, status) => {
+        (None, Some("Reverted")) if base::has_template(seen, status) => {
             let name = names::base(&seen.kanary);
             (Truth::True, "Promoted", format!("Deployment {name} has the proven template again"))
         }

@@ -141,6 +141,20 @@ fn what_the_template_leaves_empty_stays_as_it_is() {
     assert_eq!(follows, ["/spec/template", "/spec/revisionHistoryLimit"], "zero says something");
 }
 
+/// A canary of another strategy, or of other labels, has the pods that the base has.
+#[test]
+fn what_else_the_template_sets_is_written_though_the_pods_stay_as_they_are() {
+    let promotes = |is_equal: bool| {
+        let hash = base(json!({})).spec.template.hash.clone();
+        let pinned = json!({"base": {"templateHash": hash, "promotedHash": hash, "isEqual": is_equal}});
+        let spec = json!({"template": {"spec": {"strategy": {"type": "Recreate"}}}});
+        let seen = with_canary(observed(spec.clone(), status(&spec, "Promoting", pinned)));
+        !promotions(&plan(&seen)).is_empty()
+    };
+    assert!(promotes(false));
+    assert!(!promotes(true), "what is there already is not written");
+}
+
 /// Hours may pass until the base's rollout is through, or is resumed.
 #[test]
 fn who_asks_for_less_traffic_while_the_base_waits_gets_less() {

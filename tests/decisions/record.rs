@@ -29,7 +29,8 @@ fn unpinned(base_patch: Value) -> Observed {
 fn rehearsed(mut seen: Observed) -> Observed {
     let base_hash = seen.base.as_ref().expect("a base").spec.template.hash.clone();
     let template_hash = seen.kanary.spec.template.hash().to_owned();
-    seen.rehearsal = Some(Rehearsal { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()) });
+    seen.rehearsal =
+        Some(Rehearsal { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()), changes: true });
     seen
 }
 

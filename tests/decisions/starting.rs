@@ -39,6 +39,7 @@ fn refused(seen: &mut Observed) {
         base_hash: base(json!({})).spec.template.hash.clone(),
         at: at(0),
         outcome: Err("the selector is immutable".into()),
+        changes: false,
     });
 }
 

@@ -83,7 +83,8 @@ impl Mutant {
         if self == Self::None {
             return lifecycle::plan(seen);
         }
-        let mut view = seen.clone();
+        // Whoever is mistaken about a success does not see that it would have to be checked.
+        let mut view = Observed { is_fresh: true, ..seen.clone() };
         self.blur(&mut view);
         let mut plan = lifecycle::plan(&view);
         self.spoil(seen, &mut plan);

@@ -2,7 +2,7 @@
 
 use kanary::{
     lifecycle::{self, Action, Observed, Patch, Rehearsal, Target, Tell},
-    seen::{Seen, hash},
+    seen::{DeploymentSpec, Seen},
 };
 
 use crate::{
@@ -46,11 +46,12 @@ pub fn rehearse(
     (template_hash, base_hash): (String, String),
 ) -> Result<Rehearsal, Refused> {
     let outcome = send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, &patch) {
-        Ok(object) => Ok(Ok(hash::of(&object["spec"]["template"]))),
+        Ok(object) => Ok(Ok(DeploymentSpec::from(object["spec"].clone()))),
         Err(Refused { code: 403 | 422, why }) => Ok(Err(why)),
         Err(other) => Err(other),
     })?;
-    Ok(Rehearsal { template_hash, base_hash, at: server.now, outcome })
+    let before = server.get(Kind::Deployment, &target.name).map(|base| DeploymentSpec::from(base["spec"].clone()));
+    Ok(Rehearsal::of(template_hash, base_hash, server.now, before.as_ref(), outcome))
 }
 
 /// A list of the routes, which tells what is there at this moment.

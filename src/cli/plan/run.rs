@@ -12,7 +12,7 @@ use super::{
 use crate::{
     api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
     lifecycle::{self, Action, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
-    seen::{Known, Seen},
+    seen::{DeploymentSpec, Known, Seen},
     validation::promql::{Access, Asked, Mark},
 };
 
@@ -143,11 +143,13 @@ impl Play {
     }
 
     fn ask(&mut self) {
-        let hash = |after: Value| crate::seen::hash::of(&after["spec"]["template"]);
-        match lifecycle::question(&self.observe()) {
+        let spec = |after: Value| DeploymentSpec::from(after["spec"].clone());
+        let seen = self.observe();
+        match lifecycle::question(&seen) {
             Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
-                let outcome = self.world.patched(&target, &patch).map(hash);
-                self.rehearsal = Some(Rehearsal { template_hash, base_hash, at: self.world.now, outcome });
+                let after = self.world.patched(&target, &patch).map(spec);
+                let before = seen.base.as_ref().map(|base| &base.spec);
+                self.rehearsal = Some(Rehearsal::of(template_hash, base_hash, seen.now, before, after));
             }
             // What is observed here is never old.
             Some(Question::ReadCanary | Question::ReadRoutes) | None => {}
