@@ -20,7 +20,9 @@ pub fn to(
         return parsed(proxy).map(Some);
     }
     let is_direct = is_excepted(&either("NO_PROXY", "no_proxy").unwrap_or_default(), server);
-    match either("HTTPS_PROXY", "https_proxy").filter(|_| !is_direct) {
+    let is_plain = server.scheme_str() == Some("http");
+    let named = if is_plain { either("HTTP_PROXY", "http_proxy") } else { either("HTTPS_PROXY", "https_proxy") };
+    match named.filter(|_| !is_direct) {
         Some(proxy) => parsed(&proxy).map(Some),
         None => Ok(None),
     }
@@ -138,5 +140,6 @@ mod tests {
         assert_eq!(proxy(server, None, &everywhere), None);
         assert_eq!(proxy(server, Some(""), &[("https_proxy", "other:1")]).as_deref(), Some("http://other:1/"));
         assert_eq!(proxy(server, None, &[("HTTPS_PROXY", ""), ("https_proxy", "")]), None);
+        assert_eq!(proxy("http://10.0.0.5:8080", None, &[("HTTPS_PROXY", "http://other:1")]), None);
     }
 }

@@ -48,7 +48,7 @@ pub fn run(arguments: &[&str]) -> String {
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-kanary"));
     command.args(arguments).current_dir(repository()).env("KUBECONFIG", "/dev/null").env("HOME", "/nonexistent");
-    for proxy in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+    for proxy in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
         command.env_remove(proxy);
     }
     command
