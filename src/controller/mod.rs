@@ -12,6 +12,7 @@ mod readable;
 mod routes;
 mod serve;
 mod shelf;
+mod supervise;
 mod tend;
 mod trouble;
 mod turn;
@@ -146,7 +147,8 @@ impl Context {
         if self.world.kanaries.get(&key.namespace, &key.name).is_some() {
             let signal = Arc::new(Notify::new());
             tended.insert(key.clone(), signal.clone());
-            tokio::spawn(tend::tend(context, key.clone(), signal));
+            let (what, key) = (format!("{}/{}", key.namespace, key.name), key.clone());
+            supervise::supervise(what, move || tend::tend(context.clone(), key.clone(), signal.clone()));
         }
     }
 

@@ -10,14 +10,13 @@ use futures::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use kube::{
     Api, Resource,
-    runtime::{
-        utils::Backoff,
-        watcher::{self, Config, DefaultBackoff, Event, watcher},
-    },
+    runtime::watcher::{self, Config, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, bystanders, memory::Memory, observe, readable, routes, routes::Routes};
+use super::{
+    Context, Key, bystanders, memory::Memory, observe, readable, routes, routes::Routes, supervise::supervise,
+};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::Absence,
@@ -166,32 +165,31 @@ fn canary_pods(context: &Context) -> Events<Pod> {
 /// A watch that breaks begins anew with a full list: one that is taken up where it was does not say that it goes on.
 fn follow<K>(
     context: &Arc<Context>,
-    begin: impl Fn(&Context) -> Events<K> + Send + 'static,
-    memory: impl Fn(&World) -> &Memory<K> + Send + 'static,
-    concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + 'static,
+    begin: impl Fn(&Context) -> Events<K> + Send + Sync + 'static,
+    memory: impl Fn(&World) -> &Memory<K> + Send + Sync + 'static,
+    concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + Sync + 'static,
 ) where
     K: Seen + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
 {
-    let context = context.clone();
-    tokio::spawn(async move {
-        let mut backoff = DefaultBackoff::default();
-        loop {
-            let mut events = begin(&context);
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        if matches!(event, Event::InitDone) {
-                            backoff.reset();
+    let shared = Arc::new((context.clone(), begin, memory, concerns));
+    supervise(K::plural(&()), move || {
+        let shared = shared.clone();
+        async move {
+            let (context, begin, memory, concerns) = &*shared;
+            let mut backoff = DefaultBackoff::default();
+            loop {
+                let mut events = begin(context);
+                while let Some(event) = events.next().await {
+                    match event {
+                        Ok(event) => take_in(context, memory(&context.world), &context.world.missed, concerns, event),
+                        Err(error) => {
+                            lose(context, memory(&context.world), &error);
+                            break;
                         }
-                        take_in(&context, memory(&context.world), &context.world.missed, &concerns, event);
-                    }
-                    Err(error) => {
-                        lose(&context, memory(&context.world), &error);
-                        break;
                     }
                 }
+                tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
             }
-            tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
         }
     });
 }
