@@ -362,10 +362,12 @@ fn outcome<T>(result: &Result<T, kube::Error>) -> &'static str {
 
 /// Something is not as observed: changed, gone, or there.
 fn stop(action: String, error: &kube::Error) -> Stop {
-    // By the reason, not the code: a webhook that denies may choose the same one.
-    let is_stale = |reason: &str| matches!(reason, "NotFound" | "Conflict" | "AlreadyExists");
+    // 409 alone does not say it: a webhook that denies may choose that code, too.
+    let is_stale = |status: &kube::core::Status| {
+        status.code == 404 || matches!(status.reason.as_str(), "Conflict" | "AlreadyExists")
+    };
     match error {
-        kube::Error::Api(status) if is_stale(&status.reason) && !is_final(status) => Stop::Stale(action),
+        kube::Error::Api(status) if is_stale(status) && !is_final(status) => Stop::Stale(action),
         kube::Error::Api(status) => Stop::Failed(Fault { action, error: in_short(&status.message).to_owned() }),
         other => Stop::Failed(Fault { action, error: other.to_string() }),
     }

@@ -111,7 +111,8 @@ pub async fn campaign(context: Arc<Context>) {
         let asked = (Instant::now(), Timestamp::now());
         let patience = if led { RENEW_WITHIN } else { execute::PATIENCE };
         let mut pause = if led { RENEW_AGAIN } else { TRY_EVERY };
-        match execute::within(patience, bid(&api, &context.identity, known.take(), led)).await {
+        let before = known.take();
+        match execute::within(patience, bid(&api, &context.identity, before.clone(), led)).await {
             Ok(Held::Mine(lease)) => {
                 context.said.resolve("leases");
                 let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
@@ -132,7 +133,11 @@ pub async fn campaign(context: Arc<Context>) {
                 }
             }
             Ok(Held::ByWhom) => context.said.resolve("leases"),
-            Err(error) => context.said.warn("leases", &error),
+            Err(error) => {
+                context.said.warn("leases", &error);
+                // One request less than to read it again; if it was written all the same, the next one says so.
+                known = before;
+            }
         }
         tokio::time::sleep(pause).await;
     }

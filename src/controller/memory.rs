@@ -253,7 +253,9 @@ impl<K: Seen> Known<K> {
         for object in kept {
             self.objects.entry(object.namespace().to_owned()).or_default().insert(object);
         }
-        touched.iter().for_each(|object| self.note_gone(object.uid()));
+        let is_there: HashSet<&str> = brought.iter().map(Seen::uid).collect();
+        let gone = touched.iter().filter(|object| !is_there.contains(object.uid()));
+        gone.for_each(|object| self.note_gone(object.uid()));
         touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
         touched
     }

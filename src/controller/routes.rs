@@ -12,7 +12,7 @@ use kube::{
     Api, Resource,
     core::PartialObjectMeta,
     runtime::{
-        utils::Backoff,
+        WatchStreamExt,
         watcher::{self, DefaultBackoff, Event, watcher},
     },
 };
@@ -85,31 +85,24 @@ where
     let name = format!("{}.{}", K::plural(&()), K::group(&()));
     let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(context.client.clone());
     tokio::spawn(async move {
-        let mut backoff = DefaultBackoff::default();
+        let config = watch::config().fields(&format!("metadata.name={name}"));
+        let mut stream = std::pin::pin!(watcher(definitions, config).default_backoff());
         let mut follower = Follower { context: &context, routes, task: None, listed: false };
-        loop {
-            let config = watch::config().fields(&format!("metadata.name={name}"));
-            let mut events = std::pin::pin!(watcher(definitions.clone(), config));
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        if matches!(event, Event::InitDone) {
-                            backoff.reset();
-                            context.said.resolve("customresourcedefinitions");
-                        }
-                        follower.take(event);
-                    }
-                    // It begins anew with a list: taken up where it was, it would not say that the definition is there.
-                    Err(error) => {
-                        context.said.warn("customresourcedefinitions", &error);
-                        if is_refused(&error, &[401, 403]) {
-                            follower.stop(Ignorance::NotPermitted);
-                        }
-                        break;
+        while let Some(event) = stream.next().await {
+            match event {
+                Ok(event) => {
+                    context.said.resolve("customresourcedefinitions");
+                    follower.take(event);
+                }
+                Err(error) => {
+                    context.said.warn("customresourcedefinitions", &error);
+                    // A watch that is refused later is taken up where it was, and would not tell of the definition again.
+                    let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
+                    if is_unlisted && is_refused(&error, &[401, 403]) {
+                        follower.stop(Ignorance::NotPermitted);
                     }
                 }
             }
-            tokio::time::sleep(backoff.next().unwrap_or(watch::LONGEST_PAUSE)).await;
         }
     });
 }
@@ -170,9 +163,9 @@ where
         while let Some(event) = events.next().await {
             match event {
                 Ok(event) => {
+                    // kube says Init before it asks for anything.
                     if matches!(event, Event::InitDone) {
                         tries = 0;
-                        backoff.reset();
                     }
                     take_in(context, routes(&context.world), event);
                 }
