@@ -215,7 +215,7 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
 
 /// Sends what is due to Prometheus, and does not wait: each answer wakes the task when it comes.
 fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, notes: &Notes) {
-    for inquiry in lifecycle::questions(seen) {
+    for inquiry in lifecycle::inquiries(seen) {
         lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
         let (key, uid, context) = (key.clone(), seen.kanary.uid().to_owned(), context.weak.clone());

@@ -40,6 +40,14 @@ pub enum Progress {
     Done,
 }
 
+impl Progress {
+    /// Is the canary no longer needed?
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self, Progress::LeftAlone | Progress::Done)
+    }
+}
+
 /// The name of the pinned base; also of one that is not pinned yet.
 fn target(seen: &Observed) -> Target {
     Target { kind: Kind::Deployment, name: names::base(&seen.kanary) }

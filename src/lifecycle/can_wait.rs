@@ -5,7 +5,7 @@
 use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus, Phase};
 
 /// Is progress all that is new?
-pub(super) fn is_all(before: &KanaryDeploymentStatus, after: &KanaryDeploymentStatus) -> bool {
+pub(super) fn is_progress(before: &KanaryDeploymentStatus, after: &KanaryDeploymentStatus) -> bool {
     let conditions = after.conditions.iter().map(|condition| settled(condition, &before.conditions));
     let without = KanaryDeploymentStatus {
         message: before.message.clone(),

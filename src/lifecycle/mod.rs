@@ -3,13 +3,13 @@
 //! Pure: no I/O, no clock, no randomness. The same observation gives the same plan, always.
 
 pub mod base;
+mod can_wait;
 pub mod children;
 mod clock;
 mod notices;
 mod observed;
 pub mod phase;
 mod plan;
-mod progress;
 mod refusal;
 pub mod run;
 mod story;
@@ -19,6 +19,8 @@ pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
 
+use refusal::Refusal;
+
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, Source},
     canary::{self, Readiness, Withheld},
@@ -26,7 +28,7 @@ use crate::{
     traffic::{self, Obstacle, Standing, mirror},
     validation::{
         self, Moment,
-        promql::{self, Inquiry, Objection, copies},
+        promql::{Inquiry, copies},
     },
 };
 
@@ -69,7 +71,7 @@ fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 
 /// What to ask of Prometheus now. Nothing waits for the answers: they are observed when they come.
 #[must_use]
-pub fn questions(seen: &Observed) -> Vec<Inquiry> {
+pub fn inquiries(seen: &Observed) -> Vec<Inquiry> {
     let status = seen.status();
     if is_deleted(seen) || run::begins(seen).is_some() {
         return Vec::new();
@@ -116,7 +118,7 @@ pub fn plan(seen: &Observed) -> Plan {
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
     let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
-    let can_wait = notices.is_empty() && progress::is_all(seen.status(), &status);
+    let can_wait = notices.is_empty() && can_wait::is_progress(seen.status(), &status);
     let tell = differs.then_some(Tell { status, notices, can_wait });
     Plan { actions, tell, wake }
 }
@@ -133,23 +135,21 @@ pub(crate) struct Facts {
     /// Which canary Deployment there should be.
     pub asked_for: String,
     pub readiness: Readiness,
-    pub taken: Option<Target>,
+    /// What the user must change.
+    pub refusal: Option<Refusal>,
     pub obstacle: Option<Obstacle>,
     pub traffic: Standing,
-    pub objection: Option<Objection>,
 }
 
 impl Facts {
     fn gather(seen: &Observed) -> Self {
         let withheld = canary::withhold(seen);
         let asked_for = canary::asked_for(&seen.kanary, &withheld);
-        let obstacle = traffic::obstacle(seen, &withheld);
         Self {
             readiness: canary::readiness(seen, &asked_for),
-            taken: children::taken(seen),
+            refusal: refusal::find(seen, &withheld),
+            obstacle: traffic::obstacle(seen, &withheld),
             traffic: traffic::standing(seen, &withheld),
-            obstacle,
-            objection: promql::objection(seen),
             withheld,
             asked_for,
         }
@@ -178,8 +178,8 @@ fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<A
 fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let pinned = base::is_pinned(status);
     let never_recorded = status.base.is_none() && seen.base.is_none();
-    let create_base = never_recorded && refusal::find(seen, facts).is_none();
-    if pinned && !is_hindered(seen, facts) {
+    let create_base = never_recorded && facts.refusal.is_none();
+    if pinned && !is_hindered(facts) {
         return maintain(seen, Phase::Starting, facts);
     }
     // What a restart found there is not made anew yet, but it goes where the spec sends it.
@@ -189,13 +189,13 @@ fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
 }
 
 /// Nothing is created while something stands in the way.
-fn is_hindered(seen: &Observed, facts: &Facts) -> bool {
-    refusal::find(seen, facts).is_some() || facts.obstacle.is_some()
+fn is_hindered(facts: &Facts) -> bool {
+    facts.refusal.is_some() || facts.obstacle.is_some()
 }
 
 /// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
-    let refused = refusal::find(seen, facts).is_some();
+    let refused = facts.refusal.is_some();
     let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.withheld, &facts.asked_for) };
     let mirror = mirror::upkeep(seen, !refused);
     move_pods(seen, facts, phase).into_iter().chain(upkeep).chain(mirror).collect()
@@ -328,7 +328,7 @@ fn is_at_work(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -
         && facts.readiness == Readiness::Ready
         && facts.traffic.is_on()
         && seen.blind_since.is_none()
-        && refusal::find(seen, facts).is_none()
+        && facts.refusal.is_none()
 }
 
 /// The signs of the moment; in Validating the clock is brought up to now.

@@ -87,11 +87,3 @@ fn success(signs: &Signs) -> Option<(Phase, Cause)> {
         Judgement::Valid { .. } | Judgement::Open { .. } | Judgement::Invalid { .. } => None,
     }
 }
-
-impl Progress {
-    /// Is the canary no longer needed?
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        matches!(self, Progress::LeftAlone | Progress::Done)
-    }
-}

@@ -1,7 +1,7 @@
 //! What makes a resource impossible to serve as it is, beyond what the CRD's rules can see. Nothing is created meanwhile.
 
-use super::{Facts, Observed};
-use crate::{api::names, seen::Seen};
+use super::{Observed, children};
+use crate::{api::names, canary::Withheld, seen::Seen, validation::promql};
 
 /// Something that the user must change before the run can go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct Refusal {
 
 /// What the user must change, if anything.
 #[must_use]
-pub(super) fn find(seen: &Observed, facts: &Facts) -> Option<Refusal> {
+pub(super) fn find(seen: &Observed, withheld: &Withheld) -> Option<Refusal> {
     let refuse = |reason, message| Some(Refusal { reason, message });
     let template = &seen.kanary.spec.template;
     if let Some(other) = template.namespace().filter(|namespace| *namespace != seen.kanary.namespace()) {
@@ -40,7 +40,7 @@ pub(super) fn find(seen: &Observed, facts: &Facts) -> Option<Refusal> {
             ),
         );
     }
-    if let Some(taken) = &facts.taken {
+    if let Some(taken) = children::taken(seen) {
         return refuse(
             "NameTaken",
             format!(
@@ -50,10 +50,10 @@ pub(super) fn find(seen: &Observed, facts: &Facts) -> Option<Refusal> {
             ),
         );
     }
-    if let Some(objection) = &facts.objection {
+    if let Some(objection) = promql::objection(seen) {
         return refuse(objection.reason, format!("spec.validation.items: {}", objection.message));
     }
-    let claim = facts.withheld.unavoidable.as_ref()?;
+    let claim = withheld.unavoidable.as_ref()?;
     refuse(
         "SelectorTooWide",
         format!("{claim} selects the canary's pods whatever labels they have; make it ask for a label"),

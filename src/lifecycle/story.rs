@@ -5,7 +5,6 @@ use super::{
     base::Progress,
     notices,
     phase::{Cause, Signs},
-    refusal,
 };
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Truth, names},
@@ -159,8 +158,8 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
 }
 
 fn held_while_ready(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> String {
-    match refusal::find(seen, facts) {
-        Some(refusal) => refusal.message,
+    match &facts.refusal {
+        Some(refusal) => refusal.message.clone(),
         None if base::needs_rehearsal(seen, status) => {
             "the API server has not agreed to the promotion of spec.template yet".into()
         }
@@ -244,8 +243,8 @@ fn unsettled(seen: &Observed) -> Option<(&'static str, String)> {
 fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let is_judged = matches!(phase, Phase::Starting | Phase::Validating);
     // Who waits for its time can be told at once what will be in its way then.
-    let refusal = refusal::find(seen, facts).filter(|_| is_judged || phase == Phase::Scheduled);
-    let refusal = refusal.map(|r| (r.reason, r.message));
+    let refusal = facts.refusal.as_ref().filter(|_| is_judged || phase == Phase::Scheduled);
+    let refusal = refusal.map(|r| (r.reason, r.message.clone()));
     let rehearsal = base::rehearsal(seen).filter(|_| is_judged && base::needs_rehearsal(seen, status));
     let rehearsal = rehearsal.and_then(|rehearsal| rehearsal.outcome.as_ref().err());
     let refused = rehearsal

@@ -145,7 +145,7 @@ fn praise(seen: &Observed, count: usize) -> String {
 
 /// The item's line in the status; `since` is kept while the verdict and the question stand.
 fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &Finding) -> ItemStatus {
-    let hash = question(seen, item);
+    let hash = identity(seen, item);
     let before = line_of(seen, &status.items, name, &hash);
     let unchanged = before.filter(|before| before.verdict == finding.verdict);
     let ground = finding.ground.clone().unwrap_or_default();
@@ -180,7 +180,7 @@ pub fn settle(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> {
 }
 
 /// What is asked, without the answer that a person writes beside it.
-fn question(seen: &Observed, item: &Item) -> String {
+fn identity(seen: &Observed, item: &Item) -> String {
     match item.check() {
         Check::Manual(_) => hash::of(&json!("manual")),
         Check::LabelWatch(watch) => hash::of_any(watch),
@@ -241,5 +241,5 @@ pub fn is_edited(seen: &Observed) -> bool {
         && checks
             .iter()
             .filter(|(_, item)| !matches!(item.check(), Check::Manual(_)))
-            .any(|(name, item)| !known(name, &question(seen, item)))
+            .any(|(name, item)| !known(name, &identity(seen, item)))
 }

@@ -679,7 +679,7 @@ fn copies_that_must_be_seen_are_waited_for() {
         seen.answers = asked.into_iter().collect();
         let standing = standing(&seen);
         assert_eq!((standing.truth, standing.reason), (truth, reason), "{phase}: {}", standing.message);
-        let questions = lifecycle::questions(&seen);
+        let questions = lifecycle::inquiries(&seen);
         let is_due = seen.answers.is_empty();
         assert_eq!(
             questions.iter().any(|question| question.item == promql::copies::NAME),
@@ -688,7 +688,7 @@ fn copies_that_must_be_seen_are_waited_for() {
         );
         seen.prometheus.url = None;
         seen.answers.clear();
-        assert_eq!(lifecycle::questions(&seen), [], "nobody to ask");
+        assert_eq!(lifecycle::inquiries(&seen), [], "nobody to ask");
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    lifecycle::{Absence, Observed, plan, questions},
+    lifecycle::{Absence, Observed, inquiries, plan},
     validation::promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
 };
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ fn validating(seconds: i64) -> Observed {
 
 /// The one question that is due.
 fn asked(seen: &Observed) -> Option<Inquiry> {
-    let mut due = questions(seen);
+    let mut due = inquiries(seen);
     assert!(due.len() <= 1);
     due.pop()
 }

@@ -149,7 +149,7 @@ impl Checker {
         let (plan, again) = (lifecycle::plan(observed), lifecycle::plan(&loaded));
         ensure(plan == again, "a dump replays", || format!("{plan:?}\nbut of its dump\n{again:?}"))?;
         let same = lifecycle::question(observed) == lifecycle::question(&loaded)
-            && lifecycle::questions(observed) == lifecycle::questions(&loaded);
+            && lifecycle::inquiries(observed) == lifecycle::inquiries(&loaded);
         ensure(same, "a dump replays", || dump)
     }
 

@@ -241,7 +241,7 @@ impl Shell {
     fn inquire(&mut self, now: Timestamp, observed: &mut Observed) {
         let (kanary, uid) = (observed.kanary.name().to_owned(), observed.kanary.uid().to_owned());
         let answers = self.answers.entry(kanary.clone()).or_default();
-        for inquiry in lifecycle::questions(observed) {
+        for inquiry in lifecycle::inquiries(observed) {
             answers.entry(inquiry.item.clone()).or_default().pending = Some(now);
             self.flights.push(Flight { kanary: kanary.clone(), uid: uid.clone(), inquiry, at: now });
         }

@@ -154,7 +154,7 @@ impl Play {
             // What is observed here is never old.
             Some(Question::ReadCanary | Question::ReadRoutes) | None => {}
         }
-        for inquiry in lifecycle::questions(&self.observe()) {
+        for inquiry in lifecycle::inquiries(&self.observe()) {
             let sent = Mark { at: self.world.now, held: inquiry.held };
             let outcome = prometheus::answer(&inquiry);
             let asked = self.answers.entry(inquiry.item).or_default();
