@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{Context, Error};
 
@@ -74,24 +74,37 @@ pub fn copy(from: &Path, to: &Path, server: &str) -> Result<(), Error> {
 
 /// Writes one kubeconfig.
 pub fn write(path: &Path, server: &str, ca_pem: &str, token: &str) -> Result<(), Error> {
-    let config = json!({
+    fs::write(path, config(server, ca_pem, token).to_string()).context(|| format!("write {}", path.display()))
+}
+
+fn config(server: &str, ca_pem: &str, token: &str) -> Value {
+    json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "lab",
         "clusters": [{"name": "lab", "cluster": {"server": server, "certificate-authority-data": base64(ca_pem)}}],
         "users": [{"name": "lab", "user": {"token": token}}],
         "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
-    });
-    fs::write(path, config.to_string()).context(|| format!("write {}", path.display()))
+    })
 }
 
 /// `ByteString` of k8s-openapi is JSON's base64, which spares a dependency.
-fn base64(text: &str) -> serde_json::Value {
+fn base64(text: &str) -> Value {
     json!(k8s_openapi::ByteString(text.as_bytes().to_vec()))
 }
 
 /// A client for a kubeconfig file.
 pub async fn client(kubeconfig: &Path) -> Result<Client, Error> {
     let told = || format!("use {}", kubeconfig.display());
-    let file = Kubeconfig::read_from(kubeconfig).context(told)?;
-    let config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await.context(told)?;
-    Client::try_from(config).context(told)
+    client_of(Kubeconfig::read_from(kubeconfig).context(told)?).await.context(told)
+}
+
+/// A client with a token. No file is written: several tests may ask at once.
+pub async fn client_with(token: &str, ca_pem: &str) -> Result<Client, Error> {
+    let kubeconfig = serde_json::from_value(config(SERVER, ca_pem, token))?;
+    client_of(kubeconfig).await.context(|| "use a token".into())
+}
+
+async fn client_of(kubeconfig: Kubeconfig) -> Result<Client, kube::Error> {
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
+    Client::try_from(config.map_err(|error| kube::Error::Service(error.into()))?)
 }

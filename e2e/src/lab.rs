@@ -133,10 +133,7 @@ impl Lab {
 
     /// A client of a ServiceAccount in Kanary's namespace, e.g. to see what its role forbids.
     pub async fn client_of(&self, account: &str) -> Result<Client, Error> {
-        let path = self.plane.dir().join(format!("account-{account}.kubeconfig"));
-        let token = controller::token(&self.plane, account).await?;
-        access::write(&path, access::SERVER, self.plane.ca_pem(), &token)?;
-        access::client(&path).await
+        access::client_with(&controller::token(&self.plane, account).await?, self.plane.ca_pem()).await
     }
 
     /// What answers for every pod.

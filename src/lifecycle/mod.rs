@@ -18,7 +18,6 @@ use jiff::{SignedDuration, Timestamp};
 pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
 use phase::Signs;
 pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
-
 use refusal::Refusal;
 
 use crate::{
