@@ -113,7 +113,7 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
 }
 
 /// What is judged, or must leave production, is looked at again soon.
-fn burst(context: &Context, key: &Key) -> Duration {
+pub fn burst(context: &Context, key: &Key) -> Duration {
     let kanary = context.world.kanaries.get(&key.namespace, &key.name);
     match kanary.and_then(|kanary| kanary.status.as_ref()?.phase) {
         Some(Phase::Validating | Phase::Failing) => BURST,

@@ -5,11 +5,14 @@
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::{AcquireError, Notify, SemaphorePermit};
+use tokio::{
+    sync::{AcquireError, Notify, SemaphorePermit},
+    time::Instant,
+};
 
 use super::{
     Context, Key, observe,
-    tend::{Notes, look, rest, until},
+    tend::{Notes, burst, look, rest, until},
 };
 use crate::lifecycle::{self, Observed, Plan};
 
@@ -41,9 +44,15 @@ pub async fn take<'a>(context: &'a Context, key: &Key, signal: &Arc<Notify>, not
         }
         // What is due already is not to be asked, or waits for what is to be told.
         let wake = plan.wake.filter(|wake| *wake > seen.now);
+        // All news that come until then are looked at together: where many wait, there are many.
+        let looked = Instant::now();
+        let news = async {
+            signal.notified().await;
+            tokio::time::sleep_until(looked + burst(context, key)).await;
+        };
         tokio::select! {
             permit = &mut turn => mine = Some(permit),
-            () = signal.notified() => {}
+            () = news => {}
             () = tokio::time::sleep(until(wake)) => {}
         }
     }
