@@ -291,6 +291,6 @@ fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
 }
 
 fn owner<K: Seen>(object: &K) -> Vec<Key> {
-    let owners = object.meta().owner_references.iter().flatten().filter(|owner| owner.kind == "KanaryDeployment");
-    owners.map(|owner| Key { namespace: object.namespace().to_owned(), name: owner.name.clone() }).collect()
+    let key = |name: &str| Key { namespace: object.namespace().to_owned(), name: name.to_owned() };
+    object.makers().map(key).collect()
 }

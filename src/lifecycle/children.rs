@@ -27,7 +27,7 @@ pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotatio
         "annotations": annotations,
         "ownerReferences": [{
             "apiVersion": Kind::KanaryDeployment.api_version(),
-            "kind": "KanaryDeployment",
+            "kind": Kind::KanaryDeployment.as_str(),
             "name": kanary.name(),
             "uid": kanary.metadata.uid,
             "controller": true,

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Labels, Seen, foreign::writer, hash, prune_meta};
-use crate::api::KanaryDeployment;
 
 /// A Deployment.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -102,13 +101,6 @@ pub enum Availability {
 }
 
 impl Deployment {
-    /// The name of the `KanaryDeployment` that made it, if one did.
-    #[must_use]
-    pub fn canary_of(&self) -> Option<&str> {
-        let mut owners = self.metadata.owner_references.iter().flatten();
-        owners.find(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
-    }
-
     /// Counts pods; the Deployment's own `Available` condition is no proof of any.
     #[must_use]
     pub fn availability(&self) -> Availability {
@@ -171,7 +163,7 @@ impl Seen for Deployment {
         // What comes from a dump is pruned already.
         self.writer = writer(&self.metadata, "/f:spec/f:template").or(self.writer.take());
         prune_meta(&mut self.metadata);
-        if self.canary_of().is_none() {
+        if self.makers().next().is_none() {
             // Only whether there are any: a JSON patch cannot add to a map that is not there.
             if let Some(labels) = &mut self.metadata.labels {
                 labels.clear();

@@ -24,7 +24,10 @@ pub use endpoint_slice::EndpointSlice;
 pub use foreign::{Ignorance, Known};
 pub use http_route::{HTTPRoute, RouteStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::core::{Selector, SelectorExt};
+use kube::{
+    Resource,
+    core::{Selector, SelectorExt},
+};
 pub use pod::{Pod, Trouble};
 pub use service::{Service, ServiceSpec};
 pub use virtual_service::VirtualService;
@@ -81,6 +84,12 @@ pub trait Seen: PartialEq {
     /// Is it on its way out?
     fn is_terminating(&self) -> bool {
         self.meta().deletion_timestamp.is_some()
+    }
+
+    /// The `KanaryDeployment`s that own it, by name: who made it, as a rule one.
+    fn makers(&self) -> impl Iterator<Item = &str> {
+        let owners = self.meta().owner_references.iter().flatten();
+        owners.filter(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
     }
 
     /// Does the object with this uid own it?
