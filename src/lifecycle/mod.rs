@@ -144,11 +144,12 @@ impl Facts {
     fn gather(seen: &Observed) -> Self {
         let withheld = canary::withhold(seen);
         let asked_for = canary::asked_for(&seen.kanary, &withheld);
+        let obstacle = traffic::obstacle(seen, &withheld);
         Self {
             readiness: canary::readiness(seen, &asked_for),
             refusal: refusal::find(seen, &withheld),
-            obstacle: traffic::obstacle(seen, &withheld),
-            traffic: traffic::standing(seen, &withheld),
+            traffic: traffic::standing(seen, obstacle.as_ref()),
+            obstacle,
             withheld,
             asked_for,
         }

@@ -127,10 +127,10 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
     selects(&base.spec.selector, &labels)
 }
 
-/// Does the traffic that is asked for reach the canary, as far as objects show?
+/// Does the traffic that is asked for reach the canary, as far as objects show? Not while there is an [`obstacle`].
 #[must_use]
-pub fn standing(seen: &Observed, withheld: &Withheld) -> Standing {
-    if let Some(Obstacle { reason, message }) = obstacle(seen, withheld) {
+pub fn standing(seen: &Observed, obstacle: Option<&Obstacle>) -> Standing {
+    if let Some(Obstacle { reason, message }) = obstacle {
         return Standing::new(Truth::False, reason, message);
     }
     let source = seen.kanary.spec.traffic.source;

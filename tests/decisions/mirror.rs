@@ -94,7 +94,7 @@ fn after(settings: Value, objects: &[Value]) -> Vec<Value> {
 }
 
 fn standing(seen: &Observed) -> Standing {
-    traffic::standing(seen, &withhold(seen))
+    traffic::standing(seen, traffic::obstacle(seen, &withhold(seen)).as_ref())
 }
 
 /// Where the mirrors of the first VirtualService are, by route.
