@@ -29,38 +29,20 @@ pub const CHANGE_CAUSE: &str = "kubernetes.io/change-cause";
 pub const REVISION: &str = "deployment.kubernetes.io/revision";
 /// The field manager and the reporting controller of all we write.
 pub const MANAGER: &str = "kanary";
-/// What a canary's name has more than its `KanaryDeployment`'s.
-const CANARY_SUFFIX: &str = "-kanary";
 /// Every annotation of ours begins so.
 pub const PREFIX: &str = "kanary.k8s.io/";
 
 /// The base Deployment.
 #[must_use]
 pub fn base(kanary: &KanaryDeployment) -> String {
-    base_name(kanary).to_owned()
-}
-
-fn base_name(kanary: &KanaryDeployment) -> &str {
     let spec = &kanary.spec;
-    spec.deployment_name.as_deref().or_else(|| spec.template.name()).unwrap_or_else(|| kanary.name())
-}
-
-/// Is this the base's name? Asked of each of many it must not make a name to compare with; so the two below.
-#[must_use]
-pub fn is_base(kanary: &KanaryDeployment, name: &str) -> bool {
-    base_name(kanary) == name
+    spec.deployment_name.as_deref().or_else(|| spec.template.name()).unwrap_or_else(|| kanary.name()).to_owned()
 }
 
 /// The canary Deployment, and the HorizontalPodAutoscaler that scales it.
 #[must_use]
 pub fn canary(kanary: &KanaryDeployment) -> String {
-    format!("{}{CANARY_SUFFIX}", kanary.name())
-}
-
-/// Is this the canary's name?
-#[must_use]
-pub fn is_canary(kanary: &KanaryDeployment, name: &str) -> bool {
-    name.strip_suffix(CANARY_SUFFIX) == Some(kanary.name())
+    format!("{}-kanary", kanary.name())
 }
 
 /// The VirtualService of our own, where the user has none.
@@ -73,10 +55,4 @@ pub fn virtual_service(kanary: &KanaryDeployment) -> String {
 #[must_use]
 pub fn kanary_service(kanary: &KanaryDeployment) -> String {
     kanary.spec.traffic.kanary_service.clone().unwrap_or_else(|| canary(kanary))
-}
-
-/// Is this the kanary service's name?
-#[must_use]
-pub fn is_kanary_service(kanary: &KanaryDeployment, name: &str) -> bool {
-    kanary.spec.traffic.kanary_service.as_deref().map_or_else(|| is_canary(kanary, name), |own| own == name)
 }

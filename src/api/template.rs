@@ -2,33 +2,44 @@
 //!
 //! Only what the controller must read has an accessor. Nothing here interprets a pod.
 
-use std::{collections::BTreeMap, sync::OnceLock};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use jiff::SignedDuration;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::seen::hash;
 
-/// `{metadata, spec}` of a Deployment, as the user wrote it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Template {
-    written: Map<String, Value>,
+/// `{metadata, spec}` of a Deployment, as the user wrote it. It is not copied when its resource is.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(from = "Map<String, Value>")]
+pub struct Template(Arc<Written>);
+
+#[derive(Debug, Default)]
+struct Written {
+    json: Map<String, Value>,
     /// Taken once: each look at the resource asks for it several times.
-    #[serde(skip)]
     hash: OnceLock<String>,
 }
 
 impl From<Map<String, Value>> for Template {
-    fn from(written: Map<String, Value>) -> Self {
-        Self { written, hash: OnceLock::new() }
+    fn from(json: Map<String, Value>) -> Self {
+        Self(Arc::new(Written { json, hash: OnceLock::new() }))
+    }
+}
+
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.json.serialize(serializer)
     }
 }
 
 impl PartialEq for Template {
     fn eq(&self, other: &Self) -> bool {
-        self.written == other.written
+        self.0.json == other.0.json
     }
 }
 
@@ -36,7 +47,7 @@ impl Template {
     /// Says which template this is; two templates that mean the same JSON have the same hash.
     #[must_use]
     pub fn hash(&self) -> &str {
-        self.hash.get_or_init(|| hash::of_map(&self.written))
+        self.0.hash.get_or_init(|| hash::of_map(&self.0.json))
     }
 
     /// `metadata.name`.
@@ -90,7 +101,7 @@ impl Template {
 
     fn at(&self, path: &[&str]) -> Option<&Value> {
         let (first, rest) = path.split_first()?;
-        rest.iter().try_fold(self.written.get(*first)?, |value, key| value.get(key))
+        rest.iter().try_fold(self.0.json.get(*first)?, |value, key| value.get(key))
     }
 
     fn strings(&self, path: &[&str]) -> BTreeMap<String, String> {

@@ -74,12 +74,12 @@ impl<K: Seen + Clone> Memory<K> {
 
     /// All objects of a namespace.
     pub fn all_in(&self, namespace: &str) -> Vec<Arc<K>> {
-        self.some_in(namespace, |_| true)
+        self.pick(namespace, |shelf| shelf.all().cloned().collect())
     }
 
-    /// Those of a namespace that are meant. The others, of which there may be thousands, are looked at and no more.
-    pub fn some_in(&self, namespace: &str, is_meant: impl Fn(&K) -> bool) -> Vec<Arc<K>> {
-        self.pick(namespace, |shelf| shelf.all().filter(|object| is_meant(object)).cloned().collect())
+    /// Those of a namespace that speak of a name. There may be thousands of others, and they are not looked at.
+    pub fn mentioning(&self, namespace: &str, name: &str) -> Vec<Arc<K>> {
+        self.pick(namespace, |shelf| shelf.mentioning(name).cloned().collect())
     }
 
     /// Those of a canary.

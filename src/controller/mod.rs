@@ -8,7 +8,6 @@ mod leader;
 mod memory;
 mod metrics;
 mod observe;
-mod readable;
 mod routes;
 mod serve;
 mod shelf;
@@ -16,6 +15,7 @@ mod supervise;
 mod tend;
 mod trouble;
 mod turn;
+mod unread;
 mod watch;
 
 use std::{
@@ -160,10 +160,6 @@ impl Context {
     fn dismiss(&self, key: &Key) {
         self.tended().remove(key);
         self.wake(key);
-    }
-
-    fn kanaries_in(&self, namespace: &str, is_meant: impl Fn(&KanaryDeployment) -> bool) -> Vec<Key> {
-        self.world.kanaries.some_in(namespace, is_meant).iter().map(|kanary| Key::of(kanary)).collect()
     }
 
     fn tended(&self) -> MutexGuard<'_, HashMap<Key, Arc<Notify>>> {

@@ -1,9 +1,9 @@
-//! The objects of one kind in one namespace: by name, and those of one canary together.
+//! The objects of one kind in one namespace: by name, those of one canary together, and those that speak of a name.
 //!
 //! A namespace may have thousands of canaries; each look at one of them must not go through what the others made.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -18,11 +18,18 @@ pub struct Shelf<K> {
     of_canaries: BTreeMap<String, ByName<K>>,
     /// Whose an object is, by its name.
     canaries: HashMap<String, String>,
+    /// Which objects mention a name.
+    mentions: HashMap<String, BTreeSet<String>>,
 }
 
 impl<K> Default for Shelf<K> {
     fn default() -> Self {
-        Self { of_nobody: BTreeMap::new(), of_canaries: BTreeMap::new(), canaries: HashMap::new() }
+        Self {
+            of_nobody: BTreeMap::new(),
+            of_canaries: BTreeMap::new(),
+            canaries: HashMap::new(),
+            mentions: HashMap::new(),
+        }
     }
 }
 
@@ -39,6 +46,9 @@ impl<K: Seen> Shelf<K> {
     pub fn insert(&mut self, object: Arc<K>) -> Option<Arc<K>> {
         let before = self.remove(object.name());
         let name = object.name().to_owned();
+        for mentioned in object.mentions() {
+            self.mentions.entry(mentioned).or_default().insert(name.clone());
+        }
         match object.label(names::CANARY_LABEL).map(str::to_owned) {
             Some(canary) => {
                 self.canaries.insert(name.clone(), canary.clone());
@@ -51,6 +61,19 @@ impl<K: Seen> Shelf<K> {
 
     /// Takes an object away.
     pub fn remove(&mut self, name: &str) -> Option<Arc<K>> {
+        let removed = self.take(name)?;
+        for mentioned in removed.mentions() {
+            if let Some(names) = self.mentions.get_mut(&mentioned) {
+                names.remove(name);
+                if names.is_empty() {
+                    self.mentions.remove(&mentioned);
+                }
+            }
+        }
+        Some(removed)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Arc<K>> {
         let Some(canary) = self.canaries.remove(name) else { return self.of_nobody.remove(name) };
         let objects = self.of_canaries.get_mut(&canary)?;
         let removed = objects.remove(name);
@@ -75,6 +98,11 @@ impl<K: Seen> Shelf<K> {
         self.of_canaries.get(canary).into_iter().flat_map(BTreeMap::values)
     }
 
+    /// Those that speak of a name.
+    pub fn mentioning(&self, name: &str) -> impl Iterator<Item = &Arc<K>> {
+        self.mentions.get(name).into_iter().flatten().filter_map(|by| self.get(by))
+    }
+
     /// Those that carry no canary's label.
     pub fn of_nobody(&self) -> impl Iterator<Item = &Arc<K>> {
         self.of_nobody.values()
@@ -86,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::seen::Pod;
+    use crate::{api::KanaryDeployment, seen::Pod};
 
     fn pod(name: &str, canary: Option<&str>) -> Arc<Pod> {
         let labels = json!({names::CANARY_LABEL: canary});
@@ -96,6 +124,32 @@ mod tests {
 
     fn names_of<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> Vec<&'a str> {
         pods.map(|pod| pod.name()).collect()
+    }
+
+    #[test]
+    fn who_mentions_a_name_is_found_for_as_long_as_it_does() {
+        let kanary = |name: &str, base: &str| -> Arc<KanaryDeployment> {
+            let spec = json!({"deploymentName": base, "template": {}});
+            Arc::new(
+                serde_json::from_value(json!({"metadata": {"name": name}, "spec": spec})).expect("a KanaryDeployment"),
+            )
+        };
+        let mut shelf = Shelf::default();
+        shelf.insert(kanary("one", "web"));
+        shelf.insert(kanary("two", "web"));
+        let mentioning = |shelf: &Shelf<_>, name: &str| -> Vec<String> {
+            shelf.mentioning(name).map(|kanary: &Arc<KanaryDeployment>| kanary.name().to_owned()).collect()
+        };
+        assert_eq!(mentioning(&shelf, "web"), ["one", "two"]);
+        shelf.insert(kanary("one", "api"));
+        assert_eq!(mentioning(&shelf, "web"), ["two"]);
+        assert_eq!(
+            (mentioning(&shelf, "api"), mentioning(&shelf, "one-kanary")),
+            (vec!["one".into()], vec!["one".into()])
+        );
+        shelf.remove("one");
+        shelf.remove("two");
+        assert!(shelf.mentions.is_empty());
     }
 
     #[test]

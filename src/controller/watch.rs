@@ -14,9 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{
-    Context, Key, bystanders, memory::Memory, observe, readable, routes, routes::Routes, supervise::supervise,
-};
+use super::{Context, Key, bystanders, memory::Memory, observe, routes, routes::Routes, supervise::supervise, unread};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::Absence,
@@ -117,8 +115,8 @@ const MOST_MISSED: usize = 32;
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    follow(context, |context| readable::watch(scoped(context)), |w| &w.kanaries, concerns_itself);
-    follow(context, watch::<Deployment>, |w| &w.deployments, concerns_deployment);
+    follow(context, |context| unread::watch(context, |w| &w.kanaries), |w| &w.kanaries, concerns_itself);
+    follow(context, |context| unread::watch(context, |w| &w.deployments), |w| &w.deployments, concerns_deployment);
     follow(context, canary_pods, |w| &w.pods, concerns_pod);
     follow(context, watch::<Service>, |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
@@ -262,8 +260,7 @@ fn concerns_deployment(context: &Context, deployment: &Deployment) -> Vec<Key> {
     if !owner.is_empty() {
         return owner;
     }
-    let name = deployment.name();
-    context.kanaries_in(deployment.namespace(), |kanary| names::is_base(kanary, name) || names::is_canary(kanary, name))
+    mentioning(context, deployment, deployment.name())
 }
 
 fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
@@ -274,20 +271,21 @@ fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
 /// Its owner; or, as any other Service may select canary pods, everybody in the namespace.
 fn concerns_service(context: &Context, service: &Service) -> Vec<Key> {
     if service.spec.selector.contains_key(names::CANARY_LABEL) {
-        let taken = context.kanaries_in(service.namespace(), |kanary| names::is_kanary_service(kanary, service.name()));
-        return owner(service).into_iter().chain(taken).collect();
+        return owner(service).into_iter().chain(mentioning(context, service, service.name())).collect();
     }
-    context.kanaries_in(service.namespace(), |_| true)
+    context.world.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
 }
 
 /// Its owner, and those whose base or canary it scales.
 fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
-    let mut keys = owner(autoscaler);
-    keys.extend(context.kanaries_in(autoscaler.namespace(), |kanary| {
-        let scaled = autoscaler.spec.deployment.as_deref();
-        scaled.is_some_and(|name| names::is_base(kanary, name)) || names::is_canary(kanary, autoscaler.name())
-    }));
-    keys
+    let taken = mentioning(context, autoscaler, autoscaler.name());
+    let scaled = autoscaler.spec.deployment.as_deref().map(|name| mentioning(context, autoscaler, name));
+    owner(autoscaler).into_iter().chain(taken).chain(scaled.into_iter().flatten()).collect()
+}
+
+/// Those whose base, canary or kanary service has that name, in the object's namespace.
+fn mentioning<K: Seen>(context: &Context, object: &K, name: &str) -> Vec<Key> {
+    context.world.kanaries.mentioning(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
 }
 
 fn owner<K: Seen>(object: &K) -> Vec<Key> {

@@ -15,7 +15,7 @@ use super::{Labels, Seen, foreign::writer, hash, prune_meta};
 #[resource(inherit = apps::Deployment)]
 pub struct Deployment {
     /// Its metadata.
-    #[serde(deserialize_with = "super::metadata::read")]
+    #[serde(deserialize_with = "super::metadata::read_with_writers")]
     pub metadata: ObjectMeta,
     /// What is asked of it.
     #[serde(default)]

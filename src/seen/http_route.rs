@@ -10,7 +10,7 @@ use super::{Seen, foreign, prune_meta};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HTTPRoute {
     /// Its metadata.
-    #[serde(deserialize_with = "super::metadata::read")]
+    #[serde(deserialize_with = "super::metadata::read_with_writers")]
     pub metadata: ObjectMeta,
     /// What is asked of it, with fields that this build does not know.
     #[serde(default)]

@@ -7,19 +7,63 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntry, ObjectMeta, OwnerReference, Time};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
-use serde_json::json;
+use serde_json::{json, value::RawValue};
 
-/// Reads the metadata of an object.
+/// Reads the metadata of an object of which nobody asks who wrote it.
 ///
 /// # Errors
 /// Those of the deserializer.
 pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
-    Read::deserialize(deserializer).map(ObjectMeta::from)
+    Read::<IgnoredAny>::deserialize(deserializer).map(|read| read.kept(|_| None))
 }
 
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct Read {
+/// Metadata of which it is not known yet whether somebody will ask.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "Read<Box<RawValue>>")]
+pub struct Unsigned {
+    /// All but managedFields.
+    pub metadata: ObjectMeta,
+    managed_fields: Option<Box<RawValue>>,
+}
+
+impl From<Read<Box<RawValue>>> for Unsigned {
+    fn from(mut read: Read<Box<RawValue>>) -> Self {
+        let managed_fields = read.managed_fields.take();
+        Self { metadata: read.kept(|_| None), managed_fields }
+    }
+}
+
+impl Unsigned {
+    /// The metadata, and of managedFields who wrote the spec.
+    ///
+    /// # Errors
+    /// managedFields are none.
+    pub fn with_writers(self) -> Result<ObjectMeta, serde_json::Error> {
+        let Self { mut metadata, managed_fields } = self;
+        let entries: Option<Vec<Entry>> =
+            managed_fields.map(|raw| serde_json::from_str(raw.get())).transpose()?.unwrap_or_default();
+        metadata.managed_fields = entries.and_then(kept);
+        Ok(metadata)
+    }
+}
+
+/// Reads the metadata of an object, and of managedFields who wrote its spec.
+///
+/// # Errors
+/// Those of the deserializer.
+pub fn read_with_writers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    Read::deserialize(deserializer).map(|read| read.kept(kept))
+}
+
+/// Those that are about the spec, if there are any.
+fn kept(entries: Vec<Entry>) -> Option<Vec<ManagedFieldsEntry>> {
+    let kept: Vec<_> = entries.into_iter().filter_map(Entry::kept).collect();
+    (!kept.is_empty()).then_some(kept)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", bound = "Entries: Deserialize<'de>")]
+struct Read<Entries> {
     name: Option<String>,
     namespace: Option<String>,
     uid: Option<String>,
@@ -31,7 +75,7 @@ struct Read {
     deletion_timestamp: Option<Time>,
     owner_references: Option<Vec<OwnerReference>>,
     finalizers: Option<Vec<String>>,
-    managed_fields: Option<Vec<Entry>>,
+    managed_fields: Option<Entries>,
 }
 
 #[derive(Deserialize, Default)]
@@ -55,23 +99,22 @@ struct Spec {
     template: Option<IgnoredAny>,
 }
 
-impl From<Read> for ObjectMeta {
-    fn from(read: Read) -> Self {
-        let entries = read.managed_fields.into_iter().flatten().filter_map(Entry::kept);
-        Self {
-            name: read.name,
-            namespace: read.namespace,
-            uid: read.uid,
-            resource_version: read.resource_version,
-            generation: read.generation,
-            labels: read.labels,
-            annotations: read.annotations,
-            creation_timestamp: read.creation_timestamp,
-            deletion_timestamp: read.deletion_timestamp,
-            owner_references: read.owner_references,
-            finalizers: read.finalizers,
-            managed_fields: Some(entries.collect::<Vec<_>>()).filter(|entries| !entries.is_empty()),
-            ..Self::default()
+impl<Entries> Read<Entries> {
+    fn kept(self, writers: impl FnOnce(Entries) -> Option<Vec<ManagedFieldsEntry>>) -> ObjectMeta {
+        ObjectMeta {
+            name: self.name,
+            namespace: self.namespace,
+            uid: self.uid,
+            resource_version: self.resource_version,
+            generation: self.generation,
+            labels: self.labels,
+            annotations: self.annotations,
+            creation_timestamp: self.creation_timestamp,
+            deletion_timestamp: self.deletion_timestamp,
+            owner_references: self.owner_references,
+            finalizers: self.finalizers,
+            managed_fields: self.managed_fields.and_then(writers),
+            ..ObjectMeta::default()
         }
     }
 }

@@ -46,6 +46,11 @@ pub trait Seen: PartialEq {
     /// Drops what is never read, before it enters the memory.
     fn prune(&mut self);
 
+    /// Names of other objects of the namespace that it speaks of: who has one of them concerns it.
+    fn mentions(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The name; every stored object has one.
     fn name(&self) -> &str {
         self.meta().name.as_deref().unwrap_or_default()
@@ -109,6 +114,10 @@ impl Seen for KanaryDeployment {
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
+    }
+
+    fn mentions(&self) -> Vec<String> {
+        vec![names::base(self), names::canary(self), names::kanary_service(self)]
     }
 }
 

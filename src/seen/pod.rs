@@ -3,7 +3,6 @@
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{Seen, prune_meta};
 
@@ -21,7 +20,7 @@ pub struct Pod {
 
 /// What the kubelet and the scheduler say.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Value")]
+#[serde(from = "Said")]
 pub struct PodStatus {
     /// Does it take traffic?
     pub ready: bool,
@@ -33,6 +32,7 @@ pub struct PodStatus {
 
 /// What keeps a pod from being ready.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Trouble {
     /// `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`, …
     pub reason: String,
@@ -54,49 +54,75 @@ impl Seen for Pod {
     }
 }
 
-impl From<Value> for PodStatus {
-    fn from(value: Value) -> Self {
-        let is_dump = value.get("ready").is_some();
-        if is_dump {
-            let trouble = value.get("trouble").cloned().unwrap_or_default();
-            return Self {
-                ready: value["ready"].as_bool().unwrap_or_default(),
-                trouble: serde_json::from_value(trouble).unwrap_or_default(),
-                unready: value["unready"].as_str().map(str::to_owned),
-            };
+/// The status as the API server sends it; or as it is dumped, for it cannot be judged again by what was dropped.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Said {
+    ready: Option<bool>,
+    trouble: Option<Trouble>,
+    unready: Option<String>,
+    conditions: Option<Vec<Condition>>,
+    init_container_statuses: Option<Vec<Container>>,
+    container_statuses: Option<Vec<Container>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Condition {
+    #[serde(rename = "type")]
+    type_: String,
+    status: String,
+    reason: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Container {
+    state: Option<State>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct State {
+    waiting: Option<Trouble>,
+}
+
+impl From<Said> for PodStatus {
+    fn from(said: Said) -> Self {
+        if let Some(ready) = said.ready {
+            return Self { ready, trouble: said.trouble, unready: said.unready };
         }
-        let said = condition(&value, "Ready");
-        let ready = said.is_some_and(|condition| condition["status"] == "True");
-        let trouble = if ready { None } else { waiting(&value).or_else(|| unschedulable(&value)) };
-        let unready =
-            said.and_then(|condition| condition["reason"].as_str()).filter(|reason| !ready && !reason.is_empty());
-        Self { ready, trouble, unready: unready.map(str::to_owned) }
+        let mut conditions = said.conditions.unwrap_or_default();
+        let mut take = |type_: &str| {
+            let at = conditions.iter().position(|condition| condition.type_ == type_)?;
+            Some(conditions.swap_remove(at))
+        };
+        let (readiness, scheduling) = (take("Ready"), take("PodScheduled"));
+        if readiness.as_ref().is_some_and(|condition| condition.status == "True") {
+            return Self { ready: true, trouble: None, unready: None };
+        }
+        let containers = [said.init_container_statuses, said.container_statuses].into_iter().flatten().flatten();
+        let unscheduled = scheduling.filter(|condition| condition.status == "False");
+        Self {
+            ready: false,
+            trouble: waiting(containers).or_else(|| unscheduled.map(Condition::trouble)),
+            unready: readiness.and_then(|condition| condition.reason).filter(|reason| !reason.is_empty()),
+        }
     }
 }
 
-fn list<'a>(status: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
-    status.get(field).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn condition<'a>(status: &'a Value, type_: &str) -> Option<&'a Value> {
-    list(status, "conditions").find(|condition| condition["type"] == type_)
+impl Condition {
+    fn trouble(self) -> Trouble {
+        Trouble { reason: self.reason.unwrap_or_default(), message: self.message.unwrap_or_default() }
+    }
 }
 
 /// A container that waits for more than its turn.
-fn waiting(status: &Value) -> Option<Trouble> {
+fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<Trouble> {
     const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
-    list(status, "initContainerStatuses")
-        .chain(list(status, "containerStatuses"))
-        .filter_map(|container| container.pointer("/state/waiting"))
-        .map(trouble)
-        .find(|trouble| !ORDINARY.contains(&trouble.reason.as_str()))
-}
-
-fn unschedulable(status: &Value) -> Option<Trouble> {
-    condition(status, "PodScheduled").filter(|condition| condition["status"] == "False").map(trouble)
-}
-
-fn trouble(value: &Value) -> Trouble {
-    let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
-    Trouble { reason: text("reason"), message: text("message") }
+    containers.find_map(|container| {
+        let trouble = container.state?.waiting?;
+        (!ORDINARY.contains(&trouble.reason.as_str())).then_some(trouble)
+    })
 }

@@ -46,7 +46,7 @@ pub fn complete(world: &mut World, kanary: &KanaryDeployment, without_base: bool
 pub fn elsewhere(kanary: &KanaryDeployment, home: &str, document: &Document) -> Option<String> {
     let (kind, name, namespace) = (document.kind(), document.name(), document.namespace()?);
     let is_meant = match kind {
-        "Deployment" => names::is_base(kanary, name),
+        "Deployment" => names::base(kanary) == name,
         "Service" => kanary.spec.service_name.as_deref() == Some(name),
         _ => false,
     };
