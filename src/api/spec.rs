@@ -2,7 +2,7 @@
 //!
 //! A rule's message is what a person reads when `kubectl apply` is refused: it names the field and the cure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -561,15 +561,12 @@ impl Check<'_> {
 impl Validation {
     /// The items to judge, with their names; no items means one manual item.
     #[must_use]
-    pub fn checks(&self) -> Vec<(String, Item)> {
-        if self.items.is_empty() {
-            return vec![("manual-0".into(), Item { manual: Some(Manual::default()), ..Item::default() })];
-        }
-        let name = |(index, item): (usize, &Item)| {
-            let name = item.name.clone().unwrap_or_else(|| format!("{}-{index}", item.check().kind()));
-            (name, item.clone())
-        };
-        self.items.iter().enumerate().map(name).collect()
+    pub fn checks(&self) -> Vec<(String, &Item)> {
+        static MANUAL: LazyLock<[Item; 1]> =
+            LazyLock::new(|| [Item { manual: Some(Manual::default()), ..Item::default() }]);
+        let items = if self.items.is_empty() { MANUAL.as_slice() } else { &self.items };
+        let name = |index, item: &Item| item.name.clone().unwrap_or_else(|| format!("{}-{index}", item.check().kind()));
+        items.iter().enumerate().map(|(index, item)| (name(index, item), item)).collect()
     }
 }
 

@@ -26,7 +26,7 @@ use crate::{
     seen::Seen,
     traffic::{self, Obstacle, Standing, mirror},
     validation::{
-        self, Moment,
+        self, Judgement, Moment,
         promql::{Inquiry, copies},
     },
 };
@@ -117,8 +117,10 @@ pub fn plan(seen: &Observed) -> Plan {
     notices.extend(story::tell(seen, &mut status, &facts, &signs));
     let wake = wake(seen, &status, &facts);
     let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
-    let can_wait = notices.is_empty() && can_wait::is_progress(seen.status(), &status);
-    let tell = differs.then_some(Tell { status, notices, can_wait });
+    let tell = differs.then(|| {
+        let can_wait = notices.is_empty() && can_wait::is_progress(seen.status(), &status);
+        Tell { status, notices, can_wait }
+    });
     Plan { actions, tell, wake }
 }
 
@@ -278,6 +280,8 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
     let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.rewrites() == Some(kind));
     let before = status.canary.clone().unwrap_or_default();
     let canary = seen.own_canary();
+    // Of one that goes, only the end is news.
+    let counts = |count: i32, before: i32| if canary.is_some_and(Seen::is_terminating) { before } else { count };
     let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
     let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| children::fingerprint(hpa, &hpa.spec.hash));
     let spec = &seen.kanary.spec;
@@ -286,8 +290,8 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         service: spec.traffic.source.has_kanary_service().then(|| crate::api::names::kanary_service(&seen.kanary)),
         hpa: spec.scale.hpa.as_ref().map(|_| crate::api::names::canary(&seen.kanary)),
         routes: mirror::carried_by(seen),
-        ready_replicas: canary.map_or(0, |canary| canary.status.ready_replicas),
-        replicas: canary.map_or(0, |canary| canary.spec.replicas),
+        ready_replicas: counts(canary.map_or(0, |canary| canary.status.ready_replicas), before.ready_replicas),
+        replicas: counts(canary.map_or(0, |canary| canary.spec.replicas), before.replicas),
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
         unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
@@ -350,8 +354,10 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
     }
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
     let moment = Moment { period_over, available: facts.readiness == Readiness::Ready };
-    let (judgement, items) = validation::judge(seen, status, moment);
+    // After the verdict what was said stands.
+    let (mut judgement, mut items) = (Judgement::Open { message: None }, status.items.clone());
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+        (judgement, items) = validation::judge(seen, status, moment);
         status.items = validation::settle(&status.items, &items);
     }
     Signs {

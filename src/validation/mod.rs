@@ -99,7 +99,7 @@ pub struct Moment {
 pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, moment: Moment) -> (Judgement, Vec<ItemStatus>) {
     let checks = seen.kanary.spec.validation.checks();
     let findings: Vec<Finding> = checks.iter().map(|(name, item)| find(seen, status, name, item, moment)).collect();
-    let told = |((name, item), finding): (&(String, Item), &Finding)| tell(seen, status, name, item, finding);
+    let told = |((name, item), finding): (&(String, &Item), &Finding)| tell(seen, status, name, item, finding);
     let items = checks.iter().zip(&findings).map(told).collect();
     (fold(seen, &checks, &findings, moment.period_over), items)
 }
@@ -112,7 +112,7 @@ fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Ite
     }
 }
 
-fn fold(seen: &Observed, checks: &[(String, Item)], findings: &[Finding], period_over: bool) -> Judgement {
+fn fold(seen: &Observed, checks: &[(String, &Item)], findings: &[Finding], period_over: bool) -> Judgement {
     let said = || checks.iter().map(|(name, _)| name).zip(findings);
     let person = seen.kanary.spec.validation.manual.as_ref();
     if let Some(person) = person.filter(|person| person.status == Some(Word::Invalid)) {

@@ -27,7 +27,7 @@ pub fn all(kanary: &KanaryDeployment) -> Vec<Judged> {
     let of = |name: &str| said.clone().find(|status| status.name == name).cloned();
     let checks = kanary.spec.validation.checks().into_iter();
     let silence = kanary.spec.validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
-    checks.map(|(name, item)| Judged { status: of(&name), name, item, silence }).collect()
+    checks.map(|(name, item)| Judged { status: of(&name), name, item: item.clone(), silence }).collect()
 }
 
 impl Judged {
