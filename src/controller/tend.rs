@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures::FutureExt;
 use jiff::Timestamp;
 use tokio::{sync::Notify, time::Instant};
 
@@ -165,6 +166,8 @@ fn warn(key: &Key, fault: &Fault) {
 
 /// What is there now; what is to be asked of Prometheus is on its way then.
 pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
+    // What woke this task, or will have done so by now, is in memory already: it is no reason to look once more.
+    let _ = signal.notified().now_or_never();
     context.metrics.looked();
     let mut seen = observe::observe(context, key, notes)?;
     follow_endpoints(context, &seen, signal, notes);
