@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
+use http::{HeaderValue, header};
 use kube::{
     Api, Resource,
     api::{DeleteParams, ListParams, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
@@ -109,7 +110,7 @@ where
     let url = K::url_path(&(), Some(namespace));
     let body = serde_json::to_vec(object).map_err(kube::Error::SerdeError)?;
     http::Request::post(format!("{url}?fieldManager={MANAGER}&fieldValidation=Strict"))
-        .header(http::header::CONTENT_TYPE, "application/json")
+        .header(header::CONTENT_TYPE, "application/json")
         .body(body)
         .map_err(kube::Error::HttpError)
 }
@@ -277,6 +278,10 @@ struct Whose<'a> {
     resource_version: &'a str,
 }
 
+/// Asks for no more of the reply than its metadata.
+const METADATA_ONLY: HeaderValue =
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
 /// Of the reply to a status: it was guarded, so all else is as known.
 #[derive(Deserialize)]
 struct Written {
@@ -307,7 +312,10 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
     let request = Request::new(KanaryDeployment::url_path(&(), Some(kanary.namespace())));
     let request = request.patch_subresource("status", kanary.name(), &params, &kube::api::Patch::Apply(&body));
     let written = match request {
-        Ok(request) => bounded(context.client.request::<Written>(request)).await,
+        Ok(mut request) => {
+            request.headers_mut().insert(header::ACCEPT, METADATA_ONLY);
+            bounded(context.client.request::<Written>(request)).await
+        }
         Err(error) => Err(kube::Error::BuildRequest(error)),
     };
     context.metrics.told(kanary.status.as_ref().and_then(|status| status.phase), tell, outcome(&written));
