@@ -39,7 +39,7 @@ impl Serialize for Template {
 
 impl PartialEq for Template {
     fn eq(&self, other: &Self) -> bool {
-        self.0.json == other.0.json
+        Arc::ptr_eq(&self.0, &other.0) || self.0.json == other.0.json
     }
 }
 

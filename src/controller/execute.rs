@@ -280,7 +280,7 @@ struct Whose<'a> {
 
 /// Asks for no more of the reply than its metadata.
 const METADATA_ONLY: HeaderValue =
-    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1, application/json");
 
 /// Of the reply to a status: it was guarded, so all else is as known.
 #[derive(Deserialize)]

@@ -166,7 +166,7 @@ fn warn(key: &Key, fault: &Fault) {
 
 /// What is there now; what is to be asked of Prometheus is on its way then.
 pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
-    // What woke this task, or will have done so by now, is in memory already: it is no reason to look once more.
+    // What is announced is in memory before that, so this look sees it; the signal is no reason for another.
     let _ = signal.notified().now_or_never();
     context.metrics.looked();
     let mut seen = observe::observe(context, key, notes)?;

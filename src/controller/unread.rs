@@ -1,7 +1,7 @@
 //! Objects as a watch brings them: what did not change since is not read again, and what this version cannot read is left
 //! alone. Most news of an object are of its status; its spec is the longer part, and costs the most to read.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
 
 use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,12 +27,14 @@ use crate::{
 pub trait Parts:
     Seen + Clone + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static
 {
-    type Spec: Clone + Default + DeserializeOwned;
+    type Spec: DeserializeOwned;
     type Status: Default + DeserializeOwned;
 
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, status: Self::Status) -> Self;
     /// The same, with the spec of one that is known, and with what is known of who wrote it.
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self;
+    /// What is told of one that cannot be read, if it may be left alone.
+    fn unreadable(metadata: ObjectMeta) -> Option<Self>;
 }
 
 impl Parts for KanaryDeployment {
@@ -46,6 +48,11 @@ impl Parts for KanaryDeployment {
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self {
         Self { metadata, spec: self.spec.clone(), status }
     }
+
+    /// It was written past an older CRD, and must not break the watch of all others.
+    fn unreadable(metadata: ObjectMeta) -> Option<Self> {
+        Some(Self { metadata, spec: KanaryDeploymentSpec::default(), status: None })
+    }
 }
 
 impl Parts for Deployment {
@@ -58,6 +65,11 @@ impl Parts for Deployment {
 
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self {
         Self { metadata, spec: self.spec.clone(), status, writer: self.writer.clone() }
+    }
+
+    /// A base that nobody can read must not look like one that is gone.
+    fn unreadable(_: ObjectMeta) -> Option<Self> {
+        None
     }
 }
 
@@ -81,7 +93,7 @@ impl<K> Clone for Unread<K> {
 
 impl<K> fmt::Debug for Unread<K> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Unread").field(&self.metadata.metadata.name).finish()
+        formatter.debug_tuple("Unread").field(&self.metadata.rest.name).finish()
     }
 }
 
@@ -106,11 +118,11 @@ impl<K: Resource<DynamicType = ()>> Resource for Unread<K> {
     }
 
     fn meta(&self) -> &ObjectMeta {
-        &self.metadata.metadata
+        &self.metadata.rest
     }
 
     fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata.metadata
+        &mut self.metadata.rest
     }
 }
 
@@ -120,61 +132,61 @@ pub fn watch<K: Parts>(
     memory: impl Fn(&World) -> &Memory<K> + Send + 'static,
 ) -> BoxStream<'static, watcher::Result<Event<K>>> {
     let weak = context.weak.clone();
-    let read = move |event: Event<Unread<K>>| match weak.upgrade() {
+    let take_in = move |event: Event<Unread<K>>| match weak.upgrade() {
         Some(context) => read(event, memory(&context.world)),
         None => read(event, &Memory::default()),
     };
-    watcher(scoped::<Unread<K>>(context), config()).map(move |event| event.map(&read)).boxed()
+    watcher(scoped::<Unread<K>>(context), config()).map(move |event| event.and_then(&take_in)).boxed()
 }
 
-fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> Event<K> {
+/// A full list is read whole: what is kept must not be older than that, whatever the generation says. It does not count
+/// what a new default or another spelling of a quantity makes of a spec.
+fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> watcher::Result<Event<K>> {
+    let known = |unread: &Unread<K>| {
+        let metadata = &unread.metadata.rest;
+        let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+        let known = memory.get(namespace.unwrap_or_default(), name.unwrap_or_default());
+        known.filter(|known| has_same_spec(Seen::meta(&**known), metadata))
+    };
     match event {
-        Event::Apply(unread) => kept(unread, memory, Event::Apply),
-        Event::InitApply(unread) => kept(unread, memory, Event::InitApply),
-        Event::Delete(unread) => kept(unread, memory, Event::Delete),
-        Event::Init => Event::Init,
-        Event::InitDone => Event::InitDone,
+        Event::Apply(unread) => of_one(known(&unread), unread, Event::Apply),
+        Event::Delete(unread) => of_one(known(&unread), unread, Event::Delete),
+        Event::InitApply(unread) => of_one(None, unread, Event::InitApply),
+        Event::Init => Ok(Event::Init),
+        Event::InitDone => Ok(Event::InitDone),
     }
 }
 
-/// An object that does not fit the types was written past an older CRD: it must not break the watch of all others, so it is
-/// reported and left alone, and what was known of it before is no longer true.
-fn kept<K: Parts>(unread: Unread<K>, memory: &Memory<K>, event: fn(K) -> Event<K>) -> Event<K> {
-    let found = unread.metadata.metadata.clone();
-    unread.read(memory).map_or_else(
-        |error| {
-            tracing::error!(
-                namespace = found.namespace.as_deref().unwrap_or_default(),
-                name = found.name.as_deref().unwrap_or_default(),
-                %error,
-                "a {} does not fit this version: apply its CRD again",
-                K::kind(&())
-            );
-            Event::Delete(K::assemble(found, K::Spec::default(), K::Status::default()))
-        },
-        event,
-    )
+/// What is told of an object; of one that does not fit the types, that it is no more: what was known of it is not true.
+fn of_one<K: Parts>(known: Option<Arc<K>>, unread: Unread<K>, event: fn(K) -> Event<K>) -> watcher::Result<Event<K>> {
+    match unread.parse(known) {
+        Ok(object) => Ok(event(object)),
+        Err(error) => {
+            let metadata = unread.metadata.rest;
+            let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
+            let gone = K::unreadable(metadata).map(Event::Delete);
+            gone.inspect(|_| {
+                let kind = K::kind(&());
+                tracing::error!(namespace, name, %error, "a {kind} does not fit this version: apply its CRD again");
+            })
+            .ok_or_else(|| watcher::Error::WatchFailed(kube::Error::SerdeError(error)))
+        }
+    }
 }
 
 impl<K: Parts> Unread<K> {
-    fn read(self, memory: &Memory<K>) -> Result<K, serde_json::Error> {
-        let found = &self.metadata.metadata;
-        let (namespace, name) = (found.namespace.as_deref(), found.name.as_deref());
-        let known = memory.get(namespace.unwrap_or_default(), name.unwrap_or_default());
-        let status = parse(self.status.as_deref())?;
-        match known.filter(|known| has_same_spec(Seen::meta(&**known), found)) {
-            Some(known) => Ok(known.renewed(self.metadata.metadata, status)),
-            None => Ok(K::assemble(self.metadata.with_writers()?, parse(self.spec.as_deref())?, status)),
+    fn parse(&self, known: Option<Arc<K>>) -> Result<K, serde_json::Error> {
+        let status = self.status.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()?.unwrap_or_default();
+        if let Some(known) = known {
+            return Ok(known.renewed(self.metadata.rest.clone(), status));
         }
+        let spec = serde_json::from_str(self.spec.as_deref().map_or("null", RawValue::get))?;
+        Ok(K::assemble(self.metadata.with_writers()?, spec, status))
     }
 }
 
 fn has_same_spec(one: &ObjectMeta, other: &ObjectMeta) -> bool {
     one.generation.is_some() && one.generation == other.generation && one.uid == other.uid
-}
-
-fn parse<T: Default + DeserializeOwned>(raw: Option<&RawValue>) -> Result<T, serde_json::Error> {
-    raw.map_or_else(|| Ok(T::default()), |raw| serde_json::from_str(raw.get()))
 }
 
 #[cfg(test)]
@@ -192,26 +204,39 @@ mod tests {
     #[test]
     fn who_no_longer_fits_the_types_is_forgotten() {
         let readable = || unread::<KanaryDeployment>(1, json!({"template": {}}));
-        let unreadable = || unread(2, json!({"template": "none"}));
         let memory = Memory::default();
-        let take_in = |event| memory.apply(read(event, &memory));
+        let take_in = |event| memory.apply(read(event, &memory).expect("no error of the watch"));
         for event in [Event::Apply, Event::Delete, Event::InitApply] {
-            take_in(Event::Apply(readable()));
-            assert!(memory.get("shop", "try").is_some());
-            assert_eq!(take_in(event(unreadable())).len(), 1, "it is told of");
-            assert!(memory.get("shop", "try").is_none());
+            for spec in [json!({"template": "none"}), Value::Null] {
+                take_in(Event::Apply(readable()));
+                assert!(memory.get("shop", "try").is_some());
+                assert_eq!(take_in(event(unread(2, spec))).len(), 1, "it is told of");
+                assert!(memory.get("shop", "try").is_none());
+            }
         }
+    }
+
+    #[test]
+    fn a_base_that_cannot_be_read_is_not_gone() {
+        let mut base = unread::<Deployment>(1, json!({}));
+        base.status = serde_json::from_value(json!({"conditions": 1})).expect("JSON");
+        assert!(read(Event::Apply(base), &Memory::default()).is_err(), "nobody sees it");
     }
 
     #[test]
     fn a_spec_is_read_once_a_generation() {
         let memory = Memory::<Deployment>::default();
-        let replicas = |generation, replicas| {
-            memory.apply(read(Event::Apply(unread(generation, json!({"replicas": replicas}))), &memory));
+        let replicas = |event: fn(Unread<Deployment>) -> Event<Unread<Deployment>>, generation, replicas| {
+            let event = event(unread(generation, json!({"replicas": replicas})));
+            memory.apply(read(event, &memory).expect("no error of the watch"));
             memory.get("shop", "try").map(|known| known.spec.replicas)
         };
-        assert_eq!(replicas(1, 3), Some(3));
-        assert_eq!(replicas(1, 4), Some(3), "the API server would have counted a change");
-        assert_eq!(replicas(2, 5), Some(5));
+        assert_eq!(replicas(Event::Apply, 1, 3), Some(3));
+        assert_eq!(replicas(Event::Apply, 1, 4), Some(3), "the API server would have counted a change");
+        assert_eq!(replicas(Event::Apply, 2, 5), Some(5));
+        memory.apply(Event::Init);
+        replicas(Event::InitApply, 2, 6);
+        memory.apply(Event::InitDone);
+        assert_eq!(memory.get("shop", "try").map(|known| known.spec.replicas), Some(6), "a list is read whole");
     }
 }

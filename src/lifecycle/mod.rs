@@ -280,8 +280,10 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
     let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.rewrites() == Some(kind));
     let before = status.canary.clone().unwrap_or_default();
     let canary = seen.own_canary();
-    // Of one that goes, only the end is news.
-    let counts = |count: i32, before: i32| if canary.is_some_and(Seen::is_terminating) { before } else { count };
+    // Of one that is taken away only the end is news.
+    let is_over = matches!(status.phase, Some(Phase::Promoting | Phase::Failing));
+    let goes = is_over && canary.is_some_and(Seen::is_terminating);
+    let counts = |count: i32, before: i32| if goes { before } else { count };
     let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
     let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| children::fingerprint(hpa, &hpa.spec.hash));
     let spec = &seen.kanary.spec;

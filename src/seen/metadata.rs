@@ -22,14 +22,14 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
 #[serde(from = "Read<Box<RawValue>>")]
 pub struct Unsigned {
     /// All but managedFields.
-    pub metadata: ObjectMeta,
+    pub rest: ObjectMeta,
     managed_fields: Option<Box<RawValue>>,
 }
 
 impl From<Read<Box<RawValue>>> for Unsigned {
     fn from(mut read: Read<Box<RawValue>>) -> Self {
         let managed_fields = read.managed_fields.take();
-        Self { metadata: read.kept(|_| None), managed_fields }
+        Self { rest: read.kept(|_| None), managed_fields }
     }
 }
 
@@ -38,12 +38,10 @@ impl Unsigned {
     ///
     /// # Errors
     /// managedFields are none.
-    pub fn with_writers(self) -> Result<ObjectMeta, serde_json::Error> {
-        let Self { mut metadata, managed_fields } = self;
-        let entries: Option<Vec<Entry>> =
-            managed_fields.map(|raw| serde_json::from_str(raw.get())).transpose()?.unwrap_or_default();
-        metadata.managed_fields = entries.and_then(kept);
-        Ok(metadata)
+    pub fn with_writers(&self) -> Result<ObjectMeta, serde_json::Error> {
+        let raw = self.managed_fields.as_deref();
+        let entries: Option<Vec<Entry>> = raw.map(|raw| serde_json::from_str(raw.get())).transpose()?.flatten();
+        Ok(ObjectMeta { managed_fields: entries.and_then(kept), ..self.rest.clone() })
     }
 }
 
