@@ -1,32 +1,24 @@
 //! Objects as a watch brings them: what did not change since is not read again, and what this version cannot read is left
 //! alone. Most news of an object are of its status; its spec is the longer part, and costs the most to read.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, sync::Arc};
+use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 
-use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::{
     Resource,
-    core::NamespaceResourceScope,
-    runtime::watcher::{self, Event, watcher},
+    runtime::watcher::{self, Event},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::{
-    Context,
-    memory::Memory,
-    watch::{World, config, scoped},
-};
+use super::memory::Memory;
 use crate::{
     api::{KanaryDeployment, KanaryDeploymentSpec, KanaryDeploymentStatus},
     seen::{Deployment, DeploymentSpec, DeploymentStatus, Seen, metadata::Unsigned},
 };
 
 /// An object of a kind whose `metadata.generation` counts the changes of its spec.
-pub trait Parts:
-    Seen + Clone + Resource<DynamicType = (), Scope = NamespaceResourceScope> + Send + Sync + 'static
-{
+pub trait Parts: Seen + Clone + Resource<DynamicType = ()> {
     type Spec: DeserializeOwned;
     type Status: Default + DeserializeOwned;
 
@@ -74,27 +66,14 @@ impl Parts for Deployment {
 }
 
 /// An object of which only the metadata is read.
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(bound = "")]
-struct Unread<K> {
+pub struct Unread<K> {
     metadata: Unsigned,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
     #[serde(skip)]
     kind: PhantomData<K>,
-}
-
-impl<K> Clone for Unread<K> {
-    fn clone(&self) -> Self {
-        let Self { metadata, spec, status, kind } = self;
-        Self { metadata: metadata.clone(), spec: spec.clone(), status: status.clone(), kind: *kind }
-    }
-}
-
-impl<K> fmt::Debug for Unread<K> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Unread").field(&self.metadata.rest.name).finish()
-    }
 }
 
 impl<K: Resource<DynamicType = ()>> Resource for Unread<K> {
@@ -126,22 +105,9 @@ impl<K: Resource<DynamicType = ()>> Resource for Unread<K> {
     }
 }
 
-/// A watch of one kind, from a full list on, with a look at what is known of it.
-pub fn watch<K: Parts>(
-    context: &Context,
-    memory: impl Fn(&World) -> &Memory<K> + Send + 'static,
-) -> BoxStream<'static, watcher::Result<Event<K>>> {
-    let weak = context.weak.clone();
-    let take_in = move |event: Event<Unread<K>>| match weak.upgrade() {
-        Some(context) => read(event, memory(&context.world)),
-        None => read(event, &Memory::default()),
-    };
-    watcher(scoped::<Unread<K>>(context), config()).map(move |event| event.and_then(&take_in)).boxed()
-}
-
-/// A full list is read whole: what is kept must not be older than that, whatever the generation says. It does not count
+/// Reads what is news, with a look at what is known. A full list is read whole: what is kept must not be older than that, whatever the generation says. It does not count
 /// what a new default or another spelling of a quantity makes of a spec.
-fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> watcher::Result<Event<K>> {
+pub fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> watcher::Result<Event<K>> {
     let known = |unread: &Unread<K>| {
         let metadata = &unread.metadata.rest;
         let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());

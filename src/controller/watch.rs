@@ -14,7 +14,10 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::{Context, Key, bystanders, memory::Memory, observe, routes, routes::Routes, supervise::supervise, unread};
+use super::{
+    Context, Key, bystanders, memory::Memory, observe, routes, routes::Routes, supervise::supervise, unread,
+    unread::Unread,
+};
 use crate::{
     api::{KanaryDeployment, names},
     lifecycle::Absence,
@@ -115,11 +118,11 @@ const MOST_MISSED: usize = 32;
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    follow(context, |context| unread::watch(context, |w| &w.kanaries), |w| &w.kanaries, concerns_itself);
-    follow(context, |context| unread::watch(context, |w| &w.deployments), |w| &w.deployments, concerns_deployment);
-    follow(context, canary_pods, |w| &w.pods, concerns_pod);
-    follow(context, watch::<Service>, |w| &w.services, concerns_service);
-    follow(context, watch::<Autoscaler>, |w| &w.autoscalers, concerns_autoscaler);
+    follow(context, watch::<Unread<KanaryDeployment>>, unread::read, |w| &w.kanaries, concerns_itself);
+    follow(context, watch::<Unread<Deployment>>, unread::read, |w| &w.deployments, concerns_deployment);
+    follow(context, canary_pods, as_it_is, |w| &w.pods, concerns_pod);
+    follow(context, watch::<Service>, as_it_is, |w| &w.services, concerns_service);
+    follow(context, watch::<Autoscaler>, as_it_is, |w| &w.autoscalers, concerns_autoscaler);
     routes::start(context);
     bystanders::start(context);
 }
@@ -154,6 +157,11 @@ pub fn config() -> Config {
     Config::default().timeout(WATCH_SECONDS)
 }
 
+/// What a watch brings is read already.
+fn as_it_is<K>(event: Event<K>, _: &Memory<K>) -> watcher::Result<Event<K>> {
+    Ok(event)
+}
+
 fn canary_pods(context: &Context) -> Events<Pod> {
     watcher(scoped::<Pod>(context), config().labels(names::CANARY_LABEL)).boxed()
 }
@@ -161,27 +169,30 @@ fn canary_pods(context: &Context) -> Events<Pod> {
 /// Keeps a memory up to date, and wakes whom an event concerns. Errors are said once, until they change.
 ///
 /// A watch that breaks begins anew with a full list: one that is taken up where it was does not say that it goes on.
-fn follow<K>(
+fn follow<R, K>(
     context: &Arc<Context>,
-    begin: impl Fn(&Context) -> Events<K> + Send + Sync + 'static,
+    begin: impl Fn(&Context) -> Events<R> + Send + Sync + 'static,
+    read: impl Fn(Event<R>, &Memory<K>) -> watcher::Result<Event<K>> + Send + Sync + 'static,
     memory: impl Fn(&World) -> &Memory<K> + Send + Sync + 'static,
     concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + Sync + 'static,
 ) where
+    R: 'static,
     K: Seen + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
 {
-    let shared = Arc::new((context.clone(), begin, memory, concerns));
+    let shared = Arc::new((context.clone(), begin, read, memory, concerns));
     supervise(K::plural(&()), move || {
         let shared = shared.clone();
         async move {
-            let (context, begin, memory, concerns) = &*shared;
+            let (context, begin, read, memory, concerns) = &*shared;
+            let memory = memory(&context.world);
             let mut backoff = DefaultBackoff::default();
             loop {
                 let mut events = begin(context);
                 while let Some(event) = events.next().await {
-                    match event {
-                        Ok(event) => take_in(context, memory(&context.world), &context.world.missed, concerns, event),
+                    match event.and_then(|event| read(event, memory)) {
+                        Ok(event) => take_in(context, memory, &context.world.missed, concerns, event),
                         Err(error) => {
-                            lose(context, memory(&context.world), &error);
+                            lose(context, memory, &error);
                             break;
                         }
                     }

@@ -282,8 +282,11 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
     let canary = seen.own_canary();
     // Of one that is taken away only the end is news.
     let is_over = matches!(status.phase, Some(Phase::Promoting | Phase::Failing));
-    let goes = is_over && canary.is_some_and(Seen::is_terminating);
-    let counts = |count: i32, before: i32| if goes { before } else { count };
+    let (ready_replicas, replicas) = match canary {
+        Some(canary) if is_over && canary.is_terminating() => (before.ready_replicas, before.replicas),
+        Some(canary) => (canary.status.ready_replicas, canary.spec.replicas),
+        None => (0, 0),
+    };
     let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
     let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| children::fingerprint(hpa, &hpa.spec.hash));
     let spec = &seen.kanary.spec;
@@ -292,8 +295,8 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         service: spec.traffic.source.has_kanary_service().then(|| crate::api::names::kanary_service(&seen.kanary)),
         hpa: spec.scale.hpa.as_ref().map(|_| crate::api::names::canary(&seen.kanary)),
         routes: mirror::carried_by(seen),
-        ready_replicas: counts(canary.map_or(0, |canary| canary.status.ready_replicas), before.ready_replicas),
-        replicas: counts(canary.map_or(0, |canary| canary.spec.replicas), before.replicas),
+        ready_replicas,
+        replicas,
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
         unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),

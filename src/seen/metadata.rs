@@ -39,8 +39,7 @@ impl Unsigned {
     /// # Errors
     /// managedFields are none.
     pub fn with_writers(&self) -> Result<ObjectMeta, serde_json::Error> {
-        let raw = self.managed_fields.as_deref();
-        let entries: Option<Vec<Entry>> = raw.map(|raw| serde_json::from_str(raw.get())).transpose()?.flatten();
+        let entries = self.managed_fields.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()?;
         Ok(ObjectMeta { managed_fields: entries.and_then(kept), ..self.rest.clone() })
     }
 }
