@@ -9,15 +9,18 @@
 //! act      nothing, or what differs             controller::execute    at most one write an object, each guarded
 //! tell     status if it changed, then events    controller::execute    a decision on a stale view is refused, and made again
 //! ```
-//! All above `act` is deterministic. [`lifecycle::Observed`] serializes: a dump of it replays a decision.
+//! All above `act` is deterministic. [`decision::Observed`] serializes: a dump of it replays a decision.
 
 pub mod api;
 pub mod canary;
 #[cfg(feature = "cli")]
 pub mod cli;
 pub mod controller;
+pub mod decision;
+pub mod hash;
 pub mod lifecycle;
+pub mod objects;
+pub mod promql;
 pub mod scale;
-pub mod seen;
 pub mod traffic;
 pub mod validation;

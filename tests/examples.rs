@@ -11,8 +11,9 @@ use std::{
 
 use kanary::{
     api::{ConditionType, KanaryDeployment, Phase, Truth, names},
-    lifecycle::{self, Action, Kind, Observed, Question, Rehearsal, Routes},
-    seen::Known,
+    decision::{Action, Kind, Observed, Question, Rehearsal, Routes},
+    lifecycle,
+    objects::Known,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -74,7 +75,7 @@ impl Story {
         kanary.metadata.namespace = Some("default".into());
         kanary.metadata.uid = Some("uid-of-the-kanary".into());
         kanary.metadata.generation = Some(1);
-        let deployments = self.all::<kanary::seen::Deployment>("Deployment");
+        let deployments = self.all::<kanary::objects::Deployment>("Deployment");
         let base = names::base(&kanary);
         Observed {
             base: deployments.into_iter().find(|deployment| deployment.metadata.name.as_ref() == Some(&base)),

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use kanary::validation::promql::answer;
+use kanary::promql::answer;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: (u16, &[u8])| {

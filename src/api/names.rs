@@ -1,7 +1,6 @@
 //! Names, labels and annotations: how the controller's own objects are called and recognised.
 
 use super::KanaryDeployment;
-use crate::seen::Seen;
 
 /// On everything that belongs to a canary, pods included: the name of its `KanaryDeployment`.
 pub const CANARY_LABEL: &str = "kanary.k8s.io/canary";
@@ -32,17 +31,21 @@ pub const MANAGER: &str = "kanary";
 /// Every annotation of ours begins so.
 pub const PREFIX: &str = "kanary.k8s.io/";
 
+fn own(kanary: &KanaryDeployment) -> &str {
+    kanary.metadata.name.as_deref().unwrap_or_default()
+}
+
 /// The base Deployment.
 #[must_use]
 pub fn base(kanary: &KanaryDeployment) -> String {
     let spec = &kanary.spec;
-    spec.deployment_name.as_deref().or_else(|| spec.template.name()).unwrap_or_else(|| kanary.name()).to_owned()
+    spec.deployment_name.as_deref().or_else(|| spec.template.name()).unwrap_or_else(|| own(kanary)).to_owned()
 }
 
 /// The canary Deployment, and the HorizontalPodAutoscaler that scales it.
 #[must_use]
 pub fn canary(kanary: &KanaryDeployment) -> String {
-    format!("{}-kanary", kanary.name())
+    format!("{}-kanary", own(kanary))
 }
 
 /// The VirtualService of our own, where the user has none.

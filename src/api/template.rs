@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::seen::hash;
+use crate::hash;
 
 /// `{metadata, spec}` of a Deployment, as the user wrote it. It is not copied when its resource is.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,17 +3,21 @@
 //! How many pods it has is `scale`'s business, who reaches them `traffic`'s.
 
 mod readiness;
+mod trial;
 mod withhold;
 
 pub use readiness::{Readiness, absent, readiness, unready_pod};
 use serde_json::{Map, Value, json};
+pub use trial::is_tried;
 pub use withhold::{Withheld, withhold};
 
 use crate::{
     api::{KanaryDeployment, names},
-    lifecycle::{Action, Kind, Observed, Patch, Target, children},
+    decision::owned,
+    decision::{Action, Kind, Observed, Patch, Target},
+    hash,
+    objects::{Deployment, Labels, Object},
     scale,
-    seen::{Deployment, Labels, Seen, hash},
 };
 
 /// The labels of a canary pod as its ReplicaSet makes it: outside production.
@@ -21,7 +25,7 @@ use crate::{
 pub fn pod_labels(kanary: &KanaryDeployment, withheld: &Withheld) -> Labels {
     let mut labels = kanary.spec.template.pod_labels();
     labels.retain(|key, _| !withheld.keys.contains(key));
-    labels.insert(names::CANARY_LABEL.into(), children::mark(kanary));
+    labels.insert(names::CANARY_LABEL.into(), owned::mark(kanary));
     labels
 }
 
@@ -41,18 +45,18 @@ pub fn asked_for(kanary: &KanaryDeployment, withheld: &Withheld) -> String {
 pub fn desired(kanary: &KanaryDeployment, withheld: &Withheld) -> Value {
     let template = &kanary.spec.template;
     let mut labels = template.labels();
-    labels.insert(names::CANARY_LABEL.into(), children::mark(kanary));
-    let mut annotations = children::user_annotations(template);
+    labels.insert(names::CANARY_LABEL.into(), owned::mark(kanary));
+    let mut annotations = owned::user_annotations(template);
     if !withheld.keys.is_empty() {
         annotations.insert(names::WITHHELD_LABELS.into(), withheld.keys.iter().cloned().collect::<Vec<_>>().join(","));
     }
     let object = json!({
         "apiVersion": Kind::Deployment.api_version(),
         "kind": Kind::Deployment.as_str(),
-        "metadata": children::metadata(kanary, &names::canary(kanary), labels, annotations),
+        "metadata": owned::metadata(kanary, &names::canary(kanary), labels, annotations),
         "spec": spec(kanary, withheld),
     });
-    children::stamp(object, &asked_for(kanary, withheld))
+    owned::stamp(object, &asked_for(kanary, withheld))
 }
 
 /// The template's spec, but: selected by our label only, never paused, and replaced without a gap.
@@ -60,7 +64,7 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     let mut spec = kanary.spec.template.spec();
     spec.remove("paused");
     spec.remove("replicas");
-    spec.insert("selector".into(), json!({"matchLabels": {names::CANARY_LABEL: children::mark(kanary)}}));
+    spec.insert("selector".into(), json!({"matchLabels": {names::CANARY_LABEL: owned::mark(kanary)}}));
     spec.insert(
         "strategy".into(),
         json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}}),
@@ -81,7 +85,7 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
 fn is_current(seen: &Observed, canary: &Deployment, asked_for: &str) -> bool {
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
     let is_marked = canary.label(names::CANARY_LABEL).is_some();
-    is_marked && children::is_current(asked_for, canary, &canary.spec.hash, recorded)
+    is_marked && owned::is_current(asked_for, canary, &canary.spec.hash, recorded)
 }
 
 /// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
@@ -102,7 +106,7 @@ pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<A
     let replicas = scale::replicas(seen, canary);
     if !is_current(seen, canary, asked_for) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
-        return Some(Action::Patch { target, patch: children::replace(canary, &object) });
+        return Some(Action::Patch { target, patch: owned::replace(canary, &object) });
     }
     let merge = |replicas| {
         Patch::Merge(json!({"metadata": {"resourceVersion": canary.version()}, "spec": {"replicas": replicas}}))

@@ -2,8 +2,8 @@
 
 use crate::{
     api::names,
-    lifecycle::Observed,
-    seen::{Availability, Deployment, Pod, Seen},
+    decision::Observed,
+    objects::{Availability, Deployment, Object, Pod},
 };
 
 /// How the canary stands.

@@ -8,8 +8,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
     api::names,
-    lifecycle::{Observed, children},
-    seen::{Labels, Seen, map_selects, selects},
+    decision::Observed,
+    decision::owned,
+    objects::{Labels, Object, map_selects, selects},
 };
 
 /// More candidate keys than this are tried one by one instead of in all combinations.
@@ -61,7 +62,7 @@ impl Claim<'_> {
 #[must_use]
 pub fn withhold(seen: &Observed) -> Withheld {
     let mut labels = seen.kanary.spec.template.pod_labels();
-    labels.insert(names::CANARY_LABEL.into(), children::mark(&seen.kanary));
+    labels.insert(names::CANARY_LABEL.into(), owned::mark(&seen.kanary));
     let claims = claims(seen);
     let free = |keys: &BTreeSet<String>| {
         let rest: Labels =

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, cluster::Connection, cluster::said};
 use crate::{
     api::{KanaryDeployment, names},
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
 };
 
 /// An event, as far as it is shown.

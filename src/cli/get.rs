@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, Report, names},
-    seen::Seen,
+    objects::Object,
 };
 
 /// List KanaryDeployments, with how far each run is.

@@ -9,7 +9,7 @@ use super::{
     kanaries::{self, Run},
     output,
 };
-use crate::{api::KanaryDeployment, seen::Seen};
+use crate::{api::KanaryDeployment, objects::Object};
 
 /// Run the same template again, once the last run is over.
 #[derive(clap::Args, Debug)]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::{Check, KanaryDeployment, Phase, Word},
-    seen::Seen,
+    objects::Object,
 };
 
 /// Say that the canary is good. It answers every manual validation that has no status of its own.

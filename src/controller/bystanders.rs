@@ -18,7 +18,7 @@ use super::{
     memory::Memory,
     watch::{LONGEST_PAUSE, config},
 };
-use crate::seen::Bystander;
+use crate::objects::Bystander;
 
 /// The kinds, and whether every cluster has them.
 const BYSTANDERS: [(&str, &str, &str, bool); 4] = [

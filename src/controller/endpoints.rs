@@ -10,7 +10,7 @@ use kube::{
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{memory::Memory, watch::config};
-use crate::seen::EndpointSlice;
+use crate::objects::EndpointSlice;
 
 /// A watch that ends when this is dropped.
 pub struct Following {

@@ -18,8 +18,8 @@ use crate::{
         KanaryDeployment, KanaryDeploymentStatus,
         names::{self, MANAGER},
     },
-    lifecycle::{Action, Fault, Kind, Notice, Patch, Target, Tell},
-    seen::{Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Pod, Seen, Service, VirtualService},
+    decision::{Action, Fault, Kind, Notice, Patch, Target, Tell},
+    objects::{Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Object, Pod, Service, VirtualService},
 };
 
 /// kube waits for an answer for ever.
@@ -88,7 +88,7 @@ pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<
 
 async fn write<K>(context: &Context, memory: &Memory<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + DeserializeOwned,
 {
     match action {
         Action::Create { object, .. } | Action::CreateBase { object, .. } => {
@@ -155,7 +155,7 @@ async fn delete<K>(
     uid: &str,
 ) -> Result<(), kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + DeserializeOwned,
 {
     let params = DeleteParams {
         propagation_policy: (target.kind == Kind::Deployment).then_some(PropagationPolicy::Foreground),
@@ -198,7 +198,7 @@ async fn refresh<K>(
     params: &ListParams,
 ) -> Result<(), Stop>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let list = bounded(api.list(params)).await.map_err(|error| stop(format!("list {}", K::plural(&())), &error))?;
@@ -220,7 +220,7 @@ pub async fn read_routes(context: &Context, namespace: &str) -> Result<(), Stop>
 
 async fn read<K>(context: &Context, routes: &Routes<K>, namespace: &str) -> Result<(), Stop>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Seen + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
 {
     if routes.known().ignorance().is_some() {
         return Ok(());

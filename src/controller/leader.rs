@@ -20,7 +20,7 @@ use kube::{Api, api::PostParams};
 use super::{Context, execute, observe};
 use crate::{
     api::names::{ABSENCES, LEASE, MANAGER},
-    lifecycle::Absence,
+    decision::Absence,
 };
 
 /// Another may take over so long after the last renewal.

@@ -13,7 +13,7 @@ use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
 use super::shelf::Shelf;
-use crate::{api::names, seen::Seen};
+use crate::{api::names, objects::Object};
 
 /// All objects of a kind, by namespace and name.
 pub struct Memory<K> {
@@ -66,7 +66,7 @@ impl<K> Default for Listing<K> {
     }
 }
 
-impl<K: Seen + Clone> Memory<K> {
+impl<K: Object + Clone> Memory<K> {
     /// One object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.lock().objects.get(namespace)?.get(name).cloned()
@@ -193,7 +193,7 @@ impl<K: Seen + Clone> Memory<K> {
     }
 }
 
-impl<K: Seen> Known<K> {
+impl<K: Object> Known<K> {
     /// Of most events nothing is kept but the new version: that a pod has an address now, or who wrote a field.
     fn learn(&mut self, mut object: K) -> Option<Arc<K>> {
         let stored = self.objects.get(object.namespace()).and_then(|shelf| shelf.get(object.name()));
@@ -253,7 +253,7 @@ impl<K: Seen> Known<K> {
         for object in kept {
             self.objects.entry(object.namespace().to_owned()).or_default().insert(object);
         }
-        let is_there: HashSet<&str> = brought.iter().map(Seen::uid).collect();
+        let is_there: HashSet<&str> = brought.iter().map(Object::uid).collect();
         let gone = touched.iter().filter(|object| !is_there.contains(object.uid()));
         gone.for_each(|object| self.note_gone(object.uid()));
         touched.extend(brought.into_iter().filter_map(|object| self.witness(object)).collect::<Vec<_>>());
@@ -261,16 +261,16 @@ impl<K: Seen> Known<K> {
     }
 }
 
-fn is_nobodys<K: Seen>(object: &K) -> bool {
+fn is_nobodys<K: Object>(object: &K) -> bool {
     object.label(names::CANARY_LABEL).is_none()
 }
 
-fn version<K: Seen>(object: &K) -> u64 {
+fn version<K: Object>(object: &K) -> u64 {
     object.version().parse().unwrap_or(u64::MAX)
 }
 
 /// Do they differ in their versions at most?
-fn says_the_same<K: Seen>(stored: &K, object: &mut K) -> bool {
+fn says_the_same<K: Object>(stored: &K, object: &mut K) -> bool {
     let version = object.meta().resource_version.clone();
     object.meta_mut().resource_version.clone_from(&stored.meta().resource_version);
     let same = *stored == *object;
@@ -278,14 +278,14 @@ fn says_the_same<K: Seen>(stored: &K, object: &mut K) -> bool {
     same
 }
 
-fn is_newer<K: Seen>(stored: &K, other: &K) -> bool {
+fn is_newer<K: Object>(stored: &K, other: &K) -> bool {
     version(stored) > version(other)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::seen::Pod;
+    use crate::objects::Pod;
 
     fn pod(name: &str, uid: &str, version: u64) -> Pod {
         serde_json::from_value(serde_json::json!({

@@ -18,8 +18,8 @@ use prometheus_client::{
 use super::Key;
 use crate::{
     api::Phase,
-    lifecycle::{Action, Tell},
-    validation::promql::Outcome,
+    decision::{Action, Tell},
+    promql::Outcome,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -223,7 +223,7 @@ fn name(phase: Phase) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::promql::Evidence;
+    use crate::promql::Evidence;
 
     #[test]
     fn every_phase_has_a_series_and_every_answer_counts() {

@@ -36,8 +36,9 @@ use watch::World;
 
 use crate::{
     api::{KanaryDeployment, names},
-    seen::Seen,
-    validation::promql::{Access, address::Refused, copies},
+    objects::Object,
+    promql::{Access, address::Refused},
+    validation::promql::copies,
 };
 
 /// Passes with requests to the API server that may be under way at once.

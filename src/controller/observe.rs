@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use super::{Context, Key, tend::Notes};
 use crate::{
     api::{KanaryDeployment, names},
-    lifecycle::{Absence, Observed, Routes, services_of},
-    seen::{Deployment, Pod, Seen, Service},
+    decision::{Absence, Observed, Routes, services_of},
+    objects::{Deployment, Object, Pod, Service},
     traffic::mirror,
 };
 

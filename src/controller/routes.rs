@@ -25,7 +25,7 @@ use super::{
     observe,
     watch::{self, Missed, World},
 };
-use crate::seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService};
+use crate::objects::{HTTPRoute, Ignorance, Known, Object, VirtualService};
 
 /// A definition that was just made is not served at once. After so many tries it must change first.
 const MOST_TRIES: usize = 8;
@@ -44,7 +44,7 @@ impl<K> Default for Routes<K> {
     }
 }
 
-impl<K: Seen + Clone> Routes<K> {
+impl<K: Object + Clone> Routes<K> {
     /// All of them, or why they are not known.
     pub fn known(&self) -> Known<K> {
         match *self.ignorance.borrow() {
@@ -78,7 +78,7 @@ pub fn start(context: &Arc<Context>) {
 /// Follows one CustomResourceDefinition, by name: permission for these two does.
 fn follow_definition<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
 where
-    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let context = context.clone();
@@ -118,7 +118,7 @@ struct Follower<'a, K> {
 
 impl<K> Follower<'_, K>
 where
-    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     fn take(&mut self, event: Event<PartialObjectMeta<CustomResourceDefinition>>) {
@@ -153,7 +153,7 @@ where
 /// Watches the routes themselves. Ends when the API server does not serve them.
 async fn follow<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
 where
-    K: Seen + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let mut backoff = DefaultBackoff::default();
@@ -182,7 +182,7 @@ where
 
 fn take_in<K>(context: &Context, routes: &Routes<K>, event: Event<K>)
 where
-    K: Seen + Clone + Resource<DynamicType = ()>,
+    K: Object + Clone + Resource<DynamicType = ()>,
 {
     let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
     let is_full = matches!(event, Event::InitDone);
@@ -198,7 +198,7 @@ where
 /// What is not there, or not for us to see, is known to be so; any other error is a watch that broke.
 fn lose<K>(context: &Context, routes: &Routes<K>, error: &watcher::Error)
 where
-    K: Seen + Clone + Resource<DynamicType = ()>,
+    K: Object + Clone + Resource<DynamicType = ()>,
 {
     let why = match error {
         error if is_refused(error, &[404]) => Some(Ignorance::NotServed),

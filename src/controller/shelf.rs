@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{api::names, seen::Seen};
+use crate::{api::names, objects::Object};
 
 type ByName<K> = BTreeMap<String, Arc<K>>;
 
@@ -33,7 +33,7 @@ impl<K> Default for Shelf<K> {
     }
 }
 
-impl<K: Seen> Shelf<K> {
+impl<K: Object> Shelf<K> {
     /// One object.
     pub fn get(&self, name: &str) -> Option<&Arc<K>> {
         match self.canaries.get(name) {
@@ -114,7 +114,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::{api::KanaryDeployment, seen::Pod};
+    use crate::{api::KanaryDeployment, objects::Pod};
 
     fn pod(name: &str, canary: Option<&str>) -> Arc<Pod> {
         let labels = json!({names::CANARY_LABEL: canary});

@@ -24,10 +24,12 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, Phase},
-    lifecycle::{self, Fault, Observed, Plan, Question, Rehearsal},
-    seen::Seen,
+    decision::{Fault, Observed, Plan, Question, Rehearsal},
+    lifecycle,
+    objects::Object,
+    promql::{Asked, Mark, Outcome},
     traffic,
-    validation::promql::{Asked, Mark, Outcome, copies},
+    validation::promql::copies,
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -313,7 +315,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::validation::promql::Evidence;
+    use crate::promql::Evidence;
 
     #[test]
     fn a_question_waits_from_when_it_could_be_sent() {

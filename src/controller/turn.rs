@@ -14,7 +14,10 @@ use super::{
     Context, Key, observe,
     tend::{Notes, burst, look, rest, until},
 };
-use crate::lifecycle::{self, Observed, Plan};
+use crate::{
+    decision::{Observed, Plan},
+    lifecycle,
+};
 
 /// What a task may do.
 pub enum Turn<'a> {

@@ -14,11 +14,11 @@ use serde_json::value::RawValue;
 use super::memory::Memory;
 use crate::{
     api::{KanaryDeployment, KanaryDeploymentSpec, KanaryDeploymentStatus},
-    seen::{Deployment, DeploymentSpec, DeploymentStatus, Seen, metadata::Unsigned},
+    objects::{Deployment, DeploymentSpec, DeploymentStatus, Object, metadata::Unsigned},
 };
 
 /// An object of a kind whose `metadata.generation` counts the changes of its spec.
-pub trait Parts: Seen + Clone + Resource<DynamicType = ()> {
+pub trait Parts: Object + Clone + Resource<DynamicType = ()> {
     type Spec: DeserializeOwned;
     type Status: Default + DeserializeOwned;
 
@@ -112,7 +112,7 @@ pub fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> watcher::R
         let metadata = &unread.metadata.rest;
         let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
         let known = memory.get(namespace.unwrap_or_default(), name.unwrap_or_default());
-        known.filter(|known| has_same_spec(Seen::meta(&**known), metadata))
+        known.filter(|known| has_same_spec(Object::meta(&**known), metadata))
     };
     match event {
         Event::Apply(unread) => of_one(known(&unread), unread, Event::Apply),

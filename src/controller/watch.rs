@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, names},
-    lifecycle::Absence,
-    seen::{Autoscaler, Bystander, Deployment, HTTPRoute, Pod, Seen, Service, VirtualService},
+    decision::Absence,
+    objects::{Autoscaler, Bystander, Deployment, HTTPRoute, Object, Pod, Service, VirtualService},
 };
 
 /// All that is known of the cluster.
@@ -177,7 +177,7 @@ fn follow<R, K>(
     concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + Sync + 'static,
 ) where
     R: 'static,
-    K: Seen + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
+    K: Object + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     let shared = Arc::new((context.clone(), begin, read, memory, concerns));
     supervise(K::plural(&()), move || {
@@ -210,7 +210,7 @@ pub fn take_in<K>(
     concerns: impl Fn(&Context, &K) -> Vec<Key>,
     event: Event<K>,
 ) where
-    K: Seen + Clone + Resource<DynamicType = ()>,
+    K: Object + Clone + Resource<DynamicType = ()>,
 {
     let is_full = matches!(event, Event::InitDone);
     let lost_since = memory.lost_since().filter(|_| is_full);
@@ -235,7 +235,7 @@ pub fn take_in<K>(
 /// Whose task wrote what the event brings, if one did: it has read the reply, and looked again since.
 fn writer<K>(memory: &Memory<K>, event: &Event<K>) -> Option<Key>
 where
-    K: Seen + Clone + Resource<DynamicType = ()>,
+    K: Object + Clone + Resource<DynamicType = ()>,
 {
     let (Event::Apply(object) | Event::Delete(object)) = event else { return None };
     let known = memory.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
@@ -251,7 +251,7 @@ where
 /// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
 pub fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
 where
-    K: Seen + Clone + Resource<DynamicType = ()>,
+    K: Object + Clone + Resource<DynamicType = ()>,
 {
     context.said.warn(&K::plural(&()), error);
     let is_lasting = memory.lost_since().is_some();
@@ -295,11 +295,11 @@ fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
 }
 
 /// Those whose base, canary or kanary service has that name, in the object's namespace.
-fn mentioning<K: Seen>(context: &Context, object: &K, name: &str) -> Vec<Key> {
+fn mentioning<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> {
     context.world.kanaries.mentioning(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
 }
 
-fn owner<K: Seen>(object: &K) -> Vec<Key> {
+fn owner<K: Object>(object: &K) -> Vec<Key> {
     let key = |name: &str| Key { namespace: object.namespace().to_owned(), name: name.to_owned() };
     object.makers().map(key).collect()
 }

@@ -3,10 +3,10 @@
 use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
-use super::{Action, Kind, Observed, Patch, Question, Rehearsal, Target, children};
 use crate::{
     api::{BaseStatus, Cleanup, ConditionType, KanaryDeploymentStatus, Template, Truth, names},
-    seen::{Deployment, Seen},
+    decision::{Action, Kind, Observed, Patch, Question, Rehearsal, Target, owned},
+    objects::{Deployment, Object},
 };
 
 /// A refused promotion is tried again so much later: quotas and webhooks change.
@@ -172,7 +172,7 @@ pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Ques
 pub fn create(seen: &Observed) -> Action {
     let template = &seen.kanary.spec.template;
     let target = target(seen);
-    let mut annotations = children::user_annotations(template);
+    let mut annotations = owned::user_annotations(template);
     annotations.insert(names::CREATED_BY.into(), seen.kanary.uid().to_owned());
     let object = json!({
         "apiVersion": target.kind.api_version(),
@@ -283,8 +283,8 @@ fn patch(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) ->
     ];
     operations.extend(followers(seen, &template.spec()));
     let meta = base.meta();
-    operations.extend(children::additions("labels", meta.labels.is_some(), template.labels()));
-    operations.extend(children::additions(
+    operations.extend(owned::additions("labels", meta.labels.is_some(), template.labels()));
+    operations.extend(owned::additions(
         "annotations",
         meta.annotations.is_some(),
         promoted_annotations(seen, status, template),
@@ -305,8 +305,12 @@ fn followers(seen: &Observed, spec: &Map<String, Value>) -> Vec<Value> {
         .collect()
 }
 
-fn promoted_annotations(seen: &Observed, status: &KanaryDeploymentStatus, template: &Template) -> crate::seen::Labels {
-    let mut annotations = children::user_annotations(template);
+fn promoted_annotations(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    template: &Template,
+) -> crate::objects::Labels {
+    let mut annotations = owned::user_annotations(template);
     let run = status.run.unwrap_or_default();
     let cause = || format!("promoted by KanaryDeployment {}, run {run}", seen.kanary.name());
     annotations.entry(names::CHANGE_CAUSE.into()).or_insert_with(cause);

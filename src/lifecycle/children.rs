@@ -1,106 +1,11 @@
-//! The controller's own objects: how they are marked, when they are current, how they are replaced and removed.
+//! The canary's objects together: whose names they need, what keeps them as they should be, how all are removed.
 
-use serde_json::{Value, json};
-
-use super::{Action, Kind, Observed, Patch, Target};
 use crate::{
-    api::{KanaryDeployment, Template, names},
+    api::names,
     canary::{self, Withheld},
-    scale,
-    seen::{Labels, Seen},
-    traffic,
+    decision::{Action, Kind, Observed, Target, owned},
+    scale, traffic,
 };
-
-/// The value of the canary label.
-#[must_use]
-pub fn mark(kanary: &KanaryDeployment) -> String {
-    kanary.name().to_owned()
-}
-
-/// Metadata of a child: owned, so that deleting the `KanaryDeployment` removes it at any phase.
-#[must_use]
-pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotations: Labels) -> Value {
-    json!({
-        "name": name,
-        "namespace": kanary.namespace(),
-        "labels": labels,
-        "annotations": annotations,
-        "ownerReferences": [{
-            "apiVersion": Kind::KanaryDeployment.api_version(),
-            "kind": Kind::KanaryDeployment.as_str(),
-            "name": kanary.name(),
-            "uid": kanary.metadata.uid,
-            "controller": true,
-            "blockOwnerDeletion": true,
-        }],
-    })
-}
-
-/// The template's annotations, less those that speak of another object.
-#[must_use]
-pub fn user_annotations(template: &Template) -> Labels {
-    let mut annotations = template.annotations();
-    annotations.retain(|key, _| {
-        !key.starts_with(names::PREFIX)
-            && key != names::REVISION
-            && key != "kubectl.kubernetes.io/last-applied-configuration"
-    });
-    annotations
-}
-
-/// Writes into an object which one was asked for.
-#[must_use]
-pub fn stamp(mut object: Value, asked_for: &str) -> Value {
-    object["metadata"]["annotations"][names::APPLIED_HASH] = asked_for.into();
-    object
-}
-
-/// What to record of a child once it is seen: what was asked for, and what the API server made of it. Defaults and
-/// admission webhooks make the two differ, so only a later difference from the record is somebody's edit.
-#[must_use]
-pub fn fingerprint<K: Seen>(child: &K, spec_hash: &str) -> Option<String> {
-    Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
-}
-
-/// Is the child the one that is asked for, and was it not edited since?
-#[must_use]
-pub fn is_current<K: Seen>(asked_for: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
-    let edited = recorded
-        .and_then(|record| record.split_once(':'))
-        .is_some_and(|(made_from, made)| made_from == asked_for && made != spec_hash);
-    child.annotation(names::APPLIED_HASH) == Some(asked_for) && !edited
-}
-
-/// Replaces the whole spec, and adds to labels and annotations; other people's stay.
-#[must_use]
-pub fn replace<K: Seen>(child: &K, object: &Value) -> Patch {
-    let meta = child.meta();
-    let mut operations = vec![
-        json!({"op": "replace", "path": "/metadata/resourceVersion", "value": child.version()}),
-        json!({"op": "replace", "path": "/spec", "value": object["spec"]}),
-    ];
-    let wanted = |field: &str| serde_json::from_value(object["metadata"][field].clone()).unwrap_or_default();
-    operations.extend(additions("labels", meta.labels.is_some(), wanted("labels")));
-    operations.extend(additions("annotations", meta.annotations.is_some(), wanted("annotations")));
-    Patch::Json(operations)
-}
-
-/// Operations that add keys to a map of the metadata, and the map itself where there is none; all other keys stay.
-#[must_use]
-pub fn additions(field: &str, exists: bool, entries: Labels) -> Vec<Value> {
-    if !exists {
-        return vec![json!({"op": "add", "path": format!("/metadata/{field}"), "value": entries})];
-    }
-    let pointer = |key: &str| format!("/metadata/{field}/{}", key.replace('~', "~0").replace('/', "~1"));
-    entries.iter().map(|(key, value)| json!({"op": "add", "path": pointer(key), "value": value})).collect()
-}
-
-/// Deletes a child, once.
-#[must_use]
-pub fn delete<K: Seen>(kind: Kind, child: &K) -> Option<Action> {
-    let target = Target { kind, name: child.name().to_owned() };
-    (!child.is_terminating()).then(|| Action::Delete { target, uid: child.uid().to_owned() })
-}
 
 /// The name of a child that is not ours but stands where one must be.
 #[must_use]
@@ -137,9 +42,19 @@ pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Vec<Acti
 /// then the Services.
 #[must_use]
 pub fn remove_all(seen: &Observed) -> Vec<Action> {
-    let autoscaler = seen.own_autoscaler().and_then(|hpa| delete(Kind::HorizontalPodAutoscaler, hpa));
-    let canary = seen.own_canary().and_then(|canary| delete(Kind::Deployment, canary));
-    let services = seen.own_services().filter_map(|service| delete(Kind::Service, service));
+    let autoscaler = seen.own_autoscaler().and_then(|hpa| owned::delete(Kind::HorizontalPodAutoscaler, hpa));
+    let canary = seen.own_canary().and_then(|canary| owned::delete(Kind::Deployment, canary));
+    let services = seen.own_services().filter_map(|service| owned::delete(Kind::Service, service));
     let routes = traffic::mirror::remove_own(seen);
     routes.into_iter().chain(autoscaler).chain(canary).chain(services).collect()
+}
+
+/// Is there nothing left of what the controller made, but a base?
+#[must_use]
+pub fn none_left(seen: &Observed) -> bool {
+    seen.own_canary().is_none()
+        && seen.own_autoscaler().is_none()
+        && seen.own_services().next().is_none()
+        && seen.pods.is_empty()
+        && traffic::mirror::is_gone(seen)
 }

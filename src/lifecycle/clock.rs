@@ -2,8 +2,10 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Absence, Observed};
-use crate::api::KanaryDeploymentStatus;
+use crate::{
+    api::KanaryDeploymentStatus,
+    decision::{Absence, Observed},
+};
 
 /// Starts the clock.
 pub fn start(status: &mut KanaryDeploymentStatus, seen: &Observed) {

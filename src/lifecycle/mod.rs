@@ -7,28 +7,23 @@ mod can_wait;
 pub mod children;
 mod clock;
 mod notices;
-mod observed;
 pub mod phase;
-mod plan;
 mod refusal;
 pub mod run;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
-pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
 use phase::Signs;
-pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
 use refusal::Refusal;
 
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, Source},
     canary::{self, Readiness, Withheld},
-    seen::Seen,
+    decision::{Action, Kind, Notice, Observed, Plan, Question, Tell, owned},
+    objects::Object,
+    promql::Inquiry,
     traffic::{self, Obstacle, Standing, mirror},
-    validation::{
-        self, Judgement, Moment,
-        promql::{Inquiry, copies},
-    },
+    validation::{self, Judgement, Moment, promql::copies},
 };
 
 /// After a failure the canary's pods get so long to leave the production Service's EndpointSlices.
@@ -287,8 +282,8 @@ fn observe_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &
         Some(canary) => (canary.status.ready_replicas, canary.spec.replicas),
         None => (0, 0),
     };
-    let fingerprint = canary.and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
-    let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| children::fingerprint(hpa, &hpa.spec.hash));
+    let fingerprint = canary.and_then(|canary| owned::fingerprint(canary, &canary.spec.hash));
+    let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| owned::fingerprint(hpa, &hpa.spec.hash));
     let spec = &seen.kanary.spec;
     status.canary = Some(CanaryStatus {
         deployment: crate::api::names::canary(&seen.kanary),
@@ -375,7 +370,7 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
         gap,
         items,
         progress: base::progress(seen, status),
-        clean: seen.is_clean(),
+        clean: children::none_left(seen),
     }
 }
 

@@ -1,9 +1,10 @@
 //! The events of what happens within a phase, and the warnings about who is affected without being asked.
 
-use super::{Facts, Notice, Observed, base};
+use super::{Facts, base};
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Truth},
-    seen::Seen,
+    decision::{Notice, Observed},
+    objects::Object,
     traffic,
 };
 

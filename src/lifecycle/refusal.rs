@@ -1,7 +1,7 @@
 //! What makes a resource impossible to serve as it is, beyond what the CRD's rules can see. Nothing is created meanwhile.
 
-use super::{Observed, children};
-use crate::{api::names, canary::Withheld, seen::Seen, validation::promql};
+use super::children;
+use crate::{api::names, canary::Withheld, decision::Observed, objects::Object, validation::promql};
 
 /// Something that the user must change before the run can go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

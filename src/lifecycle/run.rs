@@ -1,9 +1,9 @@
-//! Which run this is: the first, the one that is under way, or a new one; and which pods it is about.
+//! Which run this is: the first, the one that is under way, or a new one.
 
-use super::{Notice, Observed, base};
+use super::base;
 use crate::{
     api::{BaseStatus, CanaryStatus, KanaryDeploymentStatus, Phase, names},
-    seen::{Pod, Seen},
+    decision::{Notice, Observed},
 };
 
 /// The run that begins now, if one does.
@@ -75,16 +75,4 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
 #[must_use]
 pub fn is_due(seen: &Observed) -> bool {
     seen.kanary.spec.schedule.is_none_or(|schedule| schedule <= seen.now)
-}
-
-/// Is the pod on trial in this run? After a restart pods of the former template stay until those of the new one are ready,
-/// and then take their time to end. A template may also leave the pods as they are: then the canary is `available`, that
-/// is, all its pods but those on their way out are of its template.
-#[must_use]
-pub fn is_tried(pod: &Pod, status: &KanaryDeploymentStatus, available: bool) -> bool {
-    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
-    // The API server keeps seconds.
-    let is_older = created.zip(status.started_at).is_some_and(|(pod, run)| pod.as_second() < run.as_second());
-    let is_settled = available || status.phase == Some(Phase::Validating);
-    !is_older || (is_settled && !pod.is_terminating())
 }

@@ -1,16 +1,17 @@
 //! What the status tells people: conditions, the message, the columns and the events. It decides nothing.
 
 use super::{
-    Facts, Notice, Observed, Tell, base,
-    base::Progress,
+    Facts,
+    base::{self, Progress},
     notices,
     phase::{Cause, Signs},
 };
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Truth, names},
     canary::{self, Readiness},
+    decision::{Notice, Observed, Tell},
+    objects::Object,
     scale,
-    seen::Seen,
     traffic::mirror,
     validation::Judgement,
 };
@@ -78,7 +79,7 @@ fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fa
         (Readiness::Ready, _) => is(Truth::True, "Available", "every canary pod is available".into()),
         (Readiness::Absent, Phase::Promoting) => removing(),
         (Readiness::Absent, _) => is(Truth::False, "Absent", canary::absent(seen)),
-        (Readiness::NotReady { .. }, Phase::Promoting) if seen.own_canary().is_some_and(Seen::is_terminating) => {
+        (Readiness::NotReady { .. }, Phase::Promoting) if seen.own_canary().is_some_and(Object::is_terminating) => {
             removing()
         }
         (Readiness::NotReady { reason, message, .. }, _) => is(Truth::False, reason, message.clone()),

@@ -4,14 +4,16 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{KanaryDeployment, names},
-    lifecycle::{Action, Kind, Observed, Target, children},
-    seen::{Labels, hash},
+    decision::owned,
+    decision::{Action, Kind, Observed, Target},
+    hash,
+    objects::Labels,
 };
 
 /// The whole autoscaler, if one is asked for.
 #[must_use]
 pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
-    asked_for(kanary).map(|(object, hash)| children::stamp(object, &hash))
+    asked_for(kanary).map(|(object, hash)| owned::stamp(object, &hash))
 }
 
 /// It, without its mark, and its hash.
@@ -21,11 +23,11 @@ fn asked_for(kanary: &KanaryDeployment) -> Option<(Value, String)> {
     let mut spec = json!(hpa);
     spec["scaleTargetRef"] =
         json!({"apiVersion": Kind::Deployment.api_version(), "kind": Kind::Deployment.as_str(), "name": name});
-    let labels = Labels::from([(names::CANARY_LABEL.into(), children::mark(kanary))]);
+    let labels = Labels::from([(names::CANARY_LABEL.into(), owned::mark(kanary))]);
     let object = json!({
         "apiVersion": Kind::HorizontalPodAutoscaler.api_version(),
         "kind": Kind::HorizontalPodAutoscaler.as_str(),
-        "metadata": children::metadata(kanary, &name, labels, Labels::new()),
+        "metadata": owned::metadata(kanary, &name, labels, Labels::new()),
         "spec": spec,
     });
     let hash = hash::of(&object);
@@ -38,11 +40,11 @@ pub fn upkeep(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
     let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
     match (asked_for(&seen.kanary), seen.own_autoscaler()) {
-        (Some((object, hash)), None) => Some(Action::Create { target, object: children::stamp(object, &hash) }),
-        (Some((object, hash)), Some(hpa)) if !children::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
-            Some(Action::Patch { target, patch: children::replace(hpa, &children::stamp(object, &hash)) })
+        (Some((object, hash)), None) => Some(Action::Create { target, object: owned::stamp(object, &hash) }),
+        (Some((object, hash)), Some(hpa)) if !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
+            Some(Action::Patch { target, patch: owned::replace(hpa, &owned::stamp(object, &hash)) })
         }
-        (None, Some(hpa)) => children::delete(target.kind, hpa),
+        (None, Some(hpa)) => owned::delete(target.kind, hpa),
         (Some(_), Some(_)) | (None, None) => None,
     }
 }

@@ -8,8 +8,8 @@ pub use hpa::{desired as autoscaler, upkeep as upkeep_autoscaler};
 
 use crate::{
     api::{Fixed, KanaryDeployment},
-    lifecycle::Observed,
-    seen::{Autoscaler, Deployment, Seen},
+    decision::Observed,
+    objects::{Autoscaler, Deployment, Object},
 };
 
 /// The fixed number of pods; one if nothing is said.

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use crate::{
     api::names,
-    lifecycle::{Action, Kind, Observed, Patch, Target, children},
-    seen::{Labels, Seen, Service, ServiceSpec},
+    decision::owned,
+    decision::{Action, Kind, Observed, Patch, Target},
+    objects::{Labels, Object, Service, ServiceSpec},
     traffic::mirror,
 };
 
@@ -22,7 +23,7 @@ pub fn remove_strays(seen: &Observed) -> Vec<Action> {
     let strays = seen.own_services().filter(|service| Some(service.name()) != wanted.as_deref());
     // One that a route still sends copies to goes later.
     let idle = strays.filter(|service| !mirror::leads_to(seen, service.name()));
-    idle.filter_map(|service| children::delete(Kind::Service, service)).collect()
+    idle.filter_map(|service| owned::delete(Kind::Service, service)).collect()
 }
 
 /// Is it there, with the ports that production has now?
@@ -43,7 +44,7 @@ fn ensure(seen: &Observed, name: String) -> Option<Action> {
     let target = Target { kind: Kind::Service, name };
     match seen.own_services().find(|service| service.name() == target.name) {
         None => Some(Action::Create { object: desired(seen, &target.name, production), target }),
-        Some(own) if has_another_primary_family(own, production) => children::delete(Kind::Service, own),
+        Some(own) if has_another_primary_family(own, production) => owned::delete(Kind::Service, own),
         Some(own) if !own.is_terminating() && differs(seen, own, production) => {
             let patch = mend(seen, own, production);
             Some(Action::Patch { target, patch })
@@ -53,14 +54,14 @@ fn ensure(seen: &Observed, name: String) -> Option<Action> {
 }
 
 fn selector(seen: &Observed) -> Labels {
-    Labels::from([(names::CANARY_LABEL.into(), children::mark(&seen.kanary))])
+    Labels::from([(names::CANARY_LABEL.into(), owned::mark(&seen.kanary))])
 }
 
 fn desired(seen: &Observed, name: &str, production: &Service) -> Value {
     json!({
         "apiVersion": Kind::Service.api_version(),
         "kind": Kind::Service.as_str(),
-        "metadata": children::metadata(&seen.kanary, name, selector(seen), Labels::new()),
+        "metadata": owned::metadata(&seen.kanary, name, selector(seen), Labels::new()),
         "spec": spec(seen, production),
     })
 }

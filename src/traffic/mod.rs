@@ -11,8 +11,8 @@ pub use production::{joins, move_out_pods, move_pods, was_in_production};
 use crate::{
     api::{Source, Truth, names},
     canary::Withheld,
-    lifecycle::Observed,
-    seen::{Seen, Service, selects},
+    decision::Observed,
+    objects::{Object, Service, selects},
 };
 
 /// Why traffic cannot be given to the canary, and what to do about it.

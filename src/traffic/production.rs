@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::{
     api::{Phase, names},
     canary::{self, Withheld},
-    lifecycle::{Action, Kind, Observed, Patch, Target, run},
-    seen::{Labels, Pod, Seen, map_selects},
+    decision::{Action, Kind, Observed, Patch, Target},
+    objects::{Labels, Object, Pod, map_selects},
 };
 
 /// The labels that put a pod into production, if the canary's pods belong there in this phase.
@@ -25,7 +25,7 @@ pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Label
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase, available: bool) -> Vec<Action> {
     let joins = joins(seen, withheld, phase);
-    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready && run::is_tried(pod, seen.status(), available))
+    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready && canary::is_tried(pod, seen.status(), available))
 }
 
 /// The same for pods that may be of the run before: none of them joins.

@@ -5,15 +5,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use super::{Finding, Moment};
 use crate::{
     api::{KanaryDeploymentStatus, LabelWatch, Verdict},
-    lifecycle::{Observed, run},
-    seen::{Labels, Seen, map_selects, selects},
+    canary,
+    decision::Observed,
+    objects::{Labels, Object, map_selects, selects},
 };
 
 /// Invalid as soon as a match is seen, valid when the period passes without.
 pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &LabelWatch, moment: Moment) -> Finding {
     let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
     let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
-    let tried = seen.pods.iter().filter(|pod| run::is_tried(pod, status, moment.available));
+    let tried = seen.pods.iter().filter(|pod| canary::is_tried(pod, status, moment.available));
     let mut bad_pods: Vec<&str> = tried.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {

@@ -7,13 +7,14 @@ mod manual;
 pub mod promql;
 
 use jiff::{SignedDuration, Timestamp};
-use promql::{Case, Evidence, Gap, Inquiry, line_of};
+use promql::{Case, Gap, line_of};
 use serde_json::json;
 
 use crate::{
     api::{Check, Item, ItemStatus, KanaryDeploymentStatus, Verdict, Word},
-    lifecycle::{Absence, Observed},
-    seen::hash,
+    decision::{Absence, Observed},
+    hash,
+    promql::{Evidence, Inquiry},
 };
 
 /// What one item says, and why.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use kanary::{
     api::{KanaryDeployment, Word},
     cli::{gitops, retry, say},
-    lifecycle::Routes,
+    decision::Routes,
 };
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use kanary::{
     api::KanaryDeployment,
     cli::{around, describe::Page, get, watch},
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
 };
 use ratatui::{Terminal, backend::TestBackend};
 use serde::de::DeserializeOwned;

@@ -1,6 +1,9 @@
 //! The clock of a validation.
 
-use kanary::lifecycle::{Absence, Observed, Question, plan, question};
+use kanary::{
+    decision::{Absence, Observed, Question},
+    lifecycle::{plan, question},
+};
 use serde_json::{Value, json};
 
 use crate::given::{at, observed, status, with_canary};

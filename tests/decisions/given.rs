@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    lifecycle::Observed,
-    seen::{Autoscaler, Deployment, Pod, Service},
+    decision::Observed,
+    objects::{Autoscaler, Deployment, Pod, Service},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};

@@ -6,10 +6,12 @@ use jiff::SignedDuration;
 use kanary::{
     api::{Truth, names::MIRROR_FINALIZER},
     canary::withhold,
-    lifecycle::{self, Action, Kind, Observed, Patch, Question, Routes},
-    seen::{Ignorance, Known, VirtualService},
+    decision::{Action, Kind, Observed, Patch, Question, Routes},
+    lifecycle,
+    objects::{Ignorance, Known, VirtualService},
+    promql::{Asked, Evidence, Mark, Outcome},
     traffic::{self, Standing, mirror},
-    validation::promql::{self, Asked, Evidence, Mark, Outcome},
+    validation::promql,
 };
 use serde_json::{Value, json};
 
@@ -426,7 +428,7 @@ fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
             lifecycle::plan(seen).actions.iter().map(|action| action.target().kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds(&seen), [Kind::VirtualService], "{phase}");
-        assert!(!seen.is_clean());
+        assert!(!lifecycle::children::none_left(&seen));
         let mut objects = [carrying.clone()];
         carry_out(&mut objects, &lifecycle::plan(&seen).actions);
         assert_eq!(objects[0]["spec"]["http"][0].get("mirrors"), None, "{phase}");
@@ -445,7 +447,7 @@ fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
         assert_eq!(lifecycle::question(&seen), None, "{phase}");
         Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
         assert_eq!(kinds(&seen), [], "{phase}");
-        assert!(phase == "deleted" || seen.is_clean(), "{phase}");
+        assert!(phase == "deleted" || lifecycle::children::none_left(&seen), "{phase}");
     }
 }
 
@@ -482,7 +484,7 @@ fn another_source_takes_our_own_virtual_service_away_first() {
     kanary.spec.traffic.source = kanary::api::Source::None;
     let told: Vec<String> = lifecycle::plan(&seen).actions.iter().map(Action::describe).collect();
     assert_eq!(told, ["delete VirtualService try-kanary"], "the Service waits until nothing leads to it");
-    assert!(!seen.is_clean());
+    assert!(!lifecycle::children::none_left(&seen));
 }
 
 #[test]
@@ -516,7 +518,8 @@ fn what_keeps_a_deleted_resource_is_told() {
     Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
     assert_eq!(told(&seen), None);
-    let fault = lifecycle::Fault { action: "patch VirtualService web".into(), error: "denied by a webhook".into() };
+    let fault =
+        kanary::decision::Fault { action: "patch VirtualService web".into(), error: "denied by a webhook".into() };
     let faulty = Observed { faults: vec![fault], ..seen.clone() };
     let (reason, message) = told(&faulty).expect("the fault");
     assert_eq!((reason.as_str(), message.as_str()), ("RequestFailed", "patch VirtualService web: denied by a webhook"));
@@ -609,7 +612,7 @@ fn who_takes_it_out_is_named() {
 
 #[test]
 fn who_wrote_last_is_read_from_the_managed_fields() {
-    use kanary::seen::Seen;
+    use kanary::objects::Object;
     let entry = |manager: &str, second: u32, fields: Value, subresource: &str| json!({"manager": manager, "operation": "Update", "time": format!("2026-01-01T00:00:0{second}Z"), "fieldsV1": fields, "subresource": subresource});
     let spec = json!({"f:spec": {"f:http": {}}});
     let mut object = web();

@@ -3,14 +3,15 @@
 use kanary::{
     api::Phase,
     canary::withhold,
-    lifecycle::{Action, Kind, Observed, Patch, plan},
+    decision::{Action, Kind, Observed, Patch},
+    lifecycle::plan,
     traffic,
 };
 use serde_json::{Value, json};
 
 use crate::given::{at, merge, observed, pod, relabel_template, service, status, with_canary};
 
-fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::seen::Pod>>) -> Observed {
+fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::objects::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
     seen.pods = pods;
     seen

@@ -1,6 +1,9 @@
 //! The one write to the base.
 
-use kanary::lifecycle::{Action, Observed, Patch, Plan, plan};
+use kanary::{
+    decision::{Action, Observed, Patch, Plan},
+    lifecycle::plan,
+};
 use serde_json::{Value, json};
 
 use crate::given::{at, autoscaler, base, observed, status, with_canary};

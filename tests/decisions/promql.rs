@@ -5,8 +5,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    lifecycle::{Absence, Observed, inquiries, plan},
-    validation::promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
+    decision::{Absence, Observed},
+    lifecycle::{inquiries, plan},
+    promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
 };
 use serde_json::{Value, json};
 
@@ -70,7 +71,8 @@ fn answered(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
 }
 
 fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
-    let hash = kanary::validation::promql::ticket(seen, seen.status(), &query(seen));
+    let hash =
+        kanary::validation::promql::query_id(&kanary::validation::promql::identity(seen, &query(seen)), seen.status());
     let mut asked = seen.answers.remove("errors").unwrap_or_default();
     let held = seen.status().held;
     asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);

@@ -2,8 +2,9 @@
 
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    lifecycle::{Action, Fault, Observed, Rehearsal, plan},
-    seen::Seen,
+    decision::{Action, Fault, Observed, Rehearsal},
+    lifecycle::plan,
+    objects::Object,
 };
 use serde_json::{Value, json};
 
@@ -37,7 +38,7 @@ fn rehearsed(mut seen: Observed) -> Observed {
 /// A canary that somebody edited after it was recorded.
 fn edited(phase: &str) -> Observed {
     let canary = with_canary(observed(json!({}), Value::Null)).canary.expect("a canary");
-    let applied = canary.annotation("kanary.k8s.io/applied-hash").expect("it is stamped").to_owned();
+    let applied = canary.annotation("kanary.k8s.io/applied-hash").expect("it is query_id").to_owned();
     let record = json!({"canary": {"deployment": "try-kanary", "deploymentHash": format!("{applied}:as-it-was")}});
     with_canary(observed(json!({}), status(&json!({}), phase, record)))
 }

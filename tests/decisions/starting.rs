@@ -1,8 +1,9 @@
 //! Before there is anything to judge: the base is recorded and pinned, and what a restart finds is put where it belongs.
 
 use kanary::{
-    lifecycle::{Action, Kind, Observed, Plan, Question, Rehearsal, plan, question},
-    seen::Seen,
+    decision::{Action, Kind, Observed, Plan, Question, Rehearsal},
+    lifecycle::{plan, question},
+    objects::Object,
 };
 use serde_json::{Value, json};
 

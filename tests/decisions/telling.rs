@@ -5,7 +5,8 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kanary::{
     api::Phase,
-    lifecycle::{Action, Fault, Kind, Observed, Tell, plan},
+    decision::{Action, Fault, Kind, Observed, Tell},
+    lifecycle::plan,
 };
 use serde_json::{Value, json};
 

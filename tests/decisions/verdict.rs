@@ -1,7 +1,7 @@
 //! What the items say together.
 
 use kanary::{
-    lifecycle::Observed,
+    decision::Observed,
     validation::{Judgement, Moment, judge},
 };
 use serde_json::{Value, json};

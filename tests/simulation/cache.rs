@@ -10,8 +10,8 @@ use std::{
 
 use kanary::{
     api::{KanaryDeployment, names},
-    lifecycle::services_of,
-    seen::{Autoscaler, Deployment, EndpointSlice, Pod, Seen, Service, VirtualService},
+    decision::services_of,
+    objects::{Autoscaler, Deployment, EndpointSlice, Object, Pod, Service, VirtualService},
 };
 
 use crate::server::{KINDS, Kind, Server, Sight};
@@ -133,17 +133,17 @@ impl Cache {
     }
 }
 
-fn version<K: Seen>(object: &K) -> u64 {
+fn version<K: Object>(object: &K) -> u64 {
     object.version().parse().expect("the simulated server counts")
 }
 
-fn keep<K: Seen>(known: &mut Known<K>, name: &str, seen: Arc<K>) {
+fn keep<K: Object>(known: &mut Known<K>, name: &str, seen: Arc<K>) {
     if known.get(name).is_none_or(|before| version(&**before) <= version(&*seen)) {
         known.insert(name.to_owned(), seen);
     }
 }
 
-fn drop_one<K: Seen>(known: &mut Known<K>, name: &str, uid: &str) {
+fn drop_one<K: Object>(known: &mut Known<K>, name: &str, uid: &str) {
     if known.get(name).is_some_and(|before| before.uid() == uid) {
         known.remove(name);
     }

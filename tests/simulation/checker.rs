@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kanary::{
     api::{Phase, names},
-    lifecycle::{self, Action, Observed, Plan, Tell},
-    seen::{Seen, hash},
-    validation::promql::Outcome,
+    decision::{Action, Observed, Plan, Tell},
+    hash, lifecycle,
+    objects::Object,
+    promql::Outcome,
 };
 use serde_json::Value;
 
@@ -294,7 +295,7 @@ impl Checker {
         let pin = self.pins.get(run).copied().unwrap_or_default();
         let hash = base.template_hash.clone().unwrap_or_default();
         let touched = hash.is_empty() || self.past.was_touched(&base.name, pin, &base.uid, &hash);
-        let going = observed.base.as_deref().is_some_and(Seen::is_terminating);
+        let going = observed.base.as_deref().is_some_and(Object::is_terminating);
         ensure(going || touched, "no false alarm", || {
             format!("{run:?} fails with {reason}, but nobody touched the base")
         })

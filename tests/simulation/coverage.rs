@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kanary::{
     api::Condition,
-    lifecycle::{Observed, Tell},
+    decision::{Observed, Tell},
 };
 
 /// In ten thousand histories each of these must be reached so often.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::{api::names, seen::hash};
+use kanary::{api::names, hash};
 use serde_json::{Map, Value, json};
 
 use crate::{

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    lifecycle::Observed,
-    seen::{Deployment, Seen},
+    decision::Observed,
+    objects::{Deployment, Object},
 };
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! One history: a scene, a stretch of chance with faults, and then calm, in which everything must come to rest.
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::lifecycle::{self, Absence, Action};
+use kanary::decision::{Absence, Action};
 
 use crate::{
     checker::{Check, Checker, Violation, ensure},
@@ -56,7 +56,7 @@ pub fn run(seed: u64, mutant: Mutant, traced: bool) -> Result<Coverage, Failure>
 }
 
 fn is_of_route(action: &Action) -> bool {
-    action.target().kind == lifecycle::Kind::VirtualService
+    action.target().kind == kanary::decision::Kind::VirtualService
 }
 
 impl World {

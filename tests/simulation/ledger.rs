@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::{api::KanaryDeploymentStatus, lifecycle::Observed, validation::promql::Outcome};
+use kanary::{api::KanaryDeploymentStatus, decision::Observed, promql::Outcome};
 
 use crate::{
     evidence::delay,

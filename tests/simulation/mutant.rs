@@ -7,9 +7,10 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kanary::{
     api::{ConditionType, ManualOverride, Phase, Word, names},
-    lifecycle::{self, Action, Kind, Observed, Patch, Plan, Tell, base, children},
-    seen::{Known, Seen},
-    validation::promql::{Evidence, Mark, Outcome, Reply},
+    decision::{Action, Kind, Observed, Patch, Plan, Tell},
+    lifecycle::{self, base, children},
+    objects::{Known, Object},
+    promql::{Evidence, Mark, Outcome, Reply},
 };
 use serde_json::json;
 
@@ -110,7 +111,9 @@ impl Mutant {
             }
             Self::IgnoresAbsences => seen.absences.clear(),
             Self::IgnoresEdits => {
-                let print = seen.own_canary().and_then(|canary| children::fingerprint(canary, &canary.spec.hash));
+                let print = seen
+                    .own_canary()
+                    .and_then(|canary| kanary::decision::owned::fingerprint(canary, &canary.spec.hash));
                 status_of(seen).canary.get_or_insert_default().deployment_hash = print;
             }
             Self::IgnoresHolds => status_of(seen).held_since = None,
@@ -263,5 +266,5 @@ fn leave_labels_in(seen: &Observed, action: &mut Action) {
 /// Deletes a Service of somebody else that has the kanary service's name.
 fn take_services(seen: &Observed) -> Option<Action> {
     let service = seen.service_named(&names::kanary_service(&seen.kanary)).filter(|service| !seen.is_ours(*service))?;
-    children::delete(Kind::Service, service)
+    kanary::decision::owned::delete(Kind::Service, service)
 }

@@ -2,11 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kanary::{
-    api::names,
-    lifecycle::Observed,
-    seen::{Seen, hash},
-};
+use kanary::{api::names, decision::Observed, hash, objects::Object};
 use serde_json::Value;
 
 use crate::{

@@ -1,6 +1,6 @@
 //! RFC 7386 and RFC 6902, as the API server applies them.
 
-use kanary::lifecycle::Patch;
+use kanary::decision::Patch;
 use serde_json::{Value, json};
 
 /// Applies a patch; a path that leads nowhere is an error.

@@ -1,7 +1,7 @@
 //! A Prometheus with moods, and the questions on their way to it. What it says is read by the real reader.
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::validation::promql::{Inquiry, Outcome};
+use kanary::promql::{Inquiry, Outcome};
 use serde_json::json;
 
 /// The controller waits no longer for an answer.

@@ -1,8 +1,8 @@
 //! Requests, in all weathers: some fail, and of some only the answer is lost.
 
 use kanary::{
-    lifecycle::{self, Action, Observed, Patch, Rehearsal, Target, Tell},
-    seen::{DeploymentSpec, Seen},
+    decision::{Action, Observed, Patch, Rehearsal, Target, Tell},
+    objects::{DeploymentSpec, Object},
 };
 
 use crate::{
@@ -103,14 +103,14 @@ pub fn tell(
     Ok(Written { kind: Kind::Kanary, name: name.to_owned(), uid: None })
 }
 
-fn kind_of(kind: lifecycle::Kind) -> Kind {
+fn kind_of(kind: kanary::decision::Kind) -> Kind {
     match kind {
-        lifecycle::Kind::Deployment => Kind::Deployment,
-        lifecycle::Kind::Service => Kind::Service,
-        lifecycle::Kind::HorizontalPodAutoscaler => Kind::Autoscaler,
-        lifecycle::Kind::Pod => Kind::Pod,
-        lifecycle::Kind::VirtualService => Kind::Route,
-        lifecycle::Kind::KanaryDeployment => Kind::Kanary,
-        lifecycle::Kind::HTTPRoute => panic!("there is none here"),
+        kanary::decision::Kind::Deployment => Kind::Deployment,
+        kanary::decision::Kind::Service => Kind::Service,
+        kanary::decision::Kind::HorizontalPodAutoscaler => Kind::Autoscaler,
+        kanary::decision::Kind::Pod => Kind::Pod,
+        kanary::decision::Kind::VirtualService => Kind::Route,
+        kanary::decision::Kind::KanaryDeployment => Kind::Kanary,
+        kanary::decision::Kind::HTTPRoute => panic!("there is none here"),
     }
 }

@@ -2,8 +2,8 @@
 
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    lifecycle::{self, Question},
-    seen::Seen,
+    decision::Question,
+    objects::Object,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -144,7 +144,7 @@ pub fn describe(server: &Server, deed: &Deed) -> Vec<String> {
             "plan for {} in {:?}: {:?}, tells {:?}, wakes {:?}",
             observed.kanary.name(),
             observed.status().phase,
-            plan.actions.iter().map(lifecycle::Action::describe).collect::<Vec<_>>(),
+            plan.actions.iter().map(kanary::decision::Action::describe).collect::<Vec<_>>(),
             plan.tell.as_ref().map(|tell| (tell.status.phase, &tell.status.message)),
             plan.wake,
         )],

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use kanary::{
     api::{KanaryDeployment, Phase, Source, names},
-    lifecycle::Observed,
-    seen::Seen,
+    decision::Observed,
+    objects::Object,
 };
 use serde_json::{Value, json};
 

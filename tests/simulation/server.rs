@@ -7,8 +7,8 @@ use std::{cell::OnceCell, collections::BTreeMap, sync::Arc};
 use jiff::Timestamp;
 use kanary::{
     api::KanaryDeployment,
-    lifecycle::Patch,
-    seen::{Autoscaler, Deployment, EndpointSlice, Pod, Seen, Service, VirtualService},
+    decision::Patch,
+    objects::{Autoscaler, Deployment, EndpointSlice, Object, Pod, Service, VirtualService},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -79,7 +79,7 @@ impl Sight {
     }
 }
 
-fn read<K: Seen + DeserializeOwned>(object: &Value) -> Arc<K> {
+fn read<K: Object + DeserializeOwned>(object: &Value) -> Arc<K> {
     let mut seen = K::deserialize(object).unwrap_or_else(|why| panic!("{why} in {object}"));
     seen.prune();
     Arc::new(seen)

@@ -12,10 +12,11 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    lifecycle::{self, Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
-    seen::{Ignorance, Known, Seen},
+    decision::{Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
+    lifecycle,
+    objects::{Ignorance, Known, Object},
+    promql::{Access, Asked, Mark, Outcome},
     traffic,
-    validation::promql::{Access, Asked, Mark, Outcome},
 };
 
 use crate::{
@@ -62,7 +63,7 @@ pub struct Shell {
     /// Those with progress to tell, and since when.
     untold: BTreeMap<String, Timestamp>,
     faults: BTreeMap<String, Vec<Fault>>,
-    rehearsals: BTreeMap<String, lifecycle::Rehearsal>,
+    rehearsals: BTreeMap<String, kanary::decision::Rehearsal>,
     /// Those whose EndpointSlices are watched, and whether the first list has come.
     following: BTreeMap<String, bool>,
     absences: Vec<Absence>,
@@ -122,7 +123,7 @@ impl Shell {
     /// Is a write to somebody's route on its way?
     pub fn is_about_to_write_a_route(&self) -> bool {
         let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
-        actions.any(|action| action.target().kind == lifecycle::Kind::VirtualService)
+        actions.any(|action| action.target().kind == kanary::decision::Kind::VirtualService)
     }
 
     /// The uids of those with a status that is not written yet.

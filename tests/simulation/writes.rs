@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kanary::{
     api::{Cleanup, KanaryDeployment, Phase, Template, names},
-    lifecycle::{Action, Observed},
-    seen::Seen,
+    decision::{Action, Observed},
+    objects::Object,
 };
 use serde_json::Value;
 
@@ -39,11 +39,11 @@ fn in_its_time(observed: &Observed, action: &Action) -> Check {
     let spec = &observed.kanary.spec;
     let runs = matches!(observed.status().phase, Some(Phase::Starting | Phase::Validating));
     let superfluous = |action: &Action| match action.target().kind {
-        kanary::lifecycle::Kind::HorizontalPodAutoscaler => spec.scale.hpa.is_none(),
-        kanary::lifecycle::Kind::Service => {
+        kanary::decision::Kind::HorizontalPodAutoscaler => spec.scale.hpa.is_none(),
+        kanary::decision::Kind::Service => {
             !spec.traffic.source.has_kanary_service() || action.target().name != names::kanary_service(&observed.kanary)
         }
-        kanary::lifecycle::Kind::VirtualService => true,
+        kanary::decision::Kind::VirtualService => true,
         _ => false,
     };
     let right = match action {

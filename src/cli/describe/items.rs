@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
     api::{Check, Item, ItemStatus, KanaryDeployment, LabelWatch, PromQl, Silence},
-    seen::Labels,
+    objects::Labels,
 };
 
 /// One validation, side by side with its verdict.

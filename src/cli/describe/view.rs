@@ -15,7 +15,7 @@ use crate::{
         output::{BOLD, DIM, WARN, indented, styled},
         table,
     },
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
     traffic,
 };
 

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use crate::{
     api::{KanaryDeployment, names},
-    lifecycle::{self, Action, Kind, Observed, Patch, Routes, Target},
-    seen::{Deployment, Labels},
+    decision::{Action, Kind, Observed, Patch, Routes, Target},
+    lifecycle,
+    objects::{Deployment, Labels},
     traffic::mirror,
 };
 

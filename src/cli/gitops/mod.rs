@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, Provider, Source},
-    lifecycle::Routes,
-    seen::{Known, Seen},
+    decision::Routes,
+    objects::{Known, Object},
 };
 
 /// What most clusters call themselves; only whole names in routes show another one.
@@ -97,7 +97,11 @@ fn placed(document: &files::Document, home: Option<&str>) -> Value {
     object
 }
 
-fn routes_in<K: Seen + DeserializeOwned>(documents: &[files::Document], home: Option<&str>, kind: &str) -> Vec<Arc<K>> {
+fn routes_in<K: Object + DeserializeOwned>(
+    documents: &[files::Document],
+    home: Option<&str>,
+    kind: &str,
+) -> Vec<Arc<K>> {
     let of_kind = documents.iter().filter(|document| document.kind() == kind);
     of_kind.filter_map(|document| K::deserialize(placed(document, home)).ok().map(Arc::new)).collect()
 }

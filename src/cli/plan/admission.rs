@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     cli::defaults,
-    seen::{Labels, selects},
+    objects::{Labels, selects},
 };
 
 /// Admits an object. Kinds that are not played are taken as they are.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::world::World;
 use crate::{
     api::names,
-    seen::{Labels, hash, map_selects},
+    hash,
+    objects::{Labels, map_selects},
 };
 
 /// Lets everything come to rest; false if it was.

@@ -10,7 +10,7 @@ use crate::{
         Error,
         output::{BAD, BOLD, DIM, GOOD, WARN, indented, styled, yaml},
     },
-    lifecycle::Notice,
+    decision::Notice,
 };
 
 /// The whole plan.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{DiscreteValueOutOfList, PromQl},
-    validation::promql::{Inquiry, Outcome},
+    promql::{Inquiry, Outcome},
 };
 
 /// Reads its answer, as the controller would.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Phase, duration, names},
-    lifecycle::{Action, Kind, Notice, Patch, Target},
+    decision::{Action, Kind, Notice, Patch, Target},
 };
 
 /// The plan of one `KanaryDeployment`.

@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
-    lifecycle::{self, Action, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
-    seen::{DeploymentSpec, Known, Seen},
-    validation::promql::{Access, Asked, Mark},
+    decision::{Action, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
+    lifecycle,
+    objects::{DeploymentSpec, Known, Object},
+    promql::{Access, Asked, Mark},
 };
 
 /// Far more rounds than any run takes; one that needs them does not end.
@@ -164,7 +165,7 @@ impl Play {
 
     fn observe(&self) -> Observed {
         let (world, kanary) = (&self.world, &self.kanary);
-        let pods = world.sights::<crate::seen::Pod>("Pod");
+        let pods = world.sights::<crate::objects::Pod>("Pod");
         let name = kanary.name();
         let service = kanary.spec.service_name.as_deref().and_then(|name| world.get("Service", name));
         let bystanders = ["PodDisruptionBudget", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy"];

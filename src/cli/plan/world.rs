@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use super::admission;
 use crate::{
-    lifecycle::{Action, Patch, Target},
-    seen::Seen,
+    decision::{Action, Patch, Target},
+    objects::Object,
 };
 
 /// Kind and name.
@@ -56,13 +56,13 @@ impl World {
 
     /// One object as the controller sees it.
     #[must_use]
-    pub fn sight<K: Seen + DeserializeOwned>(&self, kind: &str, name: &str) -> Option<Arc<K>> {
+    pub fn sight<K: Object + DeserializeOwned>(&self, kind: &str, name: &str) -> Option<Arc<K>> {
         self.get(kind, name).and_then(read)
     }
 
     /// All objects of a kind as the controller sees them.
     #[must_use]
-    pub fn sights<K: Seen + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
+    pub fn sights<K: Object + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
         self.all(kind).filter_map(|(_, object)| read(object)).collect()
     }
 
@@ -73,7 +73,7 @@ impl World {
 
     /// The routes of a mesh, wherever they are, as the controller sees them.
     #[must_use]
-    pub fn routes<K: Seen + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
+    pub fn routes<K: Object + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
         let elsewhere = self.elsewhere.iter().filter(|object| object["kind"] == kind).filter_map(read);
         self.sights(kind).into_iter().chain(elsewhere).collect()
     }
@@ -204,7 +204,7 @@ fn say(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
-fn read<K: Seen + DeserializeOwned>(object: &Value) -> Option<Arc<K>> {
+fn read<K: Object + DeserializeOwned>(object: &Value) -> Option<Arc<K>> {
     let mut seen = K::deserialize(object).ok()?;
     seen.prune();
     Some(Arc::new(seen))

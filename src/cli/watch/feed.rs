@@ -13,7 +13,7 @@ use crate::{
         cluster::Connection,
         follow::{News, follow},
     },
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
 };
 
 /// What changes of the run and around it, beginning with all that is there.

@@ -12,7 +12,7 @@ pub use state::{Change, State, What};
 pub use view::draw;
 
 use super::{Cluster, Error, cluster, kanaries, output};
-use crate::{api::Phase, seen::Seen};
+use crate::{api::Phase, objects::Object};
 
 /// Watch a run: its phase, how long it is judged, verdicts, pods, events. `q` ends it.
 #[derive(clap::Args, Debug)]

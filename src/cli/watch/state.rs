@@ -10,7 +10,7 @@ use crate::{
         around::Happened,
         kanaries::{self, Run},
     },
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
 };
 
 /// A watch that opens again is silent until something changes. It is tried every minute at least, so that what is not said

@@ -17,7 +17,7 @@ use crate::{
         clock,
         describe::items::{self, Judged},
     },
-    seen::{Pod, Seen},
+    objects::{Object, Pod},
 };
 
 /// More rows than these are cut off, so that every part keeps its place on a small screen.

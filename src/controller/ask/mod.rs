@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::{metrics::Metrics, observe};
 use crate::{
     api::Prometheus,
-    validation::promql::{Access, Inquiry, Outcome},
+    promql::{Access, Inquiry, Outcome},
 };
 
 /// Requests that may be under way at once to one server: as many as a Prometheus works on at once by default. With eight, a

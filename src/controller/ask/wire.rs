@@ -17,7 +17,7 @@ use reqwest::{
 use url::{Url, form_urlencoded};
 
 use super::{lock, secrets::Credentials};
-use crate::validation::promql::{Access, Inquiry};
+use crate::promql::{Access, Inquiry};
 
 /// Judging needs a few samples; more than this is a query that forgot to aggregate.
 const MOST_BYTES: usize = 1 << 20;

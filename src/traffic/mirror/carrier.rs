@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     api::names,
-    lifecycle::{Observed, Target},
+    decision::{Observed, Target},
     traffic::Obstacle,
 };
 
@@ -95,7 +95,7 @@ impl Rule {
 /// The names that our Service has, had or gets: an entry to any of them is ours. An entry to somebody else's Service of that
 /// name is theirs, unless the routes carried ours already.
 pub fn own_services(seen: &Observed) -> Vec<String> {
-    use crate::seen::Seen;
+    use crate::objects::Object;
     let made = seen.own_services().map(|service| service.name().to_owned());
     let carried = seen.canary_status().is_some_and(|canary| !canary.routes.is_empty());
     let is_free = |name: &String| carried || seen.service_named(name).is_none_or(|service| seen.is_ours(service));

@@ -5,8 +5,8 @@ use serde_json::json;
 
 use crate::{
     api::{KanaryDeployment, names::MIRROR_FINALIZER},
-    lifecycle::{Action, Kind, Observed, Patch, Target},
-    seen::Seen,
+    decision::{Action, Kind, Observed, Patch, Target},
+    objects::Object,
 };
 
 /// Is it there?

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::carrier::{self, Carrier, Rule, Wanted, items, text};
 use crate::{
     api::{Provider, names},
-    lifecycle::{Kind, Observed, Target},
-    seen::{HTTPRoute, Seen},
+    decision::{Kind, Observed, Target},
+    objects::{HTTPRoute, Object},
     traffic::Obstacle,
 };
 

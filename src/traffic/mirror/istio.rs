@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{Provider, names},
-    lifecycle::{Kind, Observed, Target},
-    seen::{Seen, VirtualService},
+    decision::{Kind, Observed, Target},
+    objects::{Object, VirtualService},
     traffic::Obstacle,
 };
 

@@ -21,8 +21,8 @@ pub use standing::{copies_writes, count_at, reverted, standing};
 
 use crate::{
     api::{self, KanaryDeployment, Provider, Source},
-    lifecycle::{Action, Observed, Question, Target},
-    seen::{Ignorance, Known, Seen},
+    decision::{Action, Observed, Question, Target},
+    objects::{Ignorance, Known, Object},
     traffic::{Obstacle, kanary_service},
 };
 
@@ -111,7 +111,7 @@ fn host_is_free(seen: &Observed) -> bool {
     ruler(seen).is_none()
 }
 
-fn ruler(seen: &Observed) -> Option<&crate::seen::VirtualService> {
+fn ruler(seen: &Observed) -> Option<&crate::objects::VirtualService> {
     let mut others =
         seen.routes.virtual_services.iter().filter(|route| !own::is_kanarys(route) && !route.is_terminating());
     others.find(|route| istio::rules_over(seen, route))
@@ -196,7 +196,7 @@ pub fn leads_to(seen: &Observed, service: &str) -> bool {
 pub fn taken(seen: &Observed) -> bool {
     let name = crate::api::names::virtual_service(&seen.kanary);
     let home = seen.kanary.namespace();
-    let stands_there = |route: &crate::seen::VirtualService| route.namespace() == home && route.name() == name;
+    let stands_there = |route: &crate::objects::VirtualService| route.namespace() == home && route.name() == name;
     let foreign =
         seen.routes.virtual_services.iter().find(|route| stands_there(route)).is_some_and(|route| !seen.is_ours(route));
     foreign && own::is_wanted(&Mirror::of(seen))

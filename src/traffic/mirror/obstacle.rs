@@ -5,8 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::{Mirror, carrier::Carrier, gateway, istio, own, ruler};
 use crate::{
     api::{Provider, Source},
-    lifecycle::Observed,
-    seen::{HTTPRoute, Ignorance, Known, Seen, VirtualService},
+    decision::Observed,
+    objects::{HTTPRoute, Ignorance, Known, Object, VirtualService},
     traffic::Obstacle,
 };
 

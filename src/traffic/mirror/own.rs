@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::{Mirror, carrier::Carrier, istio};
 use crate::{
     api::{Provider, names},
-    lifecycle::{Action, Kind, Observed, Target, children},
-    seen::{Labels, Seen, VirtualService},
+    decision::owned,
+    decision::{Action, Kind, Observed, Target},
+    objects::{Labels, Object, VirtualService},
 };
 
 /// Is one wanted: does no VirtualService lead to the production Service, or rule over its host?
@@ -51,7 +52,7 @@ pub fn upkeep(mirror: &Mirror, may_make: bool) -> Vec<Action> {
     let serves =
         |route: &VirtualService| wanted && route.name() == name && has_host(seen, route) && leads(mirror, route);
     let superfluous = seen.own_virtual_services().filter(|route| !serves(route));
-    let removals: Vec<Action> = superfluous.filter_map(|route| children::delete(Kind::VirtualService, route)).collect();
+    let removals: Vec<Action> = superfluous.filter_map(|route| owned::delete(Kind::VirtualService, route)).collect();
     let is_there = seen.own_virtual_services().next().is_some();
     let target = Target { kind: Kind::VirtualService, name };
     let creation = (wanted && may_make && !is_there).then(|| Action::Create { object: desired(seen), target });
@@ -74,11 +75,11 @@ fn leads(mirror: &Mirror, route: &VirtualService) -> bool {
 
 fn desired(seen: &Observed) -> Value {
     let service = &seen.kanary.spec.service_name;
-    let labels = Labels::from([(names::CANARY_LABEL.into(), children::mark(&seen.kanary))]);
+    let labels = Labels::from([(names::CANARY_LABEL.into(), owned::mark(&seen.kanary))]);
     json!({
         "apiVersion": Kind::VirtualService.api_version(),
         "kind": Kind::VirtualService.as_str(),
-        "metadata": children::metadata(&seen.kanary, &names::virtual_service(&seen.kanary), labels, Labels::new()),
+        "metadata": owned::metadata(&seen.kanary, &names::virtual_service(&seen.kanary), labels, Labels::new()),
         "spec": {
             "hosts": [service],
             "http": [{
@@ -92,5 +93,5 @@ fn desired(seen: &Observed) -> Value {
 
 /// Removes those that we made, whatever they are.
 pub fn remove(seen: &Observed) -> impl Iterator<Item = Action> {
-    seen.own_virtual_services().filter_map(|route| children::delete(Kind::VirtualService, route))
+    seen.own_virtual_services().filter_map(|route| owned::delete(Kind::VirtualService, route))
 }

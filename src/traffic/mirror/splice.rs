@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::carrier::{Carrier, Entry, Rule};
-use crate::lifecycle::{Action, Patch};
+use crate::decision::{Action, Patch};
 
 /// Makes the rules that are aimed at carry our entry, if `adds` new ones too, and all others not. Nothing, if it is so.
 pub fn patch(carrier: &Carrier, is_aimed: impl Fn(&Rule) -> bool, adds: bool) -> Option<Action> {

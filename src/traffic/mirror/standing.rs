@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Mirror, can_receive, carrier::Carrier, own};
 use crate::{
     api::{Confirm, KanaryDeploymentStatus, Phase, Provider, Source, Truth},
-    lifecycle::Observed,
+    decision::Observed,
     traffic::Standing,
     validation::promql::copies,
 };

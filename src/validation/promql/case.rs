@@ -3,14 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use super::{
-    Mark, Outcome, Reply,
-    question::{identity, stamped},
-};
+use super::identity::{identity, query_id};
 use crate::{
     api::{ItemStatus, KanaryDeploymentStatus, PromQl},
-    lifecycle::{Absence, Observed},
-    seen::{Seen, hash},
+    decision::{Absence, Observed},
+    hash,
+    objects::Object,
+    promql::{Mark, Outcome, Reply},
 };
 
 /// After an answer that says nothing it is asked again so soon, then ever later, up to the interval.
@@ -41,7 +40,7 @@ impl<'a> Case<'a> {
     pub fn new(seen: &'a Observed, status: &'a KanaryDeploymentStatus, name: &'a str, item: &'a PromQl) -> Self {
         let identity = identity(seen, item);
         let last = seen.answers.get(name).and_then(|asked| asked.last.as_ref());
-        let reply = last.filter(|reply| reply.hash == stamped(&identity, status));
+        let reply = last.filter(|reply| reply.hash == query_id(&identity, status));
         Self { seen, status, name, item, identity, reply }
     }
 

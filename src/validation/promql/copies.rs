@@ -6,15 +6,14 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{
-    Inquiry, Outcome, library,
-    question::{pods, stamped, values},
-    syntax, template,
-    template::Values,
-};
+use super::identity::{pods, query_id, values};
 use crate::{
     api::{KanaryDeploymentStatus, PromQl, Prometheus},
-    lifecycle::Observed,
+    decision::Observed,
+    promql::{
+        Inquiry, Outcome, library, syntax,
+        template::{self, Values},
+    },
 };
 
 /// The answer is kept under this name. No item can have it: what it asks is another question.
@@ -36,7 +35,7 @@ pub struct Copies {
 #[must_use]
 pub fn counted(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Copies> {
     let query = query(seen)?;
-    let reply = seen.answers.get(NAME)?.last.as_ref().filter(|reply| reply.hash == stamped(&query, status))?;
+    let reply = seen.answers.get(NAME)?.last.as_ref().filter(|reply| reply.hash == query_id(&query, status))?;
     let arrived = match &reply.outcome {
         Outcome::True(_) => Ok(true),
         Outcome::False(_) => Ok(false),
@@ -68,7 +67,7 @@ pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inqui
     let query = query(seen)?;
     Some(Inquiry {
         item: NAME.into(),
-        hash: stamped(&query, status),
+        hash: query_id(&query, status),
         url,
         prom_ql: PromQl { prometheus: server, query: query.clone(), ..PromQl::default() },
         query,

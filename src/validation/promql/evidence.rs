@@ -2,9 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{Outcome, Reply, answer::shortened, case::Case};
+use super::case::Case;
 use crate::{
     api::{ItemStatus, Verdict},
+    promql::{Outcome, Reply, answer::shortened},
     validation::{Finding, Ground},
 };
 

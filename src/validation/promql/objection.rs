@@ -3,10 +3,11 @@
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 
-use super::{question::values, syntax, template};
+use super::identity::values;
 use crate::{
     api::{Check, PromQl, Prometheus},
-    lifecycle::Observed,
+    decision::Observed,
+    promql::{syntax, template},
 };
 
 /// Something that the user, or the operator, must change.

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Seen, foreign, prune_meta};
+use super::{Object, foreign, prune_meta};
 
 /// An HTTPRoute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct RouteStatus {
 
 foreign::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");
 
-impl Seen for HTTPRoute {
+impl Object for HTTPRoute {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

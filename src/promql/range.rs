@@ -27,7 +27,7 @@ pub(super) fn judge(range: &ValueInRange, samples: &[About<'_>]) -> Outcome {
 mod tests {
     use serde_json::json;
 
-    use super::super::outcome::given::{judged, vector};
+    use super::super::judge::given::{judged, vector};
 
     #[test]
     fn bounds_are_good_values() {

@@ -6,7 +6,7 @@ use kube::core::TypeMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Seen, prune_meta, selects};
+use super::{Labels, Object, prune_meta, selects};
 
 /// Something that selects pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -36,7 +36,7 @@ impl Bystander {
     }
 }
 
-impl Seen for Bystander {
+impl Object for Bystander {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

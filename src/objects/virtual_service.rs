@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Seen, foreign, prune_meta};
+use super::{Object, foreign, prune_meta};
 
 /// A VirtualService.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -22,7 +22,7 @@ pub struct VirtualService {
 
 foreign::custom_resource!(VirtualService, "networking.istio.io", "v1", "virtualservices");
 
-impl Seen for VirtualService {
+impl Object for VirtualService {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

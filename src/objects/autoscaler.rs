@@ -5,7 +5,8 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Seen, hash, prune_meta};
+use super::{Object, prune_meta};
+use crate::hash;
 
 /// A HorizontalPodAutoscaler.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct AutoscalerSpec {
     pub hash: String,
 }
 
-impl Seen for Autoscaler {
+impl Object for Autoscaler {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

@@ -28,7 +28,7 @@ pub(super) fn judge(deviation: &ContinuousValueDeviation, samples: &[About<'_>])
 mod tests {
     use serde_json::json;
 
-    use super::super::outcome::given::{judged, vector};
+    use super::super::judge::given::{judged, vector};
 
     #[test]
     fn as_far_as_allowed_is_good_on_both_sides() {

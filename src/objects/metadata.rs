@@ -135,7 +135,7 @@ impl Entry {
 mod tests {
     use serde_json::json;
 
-    use crate::seen::{Deployment, Seen};
+    use crate::objects::{Deployment, Object};
 
     fn read(entries: serde_json::Value) -> Deployment {
         let mut deployment: Deployment = serde_json::from_value(json!({

@@ -7,7 +7,7 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Seen, prune_meta};
+use super::{Labels, Object, prune_meta};
 
 /// A Service.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct ServiceSpec {
     pub ip_family_policy: Option<String>,
 }
 
-impl Seen for Service {
+impl Object for Service {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

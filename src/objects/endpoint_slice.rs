@@ -7,7 +7,7 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Seen, prune_meta};
+use super::{Object, prune_meta};
 
 /// An EndpointSlice.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct EndpointSlice {
     pub pods: BTreeSet<String>,
 }
 
-impl Seen for EndpointSlice {
+impl Object for EndpointSlice {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

@@ -1,4 +1,4 @@
-//! Is the query PromQL, and does it answer what it is taken to answer? Seen before anything is asked.
+//! Is the query PromQL, and does it answer what it is taken to answer? Object before anything is asked.
 //!
 //! Not here: whether a server knows its functions and its regular expressions. Dialects have more of them, and new
 //! versions too; the server says so.

@@ -12,12 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
-    seen::{
-        Autoscaler, Bystander, Deployment, DeploymentSpec, HTTPRoute, Known, Pod, Seen, Service, VirtualService,
+    objects::{
+        Autoscaler, Bystander, Deployment, DeploymentSpec, HTTPRoute, Known, Object, Pod, Service, VirtualService,
         map_selects,
     },
-    traffic,
-    validation::promql::{Access, Asked},
+    promql::{Access, Asked},
 };
 
 /// The world around one `KanaryDeployment`, as last seen.
@@ -175,7 +174,7 @@ impl Observed {
 
     /// Did this `KanaryDeployment` make the object?
     #[must_use]
-    pub fn is_ours<K: Seen>(&self, object: &K) -> bool {
+    pub fn is_ours<K: Object>(&self, object: &K) -> bool {
         object.is_owned_by(self.kanary.uid())
     }
 
@@ -233,16 +232,6 @@ impl Observed {
     /// Canary pods that are here to stay.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| !pod.is_terminating())
-    }
-
-    /// Is there nothing left of what the controller made, but a base?
-    #[must_use]
-    pub fn is_clean(&self) -> bool {
-        self.own_canary().is_none()
-            && self.own_autoscaler().is_none()
-            && self.own_services().next().is_none()
-            && self.pods.is_empty()
-            && traffic::mirror::is_gone(self)
     }
 
     /// `namespace/name`, for messages.

@@ -58,7 +58,7 @@ fn neither(value: f64) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::promql::outcome::given::vector;
+    use crate::promql::judge::given::vector;
 
     #[test]
     fn one_is_true_and_zero_is_false() {

@@ -8,7 +8,6 @@ mod bystander;
 mod deployment;
 mod endpoint_slice;
 mod foreign;
-pub mod hash;
 mod http_route;
 pub mod metadata;
 mod pod;
@@ -38,7 +37,7 @@ use crate::api::{KanaryDeployment, names};
 pub type Labels = BTreeMap<String, String>;
 
 /// What all kinds share.
-pub trait Seen: PartialEq {
+pub trait Object: PartialEq {
     /// Their metadata.
     fn meta(&self) -> &ObjectMeta;
     /// Their metadata, to be changed.
@@ -103,7 +102,7 @@ pub trait Seen: PartialEq {
     }
 }
 
-impl Seen for KanaryDeployment {
+impl Object for KanaryDeployment {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

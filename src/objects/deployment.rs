@@ -8,7 +8,8 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Seen, foreign::writer, hash, prune_meta};
+use super::{Labels, Object, foreign::writer, prune_meta};
+use crate::hash;
 
 /// A Deployment.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -150,7 +151,7 @@ impl Deployment {
     }
 }
 
-impl Seen for Deployment {
+impl Object for Deployment {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

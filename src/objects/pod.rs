@@ -4,7 +4,7 @@ use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::Obje
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{Seen, prune_meta};
+use super::{Object, prune_meta};
 
 /// A pod.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ pub struct Trouble {
     pub message: String,
 }
 
-impl Seen for Pod {
+impl Object for Pod {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }

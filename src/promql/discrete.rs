@@ -82,7 +82,8 @@ mod tests {
 
     use super::super::{
         answer::{Answer, Sample},
-        outcome::{Outcome, given::judged},
+        judge::given::judged,
+        outcome::Outcome,
     };
 
     fn counts(samples: &[(&str, &str, f64)]) -> Answer {

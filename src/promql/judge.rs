@@ -1,79 +1,14 @@
-//! What an answer means for an item: true, false, or nothing; with the words that the status needs.
+//! Judges a result as its item says: by the analyser that the item names, sample by sample of the canary's pods.
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    answer::{Answer, Labels, Sample, shortened},
-    deviation, discrete, range, truth,
+    answer::{Answer, Labels, Sample},
+    deviation, discrete,
+    outcome::{About, Outcome},
+    range, truth,
 };
 use crate::api::PromQl;
-
-/// What one evaluation says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Outcome {
-    /// It holds.
-    True(Evidence),
-    /// It does not.
-    False(Evidence),
-    /// There is no evidence, and why. The words are the same for as long as the trouble is.
-    Unknown(String),
-}
-
-/// What a conclusive answer rests on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Evidence {
-    /// One sentence.
-    pub message: String,
-    /// The value that decided.
-    pub value: String,
-    /// What it was compared with.
-    pub bound: String,
-    /// How many samples were looked at.
-    pub samples: usize,
-}
-
-impl Evidence {
-    /// The value that decided, as a number; of the words true and false, 1 and 0.
-    #[must_use]
-    pub fn number(&self) -> Option<f64> {
-        match self.value.as_str() {
-            "true" => Some(1.0),
-            "false" => Some(0.0),
-            value => value.parse().ok(),
-        }
-    }
-}
-
-impl Outcome {
-    /// Does it say anything about the canary?
-    #[must_use]
-    pub fn is_conclusive(&self) -> bool {
-        match self {
-            Outcome::True(_) | Outcome::False(_) => true,
-            Outcome::Unknown(_) => false,
-        }
-    }
-
-    /// One word, as for a metric's label.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Outcome::True(_) => "true",
-            Outcome::False(_) => "false",
-            Outcome::Unknown(_) => "unknown",
-        }
-    }
-
-    pub(super) fn empty() -> Self {
-        Self::Unknown("the answer is empty: no traffic yet, or a name or label in the query is wrong".into())
-    }
-
-    pub(super) fn not_finite() -> Self {
-        Self::Unknown("a sample is NaN or infinite: no traffic yet, perhaps".into())
-    }
-}
 
 /// Judges an answer as the item says. `pods` are the canary's: samples of others are not about it.
 #[must_use]
@@ -88,23 +23,6 @@ pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &Answer) -> Outcome
         return about(item, pods, answer, |samples| discrete::judge(discrete, samples));
     }
     truth::judge(answer)
-}
-
-/// A sample, and the canary pod that it is about; none if all samples are one set.
-pub(super) struct About<'a> {
-    pub pod: Option<&'a str>,
-    pub sample: &'a Sample,
-}
-
-impl About<'_> {
-    /// ` of pod web-kanary-1`, or the labels.
-    pub fn whose(&self) -> String {
-        match (self.pod, self.sample.labels.is_empty()) {
-            (Some(pod), _) => format!(" of pod {pod}"),
-            (None, true) => String::new(),
-            (None, false) => format!(" of {}", labels(&self.sample.labels)),
-        }
-    }
 }
 
 /// Hands the samples that are about the canary to an analyser.
@@ -143,13 +61,6 @@ fn by_pod<'a>(key: &str, pods: &BTreeSet<String>, samples: &'a [Sample]) -> Resu
     let ours: Vec<_> = all.into_iter().filter(|about| about.pod.is_some_and(|pod| pods.contains(pod))).collect();
     let foreign = || format!("no sample is about a canary pod: label {key} names none of them");
     if ours.is_empty() { Err(foreign()) } else { Ok(ours) }
-}
-
-/// Labels as PromQL writes them, without the metric's name.
-pub(super) fn labels(labels: &Labels) -> String {
-    let named = labels.iter().filter(|(key, _)| *key != "__name__");
-    let all: Vec<String> = named.map(|(key, value)| format!("{key}={value:?}")).collect();
-    shortened(&format!("{{{}}}", all.join(", ")), 300)
 }
 
 #[cfg(test)]

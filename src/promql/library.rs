@@ -1,17 +1,17 @@
 //! Of the queries in `prometheus/queries` the one that the controller asks by itself; all of them are tested here.
 
 /// Did any request arrive at the canary? For `confirm: requests`, unless the controller is given another one.
-pub const ISTIO_COPIES: &str = include_str!("../../../prometheus/queries/istio-copies.promql");
+pub const ISTIO_COPIES: &str = include_str!("../../prometheus/queries/istio-copies.promql");
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::validation::promql::syntax;
+    use crate::promql::syntax;
 
     /// True or false, and nothing of an idle canary.
-    const SUCCESS: &str = include_str!("../../../prometheus/queries/istio-success.promql");
+    const SUCCESS: &str = include_str!("../../prometheus/queries/istio-success.promql");
     /// A number, for `valueInRange` with `allPodsQuery`.
-    const LATENCY: &str = include_str!("../../../prometheus/queries/istio-latency.promql");
+    const LATENCY: &str = include_str!("../../prometheus/queries/istio-latency.promql");
 
     #[test]
     fn what_is_shipped_is_right() {

@@ -1,0 +1,18 @@
+//! Which pods are on trial: those of this run, and not those of the run before.
+
+use crate::{
+    api::{KanaryDeploymentStatus, Phase},
+    objects::{Object, Pod},
+};
+
+/// Is the pod on trial in this run? After a restart pods of the former template stay until those of the new one are ready,
+/// and then take their time to end. A template may also leave the pods as they are: then the canary is `available`, that
+/// is, all its pods but those on their way out are of its template.
+#[must_use]
+pub fn is_tried(pod: &Pod, status: &KanaryDeploymentStatus, available: bool) -> bool {
+    let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    // The API server keeps seconds.
+    let is_older = created.zip(status.started_at).is_some_and(|(pod, run)| pod.as_second() < run.as_second());
+    let is_settled = available || status.phase == Some(Phase::Validating);
+    !is_older || (is_settled && !pod.is_terminating())
+}

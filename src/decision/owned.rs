@@ -1,0 +1,100 @@
+//! Objects that a `KanaryDeployment` owns: how they are marked, when they are current, how they are replaced and deleted.
+
+use serde_json::{Value, json};
+
+use super::{Action, Kind, Patch, Target};
+use crate::{
+    api::{KanaryDeployment, Template, names},
+    objects::{Labels, Object},
+};
+
+/// The value of the canary label.
+#[must_use]
+pub fn mark(kanary: &KanaryDeployment) -> String {
+    kanary.name().to_owned()
+}
+
+/// Metadata of a child: owned, so that deleting the `KanaryDeployment` removes it at any phase.
+#[must_use]
+pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotations: Labels) -> Value {
+    json!({
+        "name": name,
+        "namespace": kanary.namespace(),
+        "labels": labels,
+        "annotations": annotations,
+        "ownerReferences": [{
+            "apiVersion": Kind::KanaryDeployment.api_version(),
+            "kind": Kind::KanaryDeployment.as_str(),
+            "name": kanary.name(),
+            "uid": kanary.metadata.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        }],
+    })
+}
+
+/// The template's annotations, less those that speak of another object.
+#[must_use]
+pub fn user_annotations(template: &Template) -> Labels {
+    let mut annotations = template.annotations();
+    annotations.retain(|key, _| {
+        !key.starts_with(names::PREFIX)
+            && key != names::REVISION
+            && key != "kubectl.kubernetes.io/last-applied-configuration"
+    });
+    annotations
+}
+
+/// Writes into an object which one was asked for.
+#[must_use]
+pub fn stamp(mut object: Value, asked_for: &str) -> Value {
+    object["metadata"]["annotations"][names::APPLIED_HASH] = asked_for.into();
+    object
+}
+
+/// What to record of a child once it is seen: what was asked for, and what the API server made of it. Defaults and
+/// admission webhooks make the two differ, so only a later difference from the record is somebody's edit.
+#[must_use]
+pub fn fingerprint<K: Object>(child: &K, spec_hash: &str) -> Option<String> {
+    Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
+}
+
+/// Is the child the one that is asked for, and was it not edited since?
+#[must_use]
+pub fn is_current<K: Object>(asked_for: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
+    let edited = recorded
+        .and_then(|record| record.split_once(':'))
+        .is_some_and(|(made_from, made)| made_from == asked_for && made != spec_hash);
+    child.annotation(names::APPLIED_HASH) == Some(asked_for) && !edited
+}
+
+/// Replaces the whole spec, and adds to labels and annotations; other people's stay.
+#[must_use]
+pub fn replace<K: Object>(child: &K, object: &Value) -> Patch {
+    let meta = child.meta();
+    let mut operations = vec![
+        json!({"op": "replace", "path": "/metadata/resourceVersion", "value": child.version()}),
+        json!({"op": "replace", "path": "/spec", "value": object["spec"]}),
+    ];
+    let wanted = |field: &str| serde_json::from_value(object["metadata"][field].clone()).unwrap_or_default();
+    operations.extend(additions("labels", meta.labels.is_some(), wanted("labels")));
+    operations.extend(additions("annotations", meta.annotations.is_some(), wanted("annotations")));
+    Patch::Json(operations)
+}
+
+/// Operations that add keys to a map of the metadata, and the map itself where there is none; all other keys stay.
+#[must_use]
+pub fn additions(field: &str, exists: bool, entries: Labels) -> Vec<Value> {
+    if !exists {
+        return vec![json!({"op": "add", "path": format!("/metadata/{field}"), "value": entries})];
+    }
+    let pointer = |key: &str| format!("/metadata/{field}/{}", key.replace('~', "~0").replace('/', "~1"));
+    entries.iter().map(|(key, value)| json!({"op": "add", "path": pointer(key), "value": value})).collect()
+}
+
+/// Deletes a child, once.
+#[must_use]
+pub fn delete<K: Object>(kind: Kind, child: &K) -> Option<Action> {
+    let target = Target { kind, name: child.name().to_owned() };
+    (!child.is_terminating()).then(|| Action::Delete { target, uid: child.uid().to_owned() })
+}

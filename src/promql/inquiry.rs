@@ -1,0 +1,40 @@
+//! A query that is due, with all that sending it and reading its result needs.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Outcome, answer, judge::judge};
+use crate::api::PromQl;
+
+/// A question that is due.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Inquiry {
+    /// Name of the item.
+    pub item: String,
+    /// Which question it is; of another one the answer does not count.
+    pub hash: String,
+    /// The query to send.
+    pub query: String,
+    /// Where to.
+    pub url: String,
+    /// How to ask, and how to read the answer.
+    pub prom_ql: PromQl,
+    /// The canary's pods but those on their way out.
+    pub pods: BTreeSet<String>,
+    /// How long the clock has stood still so far.
+    pub held: SignedDuration,
+    /// When it was to be asked, by the clock.
+    pub due: Timestamp,
+}
+
+impl Inquiry {
+    /// Reads what came.
+    #[must_use]
+    pub fn read(&self, status: u16, body: &[u8]) -> Outcome {
+        match answer::read(status, body) {
+            Ok(answer) => judge(&self.prom_ql, &self.pods, &answer),
+            Err(doubt) => Outcome::Unknown(doubt.to_string()),
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! What an answer means for an item: true, false, or nothing; with the words that the status needs.
+
+use serde::{Deserialize, Serialize};
+
+use super::answer::{Labels, Sample, shortened};
+
+/// What one evaluation says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Outcome {
+    /// It holds.
+    True(Evidence),
+    /// It does not.
+    False(Evidence),
+    /// There is no evidence, and why. The words are the same for as long as the trouble is.
+    Unknown(String),
+}
+
+/// What a conclusive answer rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// One sentence.
+    pub message: String,
+    /// The value that decided.
+    pub value: String,
+    /// What it was compared with.
+    pub bound: String,
+    /// How many samples were looked at.
+    pub samples: usize,
+}
+
+impl Evidence {
+    /// The value that decided, as a number; of the words true and false, 1 and 0.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self.value.as_str() {
+            "true" => Some(1.0),
+            "false" => Some(0.0),
+            value => value.parse().ok(),
+        }
+    }
+}
+
+impl Outcome {
+    /// Does it say anything about the canary?
+    #[must_use]
+    pub fn is_conclusive(&self) -> bool {
+        match self {
+            Outcome::True(_) | Outcome::False(_) => true,
+            Outcome::Unknown(_) => false,
+        }
+    }
+
+    /// One word, as for a metric's label.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::True(_) => "true",
+            Outcome::False(_) => "false",
+            Outcome::Unknown(_) => "unknown",
+        }
+    }
+
+    pub(super) fn empty() -> Self {
+        Self::Unknown("the answer is empty: no traffic yet, or a name or label in the query is wrong".into())
+    }
+
+    pub(super) fn not_finite() -> Self {
+        Self::Unknown("a sample is NaN or infinite: no traffic yet, perhaps".into())
+    }
+}
+
+/// A sample, and the canary pod that it is about; none if all samples are one set.
+pub(super) struct About<'a> {
+    pub pod: Option<&'a str>,
+    pub sample: &'a Sample,
+}
+
+impl About<'_> {
+    /// ` of pod web-kanary-1`, or the labels.
+    pub fn whose(&self) -> String {
+        match (self.pod, self.sample.labels.is_empty()) {
+            (Some(pod), _) => format!(" of pod {pod}"),
+            (None, true) => String::new(),
+            (None, false) => format!(" of {}", labels(&self.sample.labels)),
+        }
+    }
+}
+
+/// Labels as PromQL writes them, without the metric's name.
+pub(super) fn labels(labels: &Labels) -> String {
+    let named = labels.iter().filter(|(key, _)| *key != "__name__");
+    let all: Vec<String> = named.map(|(key, value)| format!("{key}={value:?}")).collect();
+    shortened(&format!("{{{}}}", all.join(", ")), 300)
+}

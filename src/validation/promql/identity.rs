@@ -1,0 +1,50 @@
+//! Which query an item sends, with which values, and when another one takes its place.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use crate::{
+    api::{KanaryDeploymentStatus, PromQl, duration, names},
+    decision::Observed,
+    hash,
+    objects::Object,
+    promql::template::{self, Values},
+};
+
+/// Says which question an item asks. Pods come and go, and time passes, without making it another one.
+#[must_use]
+pub fn identity(seen: &Observed, item: &PromQl) -> String {
+    let timeless = Values { pods: BTreeSet::new(), elapsed: String::new(), ..values(seen, Timestamp::MIN) };
+    let query = template::render(&item.query, &timeless).unwrap_or_default();
+    hash::of(&json!([item, query]))
+}
+
+/// What the variables stand for.
+pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
+    let kanary = &seen.kanary;
+    let elapsed = SignedDuration::from_secs(since.duration_until(seen.now).as_secs().max(1));
+    Values {
+        kanary: kanary.name().to_owned(),
+        namespace: kanary.namespace().to_owned(),
+        deployment: names::base(kanary),
+        canary: names::canary(kanary),
+        service: kanary.spec.service_name.clone(),
+        kanary_service: names::kanary_service(kanary),
+        pods: pods(seen),
+        period: duration::print(kanary.spec.validation.validation_period),
+        elapsed: duration::print(elapsed),
+    }
+}
+
+/// The pods that are judged. Those of a former template may still end when the ones of a new run are ready.
+pub(super) fn pods(seen: &Observed) -> BTreeSet<String> {
+    seen.live_pods().map(|pod| pod.name().to_owned()).collect()
+}
+
+/// Names the query of this very validation: a result for another run, or for an edited item, does not count.
+#[must_use]
+pub fn query_id(identity: &str, status: &KanaryDeploymentStatus) -> String {
+    hash::of(&json!([identity, status.run, status.evidence_since]))
+}
