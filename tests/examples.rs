@@ -10,10 +10,10 @@ use std::{
 };
 
 use kanary::{
-    api::{ConditionType, KanaryDeployment, Phase, Truth, names},
-    decision::{Action, Kind, Observed, Question, Rehearsal, Routes},
+    api::{ConditionStatus, ConditionType, KanaryDeployment, Phase, names},
+    decision::{Action, DryRun, Kind, Lookup, Observed, Routes},
     lifecycle,
-    objects::Known,
+    objects::Listed,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -83,8 +83,8 @@ impl Story {
             autoscalers: self.all("HorizontalPodAutoscaler"),
             routes: Routes {
                 domain: "cluster.local".into(),
-                virtual_services: Known::All(self.all("VirtualService")),
-                http_routes: Known::All(self.all("HTTPRoute")),
+                virtual_services: Listed::All(self.all("VirtualService")),
+                http_routes: Listed::All(self.all("HTTPRoute")),
                 is_fresh: false,
             },
             ..Observed::around(Arc::new(kanary), NOW.parse().expect("a time"))
@@ -132,14 +132,14 @@ fn compare(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) {
 /// Lets time and the API server do their part until the canary is made; returns what was made.
 fn until_made(mut seen: Observed) -> Vec<Action> {
     for _ in 0..6 {
-        if let Some(Question::Rehearse { template_hash, base_hash, .. }) = lifecycle::question(&seen) {
+        if let Some(Lookup::DryRunPromotion { template_hash, base_hash, .. }) = lifecycle::lookup(&seen) {
             let outcome = Ok("the promoted hash".into());
-            seen.rehearsal = Some(Rehearsal { template_hash, base_hash, at: seen.now, outcome, changes: true });
+            seen.dry_run = Some(DryRun { template_hash, base_hash, at: seen.now, outcome, changes: true });
         }
         let plan = lifecycle::plan(&seen);
-        if let Some(tell) = plan.tell {
+        if let Some(tell) = plan.status {
             let errors = tell.status.conditions.iter().filter(|c| c.type_ == ConditionType::Errored);
-            let errors: Vec<_> = errors.filter(|condition| condition.status == Truth::True).collect();
+            let errors: Vec<_> = errors.filter(|condition| condition.status == ConditionStatus::True).collect();
             assert!(errors.is_empty(), "{}: {errors:?}", seen.id());
             Arc::make_mut(&mut seen.kanary).status = Some(tell.status);
         }
@@ -152,8 +152,8 @@ fn until_made(mut seen: Observed) -> Vec<Action> {
         }
         let waits = seen.kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Scheduled));
         if waits {
-            assert_eq!(plan.wake, seen.kanary.spec.schedule, "{}: wakes when it is due", seen.id());
-            seen.now = plan.wake.expect("a schedule");
+            assert_eq!(plan.requeue_at, seen.kanary.spec.schedule, "{}: wakes when it is due", seen.id());
+            seen.now = plan.requeue_at.expect("a schedule");
         }
     }
     panic!("{}: no canary is made; status: {:#?}", seen.id(), seen.kanary.status)

@@ -11,12 +11,13 @@ mod status;
 mod template;
 
 pub use spec::{
-    Check, Cleanup, Confirm, ContinuousValueDeviation, DiscreteValueOutOfList, Fixed, Hpa, HttpRouteRef, Item,
-    KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, Mirror, PromQl, Prometheus, Provider,
-    Scale, SecretKeyRef, SecretRef, Silence, Source, Traffic, Validation, ValueInRange, VirtualServiceRef, Word,
+    Check, Cleanup, Confirm, ContinuousValueDeviation, DefaultStatus, DiscreteValueOutOfList, Hpa, HttpRouteRef, Item,
+    KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, ManualStatus, Mirror, PromQl,
+    Prometheus, Provider, Scale, SecretKeyRef, SecretRef, Source, StaticScale, Traffic, Validation, ValueInRange,
+    VirtualServiceRef,
 };
 pub use status::{
-    BaseStatus, CanaryStatus, Condition, ConditionType, ItemStatus, KanaryDeploymentStatus, Phase, Report, Truth,
-    Verdict,
+    BaseStatus, CanaryStatus, Condition, ConditionStatus, ConditionType, ItemStatus, KanaryDeploymentStatus, Phase,
+    Report, Verdict,
 };
 pub use template::Template;

@@ -94,7 +94,7 @@ pub struct KanaryDeploymentSpec {
 pub struct Scale {
     /// A fixed number of pods.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<Fixed>,
+    pub fixed: Option<StaticScale>,
     /// A HorizontalPodAutoscaler for the canary: an `autoscaling/v2` spec without `scaleTargetRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa: Option<Hpa>,
@@ -102,7 +102,7 @@ pub struct Scale {
 
 /// A fixed number of canary pods.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Fixed {
+pub struct StaticScale {
     /// Canary pods.
     #[serde(default = "one")]
     #[schemars(range(min = 1))]
@@ -309,10 +309,10 @@ pub enum Cleanup {
 pub struct ManualOverride {
     /// What silence means at the deadline, for manual items that do not say it themselves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_after_deadline: Option<Silence>,
+    pub status_after_deadline: Option<DefaultStatus>,
     /// `invalid` fails the run; `valid` answers every manual item that has no status of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Word>,
+    pub status: Option<ManualStatus>,
     /// Why; it goes to the status and the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
@@ -348,17 +348,17 @@ pub struct Item {
 pub struct Manual {
     /// What silence means at the deadline; `none`: wait for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status_after_deadline: Option<Silence>,
+    pub status_after_deadline: Option<DefaultStatus>,
     /// What the person says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub status: Option<Word>,
+    pub status: Option<ManualStatus>,
 }
 
 /// What silence means at the deadline.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub enum Silence {
+pub enum DefaultStatus {
     #[default]
     None,
     Valid,
@@ -369,7 +369,7 @@ pub enum Silence {
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub enum Word {
+pub enum ManualStatus {
     Valid,
     Invalid,
 }

@@ -139,15 +139,15 @@ pub enum ConditionType {
 /// The status of a condition.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[allow(missing_docs)]
-pub enum Truth {
+pub enum ConditionStatus {
     True,
     False,
     Unknown,
 }
 
-impl From<bool> for Truth {
+impl From<bool> for ConditionStatus {
     fn from(truth: bool) -> Self {
-        if truth { Truth::True } else { Truth::False }
+        if truth { ConditionStatus::True } else { ConditionStatus::False }
     }
 }
 
@@ -159,7 +159,7 @@ pub struct Condition {
     #[serde(rename = "type")]
     pub type_: ConditionType,
     /// Does it hold?
-    pub status: Truth,
+    pub status: ConditionStatus,
     /// One word for machines.
     pub reason: String,
     /// One sentence for people.

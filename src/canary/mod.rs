@@ -8,7 +8,7 @@ mod withhold;
 
 pub use readiness::{Readiness, absent, readiness, unready_pod};
 use serde_json::{Map, Value, json};
-pub use trial::is_tried;
+pub use trial::is_under_test;
 pub use withhold::{Withheld, withhold};
 
 use crate::{
@@ -35,7 +35,7 @@ const FORM: &str = "1";
 /// Says which canary Deployment is asked for by what it is made of. Each look at a canary compares it with the one that is
 /// there; to make the whole object each time was a tenth of all that the controller did.
 #[must_use]
-pub fn asked_for(kanary: &KanaryDeployment, withheld: &Withheld) -> String {
+pub fn desired_hash(kanary: &KanaryDeployment, withheld: &Withheld) -> String {
     let origin = [FORM, kanary.namespace(), kanary.name(), kanary.uid(), kanary.spec.template.hash()];
     hash::of_texts(origin.into_iter().chain(withheld.keys.iter().map(String::as_str)))
 }
@@ -56,7 +56,7 @@ pub fn desired(kanary: &KanaryDeployment, withheld: &Withheld) -> Value {
         "metadata": owned::metadata(kanary, &names::canary(kanary), labels, annotations),
         "spec": spec(kanary, withheld),
     });
-    owned::stamp(object, &asked_for(kanary, withheld))
+    owned::stamp(object, &desired_hash(kanary, withheld))
 }
 
 /// The template's spec, but: selected by our label only, never paused, and replaced without a gap.
@@ -82,15 +82,15 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
 }
 
 /// Is it the one that is asked for, and still marked as ours?
-fn is_current(seen: &Observed, canary: &Deployment, asked_for: &str) -> bool {
+fn is_current(seen: &Observed, canary: &Deployment, desired_hash: &str) -> bool {
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
     let is_marked = canary.label(names::CANARY_LABEL).is_some();
-    is_marked && owned::is_current(asked_for, canary, &canary.spec.hash, recorded)
+    is_marked && owned::is_current(desired_hash, canary, &canary.spec.hash, recorded)
 }
 
 /// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
 #[must_use]
-pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<Action> {
+pub fn upkeep(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Option<Action> {
     let target = Target { kind: Kind::Deployment, name: names::canary(&seen.kanary) };
     let with_replicas = |replicas: i32| {
         let mut object = desired(&seen.kanary, withheld);
@@ -104,7 +104,7 @@ pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Option<A
         return None;
     }
     let replicas = scale::replicas(seen, canary);
-    if !is_current(seen, canary, asked_for) {
+    if !is_current(seen, canary, desired_hash) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
         return Some(Action::Patch { target, patch: owned::replace(canary, &object) });
     }

@@ -24,9 +24,9 @@ pub enum Readiness {
 
 /// Looks at the canary Deployment, which ought to be the one that is asked for, and its pods.
 #[must_use]
-pub fn readiness(seen: &Observed, asked_for: &str) -> Readiness {
+pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
-    let is_current = super::is_current(seen, canary, asked_for);
+    let is_current = super::is_current(seen, canary, desired_hash);
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,

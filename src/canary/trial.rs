@@ -9,7 +9,7 @@ use crate::{
 /// and then take their time to end. A template may also leave the pods as they are: then the canary is `available`, that
 /// is, all its pods but those on their way out are of its template.
 #[must_use]
-pub fn is_tried(pod: &Pod, status: &KanaryDeploymentStatus, available: bool) -> bool {
+pub fn is_under_test(pod: &Pod, status: &KanaryDeploymentStatus, available: bool) -> bool {
     let created = pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
     // The API server keeps seconds.
     let is_older = created.zip(status.started_at).is_some_and(|(pod, run)| pod.as_second() < run.as_second());

@@ -9,7 +9,7 @@ use super::{
     output,
 };
 use crate::{
-    api::{Check, KanaryDeployment, Phase, Word},
+    api::{Check, KanaryDeployment, ManualStatus, Phase},
     objects::Object,
 };
 
@@ -40,7 +40,7 @@ pub struct Reject {
 /// # Errors
 /// The run is over, or waits for no person.
 pub fn approve(cluster: &Cluster, Approve { name, reason }: &Approve) -> Result<(), Error> {
-    say(cluster, name, Word::Valid, reason.as_deref())
+    say(cluster, name, ManualStatus::Valid, reason.as_deref())
 }
 
 /// Runs `reject`.
@@ -48,18 +48,18 @@ pub fn approve(cluster: &Cluster, Approve { name, reason }: &Approve) -> Result<
 /// # Errors
 /// The run is over.
 pub fn reject(cluster: &Cluster, Reject { name, reason }: &Reject) -> Result<(), Error> {
-    say(cluster, name, Word::Invalid, reason.as_deref())
+    say(cluster, name, ManualStatus::Invalid, reason.as_deref())
 }
 
-fn say(cluster: &Cluster, name: &str, word: Word, reason: Option<&str>) -> Result<(), Error> {
+fn say(cluster: &Cluster, name: &str, word: ManualStatus, reason: Option<&str>) -> Result<(), Error> {
     cluster::block_on(async {
         let connection = cluster::connect(cluster).await?;
         let found = guarded::patch(&connection, kanaries::bare(name), |found| {
             let why = match (&found.kanary, word) {
                 (Ok(kanary), _) => refusal(kanary, word),
-                (Err(why), Word::Valid) => Some(why.clone()),
+                (Err(why), ManualStatus::Valid) => Some(why.clone()),
                 // To stop a canary one need not understand it.
-                (Err(_), Word::Invalid) => None,
+                (Err(_), ManualStatus::Invalid) => None,
             };
             let patch = Patch::Merge(patch(found.version(), word, reason));
             why.map_or(Ok(patch), |why| Err(Error::Wrong(why)))
@@ -72,15 +72,15 @@ fn say(cluster: &Cluster, name: &str, word: Word, reason: Option<&str>) -> Resul
 
 /// What came of the word.
 #[must_use]
-pub fn done(kanary: Option<&KanaryDeployment>, word: Word) -> String {
+pub fn done(kanary: Option<&KanaryDeployment>, word: ManualStatus) -> String {
     let waits = |kanary: &&KanaryDeployment| match kanaries::run(kanary) {
         Run::Unseen | Run::Outdated(_) | Run::UnderWay(Phase::Scheduled) => true,
         Run::UnderWay(_) | Run::Over(_) => false,
     };
     match (word, kanary.filter(waits)) {
-        (Word::Valid, _) => "approved".into(),
-        (Word::Invalid, None) => "rejected".into(),
-        (Word::Invalid, Some(kanary)) => {
+        (ManualStatus::Valid, _) => "approved".into(),
+        (ManualStatus::Invalid, None) => "rejected".into(),
+        (ManualStatus::Invalid, Some(kanary)) => {
             let schedule = kanary.spec.schedule.map(|at| format!(" ({})", clock::moment(at))).unwrap_or_default();
             format!("rejected; that takes effect when the run begins{schedule}")
         }
@@ -89,7 +89,7 @@ pub fn done(kanary: Option<&KanaryDeployment>, word: Word) -> String {
 
 /// The word, guarded: it is about the run as it was seen.
 #[must_use]
-pub fn patch(version: &str, word: Word, reason: Option<&str>) -> Value {
+pub fn patch(version: &str, word: ManualStatus, reason: Option<&str>) -> Value {
     json!({
         "metadata": {"resourceVersion": version},
         "spec": {"validation": {"manual": {"status": word, "reason": reason}}},
@@ -98,7 +98,7 @@ pub fn patch(version: &str, word: Word, reason: Option<&str>) -> Value {
 
 /// Why the word would change nothing, or what it should not.
 #[must_use]
-pub fn refusal(kanary: &KanaryDeployment, word: Word) -> Option<String> {
+pub fn refusal(kanary: &KanaryDeployment, word: ManualStatus) -> Option<String> {
     let name = kanary.name();
     match (kanaries::run(kanary), word) {
         (Run::Over(phase), _) => Some(format!(
@@ -107,17 +107,18 @@ pub fn refusal(kanary: &KanaryDeployment, word: Word) -> Option<String> {
         (Run::UnderWay(phase @ (Phase::Promoting | Phase::Failing)), _) => {
             Some(format!("the verdict on {name} has fallen already: it is {phase:?}"))
         }
-        (Run::Outdated(_), Word::Valid) => {
+        (Run::Outdated(_), ManualStatus::Valid) => {
             Some(format!("the controller has not seen this template of {name} yet; try again"))
         }
-        (Run::UnderWay(_) | Run::Unseen, Word::Valid) => rejected(kanary).or_else(|| awaits_nobody(kanary)),
-        (Run::UnderWay(_) | Run::Unseen | Run::Outdated(_), Word::Invalid) => None,
+        (Run::UnderWay(_) | Run::Unseen, ManualStatus::Valid) => rejected(kanary).or_else(|| awaits_nobody(kanary)),
+        (Run::UnderWay(_) | Run::Unseen | Run::Outdated(_), ManualStatus::Invalid) => None,
     }
 }
 
 /// A rejection stands until somebody takes it back; no other word does that by the way.
 fn rejected(kanary: &KanaryDeployment) -> Option<String> {
-    let manual = kanary.spec.validation.manual.as_ref().filter(|manual| manual.status == Some(Word::Invalid))?;
+    let manual =
+        kanary.spec.validation.manual.as_ref().filter(|manual| manual.status == Some(ManualStatus::Invalid))?;
     let (name, namespace) = (kanary.name(), kanary.namespace());
     let reason = manual.reason.as_deref().unwrap_or("no reason given");
     let nothing = json!({"spec": {"validation": {"manual": {"status": null, "reason": null}}}});

@@ -18,7 +18,7 @@ use crate::{
         KanaryDeployment, KanaryDeploymentStatus,
         names::{self, MANAGER},
     },
-    decision::{Action, Fault, Kind, Notice, Patch, Target, Tell},
+    decision::{Action, Fault, Kind, Notice, Patch, StatusUpdate, Target},
     objects::{Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Object, Pod, Service, VirtualService},
 };
 
@@ -167,8 +167,8 @@ where
     let known = memory.get(namespace, &target.name).filter(|object| object.uid() == uid);
     match bounded(context.client.request::<Value>(request)).await {
         // The reply is the object on its way out, or a Status once it is gone.
-        Ok(reply) if reply["kind"] == "Status" => drop(known.and_then(|object| memory.forget(&*object))),
-        Ok(reply) => drop(memory.put(serde_json::from_value(reply).map_err(kube::Error::SerdeError)?)),
+        Ok(evaluation) if evaluation["kind"] == "Status" => drop(known.and_then(|object| memory.forget(&*object))),
+        Ok(evaluation) => drop(memory.put(serde_json::from_value(evaluation).map_err(kube::Error::SerdeError)?)),
         Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| memory.forget(&*object))),
         Err(error) => return Err(error),
     }
@@ -222,7 +222,7 @@ async fn read<K>(context: &Context, routes: &Routes<K>, namespace: &str) -> Resu
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
 {
-    if routes.known().ignorance().is_some() {
+    if routes.known().unavailable().is_some() {
         return Ok(());
     }
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
@@ -298,7 +298,7 @@ struct Version {
 ///
 /// # Errors
 /// [`Stop`].
-pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: &Tell) -> Result<(), Stop> {
+pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: &StatusUpdate) -> Result<(), Stop> {
     if !context.leadership.holds() {
         return Err(Stop::Deposed);
     }

@@ -18,7 +18,7 @@ use prometheus_client::{
 use super::Key;
 use crate::{
     api::Phase,
-    decision::{Action, Tell},
+    decision::{Action, StatusUpdate},
     promql::Outcome,
 };
 
@@ -170,7 +170,7 @@ impl Metrics {
     }
 
     /// A status was written, or not; it may hold a verdict.
-    pub fn told(&self, before: Option<Phase>, tell: &Tell, outcome: &'static str) {
+    pub fn told(&self, before: Option<Phase>, tell: &StatusUpdate, outcome: &'static str) {
         self.writes.get_or_create(&Written { kind: "KanaryDeployment", verb: "status", outcome }).inc();
         let decided = tell.status.phase.filter(|phase| before != Some(*phase) && outcome == "ok");
         let (verdict, type_) = match decided {

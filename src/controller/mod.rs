@@ -1,13 +1,13 @@
 //! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
 
 mod ask;
-mod bystanders;
 mod endpoints;
 mod execute;
 mod leader;
 mod memory;
 mod metrics;
 mod observe;
+mod pod_selectors;
 mod routes;
 mod serve;
 mod shelf;

@@ -25,7 +25,7 @@ use super::{
     observe,
     watch::{self, Missed, World},
 };
-use crate::objects::{HTTPRoute, Ignorance, Known, Object, VirtualService};
+use crate::objects::{HTTPRoute, Listed, Object, Unavailable, VirtualService};
 
 /// A definition that was just made is not served at once. After so many tries it must change first.
 const MOST_TRIES: usize = 8;
@@ -35,28 +35,32 @@ pub struct Routes<K> {
     pub memory: Memory<K>,
     /// When their watch was broken.
     pub missed: Missed,
-    ignorance: Sender<Option<Ignorance>>,
+    unavailable: Sender<Option<Unavailable>>,
 }
 
 impl<K> Default for Routes<K> {
     fn default() -> Self {
-        Self { memory: Memory::default(), missed: Missed::default(), ignorance: Sender::new(Some(Ignorance::Loading)) }
+        Self {
+            memory: Memory::default(),
+            missed: Missed::default(),
+            unavailable: Sender::new(Some(Unavailable::Loading)),
+        }
     }
 }
 
 impl<K: Object + Clone> Routes<K> {
     /// All of them, or why they are not known.
-    pub fn known(&self) -> Known<K> {
-        match *self.ignorance.borrow() {
-            None => Known::All(self.memory.all()),
-            Some(why) => Known::Not(why),
+    pub fn known(&self) -> Listed<K> {
+        match *self.unavailable.borrow() {
+            None => Listed::All(self.memory.all()),
+            Some(why) => Listed::Not(why),
         }
     }
 
     /// Waits until it is known what there is, or why that is not known.
     pub async fn settled(&self) {
         // The sender lives in self: waiting cannot fail.
-        let _ = self.ignorance.subscribe().wait_for(|why| *why != Some(Ignorance::Loading)).await;
+        let _ = self.unavailable.subscribe().wait_for(|why| *why != Some(Unavailable::Loading)).await;
     }
 
     /// Since when is its watch broken, if it is?
@@ -64,8 +68,8 @@ impl<K: Object + Clone> Routes<K> {
         self.memory.lost_since()
     }
 
-    fn set(&self, ignorance: Option<Ignorance>) -> bool {
-        self.ignorance.send_if_modified(|now| std::mem::replace(now, ignorance) != ignorance)
+    fn set(&self, unavailable: Option<Unavailable>) -> bool {
+        self.unavailable.send_if_modified(|now| std::mem::replace(now, unavailable) != unavailable)
     }
 }
 
@@ -99,7 +103,7 @@ where
                     // A watch that is refused later is taken up where it was, and would not tell of the definition again.
                     let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
                     if is_unlisted && is_refused(&error, &[401, 403]) {
-                        follower.stop(Ignorance::NotPermitted);
+                        follower.stop(Unavailable::NotPermitted);
                     }
                 }
             }
@@ -126,7 +130,7 @@ where
             Event::Init => self.listed = false,
             Event::InitApply(_) => self.listed = true,
             Event::InitDone if self.listed => self.start(),
-            Event::InitDone | Event::Delete(_) => self.stop(Ignorance::NoCrd),
+            Event::InitDone | Event::Delete(_) => self.stop(Unavailable::NoCrd),
             Event::Apply(_) => self.start(),
         }
     }
@@ -138,7 +142,7 @@ where
         }
     }
 
-    fn stop(&mut self, why: Ignorance) {
+    fn stop(&mut self, why: Unavailable) {
         if let Some(task) = self.task.take() {
             task.abort();
         }
@@ -201,12 +205,12 @@ where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
     let why = match error {
-        error if is_refused(error, &[404]) => Some(Ignorance::NotServed),
-        error if is_refused(error, &[401, 403]) => Some(Ignorance::NotPermitted),
+        error if is_refused(error, &[404]) => Some(Unavailable::NotServed),
+        error if is_refused(error, &[401, 403]) => Some(Unavailable::NotPermitted),
         _ => None,
     };
     match why {
-        Some(Ignorance::NotServed) => routes.memory.clear(),
+        Some(Unavailable::NotServed) => routes.memory.clear(),
         _ => watch::lose(context, &routes.memory, error),
     }
     if why.is_some_and(|why| routes.set(Some(why))) {

@@ -35,6 +35,6 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
     let phase = |kanary: Arc<KanaryDeployment>| kanary.status.as_ref().and_then(|status| status.phase);
     let phases: Vec<_> = context.world.kanaries.all().into_iter().filter_map(phase).collect();
-    let page = context.metrics.text(context.leadership.holds(), context.world.blind_since().is_some(), &phases);
+    let page = context.metrics.text(context.leadership.holds(), context.world.watch_broken_since().is_some(), &phases);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
 }

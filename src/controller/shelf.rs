@@ -19,7 +19,7 @@ pub struct Shelf<K> {
     /// Whose an object is, by its name.
     canaries: HashMap<String, String>,
     /// Which objects mention a name.
-    mentions: HashMap<String, BTreeSet<String>>,
+    index_keys: HashMap<String, BTreeSet<String>>,
 }
 
 impl<K> Default for Shelf<K> {
@@ -28,7 +28,7 @@ impl<K> Default for Shelf<K> {
             of_nobody: BTreeMap::new(),
             of_canaries: BTreeMap::new(),
             canaries: HashMap::new(),
-            mentions: HashMap::new(),
+            index_keys: HashMap::new(),
         }
     }
 }
@@ -46,8 +46,8 @@ impl<K: Object> Shelf<K> {
     pub fn insert(&mut self, object: Arc<K>) -> Option<Arc<K>> {
         let before = self.remove(object.name());
         let name = object.name().to_owned();
-        for mentioned in object.mentions() {
-            self.mentions.entry(mentioned).or_default().insert(name.clone());
+        for mentioned in object.index_keys() {
+            self.index_keys.entry(mentioned).or_default().insert(name.clone());
         }
         match object.label(names::CANARY_LABEL).map(str::to_owned) {
             Some(canary) => {
@@ -62,11 +62,11 @@ impl<K: Object> Shelf<K> {
     /// Takes an object away.
     pub fn remove(&mut self, name: &str) -> Option<Arc<K>> {
         let removed = self.take(name)?;
-        for mentioned in removed.mentions() {
-            if let Some(names) = self.mentions.get_mut(&mentioned) {
+        for mentioned in removed.index_keys() {
+            if let Some(names) = self.index_keys.get_mut(&mentioned) {
                 names.remove(name);
                 if names.is_empty() {
-                    self.mentions.remove(&mentioned);
+                    self.index_keys.remove(&mentioned);
                 }
             }
         }
@@ -100,7 +100,7 @@ impl<K: Object> Shelf<K> {
 
     /// Those that speak of a name.
     pub fn mentioning(&self, name: &str) -> impl Iterator<Item = &Arc<K>> {
-        self.mentions.get(name).into_iter().flatten().filter_map(|by| self.get(by))
+        self.index_keys.get(name).into_iter().flatten().filter_map(|by| self.get(by))
     }
 
     /// Those that carry no canary's label.
@@ -149,7 +149,7 @@ mod tests {
         );
         shelf.remove("one");
         shelf.remove("two");
-        assert!(shelf.mentions.is_empty());
+        assert!(shelf.index_keys.is_empty());
     }
 
     #[test]

@@ -24,10 +24,10 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, Phase},
-    decision::{Fault, Observed, Plan, Question, Rehearsal},
+    decision::{DryRun, Fault, Lookup, Observed, Plan},
     lifecycle,
     objects::Object,
-    promql::{Asked, Mark, Outcome},
+    promql::{Mark, Outcome, QueryHistory},
     traffic,
     validation::promql::copies,
 };
@@ -48,7 +48,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 #[derive(Default)]
 pub struct Notes {
     /// The last dry run of the promotion.
-    pub rehearsal: Option<Rehearsal>,
+    pub dry_run: Option<DryRun>,
     /// What the last pass met with.
     pub faults: Vec<Fault>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
@@ -67,11 +67,11 @@ pub struct Notes {
 }
 
 /// By name of the item.
-type Answers = Mutex<BTreeMap<String, Asked>>;
+type Answers = Mutex<BTreeMap<String, QueryHistory>>;
 
 impl Notes {
     /// What Prometheus was asked and answered so far.
-    pub fn answers(&self) -> BTreeMap<String, Asked> {
+    pub fn answers(&self) -> BTreeMap<String, QueryHistory> {
         lock(&self.answers).clone()
     }
 
@@ -84,18 +84,18 @@ impl Notes {
     /// What to do now; mere progress is not told yet, unless something failed: then whoever looks wants to know.
     pub fn decide(&mut self, seen: &Observed) -> Plan {
         let mut plan = lifecycle::plan(seen);
-        let tell = plan.tell.as_ref().filter(|_| seen.faults.is_empty());
+        let tell = plan.status.as_ref().filter(|_| seen.faults.is_empty());
         self.untold_since = tell.map(|_| self.untold_since.unwrap_or(seen.now));
-        let until = tell.zip(self.untold_since).and_then(|(tell, since)| tell.put_off(since, seen.now));
+        let until = tell.zip(self.untold_since).and_then(|(tell, since)| tell.deferred_until(since, seen.now));
         if let Some(until) = until {
-            plan.tell = None;
-            plan.wake = plan.wake.into_iter().chain([until]).min();
+            plan.status = None;
+            plan.requeue_at = plan.requeue_at.into_iter().chain([until]).min();
         }
         plan
     }
 }
 
-fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, Asked>> {
+fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, QueryHistory>> {
     answers.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -138,12 +138,12 @@ async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &m
         let plan = notes.decide(&seen);
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
-        if plan.tell.is_some() {
+        if plan.status.is_some() {
             notes.untold_since = None;
         }
         match step {
             Ok(Done::Nothing) if is_unanswered => return Some(retry(notes)),
-            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.wake)),
+            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.requeue_at)),
             Ok(Done::Nothing | Done::All) => notes.faults.clear(),
             // What failed before need not hinder what comes now, least of all that a canary leaves production.
             Ok(Done::ToldOfFault) if plan.enters_phase(&seen) => notes.faults.clear(),
@@ -180,24 +180,24 @@ pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Note
 /// Asks what the plan needs to know, if anything; was there no answer? A request that fails is a fault, which the plan
 /// tells of; or what was asked about is not as observed. The question is due at once then, but asked again with care.
 async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) -> bool {
-    let answered = match lifecycle::question(seen) {
+    let answered = match lifecycle::lookup(seen) {
         None => return false,
-        Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
+        Some(Lookup::DryRunPromotion { target, patch, template_hash, base_hash }) => {
             let answer = execute::rehearse(context, &key.namespace, &target, &patch).await;
             answer.map(|outcome| {
                 let before = seen.base.as_ref().map(|base| &base.spec);
                 let at = observe::now();
-                notes.rehearsal = Some(Rehearsal::of(template_hash, base_hash, at, before, outcome));
+                notes.dry_run = Some(DryRun::of(template_hash, base_hash, at, before, outcome));
             })
         }
-        Some(Question::ReadCanary) => {
+        Some(Lookup::ReadCanary) => {
             let answer = execute::read_canary(context, &seen.kanary).await;
             answer.map(|()| {
                 (seen.canary, seen.pods) = observe::canary(context, &seen.kanary);
                 seen.is_fresh = true;
             })
         }
-        Some(Question::ReadRoutes) => {
+        Some(Lookup::ReadRoutes) => {
             let answer = execute::read_routes(context, &key.namespace).await;
             answer.map(|()| {
                 seen.routes = observe::all_routes(context);
@@ -213,25 +213,25 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
             notes.faults = vec![fault.clone()];
         }
     }
-    seen.rehearsal.clone_from(&notes.rehearsal);
+    seen.dry_run.clone_from(&notes.dry_run);
     seen.faults.clone_from(&notes.faults);
     answered.is_err()
 }
 
 /// Sends what is due to Prometheus, and does not wait: each answer wakes the task when it comes.
 fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, notes: &Notes) {
-    for inquiry in lifecycle::inquiries(seen) {
-        lock(&notes.answers).entry(inquiry.item.clone()).or_default().pending = Some(seen.now);
+    for query in lifecycle::due_queries(seen) {
+        lock(&notes.answers).entry(query.item.clone()).or_default().pending = Some(seen.now);
         let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
         let (key, uid, context) = (key.clone(), seen.kanary.uid().to_owned(), context.weak.clone());
-        let since = notes.askable_since(inquiry.due);
+        let since = notes.askable_since(query.due);
         tokio::spawn(async move {
-            let (at, outcome) = asker.ask(&key.namespace, &inquiry).await;
+            let (at, outcome) = asker.ask(&key.namespace, &query).await;
             let Some(context) = context.upgrade() else { return };
             context.metrics.lagged(since.duration_until(at));
-            judge(&context.metrics, &context.world.kanaries, (&key, &uid), &inquiry.item, &outcome);
-            let sent = Mark { at, held: inquiry.held };
-            lock(&answers).entry(inquiry.item).or_default().take_in(inquiry.hash, inquiry.query, sent, outcome);
+            judge(&context.metrics, &context.world.kanaries, (&key, &uid), &query.item, &outcome);
+            let sent = Mark { at, held: query.held };
+            lock(&answers).entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
             signal.notify_one();
         });
     }
@@ -266,13 +266,13 @@ enum Done {
 /// All writes, then the status. After a fault the status goes first: what fails again must not keep it from being seen.
 async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Result<Done, Stop> {
     let kanary = &seen.kanary;
-    if let Some(tell) = plan.tell.as_ref().filter(|_| !seen.faults.is_empty()) {
+    if let Some(tell) = plan.status.as_ref().filter(|_| !seen.faults.is_empty()) {
         return execute::tell(context, kanary, tell).await.map(|()| Done::ToldOfFault);
     }
     for action in &plan.actions {
         execute::act(context, kanary.namespace(), action).await?;
     }
-    match &plan.tell {
+    match &plan.status {
         Some(tell) => execute::tell(context, kanary, tell).await.map(|()| Done::All),
         None if plan.actions.is_empty() => Ok(Done::Nothing),
         None => Ok(Done::All),
@@ -280,13 +280,13 @@ async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Resu
 }
 
 /// Nothing to do: sleep until something is due.
-pub fn rest(notes: &mut Notes, looked: Timestamp, wake: Option<Timestamp>) -> Duration {
+pub fn rest(notes: &mut Notes, looked: Timestamp, requeue_at: Option<Timestamp>) -> Duration {
     (notes.tries, notes.rested) = (0, looked);
-    until(wake)
+    until(requeue_at)
 }
 
-pub fn until(wake: Option<Timestamp>) -> Duration {
-    let due = wake.map(|wake| Duration::try_from(observe::now().duration_until(wake)).unwrap_or_default());
+pub fn until(requeue_at: Option<Timestamp>) -> Duration {
+    let due = requeue_at.map(|at| Duration::try_from(observe::now().duration_until(at)).unwrap_or_default());
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
 

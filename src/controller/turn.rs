@@ -43,10 +43,10 @@ pub async fn take<'a>(context: &'a Context, key: &Key, signal: &Arc<Notify>, not
         }
         let plan = notes.decide(&seen);
         if is_idle(&seen, &plan) {
-            return Some(Turn::Rest(rest(notes, seen.now, plan.wake)));
+            return Some(Turn::Rest(rest(notes, seen.now, plan.requeue_at)));
         }
         // What is due already is not to be asked, or waits for what is to be told.
-        let wake = plan.wake.filter(|wake| *wake > seen.now);
+        let wake = plan.requeue_at.filter(|wake| *wake > seen.now);
         // All news that come until then are looked at together: where many wait, there are many.
         let looked = Instant::now();
         let news = async {
@@ -63,6 +63,6 @@ pub async fn take<'a>(context: &'a Context, key: &Key, signal: &Arc<Notify>, not
 
 /// Is nothing to be asked of the API server, written or told?
 fn is_idle(seen: &Observed, plan: &Plan) -> bool {
-    let is_clear = seen.faults.is_empty() && lifecycle::question(seen).is_none();
-    is_clear && plan.actions.is_empty() && plan.tell.is_none()
+    let is_clear = seen.faults.is_empty() && lifecycle::lookup(seen).is_none();
+    is_clear && plan.actions.is_empty() && plan.status.is_none()
 }

@@ -15,13 +15,13 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Context, Key, bystanders, memory::Memory, observe, routes, routes::Routes, supervise::supervise, unread,
+    Context, Key, memory::Memory, observe, pod_selectors, routes, routes::Routes, supervise::supervise, unread,
     unread::Unread,
 };
 use crate::{
     api::{KanaryDeployment, names},
     decision::Absence,
-    objects::{Autoscaler, Bystander, Deployment, HTTPRoute, Object, Pod, Service, VirtualService},
+    objects::{Autoscaler, Deployment, HTTPRoute, Object, Pod, PodSelector, Service, VirtualService},
 };
 
 /// All that is known of the cluster.
@@ -35,7 +35,7 @@ pub struct World {
     pub virtual_services: Routes<VirtualService>,
     pub http_routes: Routes<HTTPRoute>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
-    pub bystanders: Vec<Memory<Bystander>>,
+    pub pod_selectors: Vec<Memory<PodSelector>>,
     /// When a watch that every canary depends on was broken.
     pub missed: Missed,
 }
@@ -62,7 +62,7 @@ impl Missed {
 impl World {
     /// An empty memory of every kind.
     pub fn new() -> Self {
-        Self { bystanders: bystanders::memories(), ..Self::default() }
+        Self { pod_selectors: pod_selectors::memories(), ..Self::default() }
     }
 
     /// Waits for a full view of what decisions rest on.
@@ -92,7 +92,7 @@ impl World {
     }
 
     /// Since when is one of the watches broken?
-    pub fn blind_since(&self) -> Option<Timestamp> {
+    pub fn watch_broken_since(&self) -> Option<Timestamp> {
         let lost = [
             self.kanaries.lost_since(),
             self.deployments.lost_since(),
@@ -124,7 +124,7 @@ pub fn start(context: &Arc<Context>) {
     follow(context, watch::<Service>, as_it_is, |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>, as_it_is, |w| &w.autoscalers, concerns_autoscaler);
     routes::start(context);
-    bystanders::start(context);
+    pod_selectors::start(context);
 }
 
 pub fn scoped<K>(context: &Context) -> Api<K>
@@ -301,5 +301,5 @@ fn mentioning<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> 
 
 fn owner<K: Object>(object: &K) -> Vec<Key> {
     let key = |name: &str| Key { namespace: object.namespace().to_owned(), name: name.to_owned() };
-    object.makers().map(key).collect()
+    object.kanary_owners().map(key).collect()
 }

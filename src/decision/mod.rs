@@ -7,5 +7,5 @@ mod observed;
 pub mod owned;
 mod plan;
 
-pub use observed::{Absence, Fault, Observed, Rehearsal, Routes, services_of};
-pub use plan::{Action, Kind, Notice, Patch, Plan, Question, Target, Tell};
+pub use observed::{Absence, DryRun, Fault, Observed, Routes, services_of};
+pub use plan::{Action, Kind, Lookup, Notice, Patch, Plan, StatusUpdate, Target};

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     objects::{
-        Autoscaler, Bystander, Deployment, DeploymentSpec, HTTPRoute, Known, Object, Pod, Service, VirtualService,
+        Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, Service, VirtualService,
         map_selects,
     },
-    promql::{Access, Asked},
+    promql::{Access, QueryHistory},
 };
 
 /// The world around one `KanaryDeployment`, as last seen.
@@ -37,7 +37,7 @@ pub struct Observed {
     /// All HorizontalPodAutoscalers of the namespace.
     pub autoscalers: Vec<Arc<Autoscaler>>,
     /// What else selects pods in the namespace.
-    pub bystanders: Vec<Arc<Bystander>>,
+    pub pod_selectors: Vec<Arc<PodSelector>>,
     /// Names of the pods in the production Service's EndpointSlices. None: they are not watched yet.
     pub endpoints: Option<BTreeSet<String>>,
     /// The routes of a mesh; only while traffic is mirrored, or was.
@@ -45,14 +45,14 @@ pub struct Observed {
     /// When nobody watched, oldest first.
     pub absences: Vec<Absence>,
     /// A watch is broken since then, so what is seen may be old.
-    pub blind_since: Option<Timestamp>,
+    pub watch_broken_since: Option<Timestamp>,
     /// Are the canary and its pods as they are now, and not as a watch told that may have fallen silent since?
     pub is_fresh: bool,
     /// What the API server answered to the last dry run of the promotion.
-    pub rehearsal: Option<Rehearsal>,
+    pub dry_run: Option<DryRun>,
     /// What Prometheus was asked and answered, by name of the item.
     #[serde(default)]
-    pub answers: BTreeMap<String, Asked>,
+    pub answers: BTreeMap<String, QueryHistory>,
     /// Where questions may go.
     #[serde(default)]
     pub prometheus: Access,
@@ -78,9 +78,9 @@ pub struct Routes {
     /// The cluster's domain, such as `cluster.local`: what short names are completed with.
     pub domain: String,
     /// Of all namespaces that may be read.
-    pub virtual_services: Known<VirtualService>,
+    pub virtual_services: Listed<VirtualService>,
     /// Of all namespaces that may be read.
-    pub http_routes: Known<HTTPRoute>,
+    pub http_routes: Listed<HTTPRoute>,
     /// Were those of the namespace just read from the API server, so that nothing is on its way to the memory?
     pub is_fresh: bool,
 }
@@ -96,7 +96,7 @@ pub struct Absence {
 
 /// A dry run of the promotion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Rehearsal {
+pub struct DryRun {
     /// Hash of the user's template that was tried.
     pub template_hash: String,
     /// Hash of the base's pod template that it was tried on.
@@ -110,7 +110,7 @@ pub struct Rehearsal {
     pub changes: bool,
 }
 
-impl Rehearsal {
+impl DryRun {
     /// What a dry run shows of the base as it was `before`.
     #[must_use]
     pub fn of(
@@ -146,13 +146,13 @@ impl Observed {
             pods: Vec::new(),
             services: Vec::new(),
             autoscalers: Vec::new(),
-            bystanders: Vec::new(),
+            pod_selectors: Vec::new(),
             endpoints: None,
             routes: Routes::default(),
             absences: Vec::new(),
-            blind_since: None,
+            watch_broken_since: None,
             is_fresh: true,
-            rehearsal: None,
+            dry_run: None,
             answers: BTreeMap::new(),
             prometheus: Access::default(),
             faults: Vec::new(),

@@ -47,8 +47,8 @@ pub fn user_annotations(template: &Template) -> Labels {
 
 /// Writes into an object which one was asked for.
 #[must_use]
-pub fn stamp(mut object: Value, asked_for: &str) -> Value {
-    object["metadata"]["annotations"][names::APPLIED_HASH] = asked_for.into();
+pub fn stamp(mut object: Value, desired_hash: &str) -> Value {
+    object["metadata"]["annotations"][names::APPLIED_HASH] = desired_hash.into();
     object
 }
 
@@ -61,11 +61,11 @@ pub fn fingerprint<K: Object>(child: &K, spec_hash: &str) -> Option<String> {
 
 /// Is the child the one that is asked for, and was it not edited since?
 #[must_use]
-pub fn is_current<K: Object>(asked_for: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
+pub fn is_current<K: Object>(desired_hash: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
     let edited = recorded
         .and_then(|record| record.split_once(':'))
-        .is_some_and(|(made_from, made)| made_from == asked_for && made != spec_hash);
-    child.annotation(names::APPLIED_HASH) == Some(asked_for) && !edited
+        .is_some_and(|(made_from, made)| made_from == desired_hash && made != spec_hash);
+    child.annotation(names::APPLIED_HASH) == Some(desired_hash) && !edited
 }
 
 /// Replaces the whole spec, and adds to labels and annotations; other people's stay.

@@ -13,25 +13,25 @@ pub struct Plan {
     /// In this order; at most one write an object.
     pub actions: Vec<Action>,
     /// The new status, if it differs from the persisted one, and the events that go with it.
-    pub tell: Option<Tell>,
+    pub status: Option<StatusUpdate>,
     /// Look again at this time, even if nothing is seen to happen.
-    pub wake: Option<Timestamp>,
+    pub requeue_at: Option<Timestamp>,
 }
 
 impl Plan {
     /// Does it tell of another phase than the persisted one?
     #[must_use]
     pub fn enters_phase(&self, seen: &Observed) -> bool {
-        self.tell.as_ref().is_some_and(|tell| tell.status.phase != seen.status().phase)
+        self.status.as_ref().is_some_and(|update| update.status.phase != seen.status().phase)
     }
 }
 
 /// Progress is told so much later at most.
-const WAITS: SignedDuration = SignedDuration::from_secs(5);
+const COALESCE_FOR: SignedDuration = SignedDuration::from_secs(5);
 
 /// A new status, and what to say of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Tell {
+pub struct StatusUpdate {
     /// The whole status.
     pub status: KanaryDeploymentStatus,
     /// Events, published once the status is persisted.
@@ -40,11 +40,11 @@ pub struct Tell {
     pub can_wait: bool,
 }
 
-impl Tell {
+impl StatusUpdate {
     /// Until when it is put off, if it was first to be told `since` then; nothing, if it is told now.
     #[must_use]
-    pub fn put_off(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        since.saturating_add(WAITS).ok().filter(|until| self.can_wait && now < *until)
+    pub fn deferred_until(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
+        since.saturating_add(COALESCE_FOR).ok().filter(|until| self.can_wait && now < *until)
     }
 }
 
@@ -201,9 +201,9 @@ impl Action {
 
 /// What must be asked of the API server before a plan can be made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Question {
-    /// A dry run of the promotion; the answer is a [`super::Rehearsal`].
-    Rehearse {
+pub enum Lookup {
+    /// A dry run of the promotion; the answer is a [`super::DryRun`].
+    DryRunPromotion {
         /// The base.
         target: Target,
         /// The very patch of the promotion.

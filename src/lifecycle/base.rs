@@ -4,19 +4,19 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{BaseStatus, Cleanup, ConditionType, KanaryDeploymentStatus, Template, Truth, names},
-    decision::{Action, Kind, Observed, Patch, Question, Rehearsal, Target, owned},
+    api::{BaseStatus, Cleanup, ConditionStatus, ConditionType, KanaryDeploymentStatus, Template, names},
+    decision::{Action, DryRun, Kind, Lookup, Observed, Patch, Target, owned},
     objects::{Deployment, Object},
 };
 
 /// A refused promotion is tried again so much later: quotas and webhooks change.
-const REHEARSE_AGAIN: SignedDuration = SignedDuration::from_secs(15);
+const RETRY_DRY_RUN_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// For so long after success it is told if the base loses the template: as a rule, GitOps took it back.
-const MINDS_REVERTS: SignedDuration = SignedDuration::from_mins(10);
+const REVERT_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// Why the base is no longer what the run began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Loss {
+pub enum BaseDrift {
     /// It is gone, or another Deployment has its name.
     Gone(String),
     /// Somebody gave it another template.
@@ -55,27 +55,27 @@ fn target(seen: &Observed) -> Target {
 
 /// Is the base still the one that was pinned? A base that carries our token was changed by us.
 #[must_use]
-pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Loss> {
+pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDrift> {
     let pinned = status.base.as_ref()?;
     if is_promoted(seen, status) {
         return None;
     }
     let name = &pinned.name;
     let Some(base) = seen.base.as_deref().filter(|base| !base.is_terminating()) else {
-        return Some(Loss::Gone(format!("Deployment {name} is gone")));
+        return Some(BaseDrift::Gone(format!("Deployment {name} is gone")));
     };
     let hash = pinned.template_hash.as_deref()?;
     if base.uid() != pinned.uid {
-        return Some(Loss::Gone(format!("Deployment {name} was deleted, another one has its name")));
+        return Some(BaseDrift::Gone(format!("Deployment {name} was deleted, another one has its name")));
     }
     if base.spec.template.hash != hash {
-        return Some(Loss::Changed(format!("somebody changed the pod template of Deployment {name}")));
+        return Some(BaseDrift::Changed(format!("somebody changed the pod template of Deployment {name}")));
     }
     // `kubectl replace` drops the annotation, and the Deployment controller puts it back.
     let revisions = pinned.revision.as_deref().zip(base.annotation(names::REVISION));
-    revisions
-        .is_some_and(|(pinned, now)| pinned != now)
-        .then(|| Loss::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back")))
+    revisions.is_some_and(|(pinned, now)| pinned != now).then(|| {
+        BaseDrift::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back"))
+    })
 }
 
 /// Does the run have a base to compare with?
@@ -89,9 +89,9 @@ pub fn is_pinned(status: &KanaryDeploymentStatus) -> bool {
 #[must_use]
 pub fn pin(seen: &Observed) -> Option<BaseStatus> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating() && base.is_observed())?;
-    let (promoted_hash, is_equal) = match rehearsal(seen) {
-        Some(Rehearsal { outcome: Ok(hash), changes, .. }) => (Some(hash.clone()), !changes),
-        Some(Rehearsal { outcome: Err(_), .. }) => return None,
+    let (promoted_hash, is_equal) = match dry_run(seen) {
+        Some(DryRun { outcome: Ok(hash), changes, .. }) => (Some(hash.clone()), !changes),
+        Some(DryRun { outcome: Err(_), .. }) => return None,
         None if seen.kanary.spec.validation.no_update => (None, false),
         None => return None,
     };
@@ -123,14 +123,14 @@ fn recorded(seen: &Observed, base: &Deployment) -> BaseStatus {
 
 /// Must the API server be asked what it makes of the promotion? `noUpdate` may be taken back after the pin.
 #[must_use]
-pub fn needs_rehearsal(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+pub fn needs_dry_run(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let is_known = status.base.as_ref().is_some_and(|base| base.promoted_hash.is_some());
     !is_known && !seen.kanary.spec.validation.no_update
 }
 
 /// What was rehearsed after the pin.
-pub fn take_in_rehearsal(seen: &Observed, status: &mut KanaryDeploymentStatus) {
-    let agreed = rehearsal(seen).and_then(|rehearsal| Some((rehearsal.outcome.as_ref().ok()?, rehearsal.changes)));
+pub fn record_dry_run(seen: &Observed, status: &mut KanaryDeploymentStatus) {
+    let agreed = dry_run(seen).and_then(|dry_run| Some((dry_run.outcome.as_ref().ok()?, dry_run.changes)));
     let pinned = status.base.as_mut().filter(|base| base.promoted_hash.is_none());
     if let Some((pinned, (hash, changes))) = pinned.zip(agreed) {
         (pinned.promoted_hash, pinned.is_equal) = (Some(hash.clone()), !changes);
@@ -139,27 +139,27 @@ pub fn take_in_rehearsal(seen: &Observed, status: &mut KanaryDeploymentStatus) {
 
 /// The dry run that speaks of this template and this base.
 #[must_use]
-pub fn rehearsal(seen: &Observed) -> Option<&Rehearsal> {
-    let (rehearsal, base) = seen.rehearsal.as_ref().zip(seen.base.as_deref())?;
+pub fn dry_run(seen: &Observed) -> Option<&DryRun> {
+    let (dry_run, base) = seen.dry_run.as_ref().zip(seen.base.as_deref())?;
     let fits =
-        rehearsal.base_hash == base.spec.template.hash && rehearsal.template_hash == seen.kanary.spec.template.hash();
+        dry_run.base_hash == base.spec.template.hash && dry_run.template_hash == seen.kanary.spec.template.hash();
     // A refusal hinders nobody who asks for no promotion any more; as nothing is rehearsed then, it would stand for ever.
-    let is_moot = seen.kanary.spec.validation.no_update && rehearsal.outcome.is_err();
-    (fits && !is_moot).then_some(rehearsal)
+    let is_moot = seen.kanary.spec.validation.no_update && dry_run.outcome.is_err();
+    (fits && !is_moot).then_some(dry_run)
 }
 
 /// When to try a refused promotion again.
 #[must_use]
-pub fn rehearse_again(rehearsal: &Rehearsal) -> jiff::Timestamp {
-    rehearsal.at.saturating_add(REHEARSE_AGAIN).unwrap_or(jiff::Timestamp::MAX)
+pub fn retry_dry_run_at(dry_run: &DryRun) -> jiff::Timestamp {
+    dry_run.at.saturating_add(RETRY_DRY_RUN_AFTER).unwrap_or(jiff::Timestamp::MAX)
 }
 
 /// Asks for a dry run of the promotion, unless one speaks of this base already.
 #[must_use]
-pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Question> {
+pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
-    let fresh = rehearsal(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < rehearse_again(r));
-    (needs_rehearsal(seen, status) && !fresh).then(|| Question::Rehearse {
+    let fresh = dry_run(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < retry_dry_run_at(r));
+    (needs_dry_run(seen, status) && !fresh).then(|| Lookup::DryRunPromotion {
         target: target(seen),
         patch: patch(seen, status, base),
         template_hash: seen.kanary.spec.template.hash().to_owned(),
@@ -199,10 +199,9 @@ pub fn token(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
 /// what we wrote. Once persisted, not even a `kubectl rollout undo` that takes the token away makes us write again.
 #[must_use]
 pub fn is_promoted(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
-    let persisted = status
-        .conditions
-        .iter()
-        .any(|condition| condition.type_ == ConditionType::DeploymentUpdated && condition.status == Truth::True);
+    let persisted = status.conditions.iter().any(|condition| {
+        condition.type_ == ConditionType::DeploymentUpdated && condition.status == ConditionStatus::True
+    });
     let token = token(seen, status);
     let written = seen.base.as_deref().is_some_and(|base| base.annotation(names::PROMOTED_BY) == Some(&token));
     persisted || written
@@ -217,7 +216,7 @@ pub fn has_template(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 
 /// Was the base such that the promotion changes nothing, when it was pinned, so that this run never writes it?
 #[must_use]
-pub fn had_it_already(status: &KanaryDeploymentStatus) -> bool {
+pub fn was_up_to_date(status: &KanaryDeploymentStatus) -> bool {
     status.base.as_ref().is_some_and(|base| base.is_equal)
 }
 
@@ -225,7 +224,7 @@ pub fn had_it_already(status: &KanaryDeploymentStatus) -> bool {
 /// still lacks what else the promotion brings, such as another strategy.
 fn is_up_to_date(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let is_new = status.base.as_ref().is_some_and(|base| base.template_hash != base.promoted_hash);
-    has_template(seen, status) && (is_new || had_it_already(status))
+    has_template(seen, status) && (is_new || was_up_to_date(status))
 }
 
 /// Where the base stands, after a verdict of success.
@@ -254,7 +253,7 @@ pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {
 /// not the rehearsed one is no proof of that: a webhook may have changed ours.
 #[must_use]
 pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String> {
-    let minds_until = status.finished_at?.saturating_add(MINDS_REVERTS).ok()?;
+    let minds_until = status.finished_at?.saturating_add(REVERT_WINDOW).ok()?;
     let base = seen.base.as_deref().filter(|_| seen.now < minds_until)?;
     let pinned = status.base.as_ref().filter(|pinned| pinned.uid == base.uid())?;
     let writer = base.writer.as_deref().filter(|writer| *writer != names::MANAGER)?;

@@ -30,11 +30,11 @@ pub fn taken(seen: &Observed) -> Option<Target> {
 /// Makes what is missing, mends what differs, removes what is no longer asked for. What the API server may refuse
 /// comes first: the Deployment, and with it the first pod, last.
 #[must_use]
-pub fn upkeep(seen: &Observed, withheld: &Withheld, asked_for: &str) -> Vec<Action> {
+pub fn upkeep(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Vec<Action> {
     scale::upkeep_autoscaler(seen)
         .into_iter()
         .chain(traffic::upkeep_service(seen))
-        .chain(canary::upkeep(seen, withheld, asked_for))
+        .chain(canary::upkeep(seen, withheld, desired_hash))
         .collect()
 }
 

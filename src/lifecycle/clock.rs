@@ -57,7 +57,7 @@ pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill:
 #[must_use]
 pub fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
     let earliest = status.accounted_until.max(status.evidence_since).unwrap_or(seen.now);
-    seen.blind_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
+    seen.watch_broken_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
 }
 
 /// Is the period over? Not while the clock stands still.

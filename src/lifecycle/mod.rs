@@ -13,17 +13,17 @@ pub mod run;
 mod story;
 
 use jiff::{SignedDuration, Timestamp};
-use phase::Signs;
+use phase::Guards;
 use refusal::Refusal;
 
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, Source},
     canary::{self, Readiness, Withheld},
-    decision::{Action, Kind, Notice, Observed, Plan, Question, Tell, owned},
+    decision::{Action, Kind, Lookup, Notice, Observed, Plan, StatusUpdate, owned},
     objects::Object,
-    promql::Inquiry,
-    traffic::{self, Obstacle, Standing, mirror},
-    validation::{self, Judgement, Moment, promql::copies},
+    promql::Query,
+    traffic::{self, Obstacle, TrafficStatus, mirror},
+    validation::{self, Assessment, Timing, promql::copies},
 };
 
 /// After a failure the canary's pods get so long to leave the production Service's EndpointSlices.
@@ -31,13 +31,13 @@ const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// What must be asked before a plan can be made of this observation.
 #[must_use]
-pub fn question(seen: &Observed) -> Option<Question> {
+pub fn lookup(seen: &Observed) -> Option<Lookup> {
     let begun = run::begins(seen);
     let status = begun.as_ref().map_or_else(|| seen.status(), |begun| &begun.status);
     let before_verdict = matches!(status.phase, Some(Phase::Starting | Phase::Validating)) && !is_deleted(seen);
     let rehearse = before_verdict.then(|| base::rehearse(seen, status)).flatten();
-    let read_canary = || (begun.is_none() && is_about_to_succeed(seen)).then_some(Question::ReadCanary);
-    rehearse.or_else(read_canary).or_else(|| mirror_ends(seen, status).then(|| mirror::question(seen)).flatten())
+    let read_canary = || (begun.is_none() && is_about_to_succeed(seen)).then_some(Lookup::ReadCanary);
+    rehearse.or_else(read_canary).or_else(|| mirror_ends(seen, status).then(|| mirror::lookup(seen)).flatten())
 }
 
 /// Would it be a success, if all is as it looks?
@@ -45,8 +45,8 @@ fn is_about_to_succeed(seen: &Observed) -> bool {
     if seen.is_fresh || seen.status().phase != Some(Phase::Validating) || is_deleted(seen) {
         return false;
     }
-    let tell = plan(&Observed { is_fresh: true, ..seen.clone() }).tell;
-    tell.is_some_and(|tell| tell.status.phase == Some(Phase::Promoting))
+    let update = plan(&Observed { is_fresh: true, ..seen.clone() }).status;
+    update.is_some_and(|update| update.status.phase == Some(Phase::Promoting))
 }
 
 /// Is no mirror wanted any more, and nothing left that comes before its finalizer?
@@ -65,13 +65,13 @@ fn mirror_ends(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 
 /// What to ask of Prometheus now. Nothing waits for the answers: they are observed when they come.
 #[must_use]
-pub fn inquiries(seen: &Observed) -> Vec<Inquiry> {
+pub fn due_queries(seen: &Observed) -> Vec<Query> {
     let status = seen.status();
     if is_deleted(seen) || run::begins(seen).is_some() {
         return Vec::new();
     }
     if mirror::count_at(seen, status).is_some_and(|due| due <= seen.now) {
-        return copies::inquiry(seen, status).into_iter().collect();
+        return copies::query(seen, status).into_iter().collect();
     }
     let is_under_way = status.phase == Some(Phase::Validating);
     // An edit is told first: what is asked meanwhile would not count.
@@ -79,7 +79,7 @@ pub fn inquiries(seen: &Observed) -> Vec<Inquiry> {
     if !is_told || !validation::has_queries(seen) || !is_at_work(seen, status, &Facts::gather(seen)) {
         return Vec::new();
     }
-    validation::inquiries(seen, status)
+    validation::due_queries(seen, status)
 }
 
 /// What to do, to tell and to wait for. It never fails: what cannot be done is a condition in the status.
@@ -90,7 +90,7 @@ pub fn inquiries(seen: &Observed) -> Vec<Inquiry> {
 pub fn plan(seen: &Observed) -> Plan {
     if is_deleted(seen) {
         // Owner references take care of the rest.
-        return Plan { actions: mirror::leave(seen), tell: story::tell_of_deletion(seen), wake: None };
+        return Plan { actions: mirror::leave(seen), status: story::tell_of_deletion(seen), requeue_at: None };
     }
     let facts = Facts::gather(seen);
     let begun = run::begins(seen);
@@ -102,26 +102,26 @@ pub fn plan(seen: &Observed) -> Plan {
     let mut actions = if is_persisted { act(seen, &status, &facts) } else { Vec::new() };
     pin_base(seen, &mut status);
     observe_canary(seen, &mut status, &facts, &actions);
-    let signs = signs(seen, &mut status, &facts);
-    if is_persisted && let Some((phase, cause)) = phase::next(status.phase.unwrap_or(Phase::Scheduled), &signs) {
-        notices.extend(enter(seen, &mut status, phase, &cause, &signs));
+    let guards = guards(seen, &mut status, &facts);
+    if is_persisted && let Some((phase, cause)) = phase::next(status.phase.unwrap_or(Phase::Scheduled), &guards) {
+        notices.extend(enter(seen, &mut status, phase, &cause, &guards));
         if phase == Phase::Failing {
             actions = leave(seen, &facts);
         }
     }
-    notices.extend(story::tell(seen, &mut status, &facts, &signs));
-    let wake = wake(seen, &status, &facts);
-    let differs = Some(&status) != seen.kanary.status.as_ref() && !writes_itself(seen, &actions);
-    let tell = differs.then(|| {
+    notices.extend(story::tell(seen, &mut status, &facts, &guards));
+    let requeue_at = requeue_at(seen, &status, &facts);
+    let differs = Some(&status) != seen.kanary.status.as_ref() && !patches_own_resource(seen, &actions);
+    let update = differs.then(|| {
         let can_wait = notices.is_empty() && can_wait::is_progress(seen.status(), &status);
-        Tell { status, notices, can_wait }
+        StatusUpdate { status, notices, can_wait }
     });
-    Plan { actions, tell, wake }
+    Plan { actions, status: update, requeue_at }
 }
 
 /// Does the plan write the resource itself? A status that goes with the resourceVersion of before would be refused. After a
 /// fault the status goes first.
-fn writes_itself(seen: &Observed, actions: &[Action]) -> bool {
+fn patches_own_resource(seen: &Observed, actions: &[Action]) -> bool {
     seen.faults.is_empty() && actions.iter().any(|action| action.target().kind == Kind::KanaryDeployment)
 }
 
@@ -129,26 +129,26 @@ fn writes_itself(seen: &Observed, actions: &[Action]) -> bool {
 pub(crate) struct Facts {
     pub withheld: Withheld,
     /// Which canary Deployment there should be.
-    pub asked_for: String,
+    pub desired_hash: String,
     pub readiness: Readiness,
     /// What the user must change.
     pub refusal: Option<Refusal>,
     pub obstacle: Option<Obstacle>,
-    pub traffic: Standing,
+    pub traffic: TrafficStatus,
 }
 
 impl Facts {
     fn gather(seen: &Observed) -> Self {
         let withheld = canary::withhold(seen);
-        let asked_for = canary::asked_for(&seen.kanary, &withheld);
+        let desired_hash = canary::desired_hash(&seen.kanary, &withheld);
         let obstacle = traffic::obstacle(seen, &withheld);
         Self {
-            readiness: canary::readiness(seen, &asked_for),
+            readiness: canary::readiness(seen, &desired_hash),
             refusal: refusal::find(seen, &withheld),
             traffic: traffic::standing(seen, obstacle.as_ref()),
             obstacle,
             withheld,
-            asked_for,
+            desired_hash,
         }
     }
 }
@@ -193,7 +193,7 @@ fn is_hindered(facts: &Facts) -> bool {
 /// Pods first: a child that the API server refuses must not keep them in production.
 fn maintain(seen: &Observed, phase: Phase, facts: &Facts) -> Vec<Action> {
     let refused = facts.refusal.is_some();
-    let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.withheld, &facts.asked_for) };
+    let upkeep = if refused { Vec::new() } else { children::upkeep(seen, &facts.withheld, &facts.desired_hash) };
     let mirror = mirror::upkeep(seen, !refused);
     move_pods(seen, facts, phase).into_iter().chain(upkeep).chain(mirror).collect()
 }
@@ -261,7 +261,7 @@ fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {
         Some(Phase::Starting) if !base::is_pinned(status) => {
             status.base = base::pin(seen).or_else(|| status.base.take()).or_else(|| base::record(seen));
         }
-        Some(Phase::Starting | Phase::Validating) => base::take_in_rehearsal(seen, status),
+        Some(Phase::Starting | Phase::Validating) => base::record_dry_run(seen, status),
         Some(Phase::Scheduled | Phase::Promoting | Phase::Failing | Phase::Succeeded | Phase::Failed) | None => {}
     }
 }
@@ -328,15 +328,15 @@ fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Optio
 /// without a pin nothing is proven against anything.
 fn is_at_work(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> bool {
     base::is_pinned(status)
-        && !base::needs_rehearsal(seen, status)
+        && !base::needs_dry_run(seen, status)
         && facts.readiness == Readiness::Ready
         && facts.traffic.is_on()
-        && seen.blind_since.is_none()
+        && seen.watch_broken_since.is_none()
         && facts.refusal.is_none()
 }
 
 /// The signs of the moment; in Validating the clock is brought up to now.
-fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Signs {
+fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Guards {
     let at_work = is_at_work(seen, status, facts);
     let mut gap = None;
     if status.phase == Some(Phase::Validating) {
@@ -353,17 +353,17 @@ fn signs(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) ->
         clock::advance(status, seen, standstill);
     }
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
-    let moment = Moment { period_over, available: facts.readiness == Readiness::Ready };
+    let moment = Timing { period_over, available: facts.readiness == Readiness::Ready };
     // After the verdict what was said stands.
-    let (mut judgement, mut items) = (Judgement::Open { message: None }, status.items.clone());
+    let (mut assessment, mut items) = (Assessment::Open { message: None }, status.items.clone());
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
-        (judgement, items) = validation::judge(seen, status, moment);
+        (assessment, items) = validation::judge(seen, status, moment);
         status.items = validation::settle(&status.items, &items);
     }
-    Signs {
+    Guards {
         due: run::is_due(seen),
         loss: base::loss(seen, status),
-        judgement,
+        assessment,
         stuck: stuck(seen, status, facts),
         judgeable: at_work && gap.is_none(),
         is_fresh: seen.is_fresh,
@@ -387,7 +387,7 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
 
 fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let Readiness::NotReady { .. } = &facts.readiness else { return None };
-    if seen.blind_since.is_some() || !matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+    if seen.watch_broken_since.is_some() || !matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         return None;
     }
     let since = status.canary.as_ref()?.unavailable_since?;
@@ -402,7 +402,7 @@ fn enter(
     status: &mut KanaryDeploymentStatus,
     phase: Phase,
     cause: &phase::Cause,
-    signs: &Signs,
+    guards: &Guards,
 ) -> Vec<Notice> {
     status.phase = Some(phase);
     match phase {
@@ -410,17 +410,17 @@ fn enter(
         Phase::Validating => clock::start(status, seen),
         Phase::Promoting | Phase::Failing => {
             status.verdict_at = Some(seen.now);
-            status.items.clone_from(&signs.items);
+            status.items.clone_from(&guards.items);
         }
         Phase::Succeeded | Phase::Failed => status.finished_at = Some(seen.now),
         Phase::Scheduled => {}
     }
-    story::enter(seen, status, phase, cause, signs)
+    story::enter(seen, status, phase, cause, guards)
 }
 
 /// When something is due that no watch announces.
-fn wake(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
-    let rehearse = || base::rehearsal(seen).filter(|_| base::needs_rehearsal(seen, status)).map(base::rehearse_again);
+fn requeue_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
+    let rehearse = || base::dry_run(seen).filter(|_| base::needs_dry_run(seen, status)).map(base::retry_dry_run_at);
     let evidence = || validation::wake(seen, status).filter(|_| is_at_work(seen, status, facts));
     let due = match status.phase? {
         Phase::Scheduled => seen.kanary.spec.schedule,

@@ -2,7 +2,7 @@
 
 use super::{Facts, base};
 use crate::{
-    api::{Condition, ConditionType, KanaryDeploymentStatus, Truth},
+    api::{Condition, ConditionStatus, ConditionType, KanaryDeploymentStatus},
     decision::{Notice, Observed},
     objects::Object,
     traffic,
@@ -22,7 +22,8 @@ pub(super) fn within(
         let condition = is(type_, reason).filter(|_| !was(type_, reason))?;
         Some(Notice { warning, reason: reason.to_owned(), note: condition.message.clone() })
     };
-    let errored = status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == Truth::True);
+    let errored =
+        status.conditions.iter().find(|c| c.type_ == ConditionType::Errored && c.status == ConditionStatus::True);
     let error = errored.filter(|now| !was(ConditionType::Errored, &now.reason));
     let is_pinned_before = base::is_pinned(seen.status()) && seen.status().run == status.run;
     let first_pin = base::is_pinned(status) && !is_pinned_before;
@@ -40,7 +41,7 @@ pub(super) fn within(
     ]
     .into_iter()
     .flatten()
-    .chain(if first_pin { bystanders(seen, facts) } else { Vec::new() })
+    .chain(if first_pin { pod_selectors(seen, facts) } else { Vec::new() })
     .collect()
 }
 
@@ -73,13 +74,13 @@ fn copies_writes(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Not
 }
 
 /// Who is affected without being asked: what counts canary pods as the base's, and what no longer selects them.
-fn bystanders(seen: &Observed, facts: &Facts) -> Vec<Notice> {
+fn pod_selectors(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let warn = |reason: &str, note| Notice { warning: true, reason: reason.into(), note };
     let full = seen.kanary.spec.template.pod_labels();
     let mut bare = full.clone();
     bare.retain(|key, _| !facts.withheld.keys.contains(key));
     let lost: Vec<String> = seen
-        .bystanders
+        .pod_selectors
         .iter()
         .filter(|other| other.kind() != "PodDisruptionBudget" && other.selects(&full) && !other.selects(&bare))
         .map(|other| format!("{} {}", other.kind(), other.name()))
@@ -108,7 +109,7 @@ fn bystanders(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let mut in_production = bare;
     in_production.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
     let budgets = seen
-        .bystanders
+        .pod_selectors
         .iter()
         .filter(|other| joins && other.kind() == "PodDisruptionBudget" && other.selects(&in_production));
     let budget = budgets

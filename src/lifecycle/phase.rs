@@ -1,20 +1,20 @@
 //! The transition table: from a phase and the signs of the moment to the next phase, and why.
 
-use super::base::{Loss, Progress};
+use super::base::{BaseDrift, Progress};
 use crate::{
     api::{ItemStatus, Phase},
-    validation::{Judgement, promql::Gap},
+    validation::{Assessment, promql::Gap},
 };
 
 /// The signs that a transition rests on.
 #[derive(Clone, Debug)]
-pub struct Signs {
+pub struct Guards {
     /// The time of `spec.schedule` has come.
     pub due: bool,
     /// The base is no longer what was pinned.
-    pub loss: Option<Loss>,
+    pub loss: Option<BaseDrift>,
     /// What the items say.
-    pub judgement: Judgement,
+    pub assessment: Assessment,
     /// The canary has not been available for longer than its progress deadline.
     pub stuck: Option<String>,
     /// The canary is available and its traffic on, and evidence comes in.
@@ -42,19 +42,21 @@ pub struct Cause {
 
 /// The next phase, if another one begins.
 #[must_use]
-pub fn next(phase: Phase, signs: &Signs) -> Option<(Phase, Cause)> {
+pub fn next(phase: Phase, guards: &Guards) -> Option<(Phase, Cause)> {
     match phase {
-        Phase::Scheduled => signs.due.then(|| to(Phase::Starting, "Due", "the scheduled time has come")),
-        Phase::Starting => failure(signs).or_else(|| {
-            signs.judgeable.then(|| to(Phase::Validating, "Available", "the canary is available and its traffic on"))
+        Phase::Scheduled => guards.due.then(|| to(Phase::Starting, "Due", "the scheduled time has come")),
+        Phase::Starting => failure(guards).or_else(|| {
+            guards.judgeable.then(|| to(Phase::Validating, "Available", "the canary is available and its traffic on"))
         }),
-        Phase::Validating => failure(signs).or_else(|| success(signs)),
+        Phase::Validating => failure(guards).or_else(|| success(guards)),
         // Who is left alone may do with the base what he likes: nothing of ours is to be written.
-        Phase::Promoting => lost(signs).filter(|_| signs.progress != Progress::LeftAlone).or_else(|| {
-            let over = signs.progress.is_over() && signs.clean;
+        Phase::Promoting => lost(guards).filter(|_| guards.progress != Progress::LeftAlone).or_else(|| {
+            let over = guards.progress.is_over() && guards.clean;
             over.then(|| to(Phase::Succeeded, "Cleaned", "the template is proven, nothing of the canary is left"))
         }),
-        Phase::Failing => signs.clean.then(|| to(Phase::Failed, "Cleaned", "the canary failed, nothing of it is left")),
+        Phase::Failing => {
+            guards.clean.then(|| to(Phase::Failed, "Cleaned", "the canary failed, nothing of it is left"))
+        }
         Phase::Succeeded | Phase::Failed => None,
     }
 }
@@ -63,27 +65,27 @@ fn to(phase: Phase, reason: &'static str, message: impl Into<String>) -> (Phase,
     (phase, Cause { reason, message: message.into() })
 }
 
-fn lost(signs: &Signs) -> Option<(Phase, Cause)> {
-    signs.loss.as_ref().map(|loss| match loss {
-        Loss::Gone(message) => to(Phase::Failing, "BaseGone", message),
-        Loss::Changed(message) => to(Phase::Failing, "BaseChanged", message),
+fn lost(guards: &Guards) -> Option<(Phase, Cause)> {
+    guards.loss.as_ref().map(|loss| match loss {
+        BaseDrift::Gone(message) => to(Phase::Failing, "BaseGone", message),
+        BaseDrift::Changed(message) => to(Phase::Failing, "BaseChanged", message),
     })
 }
 
-fn failure(signs: &Signs) -> Option<(Phase, Cause)> {
-    let invalid = || match &signs.judgement {
-        Judgement::Invalid { message } => Some(to(Phase::Failing, "Invalid", message)),
-        Judgement::Valid { .. } | Judgement::Open { .. } => None,
+fn failure(guards: &Guards) -> Option<(Phase, Cause)> {
+    let invalid = || match &guards.assessment {
+        Assessment::Invalid { message } => Some(to(Phase::Failing, "Invalid", message)),
+        Assessment::Valid { .. } | Assessment::Open { .. } => None,
     };
-    let stuck = || signs.stuck.as_ref().map(|message| to(Phase::Failing, "CanaryNotAvailable", message));
-    lost(signs).or_else(invalid).or_else(stuck)
+    let stuck = || guards.stuck.as_ref().map(|message| to(Phase::Failing, "CanaryNotAvailable", message));
+    lost(guards).or_else(invalid).or_else(stuck)
 }
 
-fn success(signs: &Signs) -> Option<(Phase, Cause)> {
-    match &signs.judgement {
-        Judgement::Valid { message } if signs.judgeable && signs.is_fresh => {
+fn success(guards: &Guards) -> Option<(Phase, Cause)> {
+    match &guards.assessment {
+        Assessment::Valid { message } if guards.judgeable && guards.is_fresh => {
             Some(to(Phase::Promoting, "Valid", message))
         }
-        Judgement::Valid { .. } | Judgement::Open { .. } | Judgement::Invalid { .. } => None,
+        Assessment::Valid { .. } | Assessment::Open { .. } | Assessment::Invalid { .. } => None,
     }
 }

@@ -31,7 +31,7 @@ pub(super) fn find(seen: &Observed, withheld: &Withheld) -> Option<Refusal> {
             "spec.deploymentName: the base has the canary's own name; rename this KanaryDeployment".into(),
         );
     }
-    if let Some((base, other)) = seen.base.as_deref().and_then(|base| Some((base, base.makers().next()?))) {
+    if let Some((base, other)) = seen.base.as_deref().and_then(|base| Some((base, base.kanary_owners().next()?))) {
         return refuse(
             "NameTaken",
             format!(

@@ -8,7 +8,7 @@ use crate::{
 
 /// The run that begins now, if one does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Beginning {
+pub struct NewRun {
     /// Its status.
     pub status: KanaryDeploymentStatus,
     /// What to say of it.
@@ -18,7 +18,7 @@ pub struct Beginning {
 /// Does a run begin? At first sight; after the end when `template` or `runID` changed; and while one is under way when
 /// `template` changed, for what would be proven is no longer what is asked for.
 #[must_use]
-pub fn begins(seen: &Observed) -> Option<Beginning> {
+pub fn begins(seen: &Observed) -> Option<NewRun> {
     let status = seen.status();
     let hash = seen.kanary.spec.template.hash();
     let new_template = status.template_hash.as_deref() != Some(hash);
@@ -39,7 +39,7 @@ pub fn begins(seen: &Observed) -> Option<Beginning> {
     };
     let status = fresh(seen, status, hash.to_owned());
     let note = format!("run {}: {why}", status.run.unwrap_or(1));
-    Some(Beginning { status, notice: Notice { warning: false, reason: reason.into(), note } })
+    Some(NewRun { status, notice: Notice { warning: false, reason: reason.into(), note } })
 }
 
 fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> KanaryDeploymentStatus {

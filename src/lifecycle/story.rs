@@ -4,20 +4,25 @@ use super::{
     Facts,
     base::{self, Progress},
     notices,
-    phase::{Cause, Signs},
+    phase::{Cause, Guards},
 };
 use crate::{
-    api::{Condition, ConditionType, KanaryDeploymentStatus, Phase, Report, Truth, names},
+    api::{Condition, ConditionStatus, ConditionType, KanaryDeploymentStatus, Phase, Report, names},
     canary::{self, Readiness},
-    decision::{Notice, Observed, Tell},
+    decision::{Notice, Observed, StatusUpdate},
     objects::Object,
     scale,
     traffic::mirror,
-    validation::Judgement,
+    validation::Assessment,
 };
 
 /// Brings conditions, message and columns up to now; the events of what begins or ends within a phase.
-pub(super) fn tell(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, signs: &Signs) -> Vec<Notice> {
+pub(super) fn tell(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    facts: &Facts,
+    guards: &Guards,
+) -> Vec<Notice> {
     let Some(phase) = status.phase else { return Vec::new() };
     let before = status.conditions.clone();
     status.observed_generation = seen.kanary.metadata.generation;
@@ -25,8 +30,8 @@ pub(super) fn tell(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: 
         scheduled(seen, status, phase);
         canary_ready(seen, status, facts, phase);
         traffic_is(seen, status, facts, phase);
-        running(seen, status, facts, signs, phase);
-        updated(seen, status, signs, phase);
+        running(seen, status, facts, guards, phase);
+        updated(seen, status, guards, phase);
     }
     if phase == Phase::Succeeded {
         reverted(seen, status);
@@ -40,7 +45,7 @@ fn set(
     seen: &Observed,
     status: &mut KanaryDeploymentStatus,
     type_: ConditionType,
-    truth: Truth,
+    truth: ConditionStatus,
     reason: &str,
     message: impl Into<String>,
 ) {
@@ -62,27 +67,27 @@ fn set(
 
 fn scheduled(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
     if phase != Phase::Scheduled {
-        return set(seen, status, ConditionType::Scheduled, Truth::True, "Due", "the time has come");
+        return set(seen, status, ConditionType::Scheduled, ConditionStatus::True, "Due", "the time has come");
     }
     let when = seen.kanary.spec.schedule.map_or_else(String::new, |schedule| schedule.to_string());
     let message = format!("waits until {when} (spec.schedule)");
     status.message = Some(message.clone());
-    set(seen, status, ConditionType::Scheduled, Truth::False, "Waiting", message);
+    set(seen, status, ConditionType::Scheduled, ConditionStatus::False, "Waiting", message);
 }
 
 fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let is = |truth, reason: &str, message: String| (truth, reason.to_owned(), message);
-    let removing = || is(Truth::False, "Removing", removing(seen));
+    let removing = || is(ConditionStatus::False, "Removing", removing(seen));
     let (truth, reason, message) = match (&facts.readiness, phase) {
         (_, Phase::Scheduled) => return,
         (_, Phase::Failing) => removing(),
-        (Readiness::Ready, _) => is(Truth::True, "Available", "every canary pod is available".into()),
+        (Readiness::Ready, _) => is(ConditionStatus::True, "Available", "every canary pod is available".into()),
         (Readiness::Absent, Phase::Promoting) => removing(),
-        (Readiness::Absent, _) => is(Truth::False, "Absent", canary::absent(seen)),
+        (Readiness::Absent, _) => is(ConditionStatus::False, "Absent", canary::absent(seen)),
         (Readiness::NotReady { .. }, Phase::Promoting) if seen.own_canary().is_some_and(Object::is_terminating) => {
             removing()
         }
-        (Readiness::NotReady { reason, message, .. }, _) => is(Truth::False, reason, message.clone()),
+        (Readiness::NotReady { reason, message, .. }, _) => is(ConditionStatus::False, reason, message.clone()),
     };
     if phase == Phase::Starting {
         status.message = Some(message.clone());
@@ -113,11 +118,11 @@ fn traffic_is(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fact
     let is_over = || facts.readiness == Readiness::Absent || base::progress(seen, status).is_over();
     let ending = phase == Phase::Failing || (phase == Phase::Promoting && is_over());
     let (truth, reason, message) = match &facts.traffic {
-        _ if ending => (Truth::False, "Removed", "the canary gets no more traffic".to_owned()),
+        _ if ending => (ConditionStatus::False, "Removed", "the canary gets no more traffic".to_owned()),
         traffic => (traffic.truth, traffic.reason, traffic.message.clone()),
     };
     if phase == Phase::Starting
-        && truth != Truth::True
+        && truth != ConditionStatus::True
         && (facts.obstacle.is_some() || facts.readiness == Readiness::Ready)
     {
         status.message = Some(message.clone());
@@ -125,15 +130,17 @@ fn traffic_is(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fact
     set(seen, status, ConditionType::Traffic, truth, reason, message);
 }
 
-fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, signs: &Signs, phase: Phase) {
+fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, guards: &Guards, phase: Phase) {
     if phase != Phase::Validating {
         if status.validation_started_at.is_some() {
-            set(seen, status, ConditionType::Running, Truth::False, "Judged", "the validation is over");
+            set(seen, status, ConditionType::Running, ConditionStatus::False, "Judged", "the validation is over");
         }
         return;
     }
-    let held = match (&signs.gap, &facts.obstacle, &facts.readiness) {
-        _ if seen.blind_since.is_some() => "the controller lost its view of the cluster; its log says why".into(),
+    let held = match (&guards.gap, &facts.obstacle, &facts.readiness) {
+        _ if seen.watch_broken_since.is_some() => {
+            "the controller lost its view of the cluster; its log says why".into()
+        }
         (Some(gap), _, _) => gap.message.clone(),
         (None, Some(obstacle), _) => obstacle.message.clone(),
         (None, None, Readiness::NotReady { message, .. }) => message.clone(),
@@ -141,10 +148,10 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         (None, None, Readiness::Ready) => held_while_ready(seen, status, facts),
     };
     // After a restart the first answer is on its way as a rule: that is no reason to warn.
-    let stands = if signs.gap.as_ref().is_some_and(|gap| !gap.asked) { "Asking" } else { "Held" };
-    let (reason, message) = match (&signs.judgement, signs.judgeable) {
+    let stands = if guards.gap.as_ref().is_some_and(|gap| !gap.asked) { "Asking" } else { "Held" };
+    let (reason, message) = match (&guards.assessment, guards.judgeable) {
         (_, false) => (stands, format!("the clock stands still: {held}")),
-        (Judgement::Open { message: Some(waits) }, true) => {
+        (Assessment::Open { message: Some(waits) }, true) => {
             ("WaitsForEvidence", format!("the period is over, but {waits}"))
         }
         (_, true) => (
@@ -155,13 +162,13 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         ),
     };
     status.message = Some(message.clone());
-    set(seen, status, ConditionType::Running, Truth::True, reason, message);
+    set(seen, status, ConditionType::Running, ConditionStatus::True, reason, message);
 }
 
 fn held_while_ready(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> String {
     match &facts.refusal {
         Some(refusal) => refusal.message.clone(),
-        None if base::needs_rehearsal(seen, status) => {
+        None if base::needs_dry_run(seen, status) => {
             "the API server has not agreed to the promotion of spec.template yet".into()
         }
         None => facts.traffic.message.clone(),
@@ -172,34 +179,34 @@ fn stamp(time: jiff::Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, signs: &Signs, phase: Phase) {
+fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, guards: &Guards, phase: Phase) {
     if phase != Phase::Promoting {
         return;
     }
     let name = names::base(&seen.kanary);
     let written = base::is_promoted(seen, status);
-    let (truth, reason, message) = match &signs.progress {
+    let (truth, reason, message) = match &guards.progress {
         Progress::LeftAlone => {
-            (Truth::False, "NoUpdate", format!("spec.validation.noUpdate: Deployment {name} is left alone"))
+            (ConditionStatus::False, "NoUpdate", format!("spec.validation.noUpdate: Deployment {name} is left alone"))
         }
-        Progress::Due => (Truth::False, "Promoting", format!("Deployment {name} gets the proven template")),
+        Progress::Due => (ConditionStatus::False, "Promoting", format!("Deployment {name} gets the proven template")),
         Progress::Paused => (
             written.into(),
             "BasePaused",
             format!("Deployment {name} is paused; resume it (kubectl rollout resume deployment {name})"),
         ),
         Progress::RollingOut => {
-            (Truth::True, "RollingOut", format!("Deployment {name} has the template and rolls it out"))
+            (ConditionStatus::True, "RollingOut", format!("Deployment {name} has the template and rolls it out"))
         }
         Progress::Stalled(why) => (
-            Truth::True,
+            ConditionStatus::True,
             "BaseRolloutStalled",
             format!("Deployment {name} has the template, but its rollout stalls, so the canary stays: {why}"),
         ),
-        Progress::Done if base::had_it_already(status) => {
-            (Truth::True, "AlreadyUpToDate", format!("Deployment {name} had the proven template already"))
+        Progress::Done if base::was_up_to_date(status) => {
+            (ConditionStatus::True, "AlreadyUpToDate", format!("Deployment {name} had the proven template already"))
         }
-        Progress::Done => (Truth::True, "Promoted", format!("Deployment {name} has the proven template")),
+        Progress::Done => (ConditionStatus::True, "Promoted", format!("Deployment {name} has the proven template")),
     };
     status.message = Some(message.clone());
     set(seen, status, ConditionType::DeploymentUpdated, truth, reason, message);
@@ -210,10 +217,12 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
     let said =
         status.conditions.iter().find(|c| c.type_ == ConditionType::DeploymentUpdated).map(|c| c.reason.as_str());
     let (truth, reason, message) = match (base::revert(seen, status), said) {
-        (Some(message), Some("Promoted" | "RollingOut" | "AlreadyUpToDate")) => (Truth::False, "Reverted", message),
+        (Some(message), Some("Promoted" | "RollingOut" | "AlreadyUpToDate")) => {
+            (ConditionStatus::False, "Reverted", message)
+        }
         (None, Some("Reverted")) if base::has_template(seen, status) => {
             let name = names::base(&seen.kanary);
-            (Truth::True, "Promoted", format!("Deployment {name} has the proven template again"))
+            (ConditionStatus::True, "Promoted", format!("Deployment {name} has the proven template again"))
         }
         (Some(_) | None, _) => return,
     };
@@ -222,14 +231,14 @@ fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
 }
 
 /// What keeps a deleted resource from going, if anything does. It has no phase to go on to.
-pub(super) fn tell_of_deletion(seen: &Observed) -> Option<Tell> {
+pub(super) fn tell_of_deletion(seen: &Observed) -> Option<StatusUpdate> {
     let before = seen.status();
     let mut status = before.clone();
     if let Some((reason, message)) = failed(seen).or_else(|| unsettled(seen)) {
         status.message = Some(message.clone());
-        set(seen, &mut status, ConditionType::Errored, Truth::True, reason, message);
+        set(seen, &mut status, ConditionType::Errored, ConditionStatus::True, reason, message);
     }
-    (status != *before).then_some(Tell { status, notices: Vec::new(), can_wait: false })
+    (status != *before).then_some(StatusUpdate { status, notices: Vec::new(), can_wait: false })
 }
 
 fn failed(seen: &Observed) -> Option<(&'static str, String)> {
@@ -246,10 +255,10 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
     // Who waits for its time can be told at once what will be in its way then.
     let refusal = facts.refusal.as_ref().filter(|_| is_judged || phase == Phase::Scheduled);
     let refusal = refusal.map(|r| (r.reason, r.message.clone()));
-    let rehearsal = base::rehearsal(seen).filter(|_| is_judged && base::needs_rehearsal(seen, status));
-    let rehearsal = rehearsal.and_then(|rehearsal| rehearsal.outcome.as_ref().err());
-    let refused = rehearsal
-        .map(|why| ("PromotionRefused", format!("the API server would refuse to promote spec.template: {why}")));
+    let dry_run = base::dry_run(seen).filter(|_| is_judged && base::needs_dry_run(seen, status));
+    let dry_run = dry_run.and_then(|dry_run| dry_run.outcome.as_ref().err());
+    let refused =
+        dry_run.map(|why| ("PromotionRefused", format!("the API server would refuse to promote spec.template: {why}")));
     let obstacle = facts
         .obstacle
         .as_ref()
@@ -261,17 +270,21 @@ fn errored(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
             if matches!(phase, Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Failing) {
                 status.message = Some(message.clone());
             }
-            set(seen, status, ConditionType::Errored, Truth::True, reason, message);
+            set(seen, status, ConditionType::Errored, ConditionStatus::True, reason, message);
         }
-        None if status.conditions.iter().any(|c| c.type_ == ConditionType::Errored && c.status == Truth::True) => {
-            set(seen, status, ConditionType::Errored, Truth::False, "Resolved", "");
+        None if status
+            .conditions
+            .iter()
+            .any(|c| c.type_ == ConditionType::Errored && c.status == ConditionStatus::True) =>
+        {
+            set(seen, status, ConditionType::Errored, ConditionStatus::False, "Resolved", "");
         }
         None => {}
     }
 }
 
 fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Report {
-    let is = |type_| status.conditions.iter().any(|c| c.type_ == type_ && c.status == Truth::True);
+    let is = |type_| status.conditions.iter().any(|c| c.type_ == type_ && c.status == ConditionStatus::True);
     let status = match phase {
         _ if is(ConditionType::Failed) => "Failed".into(),
         _ if is(ConditionType::Succeeded) => "Succeeded".into(),
@@ -293,26 +306,26 @@ pub(super) fn enter(
     status: &mut KanaryDeploymentStatus,
     phase: Phase,
     cause: &Cause,
-    signs: &Signs,
+    guards: &Guards,
 ) -> Vec<Notice> {
     let notice = |warning, reason: &str| vec![Notice { warning, reason: reason.into(), note: cause.message.clone() }];
     status.message = Some(cause.message.clone());
     match phase {
         Phase::Promoting => {
-            set(seen, status, ConditionType::Succeeded, Truth::True, cause.reason, &*cause.message);
+            set(seen, status, ConditionType::Succeeded, ConditionStatus::True, cause.reason, &*cause.message);
             notice(false, "Valid")
         }
         Phase::Failing => {
             if status.conditions.iter().any(|c| c.type_ == ConditionType::Succeeded) {
-                set(seen, status, ConditionType::Succeeded, Truth::False, cause.reason, &*cause.message);
+                set(seen, status, ConditionType::Succeeded, ConditionStatus::False, cause.reason, &*cause.message);
             }
-            set(seen, status, ConditionType::Failed, Truth::True, cause.reason, &*cause.message);
+            set(seen, status, ConditionType::Failed, ConditionStatus::True, cause.reason, &*cause.message);
             notice(true, cause.reason)
         }
         Phase::Succeeded | Phase::Failed => {
             // How far the base is by now; it may not be told yet.
             if phase == Phase::Succeeded {
-                updated(seen, status, signs, Phase::Promoting);
+                updated(seen, status, guards, Phase::Promoting);
             }
             end(seen, status, phase);
             notice(phase == Phase::Failed, &format!("{phase:?}"))
@@ -330,6 +343,6 @@ fn end(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
         (canary.ready_replicas, canary.replicas) = (0, 0);
         canary.unavailable_since = None;
     }
-    set(seen, status, ConditionType::CanaryReady, Truth::False, "Removed", "nothing of the canary is left");
-    set(seen, status, ConditionType::Traffic, Truth::False, "Removed", "the canary gets no more traffic");
+    set(seen, status, ConditionType::CanaryReady, ConditionStatus::False, "Removed", "nothing of the canary is left");
+    set(seen, status, ConditionType::Traffic, ConditionStatus::False, "Removed", "the canary gets no more traffic");
 }

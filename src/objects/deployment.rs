@@ -8,7 +8,7 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Object, foreign::writer, prune_meta};
+use super::{Labels, Object, custom_resource::writer, prune_meta};
 use crate::hash;
 
 /// A Deployment.
@@ -164,7 +164,7 @@ impl Object for Deployment {
         // What comes from a dump is pruned already.
         self.writer = writer(&self.metadata, "/f:spec/f:template").or(self.writer.take());
         prune_meta(&mut self.metadata);
-        if self.makers().next().is_none() {
+        if self.kanary_owners().next().is_none() {
             // Only whether there are any: a JSON patch cannot add to a map that is not there.
             if let Some(labels) = &mut self.metadata.labels {
                 labels.clear();

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, foreign, prune_meta};
+use super::{Object, custom_resource, prune_meta};
 
 /// An HTTPRoute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ pub struct RouteStatus {
     pub parents: Vec<Value>,
 }
 
-foreign::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");
+custom_resource::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");
 
 impl Object for HTTPRoute {
     fn meta(&self) -> &ObjectMeta {
@@ -43,7 +43,7 @@ impl Object for HTTPRoute {
     }
 
     fn prune(&mut self) {
-        self.writer = foreign::other_writer(&self.metadata);
+        self.writer = custom_resource::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

@@ -4,23 +4,22 @@
 //! dump of them replays a decision. Nothing here is ever written back whole.
 
 mod autoscaler;
-mod bystander;
+mod custom_resource;
 mod deployment;
 mod endpoint_slice;
-mod foreign;
 mod http_route;
 pub mod metadata;
 mod pod;
+mod pod_selector;
 mod service;
 mod virtual_service;
 
 use std::collections::BTreeMap;
 
 pub use autoscaler::Autoscaler;
-pub use bystander::Bystander;
+pub use custom_resource::{Listed, Unavailable};
 pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
 pub use endpoint_slice::EndpointSlice;
-pub use foreign::{Ignorance, Known};
 pub use http_route::{HTTPRoute, RouteStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::{
@@ -28,6 +27,7 @@ use kube::{
     core::{Selector, SelectorExt},
 };
 pub use pod::{Pod, Trouble};
+pub use pod_selector::PodSelector;
 pub use service::{Service, ServiceSpec};
 pub use virtual_service::VirtualService;
 
@@ -46,7 +46,7 @@ pub trait Object: PartialEq {
     fn prune(&mut self);
 
     /// Names of other objects of the namespace that it speaks of: who has one of them concerns it.
-    fn mentions(&self) -> Vec<String> {
+    fn index_keys(&self) -> Vec<String> {
         Vec::new()
     }
 
@@ -91,7 +91,7 @@ pub trait Object: PartialEq {
     }
 
     /// The `KanaryDeployment`s that own it, by name: who made it, as a rule one.
-    fn makers(&self) -> impl Iterator<Item = &str> {
+    fn kanary_owners(&self) -> impl Iterator<Item = &str> {
         let owners = self.meta().owner_references.iter().flatten();
         owners.filter(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
     }
@@ -115,7 +115,7 @@ impl Object for KanaryDeployment {
         prune_meta(&mut self.metadata);
     }
 
-    fn mentions(&self) -> Vec<String> {
+    fn index_keys(&self) -> Vec<String> {
         vec![names::base(self), names::canary(self), names::kanary_service(self)]
     }
 }

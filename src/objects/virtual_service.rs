@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, foreign, prune_meta};
+use super::{Object, custom_resource, prune_meta};
 
 /// A VirtualService.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -20,7 +20,7 @@ pub struct VirtualService {
     pub writer: Option<String>,
 }
 
-foreign::custom_resource!(VirtualService, "networking.istio.io", "v1", "virtualservices");
+custom_resource::custom_resource!(VirtualService, "networking.istio.io", "v1", "virtualservices");
 
 impl Object for VirtualService {
     fn meta(&self) -> &ObjectMeta {
@@ -32,7 +32,7 @@ impl Object for VirtualService {
     }
 
     fn prune(&mut self) {
-        self.writer = foreign::other_writer(&self.metadata);
+        self.writer = custom_resource::other_writer(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

@@ -11,7 +11,7 @@ pub type Labels = BTreeMap<String, String>;
 
 /// What an instant query can answer.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Answer {
+pub enum QueryResult {
     /// A number without labels.
     Scalar(f64),
     /// Any number of samples; it may be empty.
@@ -31,7 +31,7 @@ pub struct Sample {
 
 /// Why there is no answer. No evidence is never success, and by itself never failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Doubt {
+pub enum QueryError {
     /// It refused, or something before it did.
     #[error("Prometheus answers {status}{}", cure(*.status))]
     Refused {
@@ -120,30 +120,30 @@ impl TryFrom<String> for Number {
 /// Reads a reply to `/api/v1/query`.
 ///
 /// # Errors
-/// [`Doubt`]; it says what is wrong.
-pub fn read(status: u16, body: &[u8]) -> Result<Answer, Doubt> {
+/// [`QueryError`]; it says what is wrong.
+pub fn read(status: u16, body: &[u8]) -> Result<QueryResult, QueryError> {
     let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
     match (status, envelope) {
         (200..=299, Some(Envelope { status: Status::Success, data: Some(data), warnings, .. })) => {
             typed(data, warnings)
         }
-        (200..=299, None | Some(Envelope { status: Status::Success, .. })) => Err(Doubt::Foreign),
+        (200..=299, None | Some(Envelope { status: Status::Success, .. })) => Err(QueryError::Foreign),
         (_, Some(Envelope { error, .. })) if !error.is_empty() => {
-            Err(Doubt::Explained { status, why: shortened(&error, 300) })
+            Err(QueryError::Explained { status, why: shortened(&error, 300) })
         }
-        (_, None | Some(_)) => Err(Doubt::Refused { status }),
+        (_, None | Some(_)) => Err(QueryError::Refused { status }),
     }
 }
 
-fn typed(data: Data, warnings: Vec<String>) -> Result<Answer, Doubt> {
+fn typed(data: Data, warnings: Vec<String>) -> Result<QueryResult, QueryError> {
     if let Some(warning) = warnings.iter().find(|warning| !is_remark(warning)) {
-        return Err(Doubt::Warned(shortened(warning, 300)));
+        return Err(QueryError::Warned(shortened(warning, 300)));
     }
     match data {
-        Data::Scalar((_, Number(value))) => Ok(Answer::Scalar(value)),
-        Data::Vector(items) => items.into_iter().map(sample).collect::<Result<_, _>>().map(Answer::Vector),
-        Data::String((_, text)) => Ok(Answer::Text(text)),
-        Data::Matrix(_) => Err(Doubt::Range),
+        Data::Scalar((_, Number(value))) => Ok(QueryResult::Scalar(value)),
+        Data::Vector(items) => items.into_iter().map(sample).collect::<Result<_, _>>().map(QueryResult::Vector),
+        Data::String((_, text)) => Ok(QueryResult::Text(text)),
+        Data::Matrix(_) => Err(QueryError::Range),
     }
 }
 
@@ -154,8 +154,8 @@ fn is_remark(warning: &str) -> bool {
     warning.starts_with("PromQL info:")
 }
 
-fn sample(item: Item) -> Result<Sample, Doubt> {
-    let (_, Number(value)) = item.value.ok_or(Doubt::Histogram)?;
+fn sample(item: Item) -> Result<Sample, QueryError> {
+    let (_, Number(value)) = item.value.ok_or(QueryError::Histogram)?;
     Ok(Sample { labels: item.metric, value })
 }
 
@@ -173,29 +173,29 @@ mod tests {
 
     use super::*;
 
-    fn ok(data: serde_json::Value) -> Result<Answer, Doubt> {
+    fn ok(data: serde_json::Value) -> Result<QueryResult, QueryError> {
         read(200, json!({"status": "success", "data": data}).to_string().as_bytes())
     }
 
     #[test]
     fn scalars_vectors_and_strings_are_answers() {
         let scalar = ok(json!({"resultType": "scalar", "result": [1435781451.781, "1"]}));
-        assert_eq!(scalar, Ok(Answer::Scalar(1.0)));
+        assert_eq!(scalar, Ok(QueryResult::Scalar(1.0)));
         let text = ok(json!({"result": [1, "true"], "resultType": "string"}));
-        assert_eq!(text, Ok(Answer::Text("true".into())), "whatever the order of the fields");
+        assert_eq!(text, Ok(QueryResult::Text("true".into())), "whatever the order of the fields");
         let vector = ok(json!({"resultType": "vector", "result": [{"metric": {"pod": "a"}, "value": [1, "0.5"]}]}));
         let sample = Sample { labels: [("pod".into(), "a".into())].into(), value: 0.5 };
-        assert_eq!(vector, Ok(Answer::Vector(vec![sample])));
-        assert_eq!(ok(json!({"resultType": "vector", "result": []})), Ok(Answer::Vector(Vec::new())));
+        assert_eq!(vector, Ok(QueryResult::Vector(vec![sample])));
+        assert_eq!(ok(json!({"resultType": "vector", "result": []})), Ok(QueryResult::Vector(Vec::new())));
     }
 
     #[test]
     fn what_json_cannot_say_is_read_as_prometheus_writes_it() {
         let scalar = |text| ok(json!({"resultType": "scalar", "result": [1, text]}));
-        assert!(matches!(scalar("NaN"), Ok(Answer::Scalar(value)) if value.is_nan()));
-        assert_eq!(scalar("+Inf"), Ok(Answer::Scalar(f64::INFINITY)));
-        assert_eq!(scalar("-Inf"), Ok(Answer::Scalar(f64::NEG_INFINITY)));
-        assert_eq!(scalar("1e-3"), Ok(Answer::Scalar(0.001)));
+        assert!(matches!(scalar("NaN"), Ok(QueryResult::Scalar(value)) if value.is_nan()));
+        assert_eq!(scalar("+Inf"), Ok(QueryResult::Scalar(f64::INFINITY)));
+        assert_eq!(scalar("-Inf"), Ok(QueryResult::Scalar(f64::NEG_INFINITY)));
+        assert_eq!(scalar("1e-3"), Ok(QueryResult::Scalar(0.001)));
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
         }
     }
 
-    fn warned(warnings: &[&str]) -> Result<Answer, Doubt> {
+    fn warned(warnings: &[&str]) -> Result<QueryResult, QueryError> {
         let body = json!({"status": "success", "warnings": warnings,
                           "data": {"resultType": "scalar", "result": [1, "1"]}});
         read(200, body.to_string().as_bytes())
@@ -237,7 +237,7 @@ mod tests {
         let mixed = "PromQL warning: encountered a mix of histograms and floats for metric name \"x\" (1:6)";
         for warning in ["a store is down", mixed, "3 more annotations omitted", ""] {
             for warnings in [vec![warning], vec![info, warning]] {
-                assert_eq!(warned(&warnings), Err(Doubt::Warned(warning.into())));
+                assert_eq!(warned(&warnings), Err(QueryError::Warned(warning.into())));
             }
         }
     }
@@ -248,7 +248,7 @@ mod tests {
             "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)",
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (1:21)",
         ];
-        assert_eq!(warned(&remarks), Ok(Answer::Scalar(1.0)));
+        assert_eq!(warned(&remarks), Ok(QueryResult::Scalar(1.0)));
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         #[test]
         fn every_number_comes_back(value in any::<f64>()) {
             let body = json!({"status": "success", "data": {"resultType": "scalar", "result": [1, value.to_string()]}});
-            let Ok(Answer::Scalar(read)) = read(200, body.to_string().as_bytes()) else { panic!("{value}") };
+            let Ok(QueryResult::Scalar(read)) = read(200, body.to_string().as_bytes()) else { panic!("{value}") };
             prop_assert!(read == value || read.is_nan() && value.is_nan());
         }
     }

@@ -81,17 +81,17 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{
-        answer::{Answer, Sample},
+        answer::{QueryResult, Sample},
         judge::given::judged,
         outcome::Outcome,
     };
 
-    fn counts(samples: &[(&str, &str, f64)]) -> Answer {
+    fn counts(samples: &[(&str, &str, f64)]) -> QueryResult {
         let sample = |(pod, code, value): &(&str, &str, f64)| Sample {
             labels: [("pod".into(), (*pod).into()), ("code".into(), (*code).into())].into(),
             value: *value,
         };
-        Answer::Vector(samples.iter().map(sample).collect())
+        QueryResult::Vector(samples.iter().map(sample).collect())
     }
 
     fn item(more: Value) -> Value {
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_counted_is_unknown() {
-        let keyless = Answer::Vector(vec![Sample { labels: [("pod".into(), "a".into())].into(), value: 1.0 }]);
+        let keyless = QueryResult::Vector(vec![Sample { labels: [("pod".into(), "a".into())].into(), value: 1.0 }]);
         for answer in [keyless, counts(&[("a", "200", 0.0)]), counts(&[("a", "200", -1.0)])] {
             assert_eq!(judged(item(json!({})), &answer).word(), "unknown", "{answer:?}");
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    answer::{Answer, Labels, Sample},
+    answer::{Labels, QueryResult, Sample},
     deviation, discrete,
     outcome::{About, Outcome},
     range, truth,
@@ -12,7 +12,7 @@ use crate::api::PromQl;
 
 /// Judges an answer as the item says. `pods` are the canary's: samples of others are not about it.
 #[must_use]
-pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &Answer) -> Outcome {
+pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &QueryResult) -> Outcome {
     if let Some(range) = &item.value_in_range {
         return about(item, pods, answer, |samples| range::judge(range, samples));
     }
@@ -29,13 +29,13 @@ pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &Answer) -> Outcome
 fn about(
     item: &PromQl,
     pods: &BTreeSet<String>,
-    answer: &Answer,
+    answer: &QueryResult,
     judge: impl FnOnce(&[About<'_>]) -> Outcome,
 ) -> Outcome {
     let samples = match answer {
-        Answer::Vector(samples) => samples.clone(),
-        Answer::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
-        Answer::Text(_) => return Outcome::Unknown("the answer is a string, not a number".into()),
+        QueryResult::Vector(samples) => samples.clone(),
+        QueryResult::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
+        QueryResult::Text(_) => return Outcome::Unknown("the answer is a string, not a number".into()),
     };
     if samples.is_empty() {
         return Outcome::empty();
@@ -68,14 +68,14 @@ pub(super) mod given {
     use super::*;
 
     /// Samples by pod.
-    pub fn vector(samples: &[(&str, f64)]) -> Answer {
+    pub fn vector(samples: &[(&str, f64)]) -> QueryResult {
         let sample =
             |(pod, value): &(&str, f64)| Sample { labels: [("pod".into(), (*pod).into())].into(), value: *value };
-        Answer::Vector(samples.iter().map(sample).collect())
+        QueryResult::Vector(samples.iter().map(sample).collect())
     }
 
     /// An item, as YAML would say it, judges an answer about the canary pods a, b and c.
-    pub fn judged(item: serde_json::Value, answer: &Answer) -> Outcome {
+    pub fn judged(item: serde_json::Value, answer: &QueryResult) -> Outcome {
         let mut all = serde_json::json!({"query": "x"});
         all.as_object_mut().expect("an object").extend(item.as_object().expect("an object").clone());
         let item: PromQl = serde_json::from_value(all).expect("an item");
@@ -99,10 +99,10 @@ mod tests {
 
     #[test]
     fn an_analyser_wants_numbers_of_canary_pods() {
-        let nameless = Answer::Vector(vec![Sample { labels: Labels::new(), value: 1.0 }]);
+        let nameless = QueryResult::Vector(vec![Sample { labels: Labels::new(), value: 1.0 }]);
         for item in analysers() {
             assert_eq!(judged(item.clone(), &vector(&[("a", 1.0)])).word(), "true", "{item}");
-            for answer in [vector(&[]), nameless.clone(), Answer::Scalar(1.0), Answer::Text("1".into())] {
+            for answer in [vector(&[]), nameless.clone(), QueryResult::Scalar(1.0), QueryResult::Text("1".into())] {
                 assert_eq!(judged(item.clone(), &answer).word(), "unknown", "{item} {answer:?}");
             }
             for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
@@ -121,8 +121,8 @@ mod tests {
     #[test]
     fn all_samples_may_be_one_set() {
         let range = json!({"valueInRange": {"min": 0, "max": 1}, "allPodsQuery": true});
-        assert_eq!(judged(range.clone(), &Answer::Scalar(0.5)).word(), "true");
-        assert_eq!(judged(range, &Answer::Scalar(1.5)).word(), "false");
+        assert_eq!(judged(range.clone(), &QueryResult::Scalar(0.5)).word(), "true");
+        assert_eq!(judged(range, &QueryResult::Scalar(1.5)).word(), "false");
     }
 
     /// In the original all pods became the last one, and so only one was judged.

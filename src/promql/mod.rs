@@ -5,22 +5,22 @@
 
 pub mod address;
 pub mod answer;
-pub mod asked;
 mod code;
 mod deviation;
 mod discrete;
-mod inquiry;
+pub mod history;
 mod judge;
 pub mod library;
 mod memo;
 pub mod outcome;
+mod query;
 mod range;
 pub mod syntax;
 pub mod template;
 mod truth;
 
 pub use address::Access;
-pub use asked::{Asked, Mark, Reply};
-pub use inquiry::Inquiry;
+pub use history::{Evaluation, Mark, QueryHistory};
 pub use judge::judge;
 pub use outcome::{Evidence, Outcome};
+pub use query::Query;

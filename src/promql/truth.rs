@@ -1,16 +1,16 @@
 //! A query that answers true or false by itself: 1 is true, 0 is false, and so are the strings.
 
 use super::{
-    answer::{Answer, Sample},
+    answer::{QueryResult, Sample},
     outcome::{Evidence, Outcome, labels},
 };
 
 /// Any sample that is 0 makes it false; anything that is neither 0 nor 1 leaves it open.
-pub fn judge(answer: &Answer) -> Outcome {
+pub fn judge(answer: &QueryResult) -> Outcome {
     match answer {
-        Answer::Scalar(value) => one(*value),
-        Answer::Vector(samples) => all(samples),
-        Answer::Text(text) => word(text),
+        QueryResult::Scalar(value) => one(*value),
+        QueryResult::Vector(samples) => all(samples),
+        QueryResult::Text(text) => word(text),
     }
 }
 
@@ -63,11 +63,11 @@ mod tests {
     #[test]
     fn one_is_true_and_zero_is_false() {
         let cases = [
-            (Answer::Scalar(1.0), "true"),
-            (Answer::Scalar(0.0), "false"),
-            (Answer::Scalar(-0.0), "false"),
-            (Answer::Text("true".into()), "true"),
-            (Answer::Text("false".into()), "false"),
+            (QueryResult::Scalar(1.0), "true"),
+            (QueryResult::Scalar(0.0), "false"),
+            (QueryResult::Scalar(-0.0), "false"),
+            (QueryResult::Text("true".into()), "true"),
+            (QueryResult::Text("false".into()), "false"),
             (vector(&[("a", 1.0), ("b", 1.0)]), "true"),
             (vector(&[("a", 1.0), ("b", 0.0)]), "false"),
             (vector(&[("a", f64::NAN), ("b", 0.0)]), "false"),
@@ -80,8 +80,8 @@ mod tests {
     #[test]
     fn anything_else_is_unknown() {
         let odd = [0.5, 2.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-        let answers = odd.iter().flat_map(|value| [Answer::Scalar(*value), vector(&[("a", 1.0), ("b", *value)])]);
-        for answer in answers.chain([Answer::Text("True".into()), Answer::Text(String::new())]) {
+        let answers = odd.iter().flat_map(|value| [QueryResult::Scalar(*value), vector(&[("a", 1.0), ("b", *value)])]);
+        for answer in answers.chain([QueryResult::Text("True".into()), QueryResult::Text(String::new())]) {
             assert_eq!(judge(&answer).word(), "unknown", "{answer:?}");
         }
     }

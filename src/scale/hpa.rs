@@ -13,11 +13,11 @@ use crate::{
 /// The whole autoscaler, if one is asked for.
 #[must_use]
 pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
-    asked_for(kanary).map(|(object, hash)| owned::stamp(object, &hash))
+    desired_hash(kanary).map(|(object, hash)| owned::stamp(object, &hash))
 }
 
 /// It, without its mark, and its hash.
-fn asked_for(kanary: &KanaryDeployment) -> Option<(Value, String)> {
+fn desired_hash(kanary: &KanaryDeployment) -> Option<(Value, String)> {
     let hpa = kanary.spec.scale.hpa.as_ref()?;
     let name = names::canary(kanary);
     let mut spec = json!(hpa);
@@ -39,7 +39,7 @@ fn asked_for(kanary: &KanaryDeployment) -> Option<(Value, String)> {
 pub fn upkeep(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
     let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
-    match (asked_for(&seen.kanary), seen.own_autoscaler()) {
+    match (desired_hash(&seen.kanary), seen.own_autoscaler()) {
         (Some((object, hash)), None) => Some(Action::Create { target, object: owned::stamp(object, &hash) }),
         (Some((object, hash)), Some(hpa)) if !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
             Some(Action::Patch { target, patch: owned::replace(hpa, &owned::stamp(object, &hash)) })

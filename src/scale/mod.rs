@@ -7,7 +7,7 @@ use std::sync::Arc;
 pub use hpa::{desired as autoscaler, upkeep as upkeep_autoscaler};
 
 use crate::{
-    api::{Fixed, KanaryDeployment},
+    api::{KanaryDeployment, StaticScale},
     decision::Observed,
     objects::{Autoscaler, Deployment, Object},
 };
@@ -15,7 +15,7 @@ use crate::{
 /// The fixed number of pods; one if nothing is said.
 #[must_use]
 pub fn fixed(kanary: &KanaryDeployment) -> i32 {
-    kanary.spec.scale.fixed.as_ref().map_or(1, |Fixed { replicas }| *replicas)
+    kanary.spec.scale.fixed.as_ref().map_or(1, |StaticScale { replicas }| *replicas)
 }
 
 /// Replicas of a canary that does not exist yet: an autoscaler starts from its minimum.

@@ -9,7 +9,7 @@ pub use kanary_service::{remove_strays as remove_stray_services, upkeep as upkee
 pub use production::{joins, move_out_pods, move_pods, was_in_production};
 
 use crate::{
-    api::{Source, Truth, names},
+    api::{ConditionStatus, Source, names},
     canary::Withheld,
     decision::Observed,
     objects::{Object, Service, selects},
@@ -38,24 +38,24 @@ impl Obstacle {
 
 /// Does the traffic that is asked for reach the canary?
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct TrafficStatus {
     /// Yes, no, or nobody knows.
-    pub truth: Truth,
+    pub truth: ConditionStatus,
     /// One word.
     pub reason: &'static str,
     /// One sentence.
     pub message: String,
 }
 
-impl Standing {
-    fn new(truth: Truth, reason: &'static str, message: impl Into<String>) -> Self {
+impl TrafficStatus {
+    fn new(truth: ConditionStatus, reason: &'static str, message: impl Into<String>) -> Self {
         Self { truth, reason, message: message.into() }
     }
 
     /// Does it certainly reach it?
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.truth == Truth::True
+        self.truth == ConditionStatus::True
     }
 }
 
@@ -129,23 +129,29 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
 
 /// Does the traffic that is asked for reach the canary, as far as objects show? Not while there is an [`obstacle`].
 #[must_use]
-pub fn standing(seen: &Observed, obstacle: Option<&Obstacle>) -> Standing {
+pub fn standing(seen: &Observed, obstacle: Option<&Obstacle>) -> TrafficStatus {
     if let Some(Obstacle { reason, message }) = obstacle {
-        return Standing::new(Truth::False, reason, message);
+        return TrafficStatus::new(ConditionStatus::False, reason, message);
     }
     let source = seen.kanary.spec.traffic.source;
     match source {
-        Source::None => {
-            Standing::new(Truth::True, "NoneAsked", "spec.traffic.source is none: nobody reaches the canary")
-        }
+        Source::None => TrafficStatus::new(
+            ConditionStatus::True,
+            "NoneAsked",
+            "spec.traffic.source is none: nobody reaches the canary",
+        ),
         Source::Mirror => mirror::standing(seen),
         Source::Service | Source::KanaryService | Source::Both => {
             let is_on = (!source.joins_production() || production::all_in(seen))
                 && (!source.has_kanary_service() || kanary_service::is_current(seen));
             if is_on {
-                Standing::new(Truth::True, "On", format!("{} reaches the canary", source.as_str()))
+                TrafficStatus::new(ConditionStatus::True, "On", format!("{} reaches the canary", source.as_str()))
             } else {
-                Standing::new(Truth::False, "NotYet", format!("{} does not reach the canary yet", source.as_str()))
+                TrafficStatus::new(
+                    ConditionStatus::False,
+                    "NotYet",
+                    format!("{} does not reach the canary yet", source.as_str()),
+                )
             }
         }
     }

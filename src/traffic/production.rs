@@ -25,7 +25,9 @@ pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Label
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase, available: bool) -> Vec<Action> {
     let joins = joins(seen, withheld, phase);
-    move_each(seen, withheld, joins.as_ref(), |pod| pod.status.ready && canary::is_tried(pod, seen.status(), available))
+    move_each(seen, withheld, joins.as_ref(), |pod| {
+        pod.status.ready && canary::is_under_test(pod, seen.status(), available)
+    })
 }
 
 /// The same for pods that may be of the run before: none of them joins.

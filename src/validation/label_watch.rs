@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Finding, Moment};
+use super::{ItemResult, Timing};
 use crate::{
     api::{KanaryDeploymentStatus, LabelWatch, Verdict},
     canary,
@@ -11,25 +11,25 @@ use crate::{
 };
 
 /// Invalid as soon as a match is seen, valid when the period passes without.
-pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &LabelWatch, moment: Moment) -> Finding {
+pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &LabelWatch, moment: Timing) -> ItemResult {
     let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
     let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
-    let tried = seen.pods.iter().filter(|pod| canary::is_tried(pod, status, moment.available));
+    let tried = seen.pods.iter().filter(|pod| canary::is_under_test(pod, status, moment.available));
     let mut bad_pods: Vec<&str> = tried.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {
-        return Finding::new(Verdict::Invalid, format!("pod {pod} carries the labels of invalidation"));
+        return ItemResult::new(Verdict::Invalid, format!("pod {pod} carries the labels of invalidation"));
     }
     if let Some(canary) = seen.own_canary().filter(|canary| matches(deployments, &canary.labels())) {
-        return Finding::new(
+        return ItemResult::new(
             Verdict::Invalid,
             format!("Deployment {} carries the labels of invalidation", canary.name()),
         );
     }
     if moment.period_over {
-        return Finding::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
+        return ItemResult::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
     }
-    Finding::new(Verdict::Unknown, "watches until the deadline")
+    ItemResult::new(Verdict::Unknown, "watches until the deadline")
 }
 
 fn matches((labels, selector): (&Option<Labels>, &Option<LabelSelector>), on: &Labels) -> bool {

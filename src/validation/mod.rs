@@ -11,21 +11,21 @@ use promql::{Case, Gap, line_of};
 use serde_json::json;
 
 use crate::{
-    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, Verdict, Word},
+    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, ManualStatus, Verdict},
     decision::{Absence, Observed},
     hash,
-    promql::{Evidence, Inquiry},
+    promql::{Evidence, Query},
 };
 
 /// What one item says, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct ItemResult {
     /// The verdict.
     pub verdict: Verdict,
     /// Why; the same for as long as the verdict stands.
     pub message: String,
     /// What was measured, if anything was.
-    pub ground: Option<Ground>,
+    pub ground: Option<Measurement>,
     /// Answers that spoke against the canary, so far.
     pub failures: i32,
     /// When the last of them was asked for.
@@ -36,7 +36,7 @@ pub struct Finding {
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ground {
+pub struct Measurement {
     /// The value that decided.
     pub value: Option<String>,
     /// What it was compared with.
@@ -47,7 +47,7 @@ pub struct Ground {
     pub samples: Option<i32>,
 }
 
-impl Ground {
+impl Measurement {
     fn of(evidence: &Evidence, query: &str) -> Self {
         Self {
             value: Some(evidence.value.clone()),
@@ -58,7 +58,7 @@ impl Ground {
     }
 }
 
-impl Finding {
+impl ItemResult {
     fn new(verdict: Verdict, message: impl Into<String>) -> Self {
         Self { verdict, message: message.into(), ground: None, failures: 0, last_failure: None, settled: true }
     }
@@ -66,7 +66,7 @@ impl Finding {
 
 /// What all items say together.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Judgement {
+pub enum Assessment {
     /// One is violated, or a person says so.
     Invalid {
         /// One sentence that names the item.
@@ -86,7 +86,7 @@ pub enum Judgement {
 
 /// What the cluster and the clock say at the moment of a judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
+pub struct Timing {
     /// The canary was judged for the whole period.
     pub period_over: bool,
     /// It is available: all its pods but those on their way out are of its template.
@@ -97,15 +97,15 @@ pub struct Moment {
 ///
 /// The items are told in full; [`settle`] keeps what need not be written again.
 #[must_use]
-pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, moment: Moment) -> (Judgement, Vec<ItemStatus>) {
+pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, moment: Timing) -> (Assessment, Vec<ItemStatus>) {
     let checks = seen.kanary.spec.validation.checks();
-    let findings: Vec<Finding> = checks.iter().map(|(name, item)| find(seen, status, name, item, moment)).collect();
-    let told = |((name, item), finding): (&(String, &Item), &Finding)| tell(seen, status, name, item, finding);
+    let findings: Vec<ItemResult> = checks.iter().map(|(name, item)| find(seen, status, name, item, moment)).collect();
+    let told = |((name, item), finding): (&(String, &Item), &ItemResult)| tell(seen, status, name, item, finding);
     let items = checks.iter().zip(&findings).map(told).collect();
     (fold(seen, &checks, &findings, moment.period_over), items)
 }
 
-fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, moment: Moment) -> Finding {
+fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, moment: Timing) -> ItemResult {
     match item.check() {
         Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), moment.period_over),
         Check::LabelWatch(watch) => label_watch::find(seen, status, watch, moment),
@@ -113,15 +113,15 @@ fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Ite
     }
 }
 
-fn fold(seen: &Observed, checks: &[(String, &Item)], findings: &[Finding], period_over: bool) -> Judgement {
+fn fold(seen: &Observed, checks: &[(String, &Item)], findings: &[ItemResult], period_over: bool) -> Assessment {
     let said = || checks.iter().map(|(name, _)| name).zip(findings);
     let person = seen.kanary.spec.validation.manual.as_ref();
-    if let Some(person) = person.filter(|person| person.status == Some(Word::Invalid)) {
+    if let Some(person) = person.filter(|person| person.status == Some(ManualStatus::Invalid)) {
         let reason = person.reason.as_deref().unwrap_or("no reason given");
-        return Judgement::Invalid { message: format!("a person said invalid: {reason}") };
+        return Assessment::Invalid { message: format!("a person said invalid: {reason}") };
     }
     if let Some((name, finding)) = said().find(|(_, finding)| finding.verdict == Verdict::Invalid) {
-        return Judgement::Invalid { message: format!("{name}: {}", finding.message) };
+        return Assessment::Invalid { message: format!("{name}: {}", finding.message) };
     }
     let unknown: Vec<String> = said()
         .filter(|(_, finding)| finding.verdict == Verdict::Unknown)
@@ -131,21 +131,21 @@ fn fold(seen: &Observed, checks: &[(String, &Item)], findings: &[Finding], perio
     let all_manual = checks.iter().all(|(_, item)| matches!(item.check(), Check::Manual(_)));
     let settled = findings.iter().all(|finding| finding.settled);
     match (unknown.is_empty(), period_over || all_manual) {
-        (true, true) if settled => Judgement::Valid { message: praise(seen, findings.len()) },
+        (true, true) if settled => Assessment::Valid { message: success_message(seen, findings.len()) },
         // The last question is under way.
-        (true, true | false) => Judgement::Open { message: None },
-        (false, _) => Judgement::Open { message: period_over.then(|| unknown.join("; ")) },
+        (true, true | false) => Assessment::Open { message: None },
+        (false, _) => Assessment::Open { message: period_over.then(|| unknown.join("; ")) },
     }
 }
 
-fn praise(seen: &Observed, count: usize) -> String {
+fn success_message(seen: &Observed, count: usize) -> String {
     let reason = seen.kanary.spec.validation.manual.as_ref().and_then(|person| person.reason.as_deref());
     let items = if count == 1 { "the item is valid".into() } else { format!("all {count} items are valid") };
     reason.map_or(items.clone(), |reason| format!("{items}: {reason}"))
 }
 
 /// The item's line in the status; `since` is kept while the verdict and the question stand.
-fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &Finding) -> ItemStatus {
+fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &ItemResult) -> ItemStatus {
     let hash = identity(seen, item);
     let before = line_of(seen, &status.items, name, &hash);
     let unchanged = before.filter(|before| before.verdict == finding.verdict);
@@ -198,8 +198,8 @@ fn cases<T>(seen: &Observed, status: &KanaryDeploymentStatus, of: impl Fn(&Case<
 
 /// The questions that are due; at most one an item is under way.
 #[must_use]
-pub fn inquiries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Inquiry> {
-    cases(seen, status, promql::inquiry)
+pub fn due_queries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Query> {
+    cases(seen, status, promql::query)
 }
 
 /// Since when an item has no evidence: the earliest, if there are several.

@@ -61,7 +61,7 @@ fn a_watch_says_everything_once() {
         ("events", true) if lists == 1 => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
         ("events", true) => {
             is_anew = true;
-            Answer::Silence
+            Answer::DefaultStatus
         }
         ("pods", _) => Answer::refusal(403, "Forbidden", "you may not list pods"),
         ("kanarydeployments", true) if is_anew => {
@@ -100,7 +100,7 @@ fn a_watch_ends_with_what_it_watches() {
                 if lists > listed { Answer::list(&[]) } else { Answer::list(std::slice::from_ref(&run)) }
             }
             ("kanarydeployments", true) => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
-            (_, true) => Answer::Silence,
+            (_, true) => Answer::DefaultStatus,
             (_, false) => Answer::list(&[]),
         });
         let (out, error, code) = server.run(&["watch", "web"]);

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use kanary::{
-    api::{KanaryDeployment, Word},
+    api::{KanaryDeployment, ManualStatus},
     cli::{gitops, retry, say},
     decision::Routes,
 };
@@ -24,12 +24,12 @@ fn kanary(phase: Value, validation: Value) -> (Value, KanaryDeployment) {
 
 #[test]
 fn a_word_is_a_merge_patch_on_what_was_seen() {
-    let said = say::patch("9", Word::Invalid, Some("5xx"));
+    let said = say::patch("9", ManualStatus::Invalid, Some("5xx"));
     let expected = json!({"metadata": {"resourceVersion": "9"}, "spec": {"validation": {"manual": {"status": "invalid", "reason": "5xx"}}}});
     assert_eq!(said, expected);
     // Without a reason an old one goes.
     assert_eq!(
-        say::patch("9", Word::Valid, None)["spec"]["validation"]["manual"],
+        say::patch("9", ManualStatus::Valid, None)["spec"]["validation"]["manual"],
         json!({"status": "valid", "reason": null})
     );
 }
@@ -38,29 +38,44 @@ fn a_word_is_a_merge_patch_on_what_was_seen() {
 fn a_word_that_changes_nothing_is_refused() {
     let watch = json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]});
     for (phase, validation, word, refusal) in [
-        (json!(null), json!({}), Word::Valid, None),
-        (json!("Scheduled"), json!({}), Word::Valid, None),
+        (json!(null), json!({}), ManualStatus::Valid, None),
+        (json!("Scheduled"), json!({}), ManualStatus::Valid, None),
         // Two people may disagree; the one who said no is not overruled by the way.
         (
             json!("Starting"),
             json!({"manual": {"status": "invalid", "reason": "5xx"}}),
-            Word::Valid,
+            ManualStatus::Valid,
             Some(
                 "web was rejected: 5xx; take that back with: kubectl patch kd web -n shop --type=merge \
                  -p '{\"spec\":{\"validation\":{\"manual\":{\"reason\":null,\"status\":null}}}}'",
             ),
         ),
-        (json!("Starting"), json!({"manual": {"status": "valid"}}), Word::Invalid, None),
-        (json!("Starting"), json!({}), Word::Invalid, None),
-        (json!("Validating"), json!({}), Word::Valid, None),
-        (json!("Validating"), watch.clone(), Word::Invalid, None),
-        (json!("Validating"), watch, Word::Valid, Some("web waits for no person: it is judged by labelWatch-0")),
-        (json!("Promoting"), json!({}), Word::Invalid, Some("the verdict on web has fallen already: it is Promoting")),
-        (json!("Failing"), json!({}), Word::Valid, Some("the verdict on web has fallen already: it is Failing")),
+        (json!("Starting"), json!({"manual": {"status": "valid"}}), ManualStatus::Invalid, None),
+        (json!("Starting"), json!({}), ManualStatus::Invalid, None),
+        (json!("Validating"), json!({}), ManualStatus::Valid, None),
+        (json!("Validating"), watch.clone(), ManualStatus::Invalid, None),
+        (
+            json!("Validating"),
+            watch,
+            ManualStatus::Valid,
+            Some("web waits for no person: it is judged by labelWatch-0"),
+        ),
+        (
+            json!("Promoting"),
+            json!({}),
+            ManualStatus::Invalid,
+            Some("the verdict on web has fallen already: it is Promoting"),
+        ),
+        (
+            json!("Failing"),
+            json!({}),
+            ManualStatus::Valid,
+            Some("the verdict on web has fallen already: it is Failing"),
+        ),
         (
             json!("Failed"),
             json!({}),
-            Word::Valid,
+            ManualStatus::Valid,
             Some("the run of web is over: Failed; try the same template again with: kubectl kanary retry web"),
         ),
     ] {
@@ -74,11 +89,11 @@ fn a_word_that_changes_nothing_is_refused() {
 fn a_word_is_about_the_template_that_is_asked_for() {
     let not_yet = Some("the controller has not seen this template of web yet; try again");
     for (phase, word, refusal, can_retry) in [
-        ("Failed", Word::Valid, None, false),
-        ("Failed", Word::Invalid, None, false),
-        ("Validating", Word::Valid, not_yet, false),
-        ("Promoting", Word::Valid, not_yet, false),
-        ("Validating", Word::Invalid, None, false),
+        ("Failed", ManualStatus::Valid, None, false),
+        ("Failed", ManualStatus::Invalid, None, false),
+        ("Validating", ManualStatus::Valid, not_yet, false),
+        ("Promoting", ManualStatus::Valid, not_yet, false),
+        ("Validating", ManualStatus::Invalid, None, false),
     ] {
         let (_, mut kanary) = kanary(json!(phase), json!({}));
         kanary.status.as_mut().expect("a status").template_hash = Some("another".into());
@@ -88,12 +103,12 @@ fn a_word_is_about_the_template_that_is_asked_for() {
     // A runID that changed meanwhile begins nothing before the run is over.
     let (_, mut validating) = kanary(json!("Validating"), json!({}));
     validating.spec.run_id = Some("again".into());
-    assert_eq!(say::refusal(&validating, Word::Valid), None);
+    assert_eq!(say::refusal(&validating, ManualStatus::Valid), None);
 }
 
 #[test]
 fn a_rejection_says_when_it_takes_effect() {
-    let done = |phase: Value| say::done(Some(&kanary(phase, json!({})).1), Word::Invalid);
+    let done = |phase: Value| say::done(Some(&kanary(phase, json!({})).1), ManualStatus::Invalid);
     assert_eq!(done(json!("Validating")), "rejected");
     for phase in [json!(null), json!("Scheduled")] {
         assert_eq!(done(phase), "rejected; that takes effect when the run begins");

@@ -34,7 +34,7 @@ pub enum Answer {
     /// The events of a watch, which ends with them.
     Watch(Vec<Value>),
     /// A watch on which nothing happens.
-    Silence,
+    DefaultStatus,
 }
 
 /// It lives as long as the test.
@@ -169,7 +169,7 @@ fn say(mut stream: TcpStream, answer: Answer) -> Option<()> {
             let body: String = events.iter().map(|event| format!("{event}\n")).collect();
             write!(stream, "{}\r\n{body}", head(200)).ok()
         }
-        Answer::Silence => {
+        Answer::DefaultStatus => {
             write!(stream, "{}\r\n", head(200)).ok()?;
             // Until the other side leaves.
             stream.read(&mut [0]).ok().map(drop)

@@ -1,8 +1,8 @@
 //! The clock of a validation.
 
 use kanary::{
-    decision::{Absence, Observed, Question},
-    lifecycle::{plan, question},
+    decision::{Absence, Lookup, Observed},
+    lifecycle::{lookup, plan},
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn delayed(initial_delay: &str, seconds: i64, more: Value) -> Observed {
 }
 
 fn told(seen: &Observed) -> Value {
-    json!(plan(seen).tell.expect("something to tell").status)
+    json!(plan(seen).status.expect("something to tell").status)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn time_in_which_nobody_watched_does_not_count_and_counts_once() {
     assert_eq!((&status["phase"], &status["deadline"]), (&json!("Validating"), &json!(at(90).to_string())));
     let kanary = std::sync::Arc::make_mut(&mut seen.kanary);
     kanary.status = serde_json::from_value(status).expect("a status");
-    assert_eq!(plan(&seen).tell, None, "the same absence does not move the deadline twice");
+    assert_eq!(plan(&seen).status, None, "the same absence does not move the deadline twice");
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn an_absence_within_a_hold_is_part_of_the_hold() {
 #[test]
 fn a_broken_watch_holds_the_clock_from_when_it_broke() {
     let mut seen = validating(70, json!({}));
-    seen.blind_since = Some(at(50));
+    seen.watch_broken_since = Some(at(50));
     let status = told(&seen);
     assert_eq!((&status["phase"], &status["heldSince"]), (&json!("Validating"), &json!(at(50).to_string())));
     assert!(status["message"].as_str().is_some_and(|message| message.contains("lost its view")), "{status}");
@@ -102,7 +102,7 @@ fn a_broken_watch_holds_the_clock_from_when_it_broke() {
 fn what_nobody_watched_is_not_held_twice() {
     let mut seen = validating(70, json!({}));
     seen.absences = vec![Absence { from: at(20), until: at(50) }];
-    seen.blind_since = Some(at(30));
+    seen.watch_broken_since = Some(at(30));
     assert_eq!(told(&seen)["heldSince"], json!(at(50).to_string()));
 }
 
@@ -125,7 +125,7 @@ fn who_does_not_see_the_canary_does_not_give_it_up() {
     let mut seen = validating(700, unavailable);
     std::sync::Arc::make_mut(seen.canary.as_mut().expect("canary")).status.available_replicas = 0;
     assert_eq!(told(&seen)["phase"], "Failing");
-    seen.blind_since = Some(at(650));
+    seen.watch_broken_since = Some(at(650));
     assert_eq!(told(&seen)["phase"], "Validating");
 }
 
@@ -168,7 +168,7 @@ fn an_edit_does_not_begin_the_initial_delay_anew() {
         "time that did not count"
     );
     let mut blind = at_rest(35, json!({}));
-    blind.blind_since = Some(at(20));
+    blind.watch_broken_since = Some(at(20));
     assert_eq!(told(&blind)["evidenceSince"], json!(at(0).to_string()), "the clock stood still at 20");
 }
 
@@ -177,11 +177,11 @@ fn an_edit_does_not_begin_the_initial_delay_anew() {
 fn a_success_is_checked_against_the_cluster_first() {
     let mut seen = validating(60, json!({}));
     seen.is_fresh = false;
-    assert_eq!(question(&seen), Some(Question::ReadCanary));
+    assert_eq!(lookup(&seen), Some(Lookup::ReadCanary));
     assert_ne!(told(&seen)["phase"], "Promoting", "not even if it cannot be read");
     seen.is_fresh = true;
-    assert_eq!((question(&seen), told(&seen)["phase"].clone()), (None, json!("Promoting")));
+    assert_eq!((lookup(&seen), told(&seen)["phase"].clone()), (None, json!("Promoting")));
     let mut early = validating(59, json!({}));
     early.is_fresh = false;
-    assert_eq!(question(&early), None, "there is nothing to be sure of yet");
+    assert_eq!(lookup(&early), None, "there is nothing to be sure of yet");
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kanary::{
-    api::{Truth, names::MIRROR_FINALIZER},
+    api::{ConditionStatus, names::MIRROR_FINALIZER},
     canary::withhold,
-    decision::{Action, Kind, Observed, Patch, Question, Routes},
+    decision::{Action, Kind, Lookup, Observed, Patch, Routes},
     lifecycle,
-    objects::{Ignorance, Known, VirtualService},
-    promql::{Asked, Evidence, Mark, Outcome},
-    traffic::{self, Standing, mirror},
+    objects::{Listed, Unavailable, VirtualService},
+    promql::{Evidence, Mark, Outcome, QueryHistory},
+    traffic::{self, TrafficStatus, mirror},
     validation::promql,
 };
 use serde_json::{Value, json};
@@ -35,9 +35,9 @@ fn object(kind: &str, name: &str, spec: Value) -> Value {
     })
 }
 
-fn of_kind<K: serde::de::DeserializeOwned>(objects: &[Value], kind: &str) -> Known<K> {
+fn of_kind<K: serde::de::DeserializeOwned>(objects: &[Value], kind: &str) -> Listed<K> {
     let parse = |object: &Value| Arc::new(serde_json::from_value(object.clone()).expect("as the API server sends it"));
-    Known::All(objects.iter().filter(|object| object["kind"] == kind).map(parse).collect())
+    Listed::All(objects.iter().filter(|object| object["kind"] == kind).map(parse).collect())
 }
 
 /// A canary that is ready and has its Service, with `spec.traffic.mirror` and these routes; the finalizer is on.
@@ -95,7 +95,7 @@ fn after(settings: Value, objects: &[Value]) -> Vec<Value> {
     objects
 }
 
-fn standing(seen: &Observed) -> Standing {
+fn standing(seen: &Observed) -> TrafficStatus {
     traffic::standing(seen, traffic::obstacle(seen, &withhold(seen)).as_ref())
 }
 
@@ -314,7 +314,7 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
         let mut after = objects.clone();
         carry_out(&mut after, &mirror::upkeep(&seen, true));
         assert_eq!(after, objects, "{name}: nothing is written");
-        assert_eq!(standing(&seen).truth, Truth::False, "{name}");
+        assert_eq!(standing(&seen).truth, ConditionStatus::False, "{name}");
     }
 }
 
@@ -374,21 +374,25 @@ fn a_gateways_route_to_several_ports_must_name_one() {
 #[test]
 fn what_is_not_known_is_said_and_nothing_is_made() {
     let cases = [
-        (Ignorance::NoCrd, "NoMesh", true),
-        (Ignorance::NotServed, "NoMesh", true),
-        (Ignorance::NotPermitted, "NotPermitted", true),
-        (Ignorance::Loading, "RoutesUnread", false),
+        (Unavailable::NoCrd, "NoMesh", true),
+        (Unavailable::NotServed, "NoMesh", true),
+        (Unavailable::NotPermitted, "NotPermitted", true),
+        (Unavailable::Loading, "RoutesUnread", false),
     ];
     for (why, reason, is_errored) in cases {
         let spec = json!({"traffic": {"source": "mirror"}});
         let mut seen = observed(spec.clone(), status(&spec, "Starting", json!({})));
-        seen.routes.virtual_services = Known::Not(why);
-        seen.routes.http_routes = Known::All(Vec::new());
+        seen.routes.virtual_services = Listed::Not(why);
+        seen.routes.http_routes = Listed::All(Vec::new());
         let plan = lifecycle::plan(&seen);
         assert_eq!(plan.actions, [], "{why:?}");
-        let conditions = plan.tell.expect("it is told").status.conditions;
+        let conditions = plan.status.expect("it is told").status.conditions;
         let of = |type_: &str| conditions.iter().find(|c| format!("{:?}", c.type_) == type_);
-        assert_eq!(of("Traffic").map(|c| (c.status, c.reason.as_str())), Some((Truth::False, reason)), "{why:?}");
+        assert_eq!(
+            of("Traffic").map(|c| (c.status, c.reason.as_str())),
+            Some((ConditionStatus::False, reason)),
+            "{why:?}"
+        );
         assert_eq!(of("Errored").is_some(), is_errored, "{why:?}");
     }
 }
@@ -404,7 +408,7 @@ fn the_finalizer_comes_first() {
     };
     assert_eq!((target.kind, target.name.as_str()), (Kind::KanaryDeployment, "try"));
     assert_eq!(*patch, json!({"metadata": {"resourceVersion": "1", "finalizers": ["other.io/x", MIRROR_FINALIZER]}}));
-    assert!(plan.tell.is_none(), "its resourceVersion would be that of before");
+    assert!(plan.status.is_none(), "its resourceVersion would be that of before");
 }
 
 /// What a run that is over or deleted does, one after the other.
@@ -435,16 +439,16 @@ fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
         seen.routes.virtual_services = of_kind(&objects, "VirtualService");
         if has_children {
             assert_eq!(kinds(&seen), [Kind::Deployment, Kind::Service], "{phase}");
-            assert_eq!(lifecycle::question(&seen), None, "{phase}: not while children are there");
+            assert_eq!(lifecycle::lookup(&seen), None, "{phase}: not while children are there");
             seen.canary = None;
             seen.pods.clear();
             seen.services.retain(|service| service.metadata.name.as_deref() == Some("web"));
         }
         assert_eq!(kinds(&seen), [], "{phase}: the memory alone is not believed");
-        assert_eq!(lifecycle::question(&seen), Some(Question::ReadRoutes), "{phase}");
+        assert_eq!(lifecycle::lookup(&seen), Some(Lookup::ReadRoutes), "{phase}");
         seen.routes.is_fresh = true;
         assert_eq!(kinds(&seen), [Kind::KanaryDeployment], "{phase}");
-        assert_eq!(lifecycle::question(&seen), None, "{phase}");
+        assert_eq!(lifecycle::lookup(&seen), None, "{phase}");
         Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
         assert_eq!(kinds(&seen), [], "{phase}");
         assert!(phase == "deleted" || lifecycle::children::none_left(&seen), "{phase}");
@@ -510,7 +514,7 @@ fn a_mirror_to_a_service_that_is_not_ours_is_theirs() {
 #[test]
 fn what_keeps_a_deleted_resource_is_told() {
     let told = |seen: &Observed| {
-        let tell = lifecycle::plan(seen).tell?;
+        let tell = lifecycle::plan(seen).status?;
         let errored = tell.status.conditions.into_iter().find(|c| c.type_ == kanary::api::ConditionType::Errored)?;
         Some((errored.reason, errored.message))
     };
@@ -523,7 +527,7 @@ fn what_keeps_a_deleted_resource_is_told() {
     let faulty = Observed { faults: vec![fault], ..seen.clone() };
     let (reason, message) = told(&faulty).expect("the fault");
     assert_eq!((reason.as_str(), message.as_str()), ("RequestFailed", "patch VirtualService web: denied by a webhook"));
-    seen.routes.virtual_services = Known::Not(Ignorance::NotPermitted);
+    seen.routes.virtual_services = Listed::Not(Unavailable::NotPermitted);
     let (reason, message) = told(&seen).expect("the permission");
     assert!(reason == "NotPermitted" && message.contains("deploy/rbac.yaml"), "{message}");
 }
@@ -558,7 +562,7 @@ fn a_virtual_service_of_our_own_where_there_is_none() {
     };
     let seen = mirroring(json!({"percentage": 5}), &[own(5)]);
     assert_eq!(mirror::upkeep(&seen, true), []);
-    assert_eq!((standing(&seen).truth, standing(&seen).reason), (Truth::True, "AcceptedUnverified"));
+    assert_eq!((standing(&seen).truth, standing(&seen).reason), (ConditionStatus::True, "AcceptedUnverified"));
     let mut objects = [own(100)];
     let actions = mirror::upkeep(&mirroring(json!({"percentage": 5}), &objects), true);
     carry_out(&mut objects, &actions);
@@ -596,7 +600,7 @@ fn who_takes_it_out_is_named() {
     let mut route: VirtualService = serde_json::from_value(web()).expect("a VirtualService");
     route.writer = Some("argocd-controller".into());
     let mut seen = mirroring(json!({}), &[]);
-    seen.routes.virtual_services = Known::All(vec![Arc::new(route)]);
+    seen.routes.virtual_services = Listed::All(vec![Arc::new(route)]);
     let kanary = Arc::make_mut(&mut seen.kanary);
     kanary.status.as_mut().expect("a status").canary = Some(
         serde_json::from_value(json!({"deployment": "try-kanary", "routes": ["VirtualService/web"]}))
@@ -604,7 +608,7 @@ fn who_takes_it_out_is_named() {
     );
     let plan = lifecycle::plan(&seen);
     assert!(plan.actions.iter().any(|action| action.describe() == "patch VirtualService web"), "it is put back");
-    let told = plan.tell.expect("it is told");
+    let told = plan.status.expect("it is told");
     let event = told.notices.iter().find(|notice| notice.reason == "MirrorReverted").expect("an event");
     assert!(event.note.contains("argocd-controller") && event.note.contains("VirtualService web"), "{}", event.note);
     assert!(told.status.held_since.is_some(), "the clock stands still");
@@ -653,10 +657,10 @@ fn writes_are_warned_of_unless_somebody_knows() {
 }
 
 /// What came of the question whether copies arrive.
-fn answered(seen: &Observed, outcome: Outcome) -> (String, Asked) {
-    let inquiry = promql::copies::inquiry(seen, seen.status()).expect("it can be asked");
-    let mut asked = Asked::default();
-    asked.take_in(inquiry.hash, inquiry.query, Mark { at: seen.now, held: SignedDuration::ZERO }, outcome);
+fn answered(seen: &Observed, outcome: Outcome) -> (String, QueryHistory) {
+    let query = promql::copies::query(seen, seen.status()).expect("it can be asked");
+    let mut asked = QueryHistory::default();
+    asked.take_in(query.hash, query.query, Mark { at: seen.now, held: SignedDuration::ZERO }, outcome);
     (promql::copies::NAME.into(), asked)
 }
 
@@ -666,11 +670,11 @@ fn copies_that_must_be_seen_are_waited_for() {
         virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
     let evidence = || Evidence { message: "counted".into(), value: "1".into(), bound: "true".into(), samples: 1 };
     let cases = [
-        ("Starting", None, Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", Some(Outcome::False(evidence())), Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", Some(Outcome::Unknown("no answer".into())), Truth::Unknown, "NoCopiesSeen"),
-        ("Starting", Some(Outcome::True(evidence())), Truth::True, "CopiesSeen"),
-        ("Validating", Some(Outcome::False(evidence())), Truth::True, "CopiesSeen"),
+        ("Starting", None, ConditionStatus::Unknown, "NoCopiesSeen"),
+        ("Starting", Some(Outcome::False(evidence())), ConditionStatus::Unknown, "NoCopiesSeen"),
+        ("Starting", Some(Outcome::Unknown("no answer".into())), ConditionStatus::Unknown, "NoCopiesSeen"),
+        ("Starting", Some(Outcome::True(evidence())), ConditionStatus::True, "CopiesSeen"),
+        ("Validating", Some(Outcome::False(evidence())), ConditionStatus::True, "CopiesSeen"),
     ];
     for (phase, outcome, truth, reason) in cases {
         let mut seen = mirroring(json!({"confirm": "requests"}), std::slice::from_ref(&carrying));
@@ -682,7 +686,7 @@ fn copies_that_must_be_seen_are_waited_for() {
         seen.answers = asked.into_iter().collect();
         let standing = standing(&seen);
         assert_eq!((standing.truth, standing.reason), (truth, reason), "{phase}: {}", standing.message);
-        let questions = lifecycle::inquiries(&seen);
+        let questions = lifecycle::due_queries(&seen);
         let is_due = seen.answers.is_empty();
         assert_eq!(
             questions.iter().any(|question| question.item == promql::copies::NAME),
@@ -691,7 +695,7 @@ fn copies_that_must_be_seen_are_waited_for() {
         );
         seen.prometheus.url = None;
         seen.answers.clear();
-        assert_eq!(lifecycle::inquiries(&seen), [], "nobody to ask");
+        assert_eq!(lifecycle::due_queries(&seen), [], "nobody to ask");
     }
 }
 

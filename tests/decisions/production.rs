@@ -76,7 +76,7 @@ fn nothing_is_deleted_while_production_lists_a_pod_but_not_for_ever() {
         let plan = plan(&seen);
         let deletes = plan.actions.iter().any(|action| matches!(action, Action::Delete { .. }));
         assert_eq!(deletes, goes, "{endpoints:?} after {seconds} s");
-        assert!(goes || plan.wake == Some(at(10)), "it looks again in time: {plan:?}");
+        assert!(goes || plan.requeue_at == Some(at(10)), "it looks again in time: {plan:?}");
     }
 }
 

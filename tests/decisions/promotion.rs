@@ -24,7 +24,7 @@ fn promotions(plan: &Plan) -> Vec<&Vec<Value>> {
 }
 
 fn phase(plan: &Plan) -> Value {
-    plan.tell.as_ref().map_or(Value::Null, |tell| json!([tell.status.phase, tell.status.message]))
+    plan.status.as_ref().map_or(Value::Null, |tell| json!([tell.status.phase, tell.status.message]))
 }
 
 fn paths(operations: &[Value]) -> Vec<&str> {
@@ -193,7 +193,7 @@ fn that_the_rollout_before_stalled_says_nothing_of_this_one() {
         "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
         "status": {"observedGeneration": 1, "conditions": [{"type": "Progressing", "status": "False", "message": "old"}]},
     });
-    let tell = plan(&promoting(json!({}), written)).tell.expect("something to tell");
+    let tell = plan(&promoting(json!({}), written)).status.expect("something to tell");
     let reasons: Vec<&str> = tell.notices.iter().map(|notice| notice.reason.as_str()).collect();
     assert_eq!(reasons, ["Promoted"]);
 }
@@ -210,7 +210,7 @@ fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
         let containers = json!([{"name": "c", "image": image}]);
         seen.base = Some(base(json!({"writer": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
         seen.now = at(now);
-        let tell = plan(&seen).tell;
+        let tell = plan(&seen).status;
         let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason == "Reverted");
         news.map(|notice| notice.note)
     };

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
     decision::{Absence, Observed},
-    lifecycle::{inquiries, plan},
-    promql::{Access, Asked, Evidence, Inquiry, Mark, Outcome},
+    lifecycle::{due_queries, plan},
+    promql::{Access, Evidence, Mark, Outcome, Query, QueryHistory},
 };
 use serde_json::{Value, json};
 
@@ -42,8 +42,8 @@ fn validating(seconds: i64) -> Observed {
 }
 
 /// The one question that is due.
-fn asked(seen: &Observed) -> Option<Inquiry> {
-    let mut due = inquiries(seen);
+fn asked(seen: &Observed) -> Option<Query> {
+    let mut due = due_queries(seen);
     assert!(due.len() <= 1);
     due.pop()
 }
@@ -89,7 +89,7 @@ fn query(seen: &Observed) -> kanary::api::PromQl {
 }
 
 fn told(seen: &Observed) -> KanaryDeploymentStatus {
-    plan(seen).tell.map_or_else(|| seen.status().clone(), |tell| tell.status)
+    plan(seen).status.map_or_else(|| seen.status().clone(), |tell| tell.status)
 }
 
 /// The status is written; time passes.
@@ -123,11 +123,11 @@ fn it_is_asked_after_the_delay_and_then_within_each_interval() {
         seen
     };
     assert_eq!(asked(&delayed(4)), None);
-    assert_eq!(plan(&delayed(4)).wake, Some(at(5)));
+    assert_eq!(plan(&delayed(4)).requeue_at, Some(at(5)));
     assert!(asked(&delayed(5)).is_some());
     let seen = written(answered(validating(0), 0, truth()), 8);
     assert_eq!(asked(&seen), None);
-    let wake = plan(&seen).wake.expect("it looks again");
+    let wake = plan(&seen).requeue_at.expect("it looks again");
     assert!(at(9) <= wake && wake <= at(10), "{wake}: never later than the interval, and not all at once");
     assert!(asked(&written(seen, 10)).is_some());
 }
@@ -135,7 +135,7 @@ fn it_is_asked_after_the_delay_and_then_within_each_interval() {
 #[test]
 fn it_is_asked_at_the_deadline() {
     let seen = written(steady(validating(55), 55), 59);
-    assert_eq!((asked(&seen), plan(&seen).wake), (None, Some(at(60))));
+    assert_eq!((asked(&seen), plan(&seen).requeue_at), (None, Some(at(60))));
     assert!(asked(&written(seen, 60)).is_some());
 }
 
@@ -148,7 +148,7 @@ fn an_answer_without_evidence_is_asked_for_again_ever_later() {
         seen = written(answered(seen, at(0).duration_until(sent).as_secs(), doubt()), sent);
         // On the way the clock stops, which is told.
         while asked(&seen).is_none() {
-            let wake = plan(&seen).wake.expect("it looks again");
+            let wake = plan(&seen).requeue_at.expect("it looks again");
             seen = written(seen, wake);
         }
         waits.push(sent.duration_until(seen.now).as_secs());
@@ -159,9 +159,9 @@ fn an_answer_without_evidence_is_asked_for_again_ever_later() {
 #[test]
 fn one_question_at_a_time() {
     let mut seen = validating(10);
-    seen.answers.insert("errors".into(), Asked { pending: Some(at(9)), last: None });
+    seen.answers.insert("errors".into(), QueryHistory { pending: Some(at(9)), last: None });
     assert_eq!(asked(&seen), None);
-    assert!(plan(&seen).wake > Some(at(20)), "it looks again when the answer is overdue, not in a circle");
+    assert!(plan(&seen).requeue_at > Some(at(20)), "it looks again when the answer is overdue, not in a circle");
 }
 
 #[test]
@@ -179,9 +179,9 @@ fn nothing_is_asked_while_the_canary_cannot_be_judged() {
 
 #[test]
 fn the_query_is_rendered_and_goes_where_it_is_told_to() {
-    let inquiry = asked(&validating(15)).expect("a question");
-    assert_eq!(inquiry.query, "errors{workload=\"try-kanary\",pod=~\"try-kanary-1\"} < bool 0.01");
-    assert_eq!(inquiry.url, "http://prometheus:9090");
+    let query = asked(&validating(15)).expect("a question");
+    assert_eq!(query.query, "errors{workload=\"try-kanary\",pod=~\"try-kanary-1\"} < bool 0.01");
+    assert_eq!(query.url, "http://prometheus:9090");
 }
 
 #[test]
@@ -191,8 +191,8 @@ fn a_query_knows_for_how_long_the_evidence_counts() {
     let held = json!({"heldSince": at(0).to_string()});
     let cases = [(0, json!({}), "1s"), (15, json!({}), "15s"), (55, later, "5s"), (90, held, "1m30s")];
     for (seconds, more, elapsed) in cases {
-        let inquiry = asked(&seen_at(seconds, item(), more)).expect("a question");
-        assert_eq!(inquiry.query, format!("increase(errors[{elapsed}]) < bool 1"));
+        let query = asked(&seen_at(seconds, item(), more)).expect("a question");
+        assert_eq!(query.query, format!("increase(errors[{elapsed}]) < bool 1"));
     }
 }
 
@@ -209,9 +209,9 @@ fn a_pod_on_its_way_out_is_not_judged() {
     let mut seen = seen_at(15, item, json!({}));
     let leaving = json!({"name": "try-kanary-0", "uid": "0", "deletionTimestamp": at(10).to_string()});
     seen.pods.push(pod_of(leaving, json!({}), true, json!({})));
-    let inquiry = asked(&seen).expect("a question");
-    assert_eq!(inquiry.query, "errors{pod=~\"try-kanary-1\"}");
-    let outcome = inquiry.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
+    let query = asked(&seen).expect("a question");
+    assert_eq!(query.query, "errors{pod=~\"try-kanary-1\"}");
+    let outcome = query.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
     assert_eq!(outcome.word(), "true", "{outcome:?}");
 }
 
@@ -257,7 +257,7 @@ fn the_question_is_the_same_whatever_the_time_and_the_pods() {
 fn success_needs_an_answer_of_the_end() {
     let early = written(steady(validating(59), 59), 60);
     let plan_early = plan(&early);
-    assert_eq!(plan_early.tell.map(|tell| tell.status.phase), None, "it waits for the last answer, and is silent");
+    assert_eq!(plan_early.status.map(|tell| tell.status.phase), None, "it waits for the last answer, and is silent");
     let late = answered(early, 60, truth());
     assert_eq!(told(&late).phase, Some(Phase::Promoting));
 }
@@ -293,7 +293,7 @@ fn forgiven_answers_are_counted_once_each_in_all() {
         seen = written(seen, second);
         assert_eq!(seen.status().items[0].failures, failures, "however often it is looked at");
     }
-    assert_eq!(plan(&seen).tell, None);
+    assert_eq!(plan(&seen).status, None);
     // A good one in between does not wipe them out.
     seen = written(answered(written(seen, 20), 20, truth()), 30);
     assert_eq!(seen.status().items[0].failures, 1);
@@ -367,7 +367,7 @@ fn without_answers_the_clock_stands_still_from_the_last_one_on() {
     let seen = answered(written(seen, 40), 40, truth());
     let status = told(&seen);
     assert_eq!((status.held_since, status.deadline), (None, Some(at(90))), "30 s did not count");
-    assert_eq!(plan(&written(seen, 41)).tell, None, "and they do not count once");
+    assert_eq!(plan(&written(seen, 41)).status, None, "and they do not count once");
 }
 
 #[test]
@@ -378,7 +378,7 @@ fn a_gap_that_nobody_saw_in_time_does_not_count_either() {
     assert_eq!(status.deadline, Some(at(100)));
     let seen = written(seen, 51);
     assert_eq!(seen.status().deadline, Some(at(100)), "and counts once");
-    assert_eq!(plan(&seen).tell, None);
+    assert_eq!(plan(&seen).status, None);
 }
 
 #[test]
@@ -415,7 +415,7 @@ fn answers_of_before_and_to_another_question_do_not_count() {
 fn the_status_is_not_written_for_a_new_value() {
     let seen = written(answered(validating(10), 10, Outcome::True(evidence("0.001"))), 20);
     let again = answered(seen, 20, Outcome::True(evidence("0.002")));
-    assert_eq!(plan(&again).tell, None);
+    assert_eq!(plan(&again).status, None);
     let mut end = again;
     end.now = at(60);
     let status =
@@ -443,7 +443,7 @@ fn a_wrong_question_is_told_before_anything_is_made() {
         let seen = observed(spec, status);
         let plan = plan(&seen);
         assert!(plan.actions.is_empty(), "{why}: {:?}", plan.actions);
-        let status = plan.tell.expect("something to tell").status;
+        let status = plan.status.expect("something to tell").status;
         let errored = status.conditions.iter().find(|condition| condition.reason == reason).expect(why);
         assert!(errored.message.contains(why) && errored.message.contains("errors: "), "{}", errored.message);
     }
@@ -454,7 +454,7 @@ fn the_operators_prometheus_is_asked_where_none_is_named() {
     let mut seen = seen_at(15, json!({"prometheus": {"url": null}}), json!({}));
     assert_eq!(asked(&seen), None);
     seen.prometheus = Access { url: Some("http://localhost:9090".into()), ..Access::default() };
-    assert_eq!(asked(&seen).map(|inquiry| inquiry.url).as_deref(), Some("http://localhost:9090"));
+    assert_eq!(asked(&seen).map(|query| query.url).as_deref(), Some("http://localhost:9090"));
 }
 
 /// In the original, a broken image was promoted: pods that were not ready were not judged.

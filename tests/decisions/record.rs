@@ -2,7 +2,7 @@
 
 use kanary::{
     api::{KanaryDeploymentStatus, Phase},
-    decision::{Action, Fault, Observed, Rehearsal},
+    decision::{Action, DryRun, Fault, Observed},
     lifecycle::plan,
     objects::Object,
 };
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::given::{at, base, observed, status, with_canary};
 
 fn told(seen: &Observed) -> KanaryDeploymentStatus {
-    plan(seen).tell.map_or_else(|| seen.status().clone(), |tell| tell.status)
+    plan(seen).status.map_or_else(|| seen.status().clone(), |tell| tell.status)
 }
 
 fn record(status: &KanaryDeploymentStatus) -> Option<String> {
@@ -30,8 +30,7 @@ fn unpinned(base_patch: Value) -> Observed {
 fn rehearsed(mut seen: Observed) -> Observed {
     let base_hash = seen.base.as_ref().expect("a base").spec.template.hash.clone();
     let template_hash = seen.kanary.spec.template.hash().to_owned();
-    seen.rehearsal =
-        Some(Rehearsal { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()), changes: true });
+    seen.dry_run = Some(DryRun { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()), changes: true });
     seen
 }
 

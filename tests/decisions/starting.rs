@@ -1,8 +1,8 @@
 //! Before there is anything to judge: the base is recorded and pinned, and what a restart finds is put where it belongs.
 
 use kanary::{
-    decision::{Action, Kind, Observed, Plan, Question, Rehearsal},
-    lifecycle::{plan, question},
+    decision::{Action, DryRun, Kind, Lookup, Observed, Plan},
+    lifecycle::{lookup, plan},
     objects::Object,
 };
 use serde_json::{Value, json};
@@ -23,7 +23,7 @@ fn kinds(plan: &Plan) -> Vec<(&'static str, Kind)> {
 }
 
 fn told(plan: &Plan, path: &str) -> Value {
-    let status = plan.tell.as_ref().map(|tell| json!(tell.status)).unwrap_or_default();
+    let status = plan.status.as_ref().map(|tell| json!(tell.status)).unwrap_or_default();
     status.pointer(path).cloned().unwrap_or_default()
 }
 
@@ -35,7 +35,7 @@ fn unpinned(spec: &Value, more: Value) -> Value {
 }
 
 fn refused(seen: &mut Observed) {
-    seen.rehearsal = Some(Rehearsal {
+    seen.dry_run = Some(DryRun {
         template_hash: seen.kanary.spec.template.hash().to_owned(),
         base_hash: base(json!({})).spec.template.hash.clone(),
         at: at(0),
@@ -134,7 +134,7 @@ fn it_is_stuck_only_if_it_was_not_available_for_so_long() {
         seen.absences = serde_json::from_value(absences).expect("absences");
         seen.now = at(now);
         let plan = plan(&seen);
-        (told(&plan, "/phase"), plan.wake)
+        (told(&plan, "/phase"), plan.requeue_at)
     };
     let none = || json!([]);
     assert_eq!(after(None, 9000, none()), (json!("Starting"), Some(at(9600))), "it counts from now");
@@ -195,9 +195,9 @@ fn every_run_warns_of_who_counts_its_pods() {
         let spec = json!({"traffic": {"source": "service"}});
         let mut seen = observed(spec, before);
         refused(&mut seen);
-        seen.rehearsal = seen.rehearsal.map(|rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal });
+        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run });
         seen.autoscalers = vec![autoscaler("web", "web")];
-        let notices = plan(&seen).tell.expect("something to tell").notices;
+        let notices = plan(&seen).status.expect("something to tell").notices;
         notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
     };
     assert_eq!(reasons(Value::Null), ["Started", "BaseHPACountsCanary"]);
@@ -212,7 +212,7 @@ fn that_the_base_was_created_is_said_once_in_whichever_run() {
         before["base"] = recorded;
         let mut seen = observed(json!({}), before);
         seen.base = Some(base(json!({"metadata": {"annotations": {"kanary.k8s.io/created-by": crate::given::UID}}})));
-        let notices = plan(&seen).tell.map(|tell| tell.notices).unwrap_or_default();
+        let notices = plan(&seen).status.map(|tell| tell.notices).unwrap_or_default();
         notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
     };
     assert_eq!(reasons(Value::Null, 2), ["BaseCreated"]);
@@ -224,19 +224,19 @@ fn a_promotion_that_was_not_to_be_is_rehearsed_when_it_is_to_be_after_all() {
     let pinned = |phase: &str| status(&json!({}), phase, json!({"base": {"promotedHash": null}}));
     for phase in ["Starting", "Validating"] {
         let mut seen = with_canary(observed(json!({}), pinned(phase)));
-        assert!(matches!(question(&seen), Some(Question::Rehearse { .. })), "{phase}");
+        assert!(matches!(lookup(&seen), Some(Lookup::DryRunPromotion { .. })), "{phase}");
         refused(&mut seen);
         let refusal = plan(&seen);
         assert_eq!(told(&refusal, "/phase"), phase, "it goes no further");
         let errored = told(&refusal, "/conditions").as_array().cloned().unwrap_or_default();
         assert!(errored.iter().any(|c| c["reason"] == "PromotionRefused"), "{phase}: {errored:?}");
-        assert!(refusal.wake.is_some_and(|wake| wake > seen.now), "{phase}: it does not spin");
-        let agreed = |rehearsal: Rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal };
-        seen.rehearsal = seen.rehearsal.map(agreed);
+        assert!(refusal.requeue_at.is_some_and(|wake| wake > seen.now), "{phase}: it does not spin");
+        let agreed = |dry_run: DryRun| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run };
+        seen.dry_run = seen.dry_run.map(agreed);
         assert_eq!(told(&plan(&seen), "/base/promotedHash"), "hash-of-v2", "{phase}");
     }
     let mut left_alone = with_canary(observed(json!({"validation": {"noUpdate": true}}), pinned("Starting")));
-    assert!(question(&left_alone).is_none());
+    assert!(lookup(&left_alone).is_none());
     refused(&mut left_alone);
     assert_eq!(told(&plan(&left_alone), "/phase"), "Validating");
 }
@@ -246,7 +246,7 @@ fn a_revision_counts_once_the_base_has_pods_of_its_template() {
     let revision = |more: Value| {
         let mut seen = observed(json!({}), unpinned(&json!({}), json!({})));
         refused(&mut seen);
-        seen.rehearsal = seen.rehearsal.map(|rehearsal| Rehearsal { outcome: Ok("hash-of-v2".into()), ..rehearsal });
+        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run });
         seen.base = Some(base(more));
         assert!(!seen.base.as_ref().expect("a base").uid().is_empty());
         told(&plan(&seen), "/base/revision")

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kanary::{
     api::Phase,
-    decision::{Action, Fault, Kind, Observed, Tell},
+    decision::{Action, Fault, Kind, Observed, StatusUpdate},
     lifecycle::plan,
 };
 use serde_json::{Value, json};
@@ -33,14 +33,14 @@ fn settled(phase: &str, source: &str) -> Observed {
         canary.status.ready_replicas = 0;
         seen.pods = vec![pod("try-kanary-1", json!({}), false, json!({}))];
     }
-    while let Some(tell) = plan(&seen).tell {
+    while let Some(tell) = plan(&seen).status {
         Arc::make_mut(&mut seen.kanary).status = Some(tell.status);
     }
     seen
 }
 
-fn told(seen: &Observed) -> Tell {
-    plan(seen).tell.expect("something to tell")
+fn told(seen: &Observed) -> StatusUpdate {
+    plan(seen).status.expect("something to tell")
 }
 
 #[test]
@@ -51,9 +51,9 @@ fn the_count_of_pods_waits_for_five_seconds() {
     Arc::make_mut(seen.canary.as_mut().expect("a canary")).spec.replicas = 2;
     let tell = told(&seen);
     assert!(tell.can_wait, "{:#?}", tell.status);
-    assert_eq!(tell.put_off(at(0), at(0)), Some(at(5)));
-    assert_eq!(tell.put_off(at(0), at(0) + SignedDuration::from_millis(1999)), Some(at(5)));
-    assert_eq!(tell.put_off(at(0), at(5)), None);
+    assert_eq!(tell.deferred_until(at(0), at(0)), Some(at(5)));
+    assert_eq!(tell.deferred_until(at(0), at(0) + SignedDuration::from_millis(1999)), Some(at(5)));
+    assert_eq!(tell.deferred_until(at(0), at(5)), None);
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn what_is_decided_and_what_goes_wrong_is_told_at_once() {
     ] {
         let tell = told(&seen);
         assert!(!tell.can_wait, "{why}");
-        assert_eq!(tell.put_off(at(0), at(0)), None, "{why}");
+        assert_eq!(tell.deferred_until(at(0), at(0)), None, "{why}");
     }
 }
 
@@ -94,7 +94,7 @@ fn a_canary_that_fails_leaves_production_before_its_failure_is_told() {
     merge(&mut labels, json!({"bad": "yes"}));
     seen.pods = vec![pod("try-kanary-1", labels, true, was_in)];
     let plan = plan(&seen);
-    assert_eq!(plan.tell.expect("the verdict").status.phase, Some(Phase::Failing));
+    assert_eq!(plan.status.expect("the verdict").status.phase, Some(Phase::Failing));
     let [Action::Patch { target, .. }] = plan.actions.as_slice() else { panic!("{:#?}", plan.actions) };
     assert_eq!((target.kind, target.name.as_str()), (Kind::Pod, "try-kanary-1"));
 }

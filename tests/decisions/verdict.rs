@@ -2,25 +2,25 @@
 
 use kanary::{
     decision::Observed,
-    validation::{Judgement, Moment, judge},
+    validation::{Assessment, Timing, judge},
 };
 use serde_json::{Value, json};
 
 use crate::given::{at, observed, pod, pod_of, status, with_canary};
 
-const WITHIN: Moment = Moment { period_over: false, available: true };
-const AFTER: Moment = Moment { period_over: true, available: true };
+const WITHIN: Timing = Timing { period_over: false, available: true };
+const AFTER: Timing = Timing { period_over: true, available: true };
 
 fn seen(validation: Value) -> Observed {
     with_canary(observed(json!({"validation": validation}), Value::Null))
 }
 
-fn word(judgement: &Judgement) -> &'static str {
-    match judgement {
-        Judgement::Invalid { .. } => "invalid",
-        Judgement::Valid { .. } => "valid",
-        Judgement::Open { message: None } => "open",
-        Judgement::Open { message: Some(_) } => "waits",
+fn word(assessment: &Assessment) -> &'static str {
+    match assessment {
+        Assessment::Invalid { .. } => "invalid",
+        Assessment::Valid { .. } => "valid",
+        Assessment::Open { message: None } => "open",
+        Assessment::Open { message: Some(_) } => "waits",
     }
 }
 
@@ -67,7 +67,7 @@ fn a_label_of_invalidation_names_the_pod() {
     for watch in watches {
         let mut seen = seen(json!({"items": [{"name": "judge", "labelWatch": watch}]}));
         seen.pods.push(pod("culprit", json!({"bad": "y", "why": "slow"}), true, json!({})));
-        let Judgement::Invalid { message } = judge(&seen, seen.status(), WITHIN).0 else { panic!("not invalid") };
+        let Assessment::Invalid { message } = judge(&seen, seen.status(), WITHIN).0 else { panic!("not invalid") };
         assert!(message.contains("culprit") && message.starts_with("judge:"), "{message}");
     }
 }
@@ -88,7 +88,7 @@ fn pods_of_the_run_before_do_not_speak_for_this_one() {
         let ends = ends.then(|| at(200).to_string());
         let metadata = json!({"creationTimestamp": at(created).to_string(), "deletionTimestamp": ends});
         seen.pods = vec![pod_of(metadata, json!({"bad": "y"}), true, json!({}))];
-        word(&judge(&seen, seen.status(), Moment { period_over: false, available }).0)
+        word(&judge(&seen, seen.status(), Timing { period_over: false, available }).0)
     };
     // Phase, the canary is available, its pod was made at, it ends, verdict
     let cases = [

@@ -16,17 +16,17 @@ use kanary::{
 
 use crate::server::{KINDS, Kind, Server, Sight};
 
-type Known<K> = BTreeMap<String, Arc<K>>;
+type Listed<K> = BTreeMap<String, Arc<K>>;
 
 #[derive(Clone, Default)]
 pub struct Cache {
-    kanaries: Known<KanaryDeployment>,
-    deployments: Known<Deployment>,
-    services: Known<Service>,
-    autoscalers: Known<Autoscaler>,
-    pods: Known<Pod>,
-    slices: Known<EndpointSlice>,
-    routes: Known<VirtualService>,
+    kanaries: Listed<KanaryDeployment>,
+    deployments: Listed<Deployment>,
+    services: Listed<Service>,
+    autoscalers: Listed<Autoscaler>,
+    pods: Listed<Pod>,
+    slices: Listed<EndpointSlice>,
+    routes: Listed<VirtualService>,
     /// How many events of each kind were delivered.
     read: [usize; 7],
 }
@@ -137,13 +137,13 @@ fn version<K: Object>(object: &K) -> u64 {
     object.version().parse().expect("the simulated server counts")
 }
 
-fn keep<K: Object>(known: &mut Known<K>, name: &str, seen: Arc<K>) {
+fn keep<K: Object>(known: &mut Listed<K>, name: &str, seen: Arc<K>) {
     if known.get(name).is_none_or(|before| version(&**before) <= version(&*seen)) {
         known.insert(name.to_owned(), seen);
     }
 }
 
-fn drop_one<K: Object>(known: &mut Known<K>, name: &str, uid: &str) {
+fn drop_one<K: Object>(known: &mut Listed<K>, name: &str, uid: &str) {
     if known.get(name).is_some_and(|before| before.uid() == uid) {
         known.remove(name);
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use kanary::{
     api::{Phase, names},
-    decision::{Action, Observed, Plan, Tell},
+    decision::{Action, Observed, Plan, StatusUpdate},
     hash, lifecycle,
     objects::Object,
     promql::Outcome,
@@ -130,8 +130,8 @@ impl Checker {
             watch.look(observed, asked);
             self.ledgers.entry(observed.kanary.uid().to_owned()).or_default().look(observed.now, watch.seen());
         }
-        let early = plan.wake.is_some_and(|wake| wake < observed.now);
-        ensure(!early, "wake is never in the past", || format!("{:?} at {}", plan.wake, observed.now))?;
+        let early = plan.requeue_at.is_some_and(|wake| wake < observed.now);
+        ensure(!early, "wake is never in the past", || format!("{:?} at {}", plan.requeue_at, observed.now))?;
         if self.coverage.plans.is_multiple_of(16) {
             self.replays(observed)?;
         }
@@ -149,8 +149,8 @@ impl Checker {
         let loaded: Observed = serde_json::from_str(&dump).expect("it deserializes");
         let (plan, again) = (lifecycle::plan(observed), lifecycle::plan(&loaded));
         ensure(plan == again, "a dump replays", || format!("{plan:?}\nbut of its dump\n{again:?}"))?;
-        let same = lifecycle::question(observed) == lifecycle::question(&loaded)
-            && lifecycle::inquiries(observed) == lifecycle::inquiries(&loaded);
+        let same = lifecycle::lookup(observed) == lifecycle::lookup(&loaded)
+            && lifecycle::due_queries(observed) == lifecycle::due_queries(&loaded);
         ensure(same, "a dump replays", || dump)
     }
 
@@ -200,7 +200,7 @@ impl Checker {
         Ok(())
     }
 
-    fn told(&mut self, server: &Server, observed: &Observed, tell: &Tell, change: &Change) -> Check {
+    fn told(&mut self, server: &Server, observed: &Observed, tell: &StatusUpdate, change: &Change) -> Check {
         let Some(phase) = tell.status.phase else { return Ok(()) };
         let run = (observed.kanary.uid().to_owned(), tell.status.run.unwrap_or_default());
         let before = observed.status();
@@ -234,7 +234,7 @@ impl Checker {
     }
 
     /// I3: no success without an available canary and positive evidence for every item over the period.
-    fn verdict(&mut self, run: Run, observed: &Observed, tell: &Tell) -> Check {
+    fn verdict(&mut self, run: Run, observed: &Observed, tell: &StatusUpdate) -> Check {
         const LAW: &str = "I3";
         ensure(self.past.is_as_asked(observed), LAW, || format!("{run:?}: success of what was not asked for"))?;
         ensure(is_available(observed), LAW, || format!("{run:?}: success of a canary that is not available"))?;
@@ -266,7 +266,7 @@ impl Checker {
     }
 
     /// I3 for promQL: asked throughout, true at last, and not false more often than forgiven.
-    fn answered(&mut self, run: &Run, observed: &Observed, tell: &Tell) -> Check {
+    fn answered(&mut self, run: &Run, observed: &Observed, tell: &StatusUpdate) -> Check {
         let lost = self.stopwatches.get(&run.0).map(Stopwatch::lost).unwrap_or_default();
         let empty = Ledger::default();
         let ledger = self.ledgers.get(&run.0).unwrap_or(&empty);
@@ -278,7 +278,7 @@ impl Checker {
     }
 
     /// A failure that blames the base, or a query, must be true.
-    fn failure(&mut self, run: &Run, observed: &Observed, tell: &Tell) -> Check {
+    fn failure(&mut self, run: &Run, observed: &Observed, tell: &StatusUpdate) -> Check {
         let condition = tell.status.conditions.iter().find(|c| c.type_ == kanary::api::ConditionType::Failed);
         let reason = condition.map_or("", |condition| condition.reason.as_str());
         let blamed = condition.and_then(|condition| condition.message.split(": ").next()).unwrap_or_default();

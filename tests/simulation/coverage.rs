@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kanary::{
     api::Condition,
-    decision::{Observed, Tell},
+    decision::{Observed, StatusUpdate},
 };
 
 /// In ten thousand histories each of these must be reached so often.
@@ -74,7 +74,7 @@ impl Coverage {
     }
 
     /// The phase, the events and the conditions that a status brings; each reason once, however it is told.
-    pub fn told(&mut self, observed: &Observed, tell: &Tell) {
+    pub fn told(&mut self, observed: &Observed, tell: &StatusUpdate) {
         let before = observed.status();
         if before.phase != tell.status.phase {
             self.reach(&format!("phase {:?}", tell.status.phase.expect("a status that is told has a phase")));

@@ -135,7 +135,7 @@ impl World {
             10 => return self.calm_for(3),
             11 => drop(self.answer()),
             _ => {
-                let doubt = Mood::Doubt(self.rng.below(4));
+                let doubt = Mood::QueryError(self.rng.below(4));
                 self.mood = self.rng.pick(&[Mood::True, Mood::True, Mood::True, Mood::False, doubt, Mood::Hangs]);
             }
         }
@@ -197,9 +197,7 @@ impl World {
         let (mood, now) = (self.mood, self.server.now);
         let landed = self.leader.as_mut().and_then(|leader| leader.land(index, mood, now));
         let Some((flight, outcome)) = landed else { return false };
-        self.note(|_| {
-            format!("{} of {} sent at {}: {}", flight.inquiry.item, flight.kanary, flight.at, outcome.word())
-        });
+        self.note(|_| format!("{} of {} sent at {}: {}", flight.query.item, flight.kanary, flight.at, outcome.word()));
         self.checker.landed(&flight, &outcome);
         self.answered_at = now;
         true
@@ -312,7 +310,7 @@ impl World {
     fn rest(&mut self) -> Check {
         self.note(|_| "from here on there is calm".into());
         self.weather = Weather::default();
-        let doubt = Mood::Doubt(self.rng.below(4));
+        let doubt = Mood::QueryError(self.rng.below(4));
         self.mood = self.rng.pick(&[Mood::True, Mood::True, Mood::True, Mood::False, doubt]);
         self.server.admission.forbidden = None;
         self.server.admission.frozen = None;

@@ -45,7 +45,7 @@ impl Ledger {
     }
 
     pub fn landed(&mut self, flight: &Flight, outcome: &Outcome) {
-        let record = self.items.entry(key(&flight.inquiry.item, &flight.inquiry.prom_ql)).or_default();
+        let record = self.items.entry(key(&flight.query.item, &flight.query.prom_ql)).or_default();
         record.last = Some((flight.at, matches!(outcome, Outcome::True(_))));
         if outcome.is_conclusive() {
             record.conclusive.push(flight.at);

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kanary::{
-    api::{ConditionType, ManualOverride, Phase, Word, names},
-    decision::{Action, Kind, Observed, Patch, Plan, Tell},
+    api::{ConditionType, ManualOverride, ManualStatus, Phase, names},
+    decision::{Action, Kind, Observed, Patch, Plan, StatusUpdate},
     lifecycle::{self, base, children},
-    objects::{Known, Object},
-    promql::{Evidence, Mark, Outcome, Reply},
+    objects::{Listed, Object},
+    promql::{Evaluation, Evidence, Mark, Outcome},
 };
 use serde_json::json;
 
@@ -107,7 +107,8 @@ impl Mutant {
             Self::BelievesUnknown => {
                 let validation = &mut Arc::make_mut(&mut seen.kanary).spec.validation;
                 validation.items.clear();
-                validation.manual = Some(ManualOverride { status: Some(Word::Valid), ..ManualOverride::default() });
+                validation.manual =
+                    Some(ManualOverride { status: Some(ManualStatus::Valid), ..ManualOverride::default() });
             }
             Self::IgnoresAbsences => seen.absences.clear(),
             Self::IgnoresEdits => {
@@ -119,7 +120,7 @@ impl Mutant {
             Self::IgnoresHolds => status_of(seen).held_since = None,
             Self::KeepsTheMirror if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
-                if let Known::All(routes) = &mut seen.routes.virtual_services {
+                if let Listed::All(routes) = &mut seen.routes.virtual_services {
                     routes.retain(|route| route.is_owned_by(&uid));
                 }
                 seen.routes.is_fresh = true;
@@ -128,10 +129,10 @@ impl Mutant {
                 Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec![names::MIRROR_FINALIZER.into()]);
             }
             Self::TrustsItsMemory => seen.routes.is_fresh = true,
-            Self::BelievesDoubts => replies(seen).for_each(|reply| {
-                if let Outcome::Unknown(_) = &reply.outcome {
-                    reply.outcome = Outcome::True(evidence());
-                    reply.conclusive = Some(Mark { at: reply.at, held: SignedDuration::ZERO });
+            Self::BelievesDoubts => replies(seen).for_each(|evaluation| {
+                if let Outcome::Unknown(_) = &evaluation.outcome {
+                    evaluation.outcome = Outcome::True(evidence());
+                    evaluation.conclusive = Some(Mark { at: evaluation.at, held: SignedDuration::ZERO });
                 }
             }),
             Self::CountsTwice => {
@@ -139,12 +140,12 @@ impl Mutant {
             }
             Self::RunsWithoutAnswers => {
                 let now = Some(Mark { at: seen.now, held: SignedDuration::MAX });
-                replies(seen).for_each(|reply| (reply.conclusive, reply.previous) = (now, now));
+                replies(seen).for_each(|evaluation| (evaluation.conclusive, evaluation.previous) = (now, now));
             }
             Self::BelievesOldAnswers => {
                 let deadline = status_of(seen).deadline;
                 let last = seen.now.min(deadline.unwrap_or(seen.now));
-                replies(seen).for_each(|reply| reply.at = reply.at.max(last));
+                replies(seen).for_each(|evaluation| evaluation.at = evaluation.at.max(last));
             }
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
@@ -161,7 +162,7 @@ impl Mutant {
             Self::Unguarded | Self::UnguardedRoutes => plan.actions.iter_mut().for_each(|action| self.unguard(action)),
             Self::ReplacesTheRoutes => plan.actions.iter_mut().for_each(replace_routes),
             Self::ActsBeforeItTells => {
-                let decides = plan.tell.as_ref().is_some_and(|tell| tell.status.phase == Some(Phase::Promoting));
+                let decides = plan.status.as_ref().is_some_and(|tell| tell.status.phase == Some(Phase::Promoting));
                 if decides && phase == Some(Phase::Validating) {
                     plan.actions.extend(base::promote(seen));
                 }
@@ -192,10 +193,10 @@ impl Mutant {
                 plan.actions = children::remove_all(seen);
             }
             Self::TakesWhatIsThere => plan.actions.extend(take_services(seen)),
-            Self::NeverSilent if plan.tell.is_none() => {
+            Self::NeverSilent if plan.status.is_none() => {
                 let mut status = seen.status().clone();
                 status.message = Some(format!("all is well at {}", seen.now));
-                plan.tell = status.phase.map(|_| Tell { status, notices: Vec::new(), can_wait: false });
+                plan.status = status.phase.map(|_| StatusUpdate { status, notices: Vec::new(), can_wait: false });
             }
             Self::ForgetsStragglers if phase.is_some_and(Phase::is_over) => plan.actions.clear(),
             _ => {}
@@ -221,7 +222,7 @@ impl Mutant {
     }
 }
 
-fn replies(seen: &mut Observed) -> impl Iterator<Item = &mut Reply> {
+fn replies(seen: &mut Observed) -> impl Iterator<Item = &mut Evaluation> {
     seen.answers.values_mut().filter_map(|asked| asked.last.as_mut())
 }
 

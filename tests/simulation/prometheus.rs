@@ -1,7 +1,7 @@
 //! A Prometheus with moods, and the questions on their way to it. What it says is read by the real reader.
 
 use jiff::{SignedDuration, Timestamp};
-use kanary::promql::{Inquiry, Outcome};
+use kanary::promql::{Outcome, Query};
 use serde_json::json;
 
 /// The controller waits no longer for an answer.
@@ -14,7 +14,7 @@ pub enum Mood {
     /// It is not.
     False,
     /// It answers, but nothing that says anything: one of four.
-    Doubt(usize),
+    QueryError(usize),
     /// It does not answer.
     Hangs,
 }
@@ -24,7 +24,7 @@ pub enum Mood {
 pub struct Flight {
     pub kanary: String,
     pub uid: String,
-    pub inquiry: Inquiry,
+    pub query: Query,
     pub at: Timestamp,
 }
 
@@ -37,16 +37,16 @@ impl Flight {
         let (status, body) = match mood {
             Mood::True => (200, scalar("1")),
             Mood::False => (200, scalar("0")),
-            Mood::Doubt(0) => (200, scalar("NaN")),
-            Mood::Doubt(1) => (200, scalar("0.5")),
-            Mood::Doubt(2) => (503, String::new()),
-            Mood::Doubt(_) => (200, "<".into()),
+            Mood::QueryError(0) => (200, scalar("NaN")),
+            Mood::QueryError(1) => (200, scalar("0.5")),
+            Mood::QueryError(2) => (503, String::new()),
+            Mood::QueryError(_) => (200, "<".into()),
             Mood::Hangs if self.at.duration_until(now) >= PATIENCE => {
                 return Some(Outcome::Unknown("no answer within 5s".into()));
             }
             Mood::Hangs => return None,
         };
-        Some(self.inquiry.read(status, body.as_bytes()))
+        Some(self.query.read(status, body.as_bytes()))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Requests, in all weathers: some fail, and of some only the answer is lost.
 
 use kanary::{
-    decision::{Action, Observed, Patch, Rehearsal, Target, Tell},
+    decision::{Action, DryRun, Observed, Patch, StatusUpdate, Target},
     objects::{DeploymentSpec, Object},
 };
 
@@ -44,14 +44,14 @@ pub fn rehearse(
     weather: Weather,
     (target, patch): (Target, Patch),
     (template_hash, base_hash): (String, String),
-) -> Result<Rehearsal, Refused> {
+) -> Result<DryRun, Refused> {
     let outcome = send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, &patch) {
         Ok(object) => Ok(Ok(DeploymentSpec::from(object["spec"].clone()))),
         Err(Refused { code: 403 | 422, why }) => Ok(Err(why)),
         Err(other) => Err(other),
     })?;
     let before = server.get(Kind::Deployment, &target.name).map(|base| DeploymentSpec::from(base["spec"].clone()));
-    Ok(Rehearsal::of(template_hash, base_hash, server.now, before.as_ref(), outcome))
+    Ok(DryRun::of(template_hash, base_hash, server.now, before.as_ref(), outcome))
 }
 
 /// A list of the routes, which tells what is there at this moment.
@@ -94,7 +94,7 @@ pub fn tell(
     weather: Weather,
     actor: Actor,
     observed: &Observed,
-    tell: &Tell,
+    tell: &StatusUpdate,
 ) -> Result<Written, Refused> {
     let name = observed.kanary.name();
     let status = serde_json::to_value(&tell.status).expect("a status serializes");

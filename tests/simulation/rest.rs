@@ -2,7 +2,7 @@
 
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    decision::Question,
+    decision::Lookup,
     objects::Object,
 };
 use serde::Deserialize;
@@ -28,8 +28,8 @@ pub fn check(world: &mut World) -> Check {
         let leader = world.leader.as_ref().expect("somebody leads");
         let plan = leader.plan_now(world.server.now, kanary.name()).expect("it was delivered");
         // What is refused for good is tried again for ever.
-        let asks = leader.question_now(world.server.now, kanary.name()) == Some(Question::ReadRoutes);
-        let silent = plan.actions.is_empty() && plan.tell.is_none() && !asks || leader.is_in_trouble(kanary.name());
+        let asks = leader.question_now(world.server.now, kanary.name()) == Some(Lookup::ReadRoutes);
+        let silent = plan.actions.is_empty() && plan.status.is_none() && !asks || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);
         // What was edited before it was first seen passes for what was asked for.
@@ -145,8 +145,8 @@ pub fn describe(server: &Server, deed: &Deed) -> Vec<String> {
             observed.kanary.name(),
             observed.status().phase,
             plan.actions.iter().map(kanary::decision::Action::describe).collect::<Vec<_>>(),
-            plan.tell.as_ref().map(|tell| (tell.status.phase, &tell.status.message)),
-            plan.wake,
+            plan.status.as_ref().map(|tell| (tell.status.phase, &tell.status.message)),
+            plan.requeue_at,
         )],
         Deed::Acted { action, done, .. } => vec![format!("  {}: {done:?}", action.describe())],
         Deed::Told { tell, done, .. } => {

@@ -12,10 +12,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    decision::{Absence, Action, Fault, Observed, Plan, Question, Routes, Tell},
+    decision::{Absence, Action, Fault, Lookup, Observed, Plan, Routes, StatusUpdate},
     lifecycle,
-    objects::{Ignorance, Known, Object},
-    promql::{Access, Asked, Mark, Outcome},
+    objects::{Listed, Object, Unavailable},
+    promql::{Access, Mark, Outcome, QueryHistory},
     traffic,
 };
 
@@ -35,7 +35,7 @@ const BACKOFF: SignedDuration = SignedDuration::from_secs(2);
 pub struct Pass {
     observed: Arc<Observed>,
     actions: VecDeque<Action>,
-    tell: Option<Tell>,
+    status: Option<StatusUpdate>,
     /// After a fault the status goes first: what fails again must not keep it from being seen.
     only_tells: bool,
     /// The status tells of a new phase.
@@ -47,7 +47,7 @@ pub enum Deed {
     Nothing,
     Planned { observed: Arc<Observed>, plan: Plan },
     Acted { observed: Arc<Observed>, action: Action, done: Result<(), Refused> },
-    Told { observed: Arc<Observed>, tell: Tell, done: Result<(), Refused> },
+    Told { observed: Arc<Observed>, tell: StatusUpdate, done: Result<(), Refused> },
 }
 
 pub struct Shell {
@@ -55,7 +55,7 @@ pub struct Shell {
     pub passes: BTreeMap<String, Pass>,
     /// Questions on their way to Prometheus.
     pub flights: Vec<Flight>,
-    answers: BTreeMap<String, BTreeMap<String, Asked>>,
+    answers: BTreeMap<String, BTreeMap<String, QueryHistory>>,
     mutant: Mutant,
     cache: Cache,
     dirty: BTreeSet<String>,
@@ -63,7 +63,7 @@ pub struct Shell {
     /// Those with progress to tell, and since when.
     untold: BTreeMap<String, Timestamp>,
     faults: BTreeMap<String, Vec<Fault>>,
-    rehearsals: BTreeMap<String, kanary::decision::Rehearsal>,
+    dry_runs: BTreeMap<String, kanary::decision::DryRun>,
     /// Those whose EndpointSlices are watched, and whether the first list has come.
     following: BTreeMap<String, bool>,
     absences: Vec<Absence>,
@@ -84,7 +84,7 @@ impl Shell {
             wakes: BTreeMap::new(),
             untold: BTreeMap::new(),
             faults: BTreeMap::new(),
-            rehearsals: BTreeMap::new(),
+            dry_runs: BTreeMap::new(),
             following: BTreeMap::new(),
             absences,
         }
@@ -128,7 +128,7 @@ impl Shell {
 
     /// The uids of those with a status that is not written yet.
     pub fn unwritten(&self) -> Vec<String> {
-        let untold = self.passes.values().filter(|pass| pass.tell.is_some());
+        let untold = self.passes.values().filter(|pass| pass.status.is_some());
         untold.map(|pass| pass.observed.kanary.uid().to_owned()).collect()
     }
 
@@ -158,8 +158,8 @@ impl Shell {
         self.dirty.remove(name);
         self.follow_endpoints(name);
         let Some(mut observed) = self.observe(server.now, name) else { return Deed::Nothing };
-        if let Some(question) = lifecycle::question(&observed) {
-            let reads_canary = question == Question::ReadCanary;
+        if let Some(question) = lifecycle::lookup(&observed) {
+            let reads_canary = question == Lookup::ReadCanary;
             let is_read = self.ask(server, rng, weather, name, question);
             observed = self.observe(server.now, name).expect("it was there a moment ago");
             observed.is_fresh = is_read && reads_canary;
@@ -167,42 +167,42 @@ impl Shell {
         }
         self.inquire(server.now, &mut observed);
         let mut plan = self.mutant.plan(&observed);
-        if let Some(until) = self.put_off(name, &observed, &plan) {
-            plan.tell = None;
-            plan.wake = plan.wake.into_iter().chain([until]).min();
+        if let Some(until) = self.deferred_until(name, &observed, &plan) {
+            plan.status = None;
+            plan.requeue_at = plan.requeue_at.into_iter().chain([until]).min();
         }
         let observed = Arc::new(observed);
-        if let Some(wake) = plan.wake {
+        if let Some(wake) = plan.requeue_at {
             self.wakes.insert(name.to_owned(), wake);
         }
-        let only_tells = !observed.faults.is_empty() && plan.tell.is_some();
+        let only_tells = !observed.faults.is_empty() && plan.status.is_some();
         let actions = if only_tells { VecDeque::new() } else { plan.actions.clone().into() };
         let enters = plan.enters_phase(&observed);
-        let pass = Pass { observed: observed.clone(), actions, tell: plan.tell.clone(), only_tells, enters };
+        let pass = Pass { observed: observed.clone(), actions, status: plan.status.clone(), only_tells, enters };
         self.proceed(server.now, name, pass);
         Deed::Planned { observed, plan }
     }
 
     /// Until when what is to be told is put off.
-    fn put_off(&mut self, name: &str, observed: &Observed, plan: &Plan) -> Option<Timestamp> {
+    fn deferred_until(&mut self, name: &str, observed: &Observed, plan: &Plan) -> Option<Timestamp> {
         let since = self.untold.remove(name).unwrap_or(observed.now);
-        let tell = plan.tell.as_ref().filter(|_| observed.faults.is_empty())?;
-        let until = tell.put_off(since, observed.now)?;
+        let tell = plan.status.as_ref().filter(|_| observed.faults.is_empty())?;
+        let until = tell.deferred_until(since, observed.now)?;
         self.untold.insert(name.to_owned(), since);
         Some(until)
     }
 
     /// Asks what the plan needs to know. Is what was read that of this moment now?
-    fn ask(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str, question: Question) -> bool {
+    fn ask(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str, question: Lookup) -> bool {
         match question {
-            Question::Rehearse { target, patch, template_hash, base_hash } => {
+            Lookup::DryRunPromotion { target, patch, template_hash, base_hash } => {
                 match request::rehearse(server, rng, weather, (target, patch), (template_hash, base_hash)) {
-                    Ok(rehearsal) => drop(self.rehearsals.insert(name.to_owned(), rehearsal)),
+                    Ok(dry_run) => drop(self.dry_runs.insert(name.to_owned(), dry_run)),
                     Err(why) => self.fail(server.now, name, "rehearse the promotion".into(), &why),
                 }
                 false
             }
-            Question::ReadCanary => match request::read(rng, weather) {
+            Lookup::ReadCanary => match request::read(rng, weather) {
                 Ok(()) => {
                     let known = self.cache.pods_of(name);
                     known.iter().for_each(|pod| self.cache.take_in(server, Kind::Pod, pod.name(), Some(pod.uid())));
@@ -222,8 +222,8 @@ impl Shell {
                     false
                 }
             },
-            Question::ReadRoutes if self.mutant == Mutant::TrustsItsMemory => true,
-            Question::ReadRoutes => match request::read(rng, weather) {
+            Lookup::ReadRoutes if self.mutant == Mutant::TrustsItsMemory => true,
+            Lookup::ReadRoutes => match request::read(rng, weather) {
                 Ok(()) => {
                     for route in server.names(Kind::Route) {
                         self.cache.take_in(server, Kind::Route, &route, None);
@@ -242,9 +242,9 @@ impl Shell {
     fn inquire(&mut self, now: Timestamp, observed: &mut Observed) {
         let (kanary, uid) = (observed.kanary.name().to_owned(), observed.kanary.uid().to_owned());
         let answers = self.answers.entry(kanary.clone()).or_default();
-        for inquiry in lifecycle::inquiries(observed) {
-            answers.entry(inquiry.item.clone()).or_default().pending = Some(now);
-            self.flights.push(Flight { kanary: kanary.clone(), uid: uid.clone(), inquiry, at: now });
+        for query in lifecycle::due_queries(observed) {
+            answers.entry(query.item.clone()).or_default().pending = Some(now);
+            self.flights.push(Flight { kanary: kanary.clone(), uid: uid.clone(), query, at: now });
         }
         observed.answers.clone_from(answers);
     }
@@ -253,9 +253,9 @@ impl Shell {
     pub fn land(&mut self, index: usize, mood: Mood, now: Timestamp) -> Option<(Flight, Outcome)> {
         let outcome = self.flights[index].land(mood, now)?;
         let flight = self.flights.swap_remove(index);
-        let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.inquiry.item.clone());
-        let (hash, query) = (flight.inquiry.hash.clone(), flight.inquiry.query.clone());
-        let sent = Mark { at: flight.at, held: flight.inquiry.held };
+        let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.query.item.clone());
+        let (hash, query) = (flight.query.hash.clone(), flight.query.query.clone());
+        let sent = Mark { at: flight.at, held: flight.query.held };
         asked.or_default().take_in(hash, query, sent, outcome.clone());
         self.dirty.insert(flight.kanary.clone());
         Some((flight, outcome))
@@ -263,7 +263,7 @@ impl Shell {
 
     /// Keeps what is left of a pass. One that went well to its end clears the faults of those before.
     fn proceed(&mut self, now: Timestamp, name: &str, pass: Pass) {
-        if !pass.actions.is_empty() || pass.tell.is_some() {
+        if !pass.actions.is_empty() || pass.status.is_some() {
             self.passes.insert(name.to_owned(), pass);
         } else if pass.only_tells && !pass.enters {
             self.retry(now, name);
@@ -279,7 +279,7 @@ impl Shell {
             self.conclude(server, name, pass, &done, action.describe());
             return Deed::Acted { observed, action, done: done.map(drop) };
         }
-        let tell = pass.tell.take().expect("a pass without one ends before");
+        let tell = pass.status.take().expect("a pass without one ends before");
         let done = request::tell(server, rng, weather, self.actor, &observed, &tell);
         self.conclude(server, name, pass, &done, "write the status".into());
         Deed::Told { observed, tell, done: done.map(drop) }
@@ -330,8 +330,8 @@ impl Shell {
     }
 
     /// What it would ask now.
-    pub fn question_now(&self, now: Timestamp, name: &str) -> Option<Question> {
-        lifecycle::question(&self.observe(now, name)?)
+    pub fn question_now(&self, now: Timestamp, name: &str) -> Option<Lookup> {
+        lifecycle::lookup(&self.observe(now, name)?)
     }
 
     fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
@@ -344,13 +344,13 @@ impl Shell {
             pods: self.cache.pods_of(name),
             services: self.cache.services_for(&kanary),
             autoscalers: self.cache.autoscalers(),
-            bystanders: Vec::new(),
+            pod_selectors: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
             routes: self.routes(&kanary),
             absences: self.absences.clone(),
-            blind_since: None,
+            watch_broken_since: None,
             is_fresh: false,
-            rehearsal: self.rehearsals.get(name).cloned(),
+            dry_run: self.dry_runs.get(name).cloned(),
             answers: self.answers.get(name).cloned().unwrap_or_default(),
             prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
             faults: self.faults.get(name).cloned().unwrap_or_default(),
@@ -367,8 +367,8 @@ impl Shell {
         }
         Routes {
             domain: "cluster.local".into(),
-            virtual_services: Known::All(all),
-            http_routes: Known::Not(Ignorance::NoCrd),
+            virtual_services: Listed::All(all),
+            http_routes: Listed::Not(Unavailable::NoCrd),
             is_fresh: false,
         }
     }

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
-    api::{Check, Item, ItemStatus, KanaryDeployment, LabelWatch, PromQl, Silence},
+    api::{Check, DefaultStatus, Item, ItemStatus, KanaryDeployment, LabelWatch, PromQl},
     objects::Labels,
 };
 
@@ -17,7 +17,7 @@ pub struct Judged {
     /// What it says; nothing before the run begins.
     pub status: Option<ItemStatus>,
     /// What silence means for manual items that do not say it themselves.
-    pub silence: Option<Silence>,
+    pub silence: Option<DefaultStatus>,
 }
 
 /// All of them, in the order of the spec.
@@ -53,11 +53,11 @@ impl Judged {
     }
 }
 
-fn silence(silence: Option<Silence>) -> String {
+fn silence(silence: Option<DefaultStatus>) -> String {
     let silence = match silence.unwrap_or_default() {
-        Silence::None => "waits for that as long as it takes",
-        Silence::Valid => "silence at the deadline means valid",
-        Silence::Invalid => "silence at the deadline means invalid",
+        DefaultStatus::None => "waits for that as long as it takes",
+        DefaultStatus::Valid => "silence at the deadline means valid",
+        DefaultStatus::Invalid => "silence at the deadline means invalid",
     };
     format!("a person says valid; {silence}")
 }

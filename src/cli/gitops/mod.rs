@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{KanaryDeployment, Provider, Source},
     decision::Routes,
-    objects::{Known, Object},
+    objects::{Listed, Object},
 };
 
 /// What most clusters call themselves; only whole names in routes show another one.
@@ -80,8 +80,8 @@ fn from_files(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Scene>, 
         let kanary = rules::admit(&placed(document, home)).map_err(wrong)?;
         let routes = Routes {
             domain: DOMAIN.into(),
-            virtual_services: Known::All(routes_in(&documents, home, "VirtualService")),
-            http_routes: Known::All(routes_in(&documents, home, "HTTPRoute")),
+            virtual_services: Listed::All(routes_in(&documents, home, "VirtualService")),
+            http_routes: Listed::All(routes_in(&documents, home, "HTTPRoute")),
             is_fresh: true,
         };
         Ok(Scene { kanary, routes })
@@ -129,10 +129,10 @@ async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene
 async fn read_routes(connection: &Connection, providers: &[Provider]) -> Result<Routes, Error> {
     let mut routes = Routes { domain: DOMAIN.into(), is_fresh: true, ..Routes::default() };
     if providers.contains(&Provider::Istio) {
-        routes.virtual_services = Known::All(list(connection, "list VirtualServices").await?);
+        routes.virtual_services = Listed::All(list(connection, "list VirtualServices").await?);
     }
     if providers.contains(&Provider::GatewayApi) {
-        routes.http_routes = Known::All(list(connection, "list HTTPRoutes").await?);
+        routes.http_routes = Listed::All(list(connection, "list HTTPRoutes").await?);
     }
     Ok(routes)
 }

@@ -4,23 +4,23 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{DiscreteValueOutOfList, PromQl},
-    promql::{Inquiry, Outcome},
+    promql::{Outcome, Query},
 };
 
 /// Reads its answer, as the controller would.
 #[must_use]
-pub fn answer(inquiry: &Inquiry) -> Outcome {
-    inquiry.read(200, body(inquiry).to_string().as_bytes())
+pub fn answer(query: &Query) -> Outcome {
+    query.read(200, body(query).to_string().as_bytes())
 }
 
-fn body(inquiry: &Inquiry) -> Value {
-    let item = &inquiry.prom_ql;
+fn body(query: &Query) -> Value {
+    let item = &query.prom_ql;
     let sample = |pod: &String| {
         let mut labels = Map::from_iter([(item.pod_name_key.clone(), json!(pod))]);
         labels.extend(item.discrete_value_out_of_list.as_ref().map(|list| (list.key.clone(), json!(good(list)))));
         json!({"metric": labels, "value": [0, value(item).to_string()]})
     };
-    let samples: Vec<Value> = inquiry.pods.iter().map(sample).collect();
+    let samples: Vec<Value> = query.pods.iter().map(sample).collect();
     json!({"status": "success", "data": {"resultType": "vector", "result": samples}})
 }
 

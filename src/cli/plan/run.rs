@@ -10,11 +10,14 @@ use super::{
     world::{self, World, key},
 };
 use crate::{
-    api::{Check, Condition, ConditionType, KanaryDeployment, Phase, Silence, Source, Truth, Word, names},
-    decision::{Action, Fault, Kind, Observed, Patch, Plan, Question, Rehearsal, Routes, Target},
+    api::{
+        Check, Condition, ConditionStatus, ConditionType, DefaultStatus, KanaryDeployment, ManualStatus, Phase, Source,
+        names,
+    },
+    decision::{Action, DryRun, Fault, Kind, Lookup, Observed, Patch, Plan, Routes, Target},
     lifecycle,
-    objects::{DeploymentSpec, Known, Object},
-    promql::{Access, Asked, Mark},
+    objects::{DeploymentSpec, Listed, Object},
+    promql::{Access, Mark, QueryHistory},
 };
 
 /// Far more rounds than any run takes; one that needs them does not end.
@@ -48,8 +51,8 @@ pub struct Play {
     world: World,
     kanary: Arc<KanaryDeployment>,
     people: People,
-    rehearsal: Option<Rehearsal>,
-    answers: BTreeMap<String, Asked>,
+    dry_run: Option<DryRun>,
+    answers: BTreeMap<String, QueryHistory>,
     faults: Vec<Fault>,
     steps: Vec<Step>,
     reach: Vec<Reach>,
@@ -75,7 +78,7 @@ impl Play {
             world,
             kanary: Arc::new(kanary),
             people,
-            rehearsal: None,
+            dry_run: None,
             answers: BTreeMap::new(),
             faults: Vec::new(),
             steps: Vec::new(),
@@ -93,7 +96,7 @@ impl Play {
             if moved || settled || self.somebody_speaks(begun) {
                 continue;
             }
-            match plan.wake.filter(|wake| *wake > self.world.now) {
+            match plan.requeue_at.filter(|wake| *wake > self.world.now) {
                 Some(wake) => self.world.now = wake,
                 None => break,
             }
@@ -110,13 +113,13 @@ impl Play {
         for action in &plan.actions {
             step.writes.push(self.write(action));
         }
-        if let Some(tell) = &plan.tell {
+        if let Some(tell) = &plan.status {
             step.events.clone_from(&tell.notices);
             Arc::make_mut(&mut self.kanary).status = Some(tell.status.clone());
         }
         step.phase = self.phase();
         step.services = self.reaches();
-        let moved = plan.tell.is_some() || !plan.actions.is_empty();
+        let moved = plan.status.is_some() || !plan.actions.is_empty();
         self.add(step);
         (plan, moved && self.faults.is_empty())
     }
@@ -146,20 +149,20 @@ impl Play {
     fn ask(&mut self) {
         let spec = |after: Value| DeploymentSpec::from(after["spec"].clone());
         let seen = self.observe();
-        match lifecycle::question(&seen) {
-            Some(Question::Rehearse { target, patch, template_hash, base_hash }) => {
+        match lifecycle::lookup(&seen) {
+            Some(Lookup::DryRunPromotion { target, patch, template_hash, base_hash }) => {
                 let after = self.world.patched(&target, &patch).map(spec);
                 let before = seen.base.as_ref().map(|base| &base.spec);
-                self.rehearsal = Some(Rehearsal::of(template_hash, base_hash, seen.now, before, after));
+                self.dry_run = Some(DryRun::of(template_hash, base_hash, seen.now, before, after));
             }
             // What is observed here is never old.
-            Some(Question::ReadCanary | Question::ReadRoutes) | None => {}
+            Some(Lookup::ReadCanary | Lookup::ReadRoutes) | None => {}
         }
-        for inquiry in lifecycle::inquiries(&self.observe()) {
-            let sent = Mark { at: self.world.now, held: inquiry.held };
-            let outcome = prometheus::answer(&inquiry);
-            let asked = self.answers.entry(inquiry.item).or_default();
-            asked.take_in(inquiry.hash, inquiry.query, sent, outcome);
+        for query in lifecycle::due_queries(&self.observe()) {
+            let sent = Mark { at: self.world.now, held: query.held };
+            let outcome = prometheus::answer(&query);
+            let asked = self.answers.entry(query.item).or_default();
+            asked.take_in(query.hash, query.query, sent, outcome);
         }
     }
 
@@ -168,22 +171,22 @@ impl Play {
         let pods = world.sights::<crate::objects::Pod>("Pod");
         let name = kanary.name();
         let service = kanary.spec.service_name.as_deref().and_then(|name| world.get("Service", name));
-        let bystanders = ["PodDisruptionBudget", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy"];
+        let pod_selectors = ["PodDisruptionBudget", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy"];
         Observed {
             base: world.sight("Deployment", &names::base(kanary)),
             canary: world.sight("Deployment", &names::canary(kanary)),
             pods: pods.into_iter().filter(|pod| pod.label(names::CANARY_LABEL) == Some(name)).collect(),
             services: world.sights("Service"),
             autoscalers: world.sights("HorizontalPodAutoscaler"),
-            bystanders: bystanders.into_iter().flat_map(|kind| world.sights(kind)).collect(),
+            pod_selectors: pod_selectors.into_iter().flat_map(|kind| world.sights(kind)).collect(),
             endpoints: service.map(|service| machinery::served(world, service).into_iter().collect()),
             routes: Routes {
                 domain: DOMAIN.into(),
-                virtual_services: Known::All(world.routes("VirtualService")),
-                http_routes: Known::All(world.routes("HTTPRoute")),
+                virtual_services: Listed::All(world.routes("VirtualService")),
+                http_routes: Listed::All(world.routes("HTTPRoute")),
                 is_fresh: true,
             },
-            rehearsal: self.rehearsal.clone(),
+            dry_run: self.dry_run.clone(),
             answers: self.answers.clone(),
             prometheus: Access { url: Some(PROMETHEUS.into()), ..Access::default() },
             faults: self.faults.clone(),
@@ -201,7 +204,8 @@ impl Play {
         let spoke = validation.manual.as_ref().is_some_and(|manual| manual.status.is_some());
         let silence = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
         let waits = |manual: &crate::api::Manual| {
-            manual.status.is_none() && manual.status_after_deadline.or(silence).is_none_or(|s| s != Silence::Valid)
+            manual.status.is_none()
+                && manual.status_after_deadline.or(silence).is_none_or(|s| s != DefaultStatus::Valid)
         };
         let awaited = validation.checks().iter().any(|(_, item)| match item.check() {
             Check::Manual(manual) => waits(manual),
@@ -212,8 +216,8 @@ impl Play {
             return false;
         }
         let (word, verb) = match self.people {
-            People::Approve => (Word::Valid, "approve"),
-            People::Reject => (Word::Invalid, "reject"),
+            People::Approve => (ManualStatus::Valid, "approve"),
+            People::Reject => (ManualStatus::Invalid, "reject"),
         };
         let kanary = Arc::make_mut(&mut self.kanary);
         kanary.spec.validation.manual.get_or_insert_default().status = Some(word);
@@ -261,7 +265,7 @@ impl Play {
     fn outcome(&self) -> Outcome {
         let status = self.kanary.status.clone().unwrap_or_default();
         let message = status.message.clone().unwrap_or_default();
-        let errored = |c: &&Condition| c.type_ == ConditionType::Errored && c.status == Truth::True;
+        let errored = |c: &&Condition| c.type_ == ConditionType::Errored && c.status == ConditionStatus::True;
         if let Some(error) = status.conditions.iter().find(errored) {
             return Outcome::Stuck { reason: error.reason.clone(), message: error.message.clone() };
         }

@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use super::{metrics::Metrics, observe};
 use crate::{
     api::Prometheus,
-    promql::{Access, Inquiry, Outcome},
+    promql::{Access, Outcome, Query},
 };
 
 /// Requests that may be under way at once to one server: as many as a Prometheus works on at once by default. With eight, a
@@ -77,9 +77,9 @@ impl Asker {
 
     /// Asks; answers when the question was sent, and what came. What is asked already, in the same words, of the same
     /// server and with the same credentials, is not sent a second time.
-    pub async fn ask(self: &Arc<Self>, namespace: &str, inquiry: &Inquiry) -> (Timestamp, Outcome) {
-        let key = json!([namespace, inquiry.url, inquiry.query, inquiry.prom_ql.prometheus]).to_string();
-        let flight = lock(&self.flights).entry(key.clone()).or_insert_with(|| self.depart(namespace, inquiry)).clone();
+    pub async fn ask(self: &Arc<Self>, namespace: &str, query: &Query) -> (Timestamp, Outcome) {
+        let key = json!([namespace, query.url, query.query, query.prom_ql.prometheus]).to_string();
+        let flight = lock(&self.flights).entry(key.clone()).or_insert_with(|| self.depart(namespace, query)).clone();
         let (at, raw) = flight.clone().await;
         let mut flights = lock(&self.flights);
         if flights.get(&key).is_some_and(|known| known.ptr_eq(&flight)) {
@@ -87,30 +87,30 @@ impl Asker {
         }
         drop(flights);
         let outcome = match raw {
-            Ok((status, body)) => inquiry.read(status, &body),
+            Ok((status, body)) => query.read(status, &body),
             Err(why) => Outcome::Unknown(why),
         };
         self.metrics.answered(&outcome);
         (at, outcome)
     }
 
-    fn depart(self: &Arc<Self>, namespace: &str, inquiry: &Inquiry) -> Flight {
-        let (asker, namespace, inquiry) = (self.clone(), namespace.to_owned(), inquiry.clone());
-        async move { asker.fly(&namespace, &inquiry).await }.boxed().shared()
+    fn depart(self: &Arc<Self>, namespace: &str, query: &Query) -> Flight {
+        let (asker, namespace, query) = (self.clone(), namespace.to_owned(), query.clone());
+        async move { asker.fly(&namespace, &query).await }.boxed().shared()
     }
 
-    async fn fly(&self, namespace: &str, inquiry: &Inquiry) -> (Timestamp, Raw) {
+    async fn fly(&self, namespace: &str, query: &Query) -> (Timestamp, Raw) {
         // Before the server's queue: the API server may hang while this one answers.
-        let credentials = match self.credentials(namespace, inquiry.prom_ql.prometheus.as_ref()).await {
+        let credentials = match self.credentials(namespace, query.prom_ql.prometheus.as_ref()).await {
             Ok(credentials) => credentials,
             Err(why) => return (observe::now(), Err(why)),
         };
-        let server = self.server(&inquiry.url);
+        let server = self.server(&query.url);
         // First in the queue of its own server: one that hangs must not use up what all share.
         let (_own, _all) = (server.acquire().await, self.all.acquire().await);
         let at = observe::now();
         let timer = std::time::Instant::now();
-        let raw = wire::send(&self.clients, &self.access, inquiry, &credentials, self.patience).await;
+        let raw = wire::send(&self.clients, &self.access, query, &credentials, self.patience).await;
         self.metrics.sent(timer.elapsed());
         (at, raw.map(|(status, body)| (status, Arc::new(body))).map_err(|lost| lost.to_string()))
     }

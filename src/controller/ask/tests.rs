@@ -111,9 +111,9 @@ fn asker() -> Arc<Asker> {
     asker_of(Access::default(), json!({}))
 }
 
-fn question(url: &str, prometheus: Value) -> Inquiry {
+fn question(url: &str, prometheus: Value) -> Query {
     let prom_ql: PromQl = serde_json::from_value(json!({"query": "up", "prometheus": prometheus})).expect("an item");
-    Inquiry {
+    Query {
         item: "errors".into(),
         hash: "hash".into(),
         query: "up{a=\"ä&b\"} == bool 1".into(),

@@ -17,7 +17,7 @@ use reqwest::{
 use url::{Url, form_urlencoded};
 
 use super::{lock, secrets::Credentials};
-use crate::promql::{Access, Inquiry};
+use crate::promql::{Access, Query};
 
 /// Judging needs a few samples; more than this is a query that forgot to aggregate.
 const MOST_BYTES: usize = 1 << 20;
@@ -104,15 +104,15 @@ fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<Clie
 pub async fn send(
     clients: &Clients,
     access: &Arc<Access>,
-    inquiry: &Inquiry,
+    query: &Query,
     credentials: &Credentials,
     patience: Duration,
 ) -> Result<(u16, Vec<u8>), Lost> {
-    let url = endpoint(&inquiry.url)?;
-    let headers = headers(inquiry, credentials)?;
-    let client = clients.get(access, &url, &inquiry.url, credentials.ca.as_deref())?;
+    let url = endpoint(&query.url)?;
+    let headers = headers(query, credentials)?;
+    let client = clients.get(access, &url, &query.url, credentials.ca.as_deref())?;
     let body = form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", &inquiry.query)
+        .append_pair("query", &query.query)
         .append_pair("timeout", &format!("{}ms", patience.as_millis()))
         .finish();
     let exchange = async {
@@ -128,10 +128,10 @@ fn endpoint(base: &str) -> Result<Url, Lost> {
     Url::parse(&url).map_err(|error| Lost::Unsendable(error.to_string()))
 }
 
-fn headers(inquiry: &Inquiry, credentials: &Credentials) -> Result<HeaderMap, Lost> {
+fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, Lost> {
     let bad = |what: &str| Lost::Unsendable(format!("{what} is not a header that can be sent"));
     let mut headers = HeaderMap::new();
-    for (name, value) in inquiry.prom_ql.prometheus.iter().flat_map(|at| &at.headers) {
+    for (name, value) in query.prom_ql.prometheus.iter().flat_map(|at| &at.headers) {
         let parsed: HeaderName = name.parse().map_err(|_| bad(name))?;
         headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| bad(name))?);
     }

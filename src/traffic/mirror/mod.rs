@@ -21,8 +21,8 @@ pub use standing::{copies_writes, count_at, reverted, standing};
 
 use crate::{
     api::{self, KanaryDeployment, Provider, Source},
-    decision::{Action, Observed, Question, Target},
-    objects::{Ignorance, Known, Object},
+    decision::{Action, Lookup, Observed, Target},
+    objects::{Listed, Object, Unavailable},
     traffic::{Obstacle, kanary_service},
 };
 
@@ -171,7 +171,7 @@ pub fn remove_own(seen: &Observed) -> Vec<Action> {
 /// Is there neither an entry of ours, nor a VirtualService, nor the finalizer?
 #[must_use]
 pub fn is_gone(seen: &Observed) -> bool {
-    let is_known = seen.routes.virtual_services.ignorance() != Some(Ignorance::Loading);
+    let is_known = seen.routes.virtual_services.unavailable() != Some(Unavailable::Loading);
     let is_held = finalizer::is_held(&seen.kanary);
     is_known && !is_held && seen.own_virtual_services().next().is_none() && clear(seen).is_empty()
 }
@@ -218,9 +218,9 @@ pub fn lists(seen: &Observed) -> Vec<(Target, String)> {
 
 /// Before the finalizer goes, the routes are read once more: what was written with a lost answer may not be seen yet.
 #[must_use]
-pub fn question(seen: &Observed) -> Option<Question> {
+pub fn lookup(seen: &Observed) -> Option<Lookup> {
     let due = finalizer::is_held(&seen.kanary) && !seen.routes.is_fresh && is_settled(seen) && clear(seen).is_empty();
-    due.then_some(Question::ReadRoutes)
+    due.then_some(Lookup::ReadRoutes)
 }
 
 fn is_certain(seen: &Observed) -> bool {
@@ -235,10 +235,10 @@ fn is_settled(seen: &Observed) -> bool {
         && settled(&seen.routes.http_routes, provider == Provider::GatewayApi)
 }
 
-fn settled<K>(known: &Known<K>, is_in_use: bool) -> bool {
-    match known.ignorance() {
-        None | Some(Ignorance::NoCrd | Ignorance::NotServed) => true,
-        Some(Ignorance::NotPermitted) => !is_in_use,
-        Some(Ignorance::Loading | Ignorance::NotAsked) => false,
+fn settled<K>(known: &Listed<K>, is_in_use: bool) -> bool {
+    match known.unavailable() {
+        None | Some(Unavailable::NoCrd | Unavailable::NotServed) => true,
+        Some(Unavailable::NotPermitted) => !is_in_use,
+        Some(Unavailable::Loading | Unavailable::NotAsked) => false,
     }
 }

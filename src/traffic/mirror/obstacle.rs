@@ -6,7 +6,7 @@ use super::{Mirror, carrier::Carrier, gateway, istio, own, ruler};
 use crate::{
     api::{Provider, Source},
     decision::Observed,
-    objects::{HTTPRoute, Ignorance, Known, Object, VirtualService},
+    objects::{HTTPRoute, Listed, Object, Unavailable, VirtualService},
     traffic::Obstacle,
 };
 
@@ -36,32 +36,32 @@ pub(super) fn unknown(seen: &Observed) -> Option<Obstacle> {
     }
 }
 
-fn no_mesh<K>(known: &Known<K>, mesh: &str, crd: &str) -> Option<Obstacle> {
+fn no_mesh<K>(known: &Listed<K>, mesh: &str, crd: &str) -> Option<Obstacle> {
     let refuse = |why: &str| {
         Some(Obstacle::new(
             "NoMesh",
             format!("spec.traffic.source: mirror needs {mesh}, but {why}; or use another source"),
         ))
     };
-    match known.ignorance() {
-        Some(Ignorance::NoCrd) => {
+    match known.unavailable() {
+        Some(Unavailable::NoCrd) => {
             refuse(&format!("its CustomResourceDefinition {crd} is not installed; install {mesh}"))
         }
-        Some(Ignorance::NotServed) => refuse(&format!("{crd} is not served in version v1; upgrade {mesh}")),
-        None | Some(Ignorance::NotPermitted | Ignorance::Loading | Ignorance::NotAsked) => unread(known, crd),
+        Some(Unavailable::NotServed) => refuse(&format!("{crd} is not served in version v1; upgrade {mesh}")),
+        None | Some(Unavailable::NotPermitted | Unavailable::Loading | Unavailable::NotAsked) => unread(known, crd),
     }
 }
 
-fn unread<K>(known: &Known<K>, crd: &str) -> Option<Obstacle> {
-    match known.ignorance() {
-        Some(Ignorance::NotPermitted) => Some(Obstacle::new(
+fn unread<K>(known: &Listed<K>, crd: &str) -> Option<Obstacle> {
+    match known.unavailable() {
+        Some(Unavailable::NotPermitted) => Some(Obstacle::new(
             "NotPermitted",
             format!("the controller's ServiceAccount may not read {crd}: compare its roles with deploy/rbac.yaml"),
         )),
-        Some(Ignorance::Loading | Ignorance::NotAsked) => {
+        Some(Unavailable::Loading | Unavailable::NotAsked) => {
             Some(Obstacle::new("RoutesUnread", format!("waiting for the list of {crd}")))
         }
-        None | Some(Ignorance::NoCrd | Ignorance::NotServed) => None,
+        None | Some(Unavailable::NoCrd | Unavailable::NotServed) => None,
     }
 }
 

@@ -4,20 +4,20 @@ use jiff::Timestamp;
 
 use super::{Mirror, can_receive, carrier::Carrier, own};
 use crate::{
-    api::{Confirm, KanaryDeploymentStatus, Phase, Provider, Source, Truth},
+    api::{ConditionStatus, Confirm, KanaryDeploymentStatus, Phase, Provider, Source},
     decision::Observed,
-    traffic::Standing,
+    traffic::TrafficStatus,
     validation::promql::copies,
 };
 
 /// Where the mirror stands, if nothing is in its way.
 #[must_use]
-pub fn standing(seen: &Observed) -> Standing {
+pub fn standing(seen: &Observed) -> TrafficStatus {
     let mirror = Mirror::of(seen);
     if let Some(message) = reverted(seen) {
-        return Standing::new(Truth::False, "MirrorReverted", message);
+        return TrafficStatus::new(ConditionStatus::False, "MirrorReverted", message);
     }
-    let not_yet = |message: String| Standing::new(Truth::False, "NotYet", message);
+    let not_yet = |message: String| TrafficStatus::new(ConditionStatus::False, "NotYet", message);
     if !can_receive(seen) {
         return not_yet("the kanary service has no ready pod yet".into());
     }
@@ -29,23 +29,23 @@ pub fn standing(seen: &Observed) -> Standing {
     }
     let refusal = mirror.aims().find_map(|(carrier, _)| Some((carrier, carrier.accepted.as_ref().err()?)));
     if let Some((carrier, why)) = refusal {
-        return Standing::new(Truth::False, "NotAccepted", format!("{}: {why}", mirror.title(carrier)));
+        return TrafficStatus::new(ConditionStatus::False, "NotAccepted", format!("{}: {why}", mirror.title(carrier)));
     }
     confirmed(&mirror)
 }
 
-fn confirmed(mirror: &Mirror) -> Standing {
+fn confirmed(mirror: &Mirror) -> TrafficStatus {
     let share = format!("{} % of production's requests are copied", mirror.settings.percentage);
     match (mirror.settings.confirm, mirror.settings.provider) {
-        (Confirm::Accepted, Provider::Istio) => Standing::new(
-            Truth::True,
+        (Confirm::Accepted, Provider::Istio) => TrafficStatus::new(
+            ConditionStatus::True,
             "AcceptedUnverified",
             format!("{share}, as far as objects show: Istio does not report whether it follows them"),
         ),
-        (Confirm::Accepted, Provider::GatewayApi) => Standing::new(Truth::True, "Accepted", share),
+        (Confirm::Accepted, Provider::GatewayApi) => TrafficStatus::new(ConditionStatus::True, "Accepted", share),
         (Confirm::Requests, _) => match unseen(mirror.seen) {
-            None => Standing::new(Truth::True, "CopiesSeen", share),
-            Some(why) => Standing::new(Truth::Unknown, "NoCopiesSeen", why),
+            None => TrafficStatus::new(ConditionStatus::True, "CopiesSeen", share),
+            Some(why) => TrafficStatus::new(ConditionStatus::Unknown, "NoCopiesSeen", why),
         },
     }
 }

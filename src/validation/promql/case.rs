@@ -9,7 +9,7 @@ use crate::{
     decision::{Absence, Observed},
     hash,
     objects::Object,
-    promql::{Mark, Outcome, Reply},
+    promql::{Evaluation, Mark, Outcome},
 };
 
 /// After an answer that says nothing it is asked again so soon, then ever later, up to the interval.
@@ -33,15 +33,15 @@ pub struct Case<'a> {
     /// Which question it asks.
     pub identity: String,
     /// The last answer to it in this validation.
-    pub reply: Option<&'a Reply>,
+    pub evaluation: Option<&'a Evaluation>,
 }
 
 impl<'a> Case<'a> {
     pub fn new(seen: &'a Observed, status: &'a KanaryDeploymentStatus, name: &'a str, item: &'a PromQl) -> Self {
         let identity = identity(seen, item);
         let last = seen.answers.get(name).and_then(|asked| asked.last.as_ref());
-        let reply = last.filter(|reply| reply.hash == query_id(&identity, status));
-        Self { seen, status, name, item, identity, reply }
+        let evaluation = last.filter(|evaluation| evaluation.hash == query_id(&identity, status));
+        Self { seen, status, name, item, identity, evaluation }
     }
 
     /// What the status says of this very question.
@@ -65,7 +65,7 @@ impl<'a> Case<'a> {
 
     /// The last question that had a conclusive answer.
     pub fn conclusive(&self) -> Option<Mark> {
-        self.reply.and_then(|reply| reply.conclusive)
+        self.evaluation.and_then(|evaluation| evaluation.conclusive)
     }
 
     /// Without a conclusive answer the clock stands still from then on.
@@ -82,12 +82,13 @@ impl<'a> Case<'a> {
     /// The time before the last conclusive answer in which there should have been another one, as long as the status does
     /// not account for it. It is told once it is over, too: what is not written down in time must not pass for evidence.
     pub fn missing(&self) -> Option<Absence> {
-        let reply = self.reply?;
-        let until = reply.conclusive?.at;
-        let before = reply.previous.map(|mark| self.on_the_clock(mark)).or_else(|| self.begins())?;
+        let evaluation = self.evaluation?;
+        let until = evaluation.conclusive?.at;
+        let before = evaluation.previous.map(|mark| self.on_the_clock(mark)).or_else(|| self.begins())?;
         // Of the time before a restart nothing is known; the first answer after it came late, however soon it came.
-        let resumed =
-            self.resumed(reply.previous).map(|resumed| resumed.max(self.status.accounted_until.unwrap_or(resumed)));
+        let resumed = self
+            .resumed(evaluation.previous)
+            .map(|resumed| resumed.max(self.status.accounted_until.unwrap_or(resumed)));
         let (from, patience) = resumed.map_or((before, self.patience()), |resumed| (resumed, SignedDuration::ZERO));
         (from.duration_until(until) > patience).then_some(Absence { from, until })
     }
@@ -99,33 +100,33 @@ impl<'a> Case<'a> {
         // That the clock stands still is told first: the mark of a question is what the status says of the clock.
         let is_untold = self.lacks_evidence() && self.status.held_since.is_none();
         let begins = self.begins().filter(|_| !is_pending && !is_untold)?;
-        let Some(reply) = self.reply else { return Some(begins) };
+        let Some(evaluation) = self.evaluation else { return Some(begins) };
         // A hold that goes on covers what is missing; in that the answer is waited for.
         let is_held = |gap: &Absence| self.status.held_since.is_some_and(|held| held <= gap.from);
-        if self.missing().is_some_and(|gap| !is_held(&gap)) || !self.is_counted(reply) {
+        if self.missing().is_some_and(|gap| !is_held(&gap)) || !self.is_counted(evaluation) {
             return None;
         }
-        let next = reply.at.saturating_add(self.pause(reply)).unwrap_or(Timestamp::MAX);
-        let last = self.status.deadline.filter(|deadline| reply.at < *deadline);
-        let anew = self.resumed(reply.conclusive).filter(|resumed| reply.at < *resumed);
+        let next = evaluation.at.saturating_add(self.pause(evaluation)).unwrap_or(Timestamp::MAX);
+        let last = self.status.deadline.filter(|deadline| evaluation.at < *deadline);
+        let anew = self.resumed(evaluation.conclusive).filter(|resumed| evaluation.at < *resumed);
         [Some(next), last, anew].into_iter().flatten().min()
     }
 
     /// How long to wait after an answer.
-    fn pause(&self, reply: &Reply) -> SignedDuration {
+    fn pause(&self, evaluation: &Evaluation) -> SignedDuration {
         let interval = self.seen.kanary.spec.validation.max_interval_period;
-        match &reply.outcome {
+        match &evaluation.outcome {
             Outcome::True(_) | Outcome::False(_) => self.spread(interval),
             Outcome::Unknown(_) => {
-                interval.min(FIRST_RETRY.saturating_mul(1 << reply.doubts.saturating_sub(1).min(16)))
+                interval.min(FIRST_RETRY.saturating_mul(1 << evaluation.doubts.saturating_sub(1).min(16)))
             }
         }
     }
 
     /// Does the status know of it, if it is false?
-    fn is_counted(&self, reply: &Reply) -> bool {
-        match &reply.outcome {
-            Outcome::False(_) => self.before().is_some_and(|before| before.last_failure >= Some(reply.at)),
+    fn is_counted(&self, evaluation: &Evaluation) -> bool {
+        match &evaluation.outcome {
+            Outcome::False(_) => self.before().is_some_and(|before| before.last_failure >= Some(evaluation.at)),
             Outcome::True(_) | Outcome::Unknown(_) => true,
         }
     }

@@ -11,7 +11,7 @@ use crate::{
     api::{KanaryDeploymentStatus, PromQl, Prometheus},
     decision::Observed,
     promql::{
-        Inquiry, Outcome, library, syntax,
+        Outcome, Query, library, syntax,
         template::{self, Values},
     },
 };
@@ -34,14 +34,15 @@ pub struct Copies {
 /// What was answered last in this run, if it was asked.
 #[must_use]
 pub fn counted(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Copies> {
-    let query = query(seen)?;
-    let reply = seen.answers.get(NAME)?.last.as_ref().filter(|reply| reply.hash == query_id(&query, status))?;
-    let arrived = match &reply.outcome {
+    let query = text(seen)?;
+    let evaluation =
+        seen.answers.get(NAME)?.last.as_ref().filter(|evaluation| evaluation.hash == query_id(&query, status))?;
+    let arrived = match &evaluation.outcome {
         Outcome::True(_) => Ok(true),
         Outcome::False(_) => Ok(false),
         Outcome::Unknown(why) => Err(why.clone()),
     };
-    Some(Copies { at: reply.at, arrived })
+    Some(Copies { at: evaluation.at, arrived })
 }
 
 /// Why it cannot be asked.
@@ -60,12 +61,12 @@ pub fn due(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp
 
 /// The question, unless it is under way.
 #[must_use]
-pub fn inquiry(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Inquiry> {
+pub fn query(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Query> {
     let due = due(seen, status)?;
     let server = server(seen).cloned();
     let url = seen.prometheus.url(server.as_ref().and_then(|server| server.url.as_deref())).ok()?.to_owned();
-    let query = query(seen)?;
-    Some(Inquiry {
+    let query = text(seen)?;
+    Some(Query {
         item: NAME.into(),
         hash: query_id(&query, status),
         url,
@@ -98,7 +99,7 @@ pub fn check(query: &str) -> Result<(), String> {
     syntax::check(query, &rendered, true, &render).map_err(|fault| fault.to_string())
 }
 
-fn query(seen: &Observed) -> Option<String> {
+fn text(seen: &Observed) -> Option<String> {
     let text = seen.prometheus.copies_query.as_deref().unwrap_or(library::ISTIO_COPIES);
     template::render(text, &values(seen, seen.now)).ok()
 }

@@ -10,7 +10,7 @@ mod identity;
 mod objection;
 
 pub(super) use case::{Case, line_of};
-pub(super) use due::inquiry;
+pub(super) use due::query;
 pub use evidence::Gap;
 pub(super) use evidence::{find, gap};
 pub use identity::{identity, query_id};

@@ -18,7 +18,7 @@ use super::{
     memory::Memory,
     watch::{LONGEST_PAUSE, config},
 };
-use crate::objects::Bystander;
+use crate::objects::PodSelector;
 
 /// The kinds, and whether every cluster has them.
 const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
@@ -29,7 +29,7 @@ const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
 ];
 
 /// An empty memory of each kind.
-pub fn memories() -> Vec<Memory<Bystander>> {
+pub fn memories() -> Vec<Memory<PodSelector>> {
     BYSTANDERS.iter().map(|_| Memory::default()).collect()
 }
 
@@ -72,7 +72,8 @@ fn follow(context: &Arc<Context>, index: usize, resource: ApiResource) {
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
-                    if let (Some(event), Some(memory)) = (selecting(event, &types), context.world.bystanders.get(index))
+                    if let (Some(event), Some(memory)) =
+                        (selecting(event, &types), context.world.pod_selectors.get(index))
                     {
                         memory.apply(event);
                     }
@@ -83,9 +84,9 @@ fn follow(context: &Arc<Context>, index: usize, resource: ApiResource) {
     });
 }
 
-fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<Bystander>> {
+fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<PodSelector>> {
     let keep = |object: DynamicObject| {
-        let mut bystander: Bystander = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
+        let mut bystander: PodSelector = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
         bystander.types = Some(types.clone());
         Some(bystander)
     };

@@ -9,7 +9,7 @@ use crate::api::PromQl;
 
 /// A question that is due.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Inquiry {
+pub struct Query {
     /// Name of the item.
     pub item: String,
     /// Which question it is; of another one the answer does not count.
@@ -28,7 +28,7 @@ pub struct Inquiry {
     pub due: Timestamp,
 }
 
-impl Inquiry {
+impl Query {
     /// Reads what came.
     #[must_use]
     pub fn read(&self, status: u16, body: &[u8]) -> Outcome {

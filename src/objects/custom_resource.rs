@@ -10,16 +10,16 @@ use crate::api::names;
 
 /// All objects of a kind that a cluster may lack; or why they are not known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Known<K> {
+pub enum Listed<K> {
     /// All that may be read.
     All(Vec<Arc<K>>),
     /// Nothing is known of them.
-    Not(Ignorance),
+    Not(Unavailable),
 }
 
 /// Why nothing is known of a kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Ignorance {
+pub enum Unavailable {
     /// Nobody needs to know.
     NotAsked,
     /// The first list is under way.
@@ -33,28 +33,28 @@ pub enum Ignorance {
     NotPermitted,
 }
 
-impl<K> Default for Known<K> {
+impl<K> Default for Listed<K> {
     fn default() -> Self {
-        Self::Not(Ignorance::NotAsked)
+        Self::Not(Unavailable::NotAsked)
     }
 }
 
-impl<K> Known<K> {
+impl<K> Listed<K> {
     /// Those that are known.
     pub fn iter(&self) -> impl Iterator<Item = &K> {
         let all: &[Arc<K>] = match self {
-            Known::All(all) => all,
-            Known::Not(_) => &[],
+            Listed::All(all) => all,
+            Listed::Not(_) => &[],
         };
         all.iter().map(AsRef::as_ref)
     }
 
     /// Why they are not known.
     #[must_use]
-    pub fn ignorance(&self) -> Option<Ignorance> {
+    pub fn unavailable(&self) -> Option<Unavailable> {
         match self {
-            Known::All(_) => None,
-            Known::Not(why) => Some(*why),
+            Listed::All(_) => None,
+            Listed::Not(why) => Some(*why),
         }
     }
 }

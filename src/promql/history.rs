@@ -7,17 +7,17 @@ use super::Outcome;
 
 /// The questions of one item.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct QueryHistory {
     /// One is under way, since then. There is never a second.
     pub pending: Option<Timestamp>,
     /// The last that was answered.
-    pub last: Option<Reply>,
+    pub last: Option<Evaluation>,
 }
 
 /// A question, and what came of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reply {
-    /// Which question, as [`super::Inquiry::hash`].
+pub struct Evaluation {
+    /// Which question, as [`super::Query::hash`].
     pub hash: String,
     /// The query as sent.
     pub query: String,
@@ -43,7 +43,7 @@ pub struct Mark {
     pub held: SignedDuration,
 }
 
-impl Asked {
+impl QueryHistory {
     /// A question was answered.
     pub fn take_in(&mut self, hash: String, query: String, sent: Mark, outcome: Outcome) {
         let before = self.last.take().filter(|before| before.hash == hash);
@@ -55,6 +55,6 @@ impl Asked {
             (doubts.saturating_add(1), conclusive, previous)
         };
         self.pending = None;
-        self.last = Some(Reply { hash, query, at: sent.at, outcome, doubts, conclusive, previous });
+        self.last = Some(Evaluation { hash, query, at: sent.at, outcome, doubts, conclusive, previous });
     }
 }

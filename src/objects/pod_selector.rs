@@ -10,7 +10,7 @@ use super::{Labels, Object, prune_meta, selects};
 
 /// Something that selects pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Bystander {
+pub struct PodSelector {
     /// Its kind; absent in some lists, so the watch fills it in.
     #[serde(flatten)]
     pub types: Option<TypeMeta>,
@@ -22,7 +22,7 @@ pub struct Bystander {
     pub selector: LabelSelector,
 }
 
-impl Bystander {
+impl PodSelector {
     /// Does it select a pod with these labels?
     #[must_use]
     pub fn selects(&self, labels: &Labels) -> bool {
@@ -36,7 +36,7 @@ impl Bystander {
     }
 }
 
-impl Object for Bystander {
+impl Object for PodSelector {
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
     }
