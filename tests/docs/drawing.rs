@@ -226,7 +226,7 @@ fn arrow(style: &str, from: &End, to: &End, text: Option<&str>, theme: &Theme) -
     Ok(svg + &text.map(|text| label(text, center, is_steep, theme)).unwrap_or_default())
 }
 
-/// Above the middle of an arrow, beside it if that is steep; with a rim in the page's color, for it may touch a line.
+/// Above the middle of an arrow, beside it if that is steep; with a rim in the page's color, because it may touch a line.
 fn label(text: &str, (x, y): Point, is_steep: bool, theme: &Theme) -> String {
     let (x, y, anchor) = if is_steep { (x + 8.0, y + 4.0, "start") } else { (x, y - 7.0, "middle") };
     format!(
