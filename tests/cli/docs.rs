@@ -6,17 +6,15 @@ use serde_json::Value;
 
 use crate::snapshot::{files, folder, repository};
 
-/// Blocks of text in README.md that show the tool: each piece between two `…` stands in a transcript or in a plan.
+/// Blocks of text in docs/cli.md that show the tool: each piece between two `…` stands in a transcript or in a plan.
 #[test]
-fn the_readme_shows_what_is_printed() {
+fn the_docs_show_what_is_printed() {
     let read = |path| fs::read_to_string(path).expect("text");
     let mut printed: Vec<String> = files(&repository().join("docs/transcripts"), "txt").into_iter().map(read).collect();
     printed.extend(files(&folder("plan"), "txt").into_iter().map(read));
-    let readme = fs::read_to_string(repository().join("README.md")).expect("README.md");
-    let blocks = readme.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let shown: Vec<&str> =
-        blocks.filter(|block| block.contains("kubectl kanary") || block.contains("event ")).collect();
-    assert!(shown.len() >= 2, "README.md shows the tool");
+    let page = read(repository().join("docs/cli.md"));
+    let shown: Vec<&str> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(shown.len() >= 2, "docs/cli.md shows the tool");
     let pieces = shown.iter().flat_map(|block| block.split("…\n")).flat_map(|piece| piece.split("\n\n$"));
     for piece in pieces {
         let piece = piece.trim_start_matches(['$', ' ']).trim_end();
