@@ -3,7 +3,7 @@
 //! A library would elect a leader; ours also keeps, in an annotation of the Lease, the absences that the clock of a
 //! validation must not count. Two processes never both believe that they lead, as long as the clocks of their hosts differ
 //! by less than five seconds: so much earlier a leader stops than another may take over. Beyond that the guards of the
-//! writes hold (docs/lease.md).
+//! writes hold (docs/decisions/0005-lease.md).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,6 +1,6 @@
 //! What routes of a mesh have in common: kinds that no Kubernetes library knows, and who wrote them last.
 //!
-//! Why their types are our own: docs/routes.md.
+//! Why their types are our own: docs/decisions/0004-routes.md.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};

@@ -14,7 +14,7 @@ const MOST_VARIABLES: usize = 256;
 /// And backslashes that may stand in a row, for the same reason.
 const MOST_BACKSLASHES: usize = 64;
 
-/// A variable of the table in README.md.
+/// A variable of the table in docs/reference.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variable {
     Kanary,
