@@ -10,7 +10,7 @@ use std::{
 };
 
 use kanary::{
-    api::{ConditionStatus, ConditionType, KanaryDeployment, Phase, names},
+    api::{KanaryDeployment, Phase, names},
     decision::{Action, DryRun, Kind, Lookup, Observed, Routes},
     lifecycle,
     objects::Listed,
@@ -138,9 +138,7 @@ fn until_made(mut seen: Observed) -> Vec<Action> {
         }
         let plan = lifecycle::plan(&seen);
         if let Some(tell) = plan.status {
-            let errors = tell.status.conditions.iter().filter(|c| c.type_ == ConditionType::Errored);
-            let errors: Vec<_> = errors.filter(|condition| condition.status == ConditionStatus::True).collect();
-            assert!(errors.is_empty(), "{}: {errors:?}", seen.id());
+            assert_eq!(tell.status.problem(), None, "{}", seen.id());
             Arc::make_mut(&mut seen.kanary).status = Some(tell.status);
         }
         match plan.actions.as_slice() {

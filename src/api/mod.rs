@@ -5,11 +5,13 @@
 pub mod crd;
 pub mod duration;
 pub mod names;
+mod reason;
 mod schema;
 mod spec;
 mod status;
 mod template;
 
+pub use reason::{Explanation, Reason};
 pub use spec::{
     Check, Cleanup, Confirm, ContinuousValueDeviation, DefaultStatus, DiscreteValueOutOfList, Hpa, HttpRouteRef, Item,
     KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, ManualStatus, Mirror, PromQl,

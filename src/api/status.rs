@@ -5,8 +5,9 @@
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use strum::{Display, EnumIter, IntoStaticStr};
 
-use super::{duration, schema};
+use super::{Reason, duration, schema};
 
 /// The state of the run.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -78,6 +79,26 @@ pub struct KanaryDeploymentStatus {
 }
 
 impl KanaryDeploymentStatus {
+    /// A condition by its type.
+    #[must_use]
+    pub fn condition(&self, type_: ConditionType) -> Option<&Condition> {
+        self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Is this condition True?
+    #[must_use]
+    pub fn is_true(&self, type_: ConditionType) -> bool {
+        self.condition(type_).is_some_and(|condition| condition.status == ConditionStatus::True)
+    }
+
+    /// What keeps the run from going on: a change that a user must make, or the last request, which failed.
+    #[must_use]
+    pub fn problem(&self) -> Option<&Condition> {
+        let stalled = self.condition(ConditionType::Stalled).filter(|stalled| stalled.status == ConditionStatus::True);
+        let reconciling = self.condition(ConditionType::Reconciling);
+        stalled.or_else(|| reconciling.filter(|reconciling| reconciling.reason == Reason::RequestFailed))
+    }
+
     /// From here on the period counts, but for the time that the clock stands still. The initial delay is over then; an
     /// edit does not begin it anew.
     #[must_use]
@@ -89,7 +110,22 @@ impl KanaryDeploymentStatus {
 }
 
 /// Where in its life a run is.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    JsonSchema,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    Display,
+    EnumIter,
+    IntoStaticStr,
+)]
 pub enum Phase {
     /// Waits for `spec.schedule`.
     Scheduled,
@@ -108,6 +144,26 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// As the API spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// The phase as the reason of a condition or an event.
+    #[must_use]
+    pub fn reason(self) -> Reason {
+        match self {
+            Phase::Scheduled => Reason::Scheduled,
+            Phase::Starting => Reason::Starting,
+            Phase::Validating => Reason::Validating,
+            Phase::Promoting => Reason::Promoting,
+            Phase::Failing => Reason::Failing,
+            Phase::Succeeded => Reason::Succeeded,
+            Phase::Failed => Reason::Failed,
+        }
+    }
+
     /// Is the run over?
     #[must_use]
     pub fn is_over(self) -> bool {
@@ -132,8 +188,12 @@ pub enum ConditionType {
     Failed,
     /// The base has the template.
     DeploymentUpdated,
-    /// Something keeps the run from going on.
-    Errored,
+    /// The run succeeded.
+    Ready,
+    /// The run is under way.
+    Reconciling,
+    /// A user must change something, or the run failed.
+    Stalled,
 }
 
 /// The status of a condition.
@@ -161,7 +221,8 @@ pub struct Condition {
     /// Does it hold?
     pub status: ConditionStatus,
     /// One word for machines.
-    pub reason: String,
+    #[schemars(with = "String")]
+    pub reason: Reason,
     /// One sentence for people.
     pub message: String,
     /// When `status` last changed.

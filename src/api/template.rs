@@ -92,6 +92,13 @@ impl Template {
         self.strings(&["spec", "template", "metadata", "labels"])
     }
 
+    /// The images of its containers.
+    #[must_use]
+    pub fn images(&self) -> Vec<&str> {
+        let containers = self.at(&["spec", "template", "spec", "containers"]).and_then(Value::as_array);
+        containers.into_iter().flatten().filter_map(|container| container.get("image")?.as_str()).collect()
+    }
+
     /// `spec.progressDeadlineSeconds`, or the 600 s that Kubernetes takes for it.
     #[must_use]
     pub fn progress_deadline(&self) -> SignedDuration {

@@ -6,7 +6,7 @@ mod readiness;
 mod trial;
 mod withhold;
 
-pub use readiness::{Readiness, absent, readiness, unready_pod};
+pub use readiness::{Readiness, creating, readiness, unready_pod};
 use serde_json::{Map, Value, json};
 pub use trial::is_under_test;
 pub use withhold::{Withheld, withhold};

@@ -1,7 +1,7 @@
 //! Is the canary available, and if not, which pod is in which trouble?
 
 use crate::{
-    api::names,
+    api::{Explanation, Reason, names},
     decision::Observed,
     objects::{Availability, Deployment, Object, Pod},
 };
@@ -13,13 +13,8 @@ pub enum Readiness {
     Absent,
     /// Every replica is updated and available, and there is one at least.
     Ready,
-    /// Not yet, or no longer.
-    NotReady {
-        /// One word: `ImagePullBackOff`, `ReplicaFailure`, `Progressing`, …
-        reason: String,
-        /// One sentence that names the pod.
-        message: String,
-    },
+    /// Not yet, or no longer: `ImagePullBackOff`, `ReplicaFailure`, `Progressing`, …, and a sentence that names the pod.
+    NotReady(Explanation),
 }
 
 /// Looks at the canary Deployment, which ought to be the one that is asked for, and its pods.
@@ -30,7 +25,7 @@ pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,
-        Availability::Full => not_ready("Progressing", "the canary Deployment is being updated".into()),
+        Availability::Full => not_ready(Reason::Progressing, "the canary Deployment is being updated".into()),
         Availability::Partial { available, wanted } => unavailable(seen, canary, available, wanted),
     }
 }
@@ -41,11 +36,12 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
     troubled.sort_by_key(|pod| pod.name());
     // The reason only: the kubelet's message counts seconds.
     if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.trouble.as_ref()?))) {
-        return not_ready(&trouble.reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
+        let reason = if trouble.reason.is_empty() { Reason::Waiting } else { Reason::from(trouble.reason.as_str()) };
+        return not_ready(reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
     }
     match canary.replica_failure() {
-        Some(failure) => not_ready("ReplicaFailure", format!("{count}; {failure}")),
-        None => not_ready("Progressing", count),
+        Some(failure) => not_ready(Reason::ReplicaFailure, format!("{count}; {failure}")),
+        None => not_ready(Reason::Progressing, count),
     }
 }
 
@@ -57,12 +53,12 @@ pub fn unready_pod(seen: &Observed) -> Option<String> {
     Some(format!("pod {}: {}", pod.name(), pod.status.unready.as_deref().unwrap_or("not ready")))
 }
 
-fn not_ready(reason: &str, message: String) -> Readiness {
-    Readiness::NotReady { reason: if reason.is_empty() { "Waiting" } else { reason }.into(), message }
+fn not_ready(reason: Reason, message: String) -> Readiness {
+    Readiness::NotReady(Explanation { reason, message })
 }
 
-/// The name of the canary, for messages about its absence.
+/// The message while there is no canary Deployment.
 #[must_use]
-pub fn absent(seen: &Observed) -> String {
-    format!("Deployment {} does not exist yet", names::canary(&seen.kanary))
+pub fn creating(seen: &Observed) -> String {
+    format!("creating canary Deployment {}", names::canary(&seen.kanary))
 }

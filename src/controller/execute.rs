@@ -342,13 +342,13 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
 async fn publish(context: &Context, kanary: &KanaryDeployment, notice: &Notice) {
     let event = Event {
         type_: if notice.warning { EventType::Warning } else { EventType::Normal },
-        reason: notice.reason.clone(),
+        reason: notice.reason.to_string(),
         note: Some(shortened(&notice.note)),
-        action: notice.reason.clone(),
+        action: notice.reason.to_string(),
         secondary: None,
     };
     if let Err(error) = bounded(context.recorder.publish(&event, &kanary.object_ref(&()))).await {
-        tracing::warn!(name = kanary.name(), reason = notice.reason, %error, "an event was lost");
+        tracing::warn!(name = kanary.name(), reason = notice.reason.as_str(), %error, "an event was lost");
     }
 }
 

@@ -182,7 +182,7 @@ impl Metrics {
         };
         // Reasons are ours, and few.
         let condition = tell.status.conditions.iter().find(|condition| condition.type_ == type_);
-        let reason = condition.map(|condition| condition.reason.clone()).unwrap_or_default();
+        let reason = condition.map(|condition| condition.reason.to_string()).unwrap_or_default();
         self.verdicts.get_or_create(&Reasoned { verdict, reason }).inc();
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Observed;
-use crate::api::KanaryDeploymentStatus;
+use crate::api::{KanaryDeploymentStatus, Reason};
 
 /// What to do, what to tell, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub struct Notice {
     /// Does somebody have to look?
     pub warning: bool,
     /// One word. Events are merged by it and keep their first note.
-    pub reason: String,
+    pub reason: Reason,
     /// One sentence.
     pub note: String,
 }

@@ -9,9 +9,9 @@ use crate::{
     objects::{Deployment, Object},
 };
 
-/// A refused promotion is tried again so much later: quotas and webhooks change.
+/// How long after a refused dry run the next one is made: quotas and webhooks change.
 const RETRY_DRY_RUN_AFTER: SignedDuration = SignedDuration::from_secs(15);
-/// For so long after success it is told if the base loses the template: as a rule, GitOps took it back.
+/// How long after success it is reported if the base loses the template: as a rule, GitOps reverted it.
 const REVERT_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// Why the base is no longer what the run began with.
@@ -19,13 +19,13 @@ const REVERT_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 pub enum BaseDrift {
     /// It is gone, or another Deployment has its name.
     Gone(String),
-    /// Somebody gave it another template.
+    /// Another client changed its template.
     Changed(String),
 }
 
 /// How far the base is with the proven template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub enum Rollout {
     /// `noUpdate`: it is left alone.
     LeftAlone,
     /// It must be written.
@@ -40,11 +40,11 @@ pub enum Progress {
     Done,
 }
 
-impl Progress {
+impl Rollout {
     /// Is the canary no longer needed?
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self, Progress::LeftAlone | Progress::Done)
+        matches!(self, Rollout::LeftAlone | Rollout::Done)
     }
 }
 
@@ -55,26 +55,30 @@ fn target(seen: &Observed) -> Target {
 
 /// Is the base still the one that was pinned? A base that carries our token was changed by us.
 #[must_use]
-pub fn loss(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDrift> {
+pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDrift> {
     let pinned = status.base.as_ref()?;
     if is_promoted(seen, status) {
         return None;
     }
     let name = &pinned.name;
     let Some(base) = seen.base.as_deref().filter(|base| !base.is_terminating()) else {
-        return Some(BaseDrift::Gone(format!("Deployment {name} is gone")));
+        return Some(BaseDrift::Gone(format!("Deployment {name} was deleted")));
     };
     let hash = pinned.template_hash.as_deref()?;
     if base.uid() != pinned.uid {
-        return Some(BaseDrift::Gone(format!("Deployment {name} was deleted, another one has its name")));
+        return Some(BaseDrift::Gone(format!("Deployment {name} was deleted and created again")));
     }
     if base.spec.template.hash != hash {
-        return Some(BaseDrift::Changed(format!("somebody changed the pod template of Deployment {name}")));
+        return Some(BaseDrift::Changed(format!(
+            "the pod template of Deployment {name} was changed by another client"
+        )));
     }
     // `kubectl replace` drops the annotation, and the Deployment controller puts it back.
     let revisions = pinned.revision.as_deref().zip(base.annotation(names::REVISION));
     revisions.is_some_and(|(pinned, now)| pinned != now).then(|| {
-        BaseDrift::Changed(format!("somebody changed the pod template of Deployment {name} and changed it back"))
+        BaseDrift::Changed(format!(
+            "the pod template of Deployment {name} was changed by another client, and changed back"
+        ))
     })
 }
 
@@ -156,7 +160,7 @@ pub fn retry_dry_run_at(dry_run: &DryRun) -> jiff::Timestamp {
 
 /// Asks for a dry run of the promotion, unless one speaks of this base already.
 #[must_use]
-pub fn rehearse(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup> {
+pub fn lookup(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
     let fresh = dry_run(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < retry_dry_run_at(r));
     (needs_dry_run(seen, status) && !fresh).then(|| Lookup::DryRunPromotion {
@@ -229,23 +233,23 @@ fn is_up_to_date(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 
 /// Where the base stands, after a verdict of success.
 #[must_use]
-pub fn progress(seen: &Observed, status: &KanaryDeploymentStatus) -> Progress {
+pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     if seen.kanary.spec.validation.no_update && !is_promoted(seen, status) {
-        return Progress::LeftAlone;
+        return Rollout::LeftAlone;
     }
-    let Some(base) = seen.base.as_deref() else { return Progress::Done };
+    let Some(base) = seen.base.as_deref() else { return Rollout::Done };
     if !is_promoted(seen, status) && !is_up_to_date(seen, status) {
-        return if base.spec.paused { Progress::Paused } else { Progress::Due };
+        return if base.spec.paused { Rollout::Paused } else { Rollout::Due };
     }
     let done = match seen.kanary.spec.validation.cleanup {
         Cleanup::RolloutStarted => base.has_begun_rollout(),
         Cleanup::RolloutComplete => base.has_completed_rollout(),
     };
     match (done, base.spec.paused, base.stall()) {
-        (true, _, _) => Progress::Done,
-        (false, true, _) => Progress::Paused,
-        (false, false, Some(why)) => Progress::Stalled(why.to_owned()),
-        (false, false, None) => Progress::RollingOut,
+        (true, _, _) => Rollout::Done,
+        (false, true, _) => Rollout::Paused,
+        (false, false, Some(why)) => Rollout::Stalled(why.to_owned()),
+        (false, false, None) => Rollout::RollingOut,
     }
 }
 
@@ -260,9 +264,9 @@ pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String
     let hash = Some(&base.spec.template.hash);
     let (is_promoted, is_back) = (hash == pinned.promoted_hash.as_ref(), hash == pinned.template_hash.as_ref());
     let name = base.name();
-    let done = if is_back { "took back the promotion of" } else { "gave another pod template to" };
-    let cure = "give it the proven template too, or see `kubectl kanary gitops-ignore`";
-    (!is_promoted).then(|| format!("the field manager {writer} {done} Deployment {name}; {cure}"))
+    let done = if is_back { "reverted the promotion of" } else { "changed the pod template of" };
+    let fix = "commit the promoted template there, or see kubectl kanary gitops-ignore";
+    (!is_promoted).then(|| format!("the field manager {writer} {done} Deployment {name}; {fix}"))
 }
 
 /// The one write to the base.

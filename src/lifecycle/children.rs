@@ -1,10 +1,12 @@
 //! The canary's objects together: whose names they need, what keeps them as they should be, how all are removed.
 
+use super::Facts;
 use crate::{
     api::names,
-    canary::{self, Withheld},
+    canary,
     decision::{Action, Kind, Observed, Target, owned},
-    scale, traffic,
+    scale,
+    traffic::{self, Traffic},
 };
 
 /// The name of a child that is not ours but stands where one must be.
@@ -18,7 +20,7 @@ pub fn taken(seen: &Observed) -> Option<Target> {
     if kanary.spec.scale.hpa.is_some() && seen.autoscaler().is_some() && seen.own_autoscaler().is_none() {
         return target(Kind::HorizontalPodAutoscaler, &names::canary(kanary));
     }
-    if traffic::mirror::taken(seen) {
+    if traffic::is_route_taken(seen) {
         return target(Kind::VirtualService, &names::virtual_service(kanary));
     }
     let service = names::kanary_service(kanary);
@@ -27,15 +29,12 @@ pub fn taken(seen: &Observed) -> Option<Target> {
     if wanted && foreign { target(Kind::Service, &service) } else { None }
 }
 
-/// Makes what is missing, mends what differs, removes what is no longer asked for. What the API server may refuse
-/// comes first: the Deployment, and with it the first pod, last.
+/// Makes what is missing and mends what differs. What the API server may refuse comes first: the Deployment, and with it
+/// the first pod, last.
 #[must_use]
-pub fn upkeep(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Vec<Action> {
-    scale::upkeep_autoscaler(seen)
-        .into_iter()
-        .chain(traffic::upkeep_service(seen))
-        .chain(canary::upkeep(seen, withheld, desired_hash))
-        .collect()
+pub(super) fn ensure(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    let canary = canary::upkeep(seen, &facts.withheld, &facts.desired_hash);
+    scale::upkeep_autoscaler(seen).into_iter().chain(canary).collect()
 }
 
 /// Removes everything of the canary: first what sends it copies and what writes to the Deployment, then the Deployment,
@@ -45,16 +44,16 @@ pub fn remove_all(seen: &Observed) -> Vec<Action> {
     let autoscaler = seen.own_autoscaler().and_then(|hpa| owned::delete(Kind::HorizontalPodAutoscaler, hpa));
     let canary = seen.own_canary().and_then(|canary| owned::delete(Kind::Deployment, canary));
     let services = seen.own_services().filter_map(|service| owned::delete(Kind::Service, service));
-    let routes = traffic::mirror::remove_own(seen);
+    let routes = traffic::remove_own_routes(seen);
     routes.into_iter().chain(autoscaler).chain(canary).chain(services).collect()
 }
 
 /// Is there nothing left of what the controller made, but a base?
 #[must_use]
-pub fn none_left(seen: &Observed) -> bool {
+pub fn none_left(seen: &Observed, traffic: &Traffic) -> bool {
     seen.own_canary().is_none()
         && seen.own_autoscaler().is_none()
         && seen.own_services().next().is_none()
         && seen.pods.is_empty()
-        && traffic::mirror::is_gone(seen)
+        && traffic.is_gone()
 }

@@ -1,8 +1,8 @@
 //! The transition table: from a phase and the signs of the moment to the next phase, and why.
 
-use super::base::{BaseDrift, Progress};
+use super::base::{BaseDrift, Rollout};
 use crate::{
-    api::{ItemStatus, Phase},
+    api::{Explanation, ItemStatus, Phase, Reason},
     validation::{Assessment, promql::Gap},
 };
 
@@ -12,79 +12,70 @@ pub struct Guards {
     /// The time of `spec.schedule` has come.
     pub due: bool,
     /// The base is no longer what was pinned.
-    pub loss: Option<BaseDrift>,
+    pub drift: Option<BaseDrift>,
     /// What the items say.
     pub assessment: Assessment,
     /// The canary has not been available for longer than its progress deadline.
     pub stuck: Option<String>,
     /// The canary is available and its traffic on, and evidence comes in.
     pub judgeable: bool,
-    /// All this is as it is now: without that nothing succeeds.
+    /// The canary and its pods were read just now: without that nothing succeeds.
     pub is_fresh: bool,
     /// For how long no evidence came in, if that is what is missing.
     pub gap: Option<Gap>,
     /// What each item says, with all that was measured.
     pub items: Vec<ItemStatus>,
     /// Where the base stands, after a verdict of success.
-    pub progress: Progress,
+    pub rollout: Rollout,
     /// Nothing of the canary is left.
     pub clean: bool,
 }
 
-/// Why a phase is entered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
-    /// One word.
-    pub reason: &'static str,
-    /// One sentence.
-    pub message: String,
-}
-
 /// The next phase, if another one begins.
 #[must_use]
-pub fn next(phase: Phase, guards: &Guards) -> Option<(Phase, Cause)> {
+pub fn next(phase: Phase, guards: &Guards) -> Option<(Phase, Explanation)> {
     match phase {
-        Phase::Scheduled => guards.due.then(|| to(Phase::Starting, "Due", "the scheduled time has come")),
+        Phase::Scheduled => guards.due.then(|| to(Phase::Starting, Reason::Due, "due")),
         Phase::Starting => failure(guards).or_else(|| {
-            guards.judgeable.then(|| to(Phase::Validating, "Available", "the canary is available and its traffic on"))
+            guards
+                .judgeable
+                .then(|| to(Phase::Validating, Reason::Available, "the canary is available and receives its traffic"))
         }),
         Phase::Validating => failure(guards).or_else(|| success(guards)),
-        // Who is left alone may do with the base what he likes: nothing of ours is to be written.
-        Phase::Promoting => lost(guards).filter(|_| guards.progress != Progress::LeftAlone).or_else(|| {
-            let over = guards.progress.is_over() && guards.clean;
-            over.then(|| to(Phase::Succeeded, "Cleaned", "the template is proven, nothing of the canary is left"))
+        // With noUpdate nothing is to be written, so the base may change.
+        Phase::Promoting => (if guards.rollout == Rollout::LeftAlone { None } else { drifted(guards) }).or_else(|| {
+            let over = guards.rollout.is_over() && guards.clean;
+            over.then(|| to(Phase::Succeeded, Reason::Succeeded, "promotion complete, canary removed"))
         }),
-        Phase::Failing => {
-            guards.clean.then(|| to(Phase::Failed, "Cleaned", "the canary failed, nothing of it is left"))
-        }
+        Phase::Failing => guards.clean.then(|| to(Phase::Failed, Reason::Failed, "the canary failed and was removed")),
         Phase::Succeeded | Phase::Failed => None,
     }
 }
 
-fn to(phase: Phase, reason: &'static str, message: impl Into<String>) -> (Phase, Cause) {
-    (phase, Cause { reason, message: message.into() })
+fn to(phase: Phase, reason: Reason, message: impl Into<String>) -> (Phase, Explanation) {
+    (phase, Explanation::new(reason, message))
 }
 
-fn lost(guards: &Guards) -> Option<(Phase, Cause)> {
-    guards.loss.as_ref().map(|loss| match loss {
-        BaseDrift::Gone(message) => to(Phase::Failing, "BaseGone", message),
-        BaseDrift::Changed(message) => to(Phase::Failing, "BaseChanged", message),
+fn drifted(guards: &Guards) -> Option<(Phase, Explanation)> {
+    guards.drift.as_ref().map(|drift| match drift {
+        BaseDrift::Gone(message) => to(Phase::Failing, Reason::BaseGone, message),
+        BaseDrift::Changed(message) => to(Phase::Failing, Reason::BaseChanged, message),
     })
 }
 
-fn failure(guards: &Guards) -> Option<(Phase, Cause)> {
+fn failure(guards: &Guards) -> Option<(Phase, Explanation)> {
     let invalid = || match &guards.assessment {
-        Assessment::Invalid { message } => Some(to(Phase::Failing, "Invalid", message)),
+        Assessment::Invalid { message } => Some(to(Phase::Failing, Reason::Invalid, message)),
         Assessment::Valid { .. } | Assessment::Open { .. } => None,
     };
-    let stuck = || guards.stuck.as_ref().map(|message| to(Phase::Failing, "CanaryNotAvailable", message));
-    lost(guards).or_else(invalid).or_else(stuck)
+    let stuck = || guards.stuck.as_ref().map(|message| to(Phase::Failing, Reason::CanaryNotAvailable, message));
+    drifted(guards).or_else(invalid).or_else(stuck)
 }
 
-fn success(guards: &Guards) -> Option<(Phase, Cause)> {
+fn success(guards: &Guards) -> Option<(Phase, Explanation)> {
     match &guards.assessment {
         Assessment::Valid { message } if guards.judgeable && guards.is_fresh => {
-            Some(to(Phase::Promoting, "Valid", message))
+            Some(to(Phase::Promoting, Reason::Valid, message))
         }
         Assessment::Valid { .. } | Assessment::Open { .. } | Assessment::Invalid { .. } => None,
     }

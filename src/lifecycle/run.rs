@@ -2,7 +2,7 @@
 
 use super::base;
 use crate::{
-    api::{BaseStatus, CanaryStatus, KanaryDeploymentStatus, Phase, names},
+    api::{BaseStatus, CanaryStatus, KanaryDeploymentStatus, Phase, Reason, names},
     decision::{Notice, Observed},
 };
 
@@ -18,28 +18,28 @@ pub struct NewRun {
 /// Does a run begin? At first sight; after the end when `template` or `runID` changed; and while one is under way when
 /// `template` changed, for what would be proven is no longer what is asked for.
 #[must_use]
-pub fn begins(seen: &Observed) -> Option<NewRun> {
+pub fn new_run(seen: &Observed) -> Option<NewRun> {
     let status = seen.status();
     let hash = seen.kanary.spec.template.hash();
     let new_template = status.template_hash.as_deref() != Some(hash);
     let new_id = status.run_id != seen.kanary.spec.run_id;
     let (reason, why) = match status.phase {
-        None => ("Started", "the canary begins"),
+        None => (Reason::Started, "starting canary"),
         Some(Phase::Succeeded | Phase::Failed) if new_template => {
-            ("Started", "spec.template changed, a new run begins")
+            (Reason::Started, "spec.template changed, starting a new run")
         }
-        Some(Phase::Succeeded | Phase::Failed) if new_id => ("Retried", "spec.runID changed, a new run begins"),
+        Some(Phase::Succeeded | Phase::Failed) if new_id => (Reason::Retried, "spec.runID changed, starting a new run"),
         Some(Phase::Scheduled | Phase::Starting | Phase::Validating) if new_template => {
-            ("Restarted", "spec.template changed while the canary ran, it begins again")
+            (Reason::Restarted, "spec.template changed while the canary was running, restarting")
         }
         Some(Phase::Promoting) if new_template && !base::is_promoted(seen, status) => {
-            ("Restarted", "spec.template changed before the base got the proven one, the canary begins again")
+            (Reason::Restarted, "spec.template changed before it was promoted, restarting")
         }
         Some(_) => return None,
     };
     let status = fresh(seen, status, hash.to_owned());
     let note = format!("run {}: {why}", status.run.unwrap_or(1));
-    Some(NewRun { status, notice: Notice { warning: false, reason: reason.into(), note } })
+    Some(NewRun { status, notice: Notice { warning: false, reason, note } })
 }
 
 fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> KanaryDeploymentStatus {

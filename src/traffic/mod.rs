@@ -4,66 +4,201 @@
 mod kanary_service;
 pub mod mirror;
 mod production;
+mod status;
 
-pub use kanary_service::{remove_strays as remove_stray_services, upkeep as upkeep_service};
-pub use production::{joins, move_out_pods, move_pods, was_in_production};
+use jiff::Timestamp;
+pub use production::{is_leaving, was_in_production};
+pub use status::TrafficStatus;
 
 use crate::{
-    api::{ConditionStatus, Source, names},
+    api::{Explanation, KanaryDeploymentStatus, Phase, Reason, Source, names},
     canary::Withheld,
-    decision::Observed,
-    objects::{Object, Service, selects},
+    decision::{Action, Lookup, Observed},
+    objects::{Labels, Object, Service, selects},
+    promql::Query,
 };
 
-/// Why traffic cannot be given to the canary, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Obstacle {
-    /// One word.
-    pub reason: &'static str,
-    /// One sentence.
-    pub message: String,
+/// The traffic of one moment: what is in its way, and whether it reaches the canary. A new source is a new arm here, and
+/// nowhere else in the core.
+pub struct Traffic<'a> {
+    seen: &'a Observed,
+    withheld: Withheld,
+    obstacle: Option<Explanation>,
+    status: TrafficStatus,
 }
 
-impl Obstacle {
-    fn new(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
-    }
+/// How much of the traffic is put in place. What the source does not ask for is always removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that the source asks for. Is the canary `available`?
+    All {
+        /// Then pods that were there before the run are of its template, too.
+        available: bool,
+    },
+    /// Pods that are ready join, but no route or Service is added.
+    NoMore {
+        /// As above.
+        available: bool,
+    },
+    /// While the base is rolled out, pods join as before; routes and Services are removed where they are not asked for.
+    Less {
+        /// As above.
+        available: bool,
+    },
+    /// Pods may be of the run before: none joins.
+    NoneJoins,
+}
 
-    /// Does it pass without anybody's help, or once something is made that may well be on its way?
+impl<'a> Traffic<'a> {
+    /// What the observation shows.
     #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        matches!(self.reason, "ServiceNotFound" | "RoutesUnread")
-    }
-}
-
-/// Does the traffic that is asked for reach the canary?
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrafficStatus {
-    /// Yes, no, or nobody knows.
-    pub truth: ConditionStatus,
-    /// One word.
-    pub reason: &'static str,
-    /// One sentence.
-    pub message: String,
-}
-
-impl TrafficStatus {
-    fn new(truth: ConditionStatus, reason: &'static str, message: impl Into<String>) -> Self {
-        Self { truth, reason, message: message.into() }
+    pub fn of(seen: &'a Observed, withheld: &Withheld) -> Self {
+        let obstacle = obstacle(seen, withheld);
+        let status = status::of(seen, obstacle.as_ref());
+        Self { seen, withheld: withheld.clone(), obstacle, status }
     }
 
-    /// Does it certainly reach it?
+    /// What is in the way of the source that is asked for. Nothing is created while there is something.
     #[must_use]
-    pub fn is_on(&self) -> bool {
-        self.truth == ConditionStatus::True
+    pub fn obstacle(&self) -> Option<&Explanation> {
+        self.obstacle.as_ref()
+    }
+
+    /// Does the traffic that is asked for reach the canary, as far as objects show?
+    #[must_use]
+    pub fn status(&self) -> &TrafficStatus {
+        &self.status
+    }
+
+    /// Puts the traffic in place, and removes what the source does not ask for. Pods first, because whatever is refused
+    /// must not keep them where they should not be.
+    #[must_use]
+    pub fn ensure(&self, extent: Extent) -> Vec<Action> {
+        let seen = self.seen;
+        let mut actions = self.move_pods(extent);
+        match extent {
+            Extent::All { .. } => {
+                actions.extend(kanary_service::upkeep(seen));
+                actions.extend(mirror::upkeep(seen, true));
+            }
+            Extent::NoMore { .. } | Extent::NoneJoins => actions.extend(mirror::upkeep(seen, false)),
+            Extent::Less { .. } => {
+                if !self.needs_routes() {
+                    actions.extend(mirror::upkeep(seen, false));
+                }
+                actions.extend(kanary_service::remove_strays(seen));
+            }
+        }
+        actions
+    }
+
+    fn move_pods(&self, extent: Extent) -> Vec<Action> {
+        let labels = self.production_labels();
+        let (seen, withheld) = (self.seen, &self.withheld);
+        match extent {
+            Extent::All { available } | Extent::NoMore { available } | Extent::Less { available } => {
+                production::move_pods(seen, withheld, labels.as_ref(), available)
+            }
+            Extent::NoneJoins => production::move_out_pods(seen, withheld, labels.as_ref()),
+        }
+    }
+
+    /// The labels that put a pod into production, if the canary's pods belong there.
+    fn production_labels(&self) -> Option<Labels> {
+        let joins = self.seen.kanary.spec.traffic.source.joins_production() && self.obstacle.is_none();
+        let service = self.seen.service().filter(|_| joins)?;
+        Some(service.spec.selector.clone())
+    }
+
+    /// Takes the canary out of production: its pods leave, and no route sends requests or copies to it.
+    #[must_use]
+    pub fn withdraw(&self) -> Vec<Action> {
+        let mut actions = production::move_pods(self.seen, &self.withheld, None, false);
+        actions.extend(self.clear_routes());
+        actions
+    }
+
+    /// Takes the entries of this canary out of routes of the user's.
+    #[must_use]
+    pub fn clear_routes(&self) -> Vec<Action> {
+        mirror::clear(self.seen)
+    }
+
+    /// Once it is certain that no route of the user's has an entry of this canary: releases the finalizer.
+    #[must_use]
+    pub fn release(&self) -> Vec<Action> {
+        mirror::leave(self.seen)
+    }
+
+    /// When Prometheus is to be queried for whether requests arrive, if that is what is awaited.
+    #[must_use]
+    pub fn requeue_at(&self, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+        let awaits = status.phase == Some(Phase::Starting) && self.status.why.reason == Reason::NoCopiesSeen;
+        if awaits { mirror::count_at(self.seen, status) } else { None }
+    }
+
+    /// That query.
+    #[must_use]
+    pub fn query(&self, status: &KanaryDeploymentStatus) -> Option<Query> {
+        mirror::count_query(self.seen, status)
+    }
+
+    /// Does the source write into routes?
+    #[must_use]
+    pub fn needs_routes(&self) -> bool {
+        match self.seen.kanary.spec.traffic.source {
+            Source::Mirror => true,
+            Source::None | Source::Service | Source::KanaryService | Source::Both => false,
+        }
+    }
+
+    /// What must be read before the finalizer is released.
+    #[must_use]
+    pub fn lookup(&self) -> Option<Lookup> {
+        mirror::lookup(self.seen)
+    }
+
+    /// Is there neither an entry of this canary in a route, nor a route of its own, nor the finalizer?
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        mirror::is_gone(self.seen)
+    }
+
+    /// What keeps the finalizer, if a user must change something.
+    #[must_use]
+    pub fn blocked(&self) -> Option<Explanation> {
+        mirror::unsettled(self.seen)
+    }
+
+    /// The routes that have an entry of this canary, as the status names them.
+    #[must_use]
+    pub fn routes(&self) -> Vec<String> {
+        mirror::carried_by(self.seen)
+    }
+
+    /// What to warn of, if copies include requests that change something.
+    #[must_use]
+    pub fn copies_writes(&self) -> Option<String> {
+        mirror::copies_writes(self.seen)
     }
 }
 
-/// What stands in the way of the source that is asked for. Nothing is created while there is something.
+/// Is another client's object in the place of a route that this canary needs?
 #[must_use]
-pub fn obstacle(seen: &Observed, withheld: &Withheld) -> Option<Obstacle> {
-    let source = seen.kanary.spec.traffic.source;
-    match source {
+pub fn is_route_taken(seen: &Observed) -> bool {
+    mirror::taken(seen)
+}
+
+/// Deletes the routes that the controller made for this canary.
+#[must_use]
+pub fn remove_own_routes(seen: &Observed) -> Vec<Action> {
+    mirror::remove_own(seen)
+}
+
+/// What is in the way of the source that is asked for.
+#[must_use]
+pub fn obstacle(seen: &Observed, withheld: &Withheld) -> Option<Explanation> {
+    match seen.kanary.spec.traffic.source {
         Source::None => None,
         Source::Mirror => unusable(seen).or_else(|| mirror::obstacle(seen)),
         Source::Service | Source::KanaryService | Source::Both => unusable(seen).or_else(|| ambiguous(seen, withheld)),
@@ -73,16 +208,17 @@ pub fn obstacle(seen: &Observed, withheld: &Withheld) -> Option<Obstacle> {
 /// Labels that say whose a pod is: with another value its ReplicaSet, or its canary, would lose it and make another.
 const OF_ONE_OWNER: [&str; 2] = [names::CANARY_LABEL, "pod-template-hash"];
 
-fn unusable(seen: &Observed) -> Option<Obstacle> {
+fn unusable(seen: &Observed) -> Option<Explanation> {
     let name = seen.kanary.spec.service_name.clone().unwrap_or_default();
     let Some(Service { spec, .. }) = seen.service() else {
-        return Some(Obstacle::new(
-            "ServiceNotFound",
+        return Some(Explanation::new(
+            Reason::ServiceNotFound,
             format!("waiting for Service {name} (spec.serviceName) to exist"),
         ));
     };
-    let refuse =
-        |why: &str| Some(Obstacle::new("ServiceUnsupported", format!("Service {name} (spec.serviceName) {why}")));
+    let refuse = |why: &str| {
+        Some(Explanation::new(Reason::ServiceUnsupported, format!("Service {name} (spec.serviceName) {why}")))
+    };
     if spec.type_.as_deref() == Some("ExternalName") {
         return refuse("is of type ExternalName and has no pods; name a Service with a selector");
     }
@@ -104,11 +240,11 @@ fn unusable(seen: &Observed) -> Option<Obstacle> {
 }
 
 /// Kubernetes stops scaling two Deployments whose autoscalers count the same pods.
-fn ambiguous(seen: &Observed, withheld: &Withheld) -> Option<Obstacle> {
+fn ambiguous(seen: &Observed, withheld: &Withheld) -> Option<Explanation> {
     let both_scaled = seen.kanary.spec.scale.hpa.is_some() && seen.kanary.spec.traffic.source.joins_production();
     let autoscaler = seen.base_autoscaler().filter(|_| both_scaled && counts_canary(seen, withheld))?;
-    Some(Obstacle::new(
-        "AmbiguousHPA",
+    Some(Explanation::new(
+        Reason::AmbiguousHPA,
         format!(
             "in production, canary pods match the selector of Deployment {}, which HorizontalPodAutoscaler {} scales; \
              with spec.scale.hpa Kubernetes would stop scaling both: use spec.scale.static, or source: kanary-service",
@@ -125,34 +261,4 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
     let mut labels = crate::canary::pod_labels(&seen.kanary, withheld);
     labels.extend(service.spec.selector.clone());
     selects(&base.spec.selector, &labels)
-}
-
-/// Does the traffic that is asked for reach the canary, as far as objects show? Not while there is an [`obstacle`].
-#[must_use]
-pub fn standing(seen: &Observed, obstacle: Option<&Obstacle>) -> TrafficStatus {
-    if let Some(Obstacle { reason, message }) = obstacle {
-        return TrafficStatus::new(ConditionStatus::False, reason, message);
-    }
-    let source = seen.kanary.spec.traffic.source;
-    match source {
-        Source::None => TrafficStatus::new(
-            ConditionStatus::True,
-            "NoneAsked",
-            "spec.traffic.source is none: nobody reaches the canary",
-        ),
-        Source::Mirror => mirror::standing(seen),
-        Source::Service | Source::KanaryService | Source::Both => {
-            let is_on = (!source.joins_production() || production::all_in(seen))
-                && (!source.has_kanary_service() || kanary_service::is_current(seen));
-            if is_on {
-                TrafficStatus::new(ConditionStatus::True, "On", format!("{} reaches the canary", source.as_str()))
-            } else {
-                TrafficStatus::new(
-                    ConditionStatus::False,
-                    "NotYet",
-                    format!("{} does not reach the canary yet", source.as_str()),
-                )
-            }
-        }
-    }
 }

@@ -5,35 +5,24 @@
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{Phase, names},
+    api::names,
     canary::{self, Withheld},
     decision::{Action, Kind, Observed, Patch, Target},
     objects::{Labels, Object, Pod, map_selects},
 };
 
-/// The labels that put a pod into production, if the canary's pods belong there in this phase.
+/// Moves each pod to where it belongs: those that are ready, and of this run, get these labels, if any. Pods that are in
+/// production stay. Is the canary `available`?
 #[must_use]
-pub fn joins(seen: &Observed, withheld: &Withheld, phase: Phase) -> Option<Labels> {
-    let source = seen.kanary.spec.traffic.source;
-    let in_life = matches!(phase, Phase::Starting | Phase::Validating | Phase::Promoting);
-    let service = seen.service().filter(|_| in_life && source.joins_production())?;
-    super::obstacle(seen, withheld).is_none().then(|| service.spec.selector.clone())
-}
-
-/// Moves each pod to where it belongs. Pods that are not ready yet, or of the run before, do not join; pods that are in
-/// stay in. Is the canary `available`?
-#[must_use]
-pub fn move_pods(seen: &Observed, withheld: &Withheld, phase: Phase, available: bool) -> Vec<Action> {
-    let joins = joins(seen, withheld, phase);
-    move_each(seen, withheld, joins.as_ref(), |pod| {
-        pod.status.ready && canary::is_under_test(pod, seen.status(), available)
-    })
+pub fn move_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>, available: bool) -> Vec<Action> {
+    let may_join = |pod: &Pod| pod.status.ready && canary::is_under_test(pod, seen.status(), available);
+    move_each(seen, withheld, joins, may_join)
 }
 
 /// The same for pods that may be of the run before: none of them joins.
 #[must_use]
-pub fn move_out_pods(seen: &Observed, withheld: &Withheld) -> Vec<Action> {
-    move_each(seen, withheld, joins(seen, withheld, Phase::Starting).as_ref(), |_| false)
+pub fn move_out_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>) -> Vec<Action> {
+    move_each(seen, withheld, joins, |_| false)
 }
 
 fn move_each(
@@ -105,4 +94,11 @@ pub fn all_in(seen: &Observed) -> bool {
 #[must_use]
 pub fn was_in_production(pod: &Pod) -> bool {
     pod.annotation(names::PRODUCTION_LABELS).is_some()
+}
+
+/// May an EndpointSlice still send traffic to a canary pod that was in production?
+#[must_use]
+pub fn is_leaving(seen: &Observed) -> bool {
+    let mut were_in = seen.pods.iter().filter(|pod| was_in_production(pod));
+    were_in.any(|pod| seen.endpoints.as_ref().is_none_or(|listed| listed.contains(pod.name())))
 }

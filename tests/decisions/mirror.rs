@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use jiff::SignedDuration;
 use kanary::{
-    api::{ConditionStatus, names::MIRROR_FINALIZER},
+    api::{ConditionStatus, Reason, names::MIRROR_FINALIZER},
     canary::withhold,
     decision::{Action, Kind, Lookup, Observed, Patch, Routes},
     lifecycle,
     objects::{Listed, Unavailable, VirtualService},
     promql::{Evidence, Mark, Outcome, QueryHistory},
-    traffic::{self, TrafficStatus, mirror},
+    traffic::{self, Extent, Traffic, TrafficStatus, mirror},
     validation::promql,
 };
 use serde_json::{Value, json};
@@ -44,7 +44,8 @@ fn of_kind<K: serde::de::DeserializeOwned>(objects: &[Value], kind: &str) -> Lis
 pub fn mirroring(settings: Value, objects: &[Value]) -> Observed {
     let spec = json!({"traffic": {"source": "mirror", "mirror": settings}});
     let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
-    for action in traffic::upkeep_service(&seen) {
+    let made = Traffic::of(&seen, &withhold(&seen)).ensure(Extent::All { available: true });
+    for action in made {
         if let Action::Create { mut object, .. } = action {
             merge(&mut object, json!({"metadata": {"uid": "service-uid", "resourceVersion": "4"}}));
             seen.services.push(Arc::new(serde_json::from_value(object).expect("a Service")));
@@ -95,8 +96,20 @@ fn after(settings: Value, objects: &[Value]) -> Vec<Value> {
     objects
 }
 
+fn traffic(seen: &Observed) -> Traffic<'_> {
+    Traffic::of(seen, &withhold(seen))
+}
+
 fn standing(seen: &Observed) -> TrafficStatus {
-    traffic::standing(seen, traffic::obstacle(seen, &withhold(seen)).as_ref())
+    traffic(seen).status().clone()
+}
+
+fn reason_of(seen: &Observed) -> Reason {
+    standing(seen).why.reason
+}
+
+fn none_left(seen: &Observed) -> bool {
+    lifecycle::children::none_left(seen, &traffic(seen))
 }
 
 /// Where the mirrors of the first VirtualService are, by route.
@@ -309,7 +322,7 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
     for (name, settings, objects, reason, words) in cases {
         let seen = mirroring(settings, &objects);
         let obstacle = traffic::obstacle(&seen, &withhold(&seen)).unwrap_or_else(|| panic!("{name}: is not refused"));
-        assert_eq!(obstacle.reason, reason, "{name}: {}", obstacle.message);
+        assert_eq!(obstacle.reason.as_str(), reason, "{name}: {}", obstacle.message);
         assert!(words.iter().all(|word| obstacle.message.contains(word)), "{name}: {}", obstacle.message);
         let mut after = objects.clone();
         carry_out(&mut after, &mirror::upkeep(&seen, true));
@@ -332,10 +345,10 @@ fn an_older_virtual_service_beats_an_http_route_of_the_mesh() {
         mirror::obstacle(&mirroring(settings, &[route, other])).map(|obstacle| obstacle.reason)
     };
     let gateway = || json!({"provider": "gateway-api"});
-    assert_eq!(reason(gateway(), 4, json!(["mesh"])), Some("VirtualServiceWins"));
+    assert_eq!(reason(gateway(), 4, json!(["mesh"])), Some(Reason::VirtualServiceWins));
     assert_eq!(reason(gateway(), 6, json!(["mesh"])), None, "a younger one is not obeyed");
     assert_eq!(reason(gateway(), 4, json!(["edge"])), None, "nor is one of a gateway, inside the mesh");
-    assert_eq!(reason(json!({}), 4, json!(["mesh"])), Some("HTTPRouteWins"));
+    assert_eq!(reason(json!({}), 4, json!(["mesh"])), Some(Reason::HTTPRouteWins));
 }
 
 #[test]
@@ -367,7 +380,7 @@ fn a_gateways_route_to_several_ports_must_name_one() {
         seen.services.retain(|service| service.metadata.name.as_deref() != Some("web"));
         seen.services.push(service("web", ports.clone()));
         let reason = traffic::obstacle(&seen, &withhold(&seen)).map(|obstacle| obstacle.reason);
-        assert_eq!(reason, refused.then_some("PortRequired"), "{spec}");
+        assert_eq!(reason, refused.then_some(Reason::PortRequired), "{spec}");
     }
 }
 
@@ -377,7 +390,7 @@ fn what_is_not_known_is_said_and_nothing_is_made() {
         (Unavailable::NoCrd, "NoMesh", true),
         (Unavailable::NotServed, "NoMesh", true),
         (Unavailable::NotPermitted, "NotPermitted", true),
-        (Unavailable::Loading, "RoutesUnread", false),
+        (Unavailable::Loading, "RoutesNotListed", false),
     ];
     for (why, reason, is_errored) in cases {
         let spec = json!({"traffic": {"source": "mirror"}});
@@ -432,7 +445,7 @@ fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
             lifecycle::plan(seen).actions.iter().map(|action| action.target().kind).collect::<Vec<_>>()
         };
         assert_eq!(kinds(&seen), [Kind::VirtualService], "{phase}");
-        assert!(!lifecycle::children::none_left(&seen));
+        assert!(!none_left(&seen));
         let mut objects = [carrying.clone()];
         carry_out(&mut objects, &lifecycle::plan(&seen).actions);
         assert_eq!(objects[0]["spec"]["http"][0].get("mirrors"), None, "{phase}");
@@ -451,7 +464,7 @@ fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
         assert_eq!(lifecycle::lookup(&seen), None, "{phase}");
         Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
         assert_eq!(kinds(&seen), [], "{phase}");
-        assert!(phase == "deleted" || lifecycle::children::none_left(&seen), "{phase}");
+        assert!(phase == "deleted" || none_left(&seen), "{phase}");
     }
 }
 
@@ -488,7 +501,7 @@ fn another_source_takes_our_own_virtual_service_away_first() {
     kanary.spec.traffic.source = kanary::api::Source::None;
     let told: Vec<String> = lifecycle::plan(&seen).actions.iter().map(Action::describe).collect();
     assert_eq!(told, ["delete VirtualService try-kanary"], "the Service waits until nothing leads to it");
-    assert!(!lifecycle::children::none_left(&seen));
+    assert!(!none_left(&seen));
 }
 
 #[test]
@@ -515,8 +528,8 @@ fn a_mirror_to_a_service_that_is_not_ours_is_theirs() {
 fn what_keeps_a_deleted_resource_is_told() {
     let told = |seen: &Observed| {
         let tell = lifecycle::plan(seen).status?;
-        let errored = tell.status.conditions.into_iter().find(|c| c.type_ == kanary::api::ConditionType::Errored)?;
-        Some((errored.reason, errored.message))
+        let problem = tell.status.problem()?;
+        Some((problem.reason.clone(), problem.message.clone()))
     };
     let mut seen = mirroring(json!({}), &[web()]);
     Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
@@ -529,7 +542,7 @@ fn what_keeps_a_deleted_resource_is_told() {
     assert_eq!((reason.as_str(), message.as_str()), ("RequestFailed", "patch VirtualService web: denied by a webhook"));
     seen.routes.virtual_services = Listed::Not(Unavailable::NotPermitted);
     let (reason, message) = told(&seen).expect("the permission");
-    assert!(reason == "NotPermitted" && message.contains("deploy/rbac.yaml"), "{message}");
+    assert!(reason == Reason::NotPermitted && message.contains("deploy/rbac.yaml"), "{message}");
 }
 
 #[test]
@@ -540,7 +553,7 @@ fn nothing_is_added_before_somebody_can_receive_it() {
     let mut no_service = mirroring(json!({}), &[web()]);
     no_service.services.pop();
     assert_eq!(mirror::upkeep(&no_service, true), []);
-    assert_eq!(standing(&no_service).reason, "NotYet");
+    assert_eq!(reason_of(&no_service), Reason::Pending);
 }
 
 #[test]
@@ -552,7 +565,7 @@ fn a_virtual_service_of_our_own_where_there_is_none() {
     assert_eq!(object["spec"]["hosts"], json!(["web"]));
     assert_eq!(object["spec"]["http"], json!([{"name": "all", "route": [to("web")], "mirrors": [copies(5)]}]));
     assert_eq!(object["metadata"]["ownerReferences"][0]["uid"], UID);
-    assert_eq!(standing(&seen).reason, "NotYet");
+    assert_eq!(reason_of(&seen), Reason::Pending);
 
     let own = |percentage: i32| {
         let mut own = object.clone();
@@ -562,7 +575,7 @@ fn a_virtual_service_of_our_own_where_there_is_none() {
     };
     let seen = mirroring(json!({"percentage": 5}), &[own(5)]);
     assert_eq!(mirror::upkeep(&seen, true), []);
-    assert_eq!((standing(&seen).truth, standing(&seen).reason), (ConditionStatus::True, "AcceptedUnverified"));
+    assert_eq!((standing(&seen).truth, reason_of(&seen)), (ConditionStatus::True, Reason::AcceptedUnverified));
     let mut objects = [own(100)];
     let actions = mirror::upkeep(&mirroring(json!({"percentage": 5}), &objects), true);
     carry_out(&mut objects, &actions);
@@ -609,7 +622,7 @@ fn who_takes_it_out_is_named() {
     let plan = lifecycle::plan(&seen);
     assert!(plan.actions.iter().any(|action| action.describe() == "patch VirtualService web"), "it is put back");
     let told = plan.status.expect("it is told");
-    let event = told.notices.iter().find(|notice| notice.reason == "MirrorReverted").expect("an event");
+    let event = told.notices.iter().find(|notice| notice.reason == Reason::MirrorReverted).expect("an event");
     assert!(event.note.contains("argocd-controller") && event.note.contains("VirtualService web"), "{}", event.note);
     assert!(told.status.held_since.is_some(), "the clock stands still");
 }
@@ -685,7 +698,12 @@ fn copies_that_must_be_seen_are_waited_for() {
         let asked = outcome.map(|outcome| answered(&seen, outcome));
         seen.answers = asked.into_iter().collect();
         let standing = standing(&seen);
-        assert_eq!((standing.truth, standing.reason), (truth, reason), "{phase}: {}", standing.message);
+        assert_eq!(
+            (standing.truth, standing.why.reason.as_str()),
+            (truth, reason),
+            "{phase}: {}",
+            standing.why.message
+        );
         let questions = lifecycle::due_queries(&seen);
         let is_due = seen.answers.is_empty();
         assert_eq!(
@@ -724,7 +742,7 @@ fn an_http_route_must_be_accepted_as_it_is() {
         route["status"] = status;
         let seen = mirroring(json!({"provider": "gateway-api", "percentage": 30}), &[route]);
         assert_eq!(mirror::upkeep(&seen, true), [], "{name}");
-        assert_eq!(standing(&seen).reason, reason, "{name}: {}", standing(&seen).message);
+        assert_eq!(reason_of(&seen).as_str(), reason, "{name}: {}", standing(&seen).why.message);
     }
 }
 

@@ -5,7 +5,7 @@ use kanary::{
     canary::withhold,
     decision::{Action, Kind, Observed, Patch},
     lifecycle::plan,
-    traffic,
+    traffic::{Extent, Traffic},
 };
 use serde_json::{Value, json};
 
@@ -19,8 +19,14 @@ fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::objects::Pod>>) -> Observ
 
 /// Label changes and the record, by pod.
 fn moves(seen: &Observed, phase: Phase) -> Vec<(String, Value)> {
-    traffic::move_pods(seen, &withhold(seen), phase, true)
+    let traffic = Traffic::of(seen, &withhold(seen));
+    let actions = match phase {
+        Phase::Starting | Phase::Validating | Phase::Promoting => traffic.ensure(Extent::All { available: true }),
+        Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed => traffic.withdraw(),
+    };
+    actions
         .into_iter()
+        .filter(|action| action.target().kind == Kind::Pod)
         .map(|action| match action {
             Action::Patch { target, patch: Patch::Merge(patch) } => {
                 assert_eq!(patch["metadata"]["resourceVersion"], "7", "every write is guarded");
@@ -53,7 +59,7 @@ fn failure_takes_pods_out_and_remembers_that_they_were_in() {
     let outside =
         self::seen("service", vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))]);
     assert_eq!(moves(&outside, Phase::Failing), []);
-    assert!(traffic::was_in_production(&outside.pods[0]));
+    assert!(kanary::traffic::was_in_production(&outside.pods[0]));
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
         seen.base = Some(base(json!({"writer": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
         seen.now = at(now);
         let tell = plan(&seen).status;
-        let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason == "Reverted");
+        let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason.as_str() == "Reverted");
         news.map(|notice| notice.note)
     };
     let back = told("argocd-controller", "v1", 599).expect("it is told");

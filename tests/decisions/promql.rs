@@ -388,7 +388,10 @@ fn after_a_restart_the_clock_waits_for_the_first_answer() {
     seen.absences = vec![Absence { from: at(12), until: at(20) }];
     let status = told(&seen);
     assert_eq!(status.held_since, Some(at(20)));
-    assert!(status.conditions.iter().any(|condition| condition.reason == "Asking"), "no reason to warn");
+    assert!(
+        status.conditions.iter().any(|condition| condition.reason.as_str() == "AwaitingPrometheus"),
+        "no reason to warn"
+    );
     assert_eq!(asked(&seen), None, "that the clock stands still is told first");
     let mut seen = written(seen, 20);
     assert!(asked(&seen).is_some());
@@ -444,7 +447,7 @@ fn a_wrong_question_is_told_before_anything_is_made() {
         let plan = plan(&seen);
         assert!(plan.actions.is_empty(), "{why}: {:?}", plan.actions);
         let status = plan.status.expect("something to tell").status;
-        let errored = status.conditions.iter().find(|condition| condition.reason == reason).expect(why);
+        let errored = status.conditions.iter().find(|condition| condition.reason.as_str() == reason).expect(why);
         assert!(errored.message.contains(why) && errored.message.contains("errors: "), "{}", errored.message);
     }
 }

@@ -198,7 +198,7 @@ fn every_run_warns_of_who_counts_its_pods() {
         seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run });
         seen.autoscalers = vec![autoscaler("web", "web")];
         let notices = plan(&seen).status.expect("something to tell").notices;
-        notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
+        notices.into_iter().map(|notice| notice.reason.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(reasons(Value::Null), ["Started", "BaseHPACountsCanary"]);
     let over = status(&json!({}), "Succeeded", json!({"templateHash": "of another template"}));
@@ -213,7 +213,7 @@ fn that_the_base_was_created_is_said_once_in_whichever_run() {
         let mut seen = observed(json!({}), before);
         seen.base = Some(base(json!({"metadata": {"annotations": {"kanary.k8s.io/created-by": crate::given::UID}}})));
         let notices = plan(&seen).status.map(|tell| tell.notices).unwrap_or_default();
-        notices.into_iter().map(|notice| notice.reason).collect::<Vec<_>>()
+        notices.into_iter().map(|notice| notice.reason.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(reasons(Value::Null, 2), ["BaseCreated"]);
     assert_eq!(reasons(json!({"name": "web", "uid": "base-uid", "created": true}), 3), [""; 0]);

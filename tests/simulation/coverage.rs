@@ -32,7 +32,7 @@ const ENOUGH: [(&str, u64); 47] = [
     ("Retried", 500),
     ("NoUpdate", 100),
     ("AlreadyUpToDate", 100),
-    ("WaitsForEvidence", 300),
+    ("AwaitingEvidence", 300),
     ("PromotionRefused", 300),
     ("RequestFailed", 2000),
     ("NameTaken", 100),
@@ -54,8 +54,8 @@ const ENOUGH: [(&str, u64); 47] = [
     ("success by promQL", 300),
     ("failure by promQL", 200),
     ("BadQuery", 300),
-    ("Asking", 50),
-    ("Held", 300),
+    ("AwaitingPrometheus", 50),
+    ("Paused", 300),
 ];
 
 #[derive(Clone, Default)]

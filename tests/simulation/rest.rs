@@ -55,9 +55,9 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
             let (_, reason) = because("Running");
             let mute = message(object).contains("no conclusive answer since");
             let obstacle = mute || because("Errored").0 == "True" || because("Traffic").1 == "ServiceNotFound";
-            let why = reason == "WaitsForEvidence" || reason == "Held" && obstacle;
+            let why = reason == "AwaitingEvidence" || reason == "Paused" && obstacle;
             ensure(why, LAW, || format!("it validates for ever, and does not say why: {}", told()))?;
-            let asked = reason == "WaitsForEvidence" && !unseen;
+            let asked = reason == "AwaitingEvidence" && !unseen;
             if asked { canary_is_as_asked(server, object, kanary) } else { Ok(()) }
         }
         Some(Phase::Promoting) => {

@@ -210,7 +210,7 @@ impl Page<'_> {
         vec![
             format!("{:?}", condition.type_),
             format!("{:?}", condition.status),
-            condition.reason.clone(),
+            condition.reason.to_string(),
             clock::age(condition.last_transition_time, self.now),
             condition.message.clone(),
         ]

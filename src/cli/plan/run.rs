@@ -10,10 +10,7 @@ use super::{
     world::{self, World, key},
 };
 use crate::{
-    api::{
-        Check, Condition, ConditionStatus, ConditionType, DefaultStatus, KanaryDeployment, ManualStatus, Phase, Source,
-        names,
-    },
+    api::{Check, DefaultStatus, KanaryDeployment, ManualStatus, Phase, Source, names},
     decision::{Action, DryRun, Fault, Kind, Lookup, Observed, Patch, Plan, Routes, Target},
     lifecycle,
     objects::{DeploymentSpec, Listed, Object},
@@ -265,15 +262,14 @@ impl Play {
     fn outcome(&self) -> Outcome {
         let status = self.kanary.status.clone().unwrap_or_default();
         let message = status.message.clone().unwrap_or_default();
-        let errored = |c: &&Condition| c.type_ == ConditionType::Errored && c.status == ConditionStatus::True;
-        if let Some(error) = status.conditions.iter().find(errored) {
-            return Outcome::Stuck { reason: error.reason.clone(), message: error.message.clone() };
-        }
         match status.phase {
             Some(Phase::Succeeded) => Outcome::Succeeded { message },
             Some(Phase::Failed) => Outcome::Failed { message },
             Some(Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Promoting | Phase::Failing) | None => {
-                Outcome::Stuck { reason: "Waiting".into(), message }
+                status.problem().map_or_else(
+                    || Outcome::Stuck { reason: "Waiting".into(), message },
+                    |problem| Outcome::Stuck { reason: problem.reason.to_string(), message: problem.message.clone() },
+                )
             }
         }
     }

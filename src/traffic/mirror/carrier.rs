@@ -3,9 +3,8 @@
 use serde_json::Value;
 
 use crate::{
-    api::names,
+    api::{Explanation, names},
     decision::{Observed, Target},
-    traffic::Obstacle,
 };
 
 /// A VirtualService or an HTTPRoute.
@@ -51,7 +50,7 @@ pub struct Wanted {
     /// Where else it leads, so that copies would be of requests to others too.
     pub also_leads_to: Option<String>,
     /// Why it cannot carry the entry.
-    pub refusal: Option<Obstacle>,
+    pub refusal: Option<Explanation>,
     /// Is it limited to methods that change nothing?
     pub reads_only: bool,
 }

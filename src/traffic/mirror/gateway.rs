@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 use super::carrier::{self, Carrier, Rule, Wanted, items, text};
 use crate::{
-    api::{Provider, names},
+    api::{Explanation, Provider, Reason, names},
     decision::{Kind, Observed, Target},
     objects::{HTTPRoute, Object},
-    traffic::Obstacle,
 };
 
 const GROUP: &str = "gateway.networking.k8s.io";
@@ -91,12 +90,12 @@ fn only_port(seen: &Observed) -> Option<Value> {
     }
 }
 
-fn port_required(seen: &Observed, route: &HTTPRoute, rule: &Value) -> Obstacle {
+fn port_required(seen: &Observed, route: &HTTPRoute, rule: &Value) -> Explanation {
     let service = seen.kanary.spec.service_name.as_deref().unwrap_or_default();
     let rule = text(rule, "name").map_or_else(|| "a rule without a name".into(), |name| format!("rule {name}"));
     let route = route.name();
-    Obstacle::new(
-        "PortRequired",
+    Explanation::new(
+        Reason::PortRequired,
         format!("HTTPRoute {route}, {rule}: set the port of the backendRef to Service {service}"),
     )
 }

@@ -9,10 +9,9 @@ use super::{
     hosts,
 };
 use crate::{
-    api::{Provider, names},
+    api::{Explanation, Provider, Reason, names},
     decision::{Kind, Observed, Target},
     objects::{Object, VirtualService},
-    traffic::Obstacle,
 };
 
 const MESH: &str = "mesh";
@@ -85,18 +84,18 @@ fn refusal(
     http: &Value,
     port: Option<&Value>,
     own: &[String],
-) -> Option<Obstacle> {
+) -> Option<Explanation> {
     let title = format!("VirtualService {}, {}", route.name(), title(http));
     if http.get("mirror").is_some_and(|mirror| !mirror.is_null()) {
-        return Some(Obstacle::new(
-            "SingularMirror",
+        return Some(Explanation::new(
+            Reason::SingularMirror,
             format!("{title}: has a `mirror`, beside which Istio takes no `mirrors`; move it into `mirrors`"),
         ));
     }
     let many_ports = seen.service().is_some_and(|service| service.spec.ports.len() > 1);
     if port.is_none() && many_ports && is_reached_by_gateway(seen, route, http) {
-        return Some(Obstacle::new(
-            "PortRequired",
+        return Some(Explanation::new(
+            Reason::PortRequired,
             format!(
                 "{title}: a gateway leads there and Service {} has several ports; set the destination's port.number",
                 seen.kanary.spec.service_name.as_deref().unwrap_or_default(),
@@ -106,8 +105,7 @@ fn refusal(
     let has_others = items(http, "mirrors").iter().any(|entry| service_of_ours(seen, route, entry, own).is_none());
     let heir = roots(seen, route).find(|(_, http)| !items(http, "mirrors").is_empty()).filter(|_| !has_others);
     heir.map(|(root, _)| {
-        Obstacle::new(
-            "InheritedMirrors",
+        Explanation::new(Reason::InheritedMirrors,
             format!(
                 "{title}: inherits the `mirrors` of VirtualService {}/{}, which one of its own would replace; repeat them here",
                 root.namespace(),

@@ -17,13 +17,13 @@ mod standing;
 use carrier::{Carrier, Rule};
 pub use finalizer::is_held;
 pub use obstacle::obstacle;
-pub use standing::{copies_writes, count_at, reverted, standing};
+pub use standing::{copies_writes, count_at, count_query, reverted, standing};
 
 use crate::{
-    api::{self, KanaryDeployment, Provider, Source},
+    api::{self, Explanation, KanaryDeployment, Provider, Source},
     decision::{Action, Lookup, Observed, Target},
     objects::{Listed, Object, Unavailable},
-    traffic::{Obstacle, kanary_service},
+    traffic::kanary_service,
 };
 
 /// Does a resource have anything to do with routes? One that mirrors has, and one that did and left something behind, such as
@@ -179,10 +179,10 @@ pub fn is_gone(seen: &Observed) -> bool {
 /// Why it is not known whether our entry is out of all routes, if that is what the finalizer waits for and it does not pass
 /// without anybody's help.
 #[must_use]
-pub fn unsettled(seen: &Observed) -> Option<Obstacle> {
+pub fn unsettled(seen: &Observed) -> Option<Explanation> {
     let waits = finalizer::is_held(&seen.kanary) && !is_settled(seen);
-    let why = waits.then(|| obstacle::unknown(seen)).flatten().filter(|why| !why.is_awaited())?;
-    Some(Obstacle { message: format!("the mirror cannot be taken out of the routes: {}", why.message), ..why })
+    let why = waits.then(|| obstacle::unknown(seen)).flatten().filter(|why| !why.reason.is_awaited())?;
+    Some(Explanation { message: format!("the mirror cannot be taken out of the routes: {}", why.message), ..why })
 }
 
 /// Does any route still send copies to this Service of ours?

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 
 use super::{Mirror, can_receive, carrier::Carrier, own};
 use crate::{
-    api::{ConditionStatus, Confirm, KanaryDeploymentStatus, Phase, Provider, Source},
+    api::{ConditionStatus, Confirm, KanaryDeploymentStatus, Phase, Provider, Reason, Source},
     decision::Observed,
+    promql::Query,
     traffic::TrafficStatus,
     validation::promql::copies,
 };
@@ -15,9 +16,9 @@ use crate::{
 pub fn standing(seen: &Observed) -> TrafficStatus {
     let mirror = Mirror::of(seen);
     if let Some(message) = reverted(seen) {
-        return TrafficStatus::new(ConditionStatus::False, "MirrorReverted", message);
+        return TrafficStatus::new(ConditionStatus::False, Reason::MirrorReverted, message);
     }
-    let not_yet = |message: String| TrafficStatus::new(ConditionStatus::False, "NotYet", message);
+    let not_yet = |message: String| TrafficStatus::new(ConditionStatus::False, Reason::Pending, message);
     if !can_receive(seen) {
         return not_yet("the kanary service has no ready pod yet".into());
     }
@@ -29,7 +30,11 @@ pub fn standing(seen: &Observed) -> TrafficStatus {
     }
     let refusal = mirror.aims().find_map(|(carrier, _)| Some((carrier, carrier.accepted.as_ref().err()?)));
     if let Some((carrier, why)) = refusal {
-        return TrafficStatus::new(ConditionStatus::False, "NotAccepted", format!("{}: {why}", mirror.title(carrier)));
+        return TrafficStatus::new(
+            ConditionStatus::False,
+            Reason::NotAccepted,
+            format!("{}: {why}", mirror.title(carrier)),
+        );
     }
     confirmed(&mirror)
 }
@@ -39,13 +44,13 @@ fn confirmed(mirror: &Mirror) -> TrafficStatus {
     match (mirror.settings.confirm, mirror.settings.provider) {
         (Confirm::Accepted, Provider::Istio) => TrafficStatus::new(
             ConditionStatus::True,
-            "AcceptedUnverified",
+            Reason::AcceptedUnverified,
             format!("{share}, as far as objects show: Istio does not report whether it follows them"),
         ),
-        (Confirm::Accepted, Provider::GatewayApi) => TrafficStatus::new(ConditionStatus::True, "Accepted", share),
+        (Confirm::Accepted, Provider::GatewayApi) => TrafficStatus::new(ConditionStatus::True, Reason::Accepted, share),
         (Confirm::Requests, _) => match unseen(mirror.seen) {
-            None => TrafficStatus::new(ConditionStatus::True, "CopiesSeen", share),
-            Some(why) => TrafficStatus::new(ConditionStatus::Unknown, "NoCopiesSeen", why),
+            None => TrafficStatus::new(ConditionStatus::True, Reason::CopiesSeen, share),
+            Some(why) => TrafficStatus::new(ConditionStatus::Unknown, Reason::NoCopiesSeen, why),
         },
     }
 }
@@ -63,13 +68,16 @@ fn unseen(seen: &Observed) -> Option<String> {
     }
 }
 
-/// When Prometheus is to be asked whether copies arrive: while all else is on, and that is waited for.
+/// When Prometheus is to be queried for whether copies arrive, while that is awaited.
 #[must_use]
 pub fn count_at(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
-    let waits = status.phase == Some(Phase::Starting)
-        && seen.kanary.spec.traffic.source == Source::Mirror
-        && standing(seen).reason == "NoCopiesSeen";
-    waits.then(|| copies::due(seen, status)).flatten()
+    copies::due(seen, status)
+}
+
+/// That query.
+#[must_use]
+pub fn count_query(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Query> {
+    copies::query(seen, status)
 }
 
 /// What to say, if somebody took the mirror out of a route that carried it when the status was last told.

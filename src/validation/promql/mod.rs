@@ -14,4 +14,4 @@ pub(super) use due::query;
 pub use evidence::Gap;
 pub(super) use evidence::{find, gap};
 pub use identity::{identity, query_id};
-pub use objection::{Objection, objection};
+pub use objection::objection;

@@ -5,23 +5,14 @@ use jiff::Timestamp;
 
 use super::identity::values;
 use crate::{
-    api::{Check, PromQl, Prometheus},
+    api::{Check, Explanation, PromQl, Prometheus, Reason},
     decision::Observed,
     promql::{syntax, template},
 };
 
-/// Something that the user, or the operator, must change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objection {
-    /// One word.
-    pub reason: &'static str,
-    /// One sentence that names the field and the cure.
-    pub message: String,
-}
-
 /// The first of all items.
 #[must_use]
-pub fn objection(seen: &Observed) -> Option<Objection> {
+pub fn objection(seen: &Observed) -> Option<Explanation> {
     let checks = seen.kanary.spec.validation.checks();
     checks.iter().find_map(|(name, item)| match item.check() {
         Check::PromQl(item) => against(seen, name, item),
@@ -29,28 +20,28 @@ pub fn objection(seen: &Observed) -> Option<Objection> {
     })
 }
 
-fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Objection> {
+fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
     let object =
-        |reason, field: &str, why: String| Some(Objection { reason, message: format!("{name}: {field}: {why}") });
+        |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{name}: {field}: {why}") });
     let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
     // Pods come and go; what is wrong with a query does not depend on them.
     let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
     let query = match template::render(&item.query, &values) {
         Ok(query) => query,
-        Err(fault) => return object("BadQuery", "query", fault.to_string()),
+        Err(fault) => return object(Reason::BadQuery, "query", fault.to_string()),
     };
     let is_truth = item.value_in_range.is_none()
         && item.continuous_value_deviation.is_none()
         && item.discrete_value_out_of_list.is_none();
     let render = |text: &str| template::render_once(text, &values).ok();
     if let Err(fault) = syntax::check(&item.query, &query, is_truth, &render) {
-        return object("BadQuery", "query", fault.to_string());
+        return object(Reason::BadQuery, "query", fault.to_string());
     }
     let at = item.prometheus.as_ref();
     if let Err(refused) = seen.prometheus.url(at.and_then(|at| at.url.as_deref())) {
-        return object("BadPrometheus", "prometheus.url", refused.to_string());
+        return object(Reason::BadPrometheus, "prometheus.url", refused.to_string());
     }
-    at.and_then(bad_header).and_then(|why| object("BadPrometheus", "prometheus.headers", why))
+    at.and_then(bad_header).and_then(|why| object(Reason::BadPrometheus, "prometheus.headers", why))
 }
 
 /// Headers that say where a request goes, how long it is, or who sends it, are not the user's: two of a kind could make

@@ -1,8 +1,8 @@
-//! Which part of a status only tells how far things are: it may be told a moment later, together with what comes next.
+//! Which part of a status is progress only: it may be written a moment later, together with what comes next.
 //!
-//! All else is told at once, for decisions rest on it, or somebody has to know.
+//! All else is written at once, because decisions rest on it, or a person has to know.
 
-use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus, Phase};
+use crate::api::{CanaryStatus, Condition, ConditionType, KanaryDeploymentStatus, Phase, Reason};
 
 /// Is progress all that is new?
 pub(super) fn is_progress(before: &KanaryDeploymentStatus, after: &KanaryDeploymentStatus) -> bool {
@@ -17,33 +17,34 @@ pub(super) fn is_progress(before: &KanaryDeploymentStatus, after: &KanaryDeploym
     without == *before
 }
 
-/// What a canary goes through that does well; any other reason is somebody's business.
-const STEPS: [&str; 7] = ["Absent", "Progressing", "Available", "NotYet", "On", "Removing", "Removed"];
-
-/// A condition as it was before, if only what it says is new, or how far things are.
+/// A condition as it was before, if only its message is new, or how far things are.
 fn settled(condition: &Condition, before: &[Condition]) -> Option<Condition> {
     let was = before.iter().find(|was| was.type_ == condition.type_);
-    let is_step = STEPS.contains(&condition.reason.as_str());
-    match condition.type_ {
-        ConditionType::CanaryReady | ConditionType::Traffic if is_step => was.cloned(),
-        ConditionType::CanaryReady | ConditionType::Traffic => {
-            let says_more = was.filter(|was| was.reason == condition.reason);
-            Some(says_more.unwrap_or(condition).clone())
-        }
+    let is_same = |was: &&Condition| match condition.type_ {
+        ConditionType::CanaryReady
+        | ConditionType::Traffic
+        | ConditionType::Ready
+        | ConditionType::Reconciling
+        | ConditionType::Stalled => was.reason == condition.reason && was.status == condition.status,
         ConditionType::Scheduled
         | ConditionType::Running
         | ConditionType::Succeeded
         | ConditionType::Failed
-        | ConditionType::DeploymentUpdated
-        | ConditionType::Errored => {
-            let says_more = was.filter(|was| was.status == condition.status);
-            Some(says_more.unwrap_or(condition).clone())
-        }
+        | ConditionType::DeploymentUpdated => was.status == condition.status,
+    };
+    if is_step(condition.type_, &condition.reason) {
+        return was.cloned();
     }
+    Some(was.filter(is_same).unwrap_or(condition).clone())
+}
+
+/// What a healthy canary goes through; any other reason is for a person.
+fn is_step(type_: ConditionType, reason: &Reason) -> bool {
+    matches!(type_, ConditionType::CanaryReady | ConditionType::Traffic) && reason.is_progress()
 }
 
 /// The canary with the counts of before, and without what is recorded of its objects for the first time. That it is not
-/// available matters while it is judged: Starting is for that, and afterwards it is taken away.
+/// available matters while it is judged: Starting is for that, and afterwards it is removed.
 fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>, phase: Option<Phase>) -> CanaryStatus {
     let before = before.cloned().unwrap_or_default();
     let is_judged = phase == Some(Phase::Validating);

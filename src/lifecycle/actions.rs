@@ -1,0 +1,101 @@
+//! The writes that the persisted phase asks for.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Facts, base, base::Rollout, children};
+use crate::{
+    api::{KanaryDeploymentStatus, Phase},
+    canary::Readiness,
+    decision::{Action, Observed},
+    traffic::{self, Extent},
+};
+
+/// After a failure the canary's pods have this long to leave the production Service's EndpointSlices.
+const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
+
+/// The writes of this phase, in order; at most one for each object.
+pub(super) fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    match status.phase {
+        None => Vec::new(),
+        // A restart may have left a canary that is not judged.
+        Some(Phase::Scheduled) => withdraw(seen, facts),
+        Some(Phase::Starting) => start(seen, status, facts),
+        Some(Phase::Validating) => maintain(seen, facts),
+        Some(Phase::Promoting) => promote(seen, status, facts),
+        Some(Phase::Failing) => fail(seen, status, facts),
+        // A write of ours that arrived late, or of a controller that is no longer the leader.
+        Some(Phase::Succeeded | Phase::Failed) => end(seen, facts),
+    }
+}
+
+fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    if base::is_pinned(status) && !facts.is_hindered() {
+        return maintain(seen, facts);
+    }
+    // What a restart found is not made again yet, but it goes where the spec sends it.
+    let mut actions = facts.traffic.ensure(Extent::NoneJoins);
+    let is_first = status.base.is_none() && seen.base.is_none();
+    if is_first && facts.refusal.is_none() {
+        actions.push(base::create(seen));
+    }
+    actions
+}
+
+/// Traffic first: a child that the API server refuses must not keep pods in production.
+fn maintain(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    let available = facts.readiness == Readiness::Ready;
+    if facts.refusal.is_some() {
+        return facts.traffic.ensure(Extent::NoMore { available });
+    }
+    let mut actions = facts.traffic.ensure(Extent::All { available });
+    actions.extend(children::ensure(seen, facts));
+    actions
+}
+
+fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    match base::rollout(seen, status) {
+        Rollout::Due if base::drift(seen, status).is_none() => base::promote(seen).into_iter().collect(),
+        rollout if rollout.is_over() => end(seen, facts),
+        // The rollout may take hours. A source that asks for less traffic meanwhile gets less.
+        Rollout::Due
+        | Rollout::Paused
+        | Rollout::RollingOut
+        | Rollout::Stalled(_)
+        | Rollout::LeftAlone
+        | Rollout::Done => facts.traffic.ensure(Extent::Less { available: facts.readiness == Readiness::Ready }),
+    }
+}
+
+/// The canary leaves production first; what is left is deleted once no EndpointSlice lists its pods.
+fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+    let leaves = facts.traffic.withdraw();
+    let is_overdue = leave_by(status).is_some_and(|deadline| deadline <= seen.now);
+    if leaves.is_empty() {
+        return if is_overdue || !traffic::is_leaving(seen) { end(seen, facts) } else { Vec::new() };
+    }
+    // A write that is refused must not keep a failed canary in production: without pods it is out as well.
+    let mut actions = if is_overdue { children::remove_all(seen) } else { Vec::new() };
+    actions.extend(leaves);
+    actions
+}
+
+/// Out of production, then removed.
+fn withdraw(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    let leaves = facts.traffic.withdraw();
+    if leaves.is_empty() { end(seen, facts) } else { leaves }
+}
+
+/// First nothing refers to the canary any more, then it is removed, then the finalizer.
+fn end(seen: &Observed, facts: &Facts) -> Vec<Action> {
+    let cleared = facts.traffic.clear_routes();
+    if !cleared.is_empty() {
+        return cleared;
+    }
+    let removals = children::remove_all(seen);
+    if removals.is_empty() { facts.traffic.release() } else { removals }
+}
+
+/// When a failed canary is removed even if an EndpointSlice still lists its pods.
+pub(super) fn leave_by(status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    status.verdict_at?.saturating_add(LEAVE_WITHIN).ok()
+}

@@ -1,0 +1,81 @@
+//! What the status records of the canary's objects.
+
+use jiff::Timestamp;
+
+use super::Facts;
+use crate::{
+    api::{CanaryStatus, KanaryDeploymentStatus, Phase, names},
+    canary::Readiness,
+    decision::{Action, Kind, Observed, owned},
+    objects::Object,
+};
+
+/// What the status says of the canary's objects.
+pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, actions: &[Action]) {
+    if status.phase.is_none_or(Phase::is_over) {
+        return;
+    }
+    // After a failed request the status is written before anything else, so what is planned says nothing of what is there.
+    let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.rewrites() == Some(kind));
+    let before = status.canary.clone().unwrap_or_default();
+    let canary = seen.own_canary();
+    // Of a canary that is being removed only the end is news.
+    let is_over = matches!(status.phase, Some(Phase::Promoting | Phase::Failing));
+    let (ready_replicas, replicas) = match canary {
+        Some(canary) if is_over && canary.is_terminating() => (before.ready_replicas, before.replicas),
+        Some(canary) => (canary.status.ready_replicas, canary.spec.replicas),
+        None => (0, 0),
+    };
+    let fingerprint = canary.and_then(|canary| owned::fingerprint(canary, &canary.spec.hash));
+    let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| owned::fingerprint(hpa, &hpa.spec.hash));
+    let spec = &seen.kanary.spec;
+    status.canary = Some(CanaryStatus {
+        deployment: names::canary(&seen.kanary),
+        service: spec.traffic.source.has_kanary_service().then(|| names::kanary_service(&seen.kanary)),
+        hpa: spec.scale.hpa.as_ref().map(|_| names::canary(&seen.kanary)),
+        routes: facts.traffic.routes(),
+        ready_replicas,
+        replicas,
+        deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
+        hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
+        unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
+    });
+}
+
+/// It counts while the canary is awaited or judged: one that is being removed is not news.
+fn unavailable_since(
+    seen: &Observed,
+    phase: Option<Phase>,
+    readiness: &Readiness,
+    before: Option<Timestamp>,
+) -> Option<Timestamp> {
+    match (phase, readiness) {
+        (Some(Phase::Starting), Readiness::NotReady(_))
+        | (Some(Phase::Validating), Readiness::Absent | Readiness::NotReady(_)) => before.or(Some(seen.now)),
+        (
+            None
+            | Some(
+                Phase::Scheduled
+                | Phase::Starting
+                | Phase::Validating
+                | Phase::Promoting
+                | Phase::Failing
+                | Phase::Succeeded
+                | Phase::Failed,
+            ),
+            Readiness::Absent | Readiness::Ready | Readiness::NotReady(_),
+        ) => None,
+    }
+}
+
+/// The first sight of a child that we made is what the API server made of it; it stands until the next write of ours.
+fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Option<String> {
+    let made_from = |print: &Option<String>| {
+        print.as_ref().and_then(|print| print.split_once(':')).map(|(made_from, _)| made_from.to_owned())
+    };
+    match (rewritten, made_from(&before) == made_from(&now)) {
+        (true, _) => None,
+        (false, true) => before.or(now),
+        (false, false) => now,
+    }
+}

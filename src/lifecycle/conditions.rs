@@ -1,0 +1,322 @@
+//! What the status reports to people: conditions, the message and the columns. It decides nothing.
+//!
+//! Not here: the events (`events`), and the three conditions that tools read (`readiness`).
+
+use super::{
+    Facts, base,
+    base::Rollout,
+    events,
+    phase::Guards,
+    readiness,
+    summary::{report, stamp},
+};
+use crate::{
+    api::{
+        Condition, ConditionStatus, ConditionType, DefaultStatus, Explanation, KanaryDeploymentStatus, ManualStatus,
+        Phase, Reason, names,
+    },
+    canary::{self, Readiness},
+    decision::{Notice, Observed},
+    objects::Object,
+    validation::Assessment,
+};
+
+/// Brings conditions, message and columns up to now; the events of what begins or ends within a phase.
+pub(super) fn update(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    facts: &Facts,
+    guards: &Guards,
+) -> Vec<Notice> {
+    let Some(phase) = status.phase else { return Vec::new() };
+    let before = status.conditions.clone();
+    status.observed_generation = seen.kanary.metadata.generation;
+    if !phase.is_over() {
+        scheduled(seen, status, phase);
+        canary_ready(seen, status, facts, phase);
+        traffic(seen, status, facts, phase);
+        running(seen, status, facts, guards, phase);
+        updated(seen, status, guards, phase);
+    }
+    if phase == Phase::Succeeded {
+        reverted(seen, status);
+    }
+    readiness::update(seen, status, facts, phase);
+    status.report = Some(report(seen, status, phase));
+    events::within(seen, &before, status, facts)
+}
+
+/// Writes a condition; the time of its last transition stays while its status does.
+pub(super) fn set(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    type_: ConditionType,
+    truth: ConditionStatus,
+    why: Explanation,
+) {
+    let before = status.condition(type_).filter(|before| before.status == truth);
+    let condition = Condition {
+        type_,
+        status: truth,
+        reason: why.reason,
+        message: why.message,
+        last_transition_time: before.map_or(seen.now, |before| before.last_transition_time),
+        observed_generation: seen.kanary.metadata.generation,
+    };
+    status.conditions.retain(|condition| condition.type_ != type_);
+    status.conditions.push(condition);
+    status.conditions.sort_by_key(|condition| condition.type_);
+}
+
+fn scheduled(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
+    if phase != Phase::Scheduled {
+        let due = Explanation::new(Reason::Due, "due");
+        return set(seen, status, ConditionType::Scheduled, ConditionStatus::True, due);
+    }
+    let when = seen.kanary.spec.schedule.map_or_else(String::new, |schedule| schedule.to_string());
+    let why = Explanation::new(Reason::Waiting, format!("waiting until {when} (spec.schedule)"));
+    status.message = Some(why.message.clone());
+    set(seen, status, ConditionType::Scheduled, ConditionStatus::False, why);
+}
+
+fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
+    let is_going = || seen.own_canary().is_some_and(Object::is_terminating);
+    let (truth, why) = match (&facts.readiness, phase) {
+        (_, Phase::Scheduled) => return,
+        (_, Phase::Failing) | (Readiness::Absent, Phase::Promoting) => (ConditionStatus::False, removing(seen)),
+        (Readiness::NotReady(_), Phase::Promoting) if is_going() => (ConditionStatus::False, removing(seen)),
+        (Readiness::Ready, _) => {
+            (ConditionStatus::True, Explanation::new(Reason::Available, "every canary pod is available"))
+        }
+        (Readiness::Absent, _) => (ConditionStatus::False, Explanation::new(Reason::Absent, canary::creating(seen))),
+        (Readiness::NotReady(why), _) => (ConditionStatus::False, why.clone()),
+    };
+    if phase == Phase::Starting {
+        status.message = Some(why.message.clone());
+    }
+    set(seen, status, ConditionType::CanaryReady, truth, why);
+}
+
+/// A pod without its ReplicaSet has no owner, so it stays until a user deletes it, and the run is not over before.
+fn removing(seen: &Observed) -> Explanation {
+    let left = seen.live_pods().find(|_| seen.canary.is_none());
+    let message = left.map_or_else(
+        || "removing the canary".into(),
+        |pod| {
+            format!(
+                "the canary has been removed except for pod {}, which has no owner; delete it, or remove its label {}",
+                pod.name(),
+                names::CANARY_LABEL
+            )
+        },
+    );
+    Explanation::new(Reason::Removing, message)
+}
+
+fn no_traffic() -> Explanation {
+    Explanation::new(Reason::Removed, "the canary receives no more traffic")
+}
+
+fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
+    if phase == Phase::Scheduled {
+        return;
+    }
+    // Removed by the controller itself, an entry in a route would look like one that another client removed.
+    let is_over = || facts.readiness == Readiness::Absent || base::rollout(seen, status).is_over();
+    let is_ending = phase == Phase::Failing || (phase == Phase::Promoting && is_over());
+    let (truth, why) = match facts.traffic.status() {
+        _ if is_ending => (ConditionStatus::False, no_traffic()),
+        traffic => (traffic.truth, traffic.why.clone()),
+    };
+    let is_in_the_way = facts.traffic.obstacle().is_some() || facts.readiness == Readiness::Ready;
+    if phase == Phase::Starting && truth != ConditionStatus::True && is_in_the_way {
+        status.message = Some(why.message.clone());
+    }
+    set(seen, status, ConditionType::Traffic, truth, why);
+}
+
+fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, guards: &Guards, phase: Phase) {
+    if phase != Phase::Validating {
+        if status.validation_started_at.is_some() {
+            let over = Explanation::new(Reason::Evaluated, "the validation is over");
+            set(seen, status, ConditionType::Running, ConditionStatus::False, over);
+        }
+        return;
+    }
+    let why = match (&guards.assessment, guards.judgeable) {
+        (_, false) => paused(seen, status, facts, guards),
+        (Assessment::Open { message: Some(waits) }, true) => Explanation::new(
+            Reason::AwaitingEvidence,
+            format!("the validation period has ended, still waiting: {waits}"),
+        ),
+        (Assessment::Open { message: None } | Assessment::Valid { .. } | Assessment::Invalid { .. }, true) => {
+            Explanation::new(Reason::Evaluating, validating(seen, status))
+        }
+    };
+    status.message = Some(why.message.clone());
+    set(seen, status, ConditionType::Running, ConditionStatus::True, why);
+}
+
+fn validating(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
+    if awaits_only_approval(seen) {
+        return format!("waiting for approval: kubectl kanary approve {}", seen.kanary.name());
+    }
+    status.deadline.map_or_else(String::new, |deadline| format!("validating until {}", stamp(deadline)))
+}
+
+/// Is a manual verdict, for which there is no deadline, all that is missing?
+fn awaits_only_approval(seen: &Observed) -> bool {
+    let validation = &seen.kanary.spec.validation;
+    let all = validation.manual.as_ref();
+    let is_approved = all.is_some_and(|manual| manual.status == Some(ManualStatus::Valid));
+    let default = all.and_then(|manual| manual.status_after_deadline);
+    let has_no_deadline = |item: &crate::api::Item| {
+        let own = item.manual.as_ref().filter(|manual| manual.status.is_none());
+        own.is_some_and(|manual| manual.status_after_deadline.or(default).unwrap_or_default() == DefaultStatus::None)
+    };
+    let items = validation.checks();
+    !is_approved
+        && items.iter().all(|(_, item)| item.manual.is_some())
+        && items.iter().any(|(_, item)| has_no_deadline(item))
+}
+
+/// After a restart the first result is on its way as a rule: that is no reason to warn.
+fn paused(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts, guards: &Guards) -> Explanation {
+    let held = match (&guards.gap, facts.traffic.obstacle(), &facts.readiness) {
+        _ if seen.watch_broken_since.is_some() => {
+            "a watch is broken, so the controller's view is stale; see the controller log".into()
+        }
+        (Some(gap), _, _) => gap.message.clone(),
+        (None, Some(obstacle), _) => obstacle.message.clone(),
+        (None, None, Readiness::NotReady(why)) => why.message.clone(),
+        (None, None, Readiness::Absent) => canary::creating(seen),
+        (None, None, Readiness::Ready) => held_while_ready(seen, status, facts),
+    };
+    let is_first = guards.gap.as_ref().is_some_and(|gap| !gap.asked);
+    let reason = if is_first { Reason::AwaitingPrometheus } else { Reason::Paused };
+    Explanation::new(reason, format!("validation is paused: {held}"))
+}
+
+fn held_while_ready(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> String {
+    match &facts.refusal {
+        Some(refusal) => refusal.message.clone(),
+        None if base::needs_dry_run(seen, status) => {
+            "waiting for the API server's dry run of the promotion of spec.template".into()
+        }
+        None => facts.traffic.status().why.message.clone(),
+    }
+}
+
+/// How far the base is with the template, after a verdict of success.
+pub(super) fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, guards: &Guards, phase: Phase) {
+    if phase != Phase::Promoting {
+        return;
+    }
+    let name = names::base(&seen.kanary);
+    let (truth, reason, message) = match &guards.rollout {
+        Rollout::LeftAlone => {
+            let message = format!("Deployment {name} is not changed (spec.validation.noUpdate)");
+            (ConditionStatus::False, Reason::NoUpdate, message)
+        }
+        Rollout::Due => (ConditionStatus::False, Reason::Promoting, format!("promoting: updating Deployment {name}")),
+        Rollout::Paused => {
+            let fix = format!("resume it: kubectl rollout resume deployment {name}");
+            (base::is_promoted(seen, status).into(), Reason::BasePaused, format!("Deployment {name} is paused; {fix}"))
+        }
+        Rollout::RollingOut => {
+            (ConditionStatus::True, Reason::RollingOut, format!("Deployment {name} is rolling out {}", images(seen)))
+        }
+        Rollout::Stalled(why) => (
+            ConditionStatus::True,
+            Reason::BaseRolloutStalled,
+            format!("the rollout of Deployment {name} has stalled, so the canary stays: {why}"),
+        ),
+        Rollout::Done if base::was_up_to_date(status) => (
+            ConditionStatus::True,
+            Reason::AlreadyUpToDate,
+            format!("nothing to promote: Deployment {name} already had the template"),
+        ),
+        Rollout::Done => (ConditionStatus::True, Reason::Promoted, promoted(seen)),
+    };
+    status.message = Some(message.clone());
+    set(seen, status, ConditionType::DeploymentUpdated, truth, Explanation { reason, message });
+}
+
+fn promoted(seen: &Observed) -> String {
+    format!("promoted: Deployment {} runs {}", names::base(&seen.kanary), images(seen))
+}
+
+/// What a person knows the template by.
+fn images(seen: &Observed) -> String {
+    const MOST: usize = 3;
+    let images = seen.kanary.spec.template.images();
+    let more = images.len().saturating_sub(MOST);
+    let named = images.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
+    match (named.is_empty(), more) {
+        (true, _) => "the new template".into(),
+        (false, 0) => named,
+        (false, more) => format!("{named} and {more} more"),
+    }
+}
+
+/// For some time after the end: did another client take the template from the base, or give it back?
+fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
+    let reported = status.condition(ConditionType::DeploymentUpdated).map(|condition| condition.reason.clone());
+    let has_promoted = matches!(reported, Some(Reason::Promoted | Reason::RollingOut | Reason::AlreadyUpToDate));
+    let (truth, why) = match base::revert(seen, status) {
+        Some(message) if has_promoted => (ConditionStatus::False, Explanation::new(Reason::Reverted, message)),
+        None if reported == Some(Reason::Reverted) && base::has_template(seen, status) => {
+            (ConditionStatus::True, Explanation::new(Reason::Promoted, format!("{} again", promoted(seen))))
+        }
+        Some(_) | None => return,
+    };
+    status.message = Some(why.message.clone());
+    set(seen, status, ConditionType::DeploymentUpdated, truth, why);
+}
+
+/// The conditions and the event of a phase that begins.
+pub(super) fn enter(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    phase: Phase,
+    why: &Explanation,
+    guards: &Guards,
+) -> Notice {
+    let notice = |warning, reason| Notice { warning, reason, note: why.message.clone() };
+    status.message = Some(why.message.clone());
+    match phase {
+        Phase::Promoting => {
+            set(seen, status, ConditionType::Succeeded, ConditionStatus::True, why.clone());
+            notice(false, Reason::Valid)
+        }
+        Phase::Failing => {
+            if status.condition(ConditionType::Succeeded).is_some() {
+                set(seen, status, ConditionType::Succeeded, ConditionStatus::False, why.clone());
+            }
+            set(seen, status, ConditionType::Failed, ConditionStatus::True, why.clone());
+            notice(true, why.reason.clone())
+        }
+        Phase::Succeeded | Phase::Failed => {
+            // How far the base is by now; it may not be reported yet.
+            if phase == Phase::Succeeded {
+                updated(seen, status, guards, Phase::Promoting);
+            }
+            end(seen, status, phase);
+            notice(phase == Phase::Failed, phase.reason())
+        }
+        Phase::Scheduled | Phase::Starting | Phase::Validating => notice(false, phase.reason()),
+    }
+}
+
+/// The verdict's own message stays, because it is what people look for afterwards.
+fn end(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
+    let verdict = if phase == Phase::Failed { ConditionType::Failed } else { ConditionType::DeploymentUpdated };
+    status.message = status.condition(verdict).map(|condition| condition.message.clone());
+    if let Some(canary) = &mut status.canary {
+        (canary.ready_replicas, canary.replicas) = (0, 0);
+        canary.unavailable_since = None;
+    }
+    let removed = Explanation::new(Reason::Removed, "canary removed");
+    set(seen, status, ConditionType::CanaryReady, ConditionStatus::False, removed);
+    set(seen, status, ConditionType::Traffic, ConditionStatus::False, no_traffic());
+}

@@ -1,0 +1,77 @@
+//! Reads from an observation what a transition rests on; in Validating this brings the clock up to now.
+
+use jiff::Timestamp;
+
+use super::{Facts, base, children, clock, phase::Guards, run};
+use crate::{
+    api::{Explanation, KanaryDeploymentStatus, Phase, Reason, duration},
+    canary::{self, Readiness},
+    decision::Observed,
+    validation::{self, Assessment, Timing, promql::Gap},
+};
+
+/// The guards of the moment.
+pub(super) fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -> Guards {
+    let at_work = facts.is_at_work(seen, status);
+    let gap = if status.phase == Some(Phase::Validating) { run_clock(seen, status, at_work) } else { None };
+    let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
+    let timing = Timing { period_over, available: facts.readiness == Readiness::Ready };
+    // After the verdict what was reported stands.
+    let (mut assessment, mut items) = (Assessment::Open { message: None }, status.items.clone());
+    if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+        (assessment, items) = validation::judge(seen, status, timing);
+        status.items = validation::settle(&status.items, &items);
+    }
+    Guards {
+        due: run::is_due(seen),
+        drift: base::drift(seen, status),
+        assessment,
+        stuck: stuck(seen, status, facts),
+        judgeable: at_work && gap.is_none(),
+        is_fresh: seen.is_fresh,
+        gap,
+        items,
+        rollout: base::rollout(seen, status),
+        clean: children::none_left(seen, &facts.traffic),
+    }
+}
+
+/// Brings the clock up to now. Since when there is no evidence, if that is what is missing.
+fn run_clock(seen: &Observed, status: &mut KanaryDeploymentStatus, at_work: bool) -> Option<Gap> {
+    if validation::is_edited(seen) {
+        clock::begin_evidence(status, seen);
+    }
+    clock::account_for(status, &seen.absences);
+    if let Some(missing) = validation::missing(seen, status) {
+        clock::set_back(status, missing);
+    }
+    let gap = if at_work { validation::gap(seen, status) } else { None };
+    let standstill = if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(clock::hold_since(status, seen)) };
+    clock::advance(status, seen, standstill);
+    gap
+}
+
+/// Has the canary not been available for longer than its progress deadline?
+fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<String> {
+    let deadline = stuck_at(seen, status, facts)?;
+    let Readiness::NotReady(Explanation { reason, message }) = &facts.readiness else { return None };
+    if deadline > seen.now {
+        return None;
+    }
+    let waited = duration::print(seen.kanary.spec.template.progress_deadline());
+    let pod = if *reason == Reason::Progressing { canary::unready_pod(seen) } else { None };
+    let pod = pod.map_or_else(String::new, |pod| format!("; {pod}"));
+    Some(format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}{pod}"))
+}
+
+/// When it will have been unavailable for too long, as things stand.
+pub(super) fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
+    let Readiness::NotReady(_) = &facts.readiness else { return None };
+    if seen.watch_broken_since.is_some() || !matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+        return None;
+    }
+    let since = status.canary.as_ref()?.unavailable_since?;
+    // What it did while no controller watched is not known.
+    let since = seen.absences.iter().map(|absence| absence.until).fold(since, Timestamp::max);
+    since.saturating_add(seen.kanary.spec.template.progress_deadline()).ok()
+}

@@ -1,0 +1,79 @@
+//! Checks of a resource beyond what the CRD's rules can see. While one of them fails, nothing is created.
+
+use super::children;
+use crate::{
+    api::{Explanation, Reason, names},
+    canary::Withheld,
+    decision::Observed,
+    objects::Object,
+    validation::promql,
+};
+
+/// One check: what a user must change, if anything.
+type Check = fn(&Observed, &Withheld) -> Option<Explanation>;
+
+/// In this order: the first that fails is reported.
+const CHECKS: [Check; 6] = [
+    // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
+    |seen, _| foreign_namespace(seen),
+    // The canary Deployment must not replace the base.
+    |seen, _| base_is_the_canary(seen),
+    // A base that another KanaryDeployment made is removed with its run.
+    |seen, _| base_is_another_canary(seen),
+    // Nothing that exists already is taken over.
+    |seen, _| name_is_taken(seen),
+    // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
+    |seen, _| promql::objection(seen).map(|why| why.prefixed("spec.validation.items: ")),
+    // A pod that is selected whatever its labels would be in production from its first moment.
+    |_, withheld| selector_too_wide(withheld),
+];
+
+/// What the user must change, if anything.
+#[must_use]
+pub(super) fn find(seen: &Observed, withheld: &Withheld) -> Option<Explanation> {
+    CHECKS.iter().find_map(|check| check(seen, withheld))
+}
+
+fn foreign_namespace(seen: &Observed) -> Option<Explanation> {
+    let other = seen.kanary.spec.template.namespace()?;
+    if other == seen.kanary.namespace() {
+        return None;
+    }
+    let fix = "the canary runs in the namespace of its KanaryDeployment; remove the field";
+    let message = format!("spec.template.metadata.namespace is {other}, but {fix}");
+    Some(Explanation::new(Reason::ForeignNamespace, message))
+}
+
+fn base_is_the_canary(seen: &Observed) -> Option<Explanation> {
+    if names::base(&seen.kanary) != names::canary(&seen.kanary) {
+        return None;
+    }
+    let message = "spec.deploymentName: the base has the name of the canary; rename this KanaryDeployment";
+    Some(Explanation::new(Reason::NameTaken, message))
+}
+
+fn base_is_another_canary(seen: &Observed) -> Option<Explanation> {
+    let base = seen.base.as_deref()?;
+    let other = base.kanary_owners().next()?;
+    let message = format!(
+        "spec.deploymentName: Deployment {} is the canary of KanaryDeployment {other}; name the Deployment in production",
+        base.name()
+    );
+    Some(Explanation::new(Reason::NameTaken, message))
+}
+
+fn name_is_taken(seen: &Observed) -> Option<Explanation> {
+    let taken = children::taken(seen)?;
+    let message = format!(
+        "{} {} exists and is not owned by this KanaryDeployment; delete it, or choose another name",
+        taken.kind.as_str(),
+        taken.name
+    );
+    Some(Explanation::new(Reason::NameTaken, message))
+}
+
+fn selector_too_wide(withheld: &Withheld) -> Option<Explanation> {
+    let claim = withheld.unavoidable.as_ref()?;
+    let message = format!("{claim} selects the canary's pods whatever labels they have; make it require a label");
+    Some(Explanation::new(Reason::SelectorTooWide, message))
+}
