@@ -9,6 +9,7 @@ pub mod children;
 mod clock;
 mod coalesce;
 mod conditions;
+pub mod driver;
 mod events;
 mod facts;
 mod guards;
