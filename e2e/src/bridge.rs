@@ -11,11 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::kit::Kit;
-use crate::tools::Tool;
+use crate::network::API_SERVER_PORT;
+use crate::tool::Tool;
 use crate::{Context, Error, Lab, access};
-
-/// The API server's port, inside.
-pub const API_SERVER: u16 = 6443;
 
 /// The outer end.
 #[derive(Debug)]
@@ -70,7 +68,7 @@ pub async fn invite(lab: &Lab) -> Result<Invitation, Error> {
         let listener = UnixListener::bind(&socket).context(|| format!("listen on {}", socket.display()))?;
         tokio::spawn(inner(listener, port));
     }
-    let server = kit.doors.get(&API_SERVER).ok_or_else(|| Error::wrong("this lab was built for no person"))?;
+    let server = kit.doors.get(&API_SERVER_PORT).ok_or_else(|| Error::wrong("this lab was built for no person"))?;
     let kubeconfig = kit.dir.join("kubeconfig");
     access::copy(&lab.kubeconfig(), &kubeconfig, &format!("https://{server}"))?;
     // By a link, since the cache keeps it under a name with a hash in it.

@@ -17,7 +17,7 @@ use crate::flags::Flags;
 use crate::kit::Kit;
 use crate::pki::Pki;
 use crate::process::Process;
-use crate::tools::Tool;
+use crate::tool::Tool;
 use crate::{Context, Error};
 
 /// A slow machine may take this long for anything.

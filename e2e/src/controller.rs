@@ -16,6 +16,7 @@ use tokio::process::Command;
 
 use crate::access;
 use crate::control_plane::ControlPlane;
+use crate::network::FIRST_CONTROLLER_PORT;
 use crate::process::{self, Process};
 use crate::{Context, Error};
 
@@ -24,8 +25,6 @@ pub const NAMESPACE: &str = "kanary-system";
 /// The ServiceAccount of the shipped manifests.
 pub const ACCOUNT: &str = "kanary";
 
-/// Controllers share a network, so each serves its probes and metrics on a port of its own.
-pub const FIRST_PORT: u16 = 18080;
 /// A full view of a cluster this small takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,7 +43,7 @@ impl Controller {
     /// It has just been started when this returns; [`Self::ready`] waits for more.
     pub async fn start<S: AsRef<str>>(plane: &ControlPlane, server: &str, args: &[S]) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
-        let (name, port) = (format!("kanary-{nth}"), FIRST_PORT + nth);
+        let (name, port) = (format!("kanary-{nth}"), FIRST_CONTROLLER_PORT + nth);
         let program = plane.kit().kanary.as_ref();
         let program = program.ok_or_else(|| Error::wrong("this lab was set up without the controller"))?;
         let mut command = Command::new(program);

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use crate::job::Scratch;
 use crate::progress::{Progress, Step};
-use crate::tools::Tool;
+use crate::tool::Tool;
 use crate::{Context, Error, cache, job, manifests};
 
 /// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.

@@ -22,9 +22,10 @@ use kube::config::{Config, KubeConfigOptions};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 
-use crate::kit::{Kit, Wanted};
+use crate::kit::Kit;
 use crate::namespace::{self, Interrupt};
 use crate::scene::Stage;
+use crate::setup::Setup;
 use crate::{Context, Error, Lab, Scene};
 
 /// The only way to run against a cluster that is not a lab: name its context.
@@ -33,77 +34,6 @@ const CONTEXT: &str = "KANARY_E2E_CONTEXT";
 const THREADS: usize = 8;
 
 type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
-
-/// What the lab of a test binary has.
-#[derive(Debug, Clone, Default)]
-pub struct Setup {
-    installs: bool,
-    kubectl: bool,
-    controller: Option<Vec<String>>,
-    mesh: bool,
-    prometheus: bool,
-    helm: bool,
-    /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
-    pub crds: Vec<std::path::PathBuf>,
-}
-
-impl Setup {
-    /// A control plane and nothing else.
-    pub fn bare() -> Self {
-        Self::default()
-    }
-
-    /// The CRD and the manifests, and no controller: for tests that start, stop and kill their own.
-    pub fn installed() -> Self {
-        Self { installs: true, ..Self::default() }
-    }
-
-    /// One controller that all tests share, run with these arguments.
-    pub fn controller(args: &[&str]) -> Self {
-        let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        Self { installs: true, controller: Some(args), ..Self::default() }
-    }
-
-    /// And a kubectl among the lab's tools.
-    pub fn with_kubectl(self) -> Self {
-        Self { kubectl: true, ..self }
-    }
-
-    /// And istiod, Envoy as a sidecar and as a gateway, and pods that answer.
-    pub fn with_mesh(self) -> Self {
-        Self { mesh: true, ..self }
-    }
-
-    /// And a Helm among the lab's tools.
-    pub fn with_helm(self) -> Self {
-        Self { helm: true, ..self }
-    }
-
-    /// And a Prometheus, and pods that answer and have metrics.
-    pub fn with_prometheus(self) -> Self {
-        Self { prometheus: true, ..self }
-    }
-
-    /// Whether Kanary is installed.
-    pub fn installs(&self) -> bool {
-        self.installs
-    }
-
-    /// Whether there is a mesh.
-    pub fn mesh(&self) -> bool {
-        self.mesh
-    }
-
-    /// Whether there is a Prometheus.
-    pub fn prometheus(&self) -> bool {
-        self.prometheus
-    }
-
-    fn wanted(&self) -> Wanted {
-        let Self { installs, kubectl, mesh, prometheus, helm, .. } = *self;
-        Wanted { kanary: installs, kubectl, mesh, prometheus, helm, ..Wanted::default() }
-    }
-}
 
 /// One test.
 pub struct Case {
@@ -167,7 +97,7 @@ fn inside(kit: Kit, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result
     let runtime = Runtime::new().context(|| "start a runtime".into())?;
     let (stage, mut controller) = runtime.block_on(async {
         let lab = Lab::start(kit, setup).await?;
-        let controller = match &setup.controller {
+        let controller = match setup.shared_controller() {
             Some(args) => Some(lab.controller(args).await?),
             None => None,
         };

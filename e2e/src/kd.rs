@@ -1,24 +1,13 @@
-//! KanaryDeployments in a scene, as JSON: the lab does not depend on the types of what it tests.
+//! KanaryDeployments in a scene: read, changed and awaited.
 
-use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams};
+use kube::Api;
+use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::runtime::watcher;
-use kube::{Api, Client};
 use serde_json::Value;
 
+use crate::kanary_api::kanaries;
 use crate::wait::Seen;
 use crate::{Context, Error, Scene};
-
-/// The KanaryDeployments of a namespace.
-pub fn kanaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
-    let resource = ApiResource {
-        group: "kanary.k8s.io".into(),
-        version: "v1alpha1".into(),
-        api_version: "kanary.k8s.io/v1alpha1".into(),
-        kind: "KanaryDeployment".into(),
-        plural: "kanarydeployments".into(),
-    };
-    Api::namespaced_with(client.clone(), namespace, &resource)
-}
 
 impl Scene {
     /// The namespace's KanaryDeployments.

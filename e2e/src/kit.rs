@@ -11,8 +11,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::progress::Progress;
-use crate::tools::{self, CONTROL_PLANE, MESH, Tool, Tools};
-use crate::{Error, bridge, job, manifests, mesh, prometheus};
+use crate::tool::{CONTROL_PLANE, MESH, Tool};
+use crate::tools::{self, Tools};
+use crate::{Error, job, manifests, network};
 
 /// Handed from the outer process to the inner one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -89,9 +90,9 @@ impl Wanted {
 
     /// The ports that a person on the host can reach.
     pub fn ports(self) -> Vec<u16> {
-        let person = self.person.then_some(bridge::API_SERVER);
-        let prometheus = (self.person && self.prometheus).then_some(prometheus::PORT);
-        let mesh = mesh::PORTS.into_iter().filter(|_| self.person && self.mesh);
+        let person = self.person.then_some(network::API_SERVER_PORT);
+        let prometheus = (self.person && self.prometheus).then_some(network::FIRST_PROMETHEUS_PORT);
+        let mesh = network::MESH_PORTS.into_iter().filter(|_| self.person && self.mesh);
         person.into_iter().chain(prometheus).chain(mesh).collect()
     }
 }

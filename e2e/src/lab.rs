@@ -13,12 +13,13 @@ use crate::audit::Audit;
 use crate::backend::Backend;
 use crate::control_plane::ControlPlane;
 use crate::controller::{self, Controller};
-use crate::harness::Setup;
 use crate::kit::Kit;
 use crate::mesh::Mesh;
 use crate::process::Process;
 use crate::prometheus::Prometheus;
-use crate::tools::{Tool, Tools};
+use crate::setup::Setup;
+use crate::tool::Tool;
+use crate::tools::Tools;
 use crate::{Context, Error, access, manifests, network};
 
 /// What the repository ships and the lab installs, in this order.

@@ -13,14 +13,11 @@ use tokio::process::Command;
 use crate::backend::METRICS_PORT;
 use crate::call::Caller;
 use crate::kit::Kit;
-use crate::network::NODE_IP;
+use crate::network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP};
 use crate::pki::Pki;
 use crate::process::Process;
-use crate::tools::Tool;
-use crate::{Context, Error, controller, manifests};
-
-/// Where the one listens that all tests share; others follow.
-pub const PORT: u16 = 19090;
+use crate::tool::Tool;
+use crate::{Context, Error, manifests};
 
 /// Two scrapes make a rate; a machine that is busy scrapes late.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -60,7 +57,7 @@ impl Prometheus {
 
     fn spawn(kit: &Kit, host: String, web: Option<&Value>) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
-        let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", PORT + nth));
+        let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", FIRST_PROMETHEUS_PORT + nth));
         // JSON is YAML.
         let write = |name: String, config: &Value| {
             let path = kit.dir.join(name);
@@ -147,7 +144,7 @@ fn scraping() -> Value {
         "rule_files": [rules()],
         "scrape_configs": [
             {"job_name": "pods", "honor_labels": true, "static_configs": at(METRICS_PORT)},
-            {"job_name": "kanary", "static_configs": at(controller::FIRST_PORT)},
+            {"job_name": "kanary", "static_configs": at(FIRST_CONTROLLER_PORT)},
         ],
     })
 }

@@ -15,7 +15,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub use crate::kd::kanaries;
 use crate::manifests::{self, Manifest};
 use crate::wait::{self, Seen, Unmet};
 use crate::{Context, Error, Lab, story};

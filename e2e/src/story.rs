@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 
-use crate::kd::kanaries;
+use crate::kanary_api::kanaries;
 use crate::wait::{Seen, yaml};
 
 /// The KanaryDeployments, pods and events of a namespace, and what a controller logged about it.

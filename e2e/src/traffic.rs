@@ -9,8 +9,8 @@ use crate::backend::arrivals::Arrival;
 use crate::backend::manner::Manner;
 use crate::backend::{Backend, PORTS};
 use crate::load::{Load, Report};
-use crate::mesh::ingress;
 use crate::mesh::route::Route;
+use crate::network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT};
 use crate::{Error, Scene};
 
 impl Scene {
@@ -38,13 +38,13 @@ impl Scene {
     /// Calls from outside of a host that a VirtualService has on the gateway `istio-ingress/ingress`.
     pub fn calls_gateway(&self, host: &str) -> Result<Load, Error> {
         self.lab()?.mesh()?;
-        Load::new(vec![(Ipv4Addr::LOCALHOST, ingress::ISTIO_PORT).into()], host)
+        Load::new(vec![(Ipv4Addr::LOCALHOST, ISTIO_GATEWAY_PORT).into()], host)
     }
 
     /// Calls from outside of a host that an HTTPRoute has on the Gateway `istio-ingress/ingress`.
     pub fn calls_http_route(&self, host: &str) -> Result<Load, Error> {
         self.lab()?.mesh()?;
-        Load::new(vec![(Ipv4Addr::LOCALHOST, ingress::GATEWAY_PORT).into()], host)
+        Load::new(vec![(Ipv4Addr::LOCALHOST, HTTP_ROUTE_GATEWAY_PORT).into()], host)
     }
 
     /// Calls of the pods that carry the labels, each in turn, without any proxy.

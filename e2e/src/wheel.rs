@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::job::Scratch;
 use crate::progress::Progress;
-use crate::tools::Tool;
+use crate::tool::Tool;
 use crate::{Context, Error, cache, job, manifests};
 
 /// Where the program is in the wheel.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kanary_e2e::manifests::{describe, parse, read, repository};
-use kanary_e2e::tools::Tool;
+use kanary_e2e::tool::Tool;
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use kube::Api;
 use serde_json::{Value, json};

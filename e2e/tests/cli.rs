@@ -9,7 +9,7 @@ use std::{env, fs, iter};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kanary_e2e::terminal::Terminal;
-use kanary_e2e::tools::Tool;
+use kanary_e2e::tool::Tool;
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
 use support::plugin::{call, command, good, program, refused};

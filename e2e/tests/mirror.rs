@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         generated_for_a_mirror_it_is_promoted: lab_only,
         what_gitops_must_ignore_is_what_is_written: lab_only,
     ];
-    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
+    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::network::FIRST_PROMETHEUS_PORT);
     harness::main(Setup::controller(&[&url]).with_mesh().with_prometheus(), cases)
 }
 

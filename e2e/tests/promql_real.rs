@@ -22,7 +22,7 @@ fn main() -> ExitCode {
         the_shipped_rules_are_evaluated: lab_only,
         over_https_and_with_a_password_it_is_judged: lab_only,
     ];
-    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::prometheus::PORT);
+    let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::network::FIRST_PROMETHEUS_PORT);
     harness::main(Setup::controller(&[&url]).with_prometheus(), cases)
 }
 

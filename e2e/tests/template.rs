@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kanary_e2e::tools::Tool;
+use kanary_e2e::tool::Tool;
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use serde_json::{Value, json};
 use support::*;

@@ -8,10 +8,8 @@ use std::process::ExitCode;
 
 use kanary_e2e::bridge::{self, Invitation};
 use kanary_e2e::kit::{Kit, Wanted};
-use kanary_e2e::mesh::envoy::Role;
-use kanary_e2e::mesh::ingress;
 use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, prometheus};
+use kanary_e2e::{Context, Error, Lab, Setup, network};
 use tokio::process::Command;
 
 const USAGE: &str = "\
@@ -26,12 +24,12 @@ usage: lab up  [FLAGS]             start one and keep it until Ctrl-C
 
 /// What a person finds at the lab's ports.
 const DOORS: [(u16, &str); 6] = [
-    (prometheus::PORT, "Prometheus"),
+    (network::FIRST_PROMETHEUS_PORT, "Prometheus"),
     (80, "the mesh: port 80 of every Service, by the Host SERVICE.NAMESPACE.svc.cluster.local"),
-    (ingress::ISTIO_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
-    (ingress::GATEWAY_PORT, "the gateway, for HTTPRoutes with the parent istio-ingress/ingress"),
-    (Role::Sidecar.admin_port(), "the sidecar's admin pages"),
-    (Role::Gateway.admin_port(), "the gateway's admin pages"),
+    (network::ISTIO_GATEWAY_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
+    (network::HTTP_ROUTE_GATEWAY_PORT, "the gateway, for HTTPRoutes with the parent istio-ingress/ingress"),
+    (network::SIDECAR_ADMIN_PORT, "the sidecar's admin pages"),
+    (network::GATEWAY_ADMIN_PORT, "the gateway's admin pages"),
 ];
 
 /// What to do.

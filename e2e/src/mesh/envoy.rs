@@ -11,8 +11,9 @@ use super::ingress;
 use super::route::{self, Route};
 use crate::call::Caller;
 use crate::kit::Kit;
+use crate::network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT};
 use crate::process::Process;
-use crate::tools::Tool;
+use crate::tool::Tool;
 use crate::{Context, Error};
 
 /// istiod tells within a second; a machine that is busy later.
@@ -29,11 +30,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// Where its admin pages are.
-    pub const fn admin_port(self) -> u16 {
+    fn admin_port(self) -> u16 {
         match self {
-            Self::Sidecar => 15000,
-            Self::Gateway => 15001,
+            Self::Sidecar => SIDECAR_ADMIN_PORT,
+            Self::Gateway => GATEWAY_ADMIN_PORT,
         }
     }
 
@@ -175,7 +175,7 @@ fn bootstrap(role: Role, address: Ipv4Addr) -> Value {
                 "explicit_http_config": {"http2_protocol_options": {}},
             }},
             "load_assignment": {"cluster_name": "istiod", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": socket(super::XDS_PORT)}},
+                {"endpoint": {"address": socket(XDS_PORT)}},
             ]}]},
         }]},
     })

@@ -12,16 +12,13 @@ use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 
+use crate::network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT};
 use crate::{Context, Error, wait};
 
 /// The namespace of all this.
 pub const NAMESPACE: &str = "istio-ingress";
 /// The gateway's pod.
 pub const POD: &str = "ingress-0";
-/// Where it listens for hosts of VirtualServices.
-pub const ISTIO_PORT: u16 = 18000;
-/// Where it listens for hosts of HTTPRoutes.
-pub const GATEWAY_PORT: u16 = 18001;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -46,8 +43,8 @@ pub fn objects() -> Vec<Value> {
         json!({"apiVersion": "v1", "kind": "Service", "metadata": named("ingress"), "spec": {
             "selector": labels(),
             "ports": [
-                {"name": "http", "port": 80, "targetPort": ISTIO_PORT},
-                {"name": "http-gateway", "port": 81, "targetPort": GATEWAY_PORT},
+                {"name": "http", "port": 80, "targetPort": ISTIO_GATEWAY_PORT},
+                {"name": "http-gateway", "port": 81, "targetPort": HTTP_ROUTE_GATEWAY_PORT},
             ],
         }}),
         json!({"apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": named("ingress"), "spec": {

@@ -18,18 +18,13 @@ use self::envoy::{Envoy, Role};
 use crate::access::ISTIOD;
 use crate::call::Caller;
 use crate::kit::Kit;
+use crate::network::{NODE_IP, XDS_PORT};
 use crate::process::Process;
-use crate::tools::Tool;
+use crate::tool::Tool;
 use crate::{Context, Error, manifests};
 
-/// Where istiod configures proxies.
-const XDS_PORT: u16 = 15010;
 const HTTP_PORT: u16 = 15080;
 const MONITORING_PORT: u16 = 15014;
-
-/// What a person may want to reach: the sidecar (for Services with the port 80), the gateways, and the proxies' admin pages.
-pub const PORTS: [u16; 5] =
-    [80, ingress::ISTIO_PORT, ingress::GATEWAY_PORT, Role::Sidecar.admin_port(), Role::Gateway.admin_port()];
 
 /// A running mesh; there is one for all tests.
 #[derive(Debug)]
@@ -51,7 +46,7 @@ impl Mesh {
         let ready = format!("http://127.0.0.1:{HTTP_PORT}/ready");
         Caller::default().until_ok(&mut istiod, &ready).await?;
         let address = ingress::address(&client).await?;
-        let sidecar = Envoy::start(kit, Role::Sidecar, crate::network::NODE_IP).await?;
+        let sidecar = Envoy::start(kit, Role::Sidecar, NODE_IP).await?;
         let gateway = Envoy::start(kit, Role::Gateway, address).await?;
         Ok(Self { _istiod: istiod, sidecar, gateway })
     }

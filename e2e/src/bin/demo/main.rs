@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use kanary_e2e::kit::{Kit, Wanted};
 use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, bridge, prometheus};
+use kanary_e2e::{Context, Error, Lab, Setup, bridge, network};
 
 use crate::play::Play;
 use crate::screen::Screen;
@@ -67,7 +67,8 @@ fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
         let lab = Arc::new(Lab::start(kit, &Setup::installed()).await?);
-        let controller = lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", prometheus::PORT)]).await?;
+        let controller =
+            lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", network::FIRST_PROMETHEUS_PORT)]).await?;
         let invitation = bridge::invite(&lab).await?;
         let screen = Screen::new();
         screen.gap();

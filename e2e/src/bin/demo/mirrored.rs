@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use kanary_e2e::backend::manner::Manner;
 use kanary_e2e::load::{Answer, Load, Report, Running};
-use kanary_e2e::{Error, prometheus};
+use kanary_e2e::{Error, network};
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -60,7 +60,7 @@ impl Play {
         let sidecar = &self.lab.mesh()?.sidecar;
         sidecar.until_route(&host(BASE), "production's own", |route| route.name == "all").await?;
         sidecar.until_endpoints(&host(BASE), 80, REPLICAS).await?;
-        if let Some(address) = self.lab.kit().doors.get(&prometheus::PORT) {
+        if let Some(address) = self.lab.kit().doors.get(&network::FIRST_PROMETHEUS_PORT) {
             self.screen.line("prometheus", Style::Plain, &format!("is at http://{address} for you as well"));
         }
         self.screen.line(

@@ -1,19 +1,11 @@
 //! The parts that come while the play is on: a mesh and a Prometheus, built meanwhile if they are not in the cache.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use kanary_e2e::supply::{Delivery, News};
-use kanary_e2e::{Context, Error, Lab, Setup};
+use kanary_e2e::{Error, Lab, Setup};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::interval;
-
-use crate::play::Play;
-
-/// How often a wait is told, at a terminal and elsewhere.
-const BEAT: Duration = Duration::from_secs(1);
-const NOW_AND_THEN: Duration = Duration::from_secs(20);
 
 /// What became of them.
 pub enum Parts {
@@ -27,8 +19,8 @@ pub enum Parts {
 
 /// They are awaited, and started as soon as they are there.
 pub struct Coming {
-    said: watch::Receiver<String>,
-    parts: JoinHandle<Result<Parts, Error>>,
+    pub said: watch::Receiver<String>,
+    pub parts: JoinHandle<Result<Parts, Error>>,
 }
 
 impl Coming {
@@ -53,24 +45,5 @@ async fn raise(lab: &Lab, says: &watch::Sender<String>) -> Result<Parts, Error> 
                 return Ok(Parts::Up);
             }
         }
-    }
-}
-
-impl Play {
-    /// Waits for them, and says why.
-    pub async fn parts(&mut self, mut coming: Coming) -> Result<Parts, Error> {
-        let mut beat = interval(BEAT);
-        while !coming.parts.is_finished() {
-            self.check()?;
-            tokio::select! {
-                parts = &mut coming.parts => return parts.context(|| "start the mesh".into())?,
-                news = self.stage.next() => self.tell(news?),
-                _ = beat.tick() => {
-                    let said = coming.said.borrow().clone();
-                    self.screen.moves("the mesh", &said, NOW_AND_THEN);
-                }
-            }
-        }
-        coming.parts.await.context(|| "start the mesh".into())?
     }
 }

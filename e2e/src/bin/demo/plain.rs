@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::{Context, Error, scene};
+use kanary_e2e::{Context, Error, kanary_api};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
@@ -107,7 +107,7 @@ impl Play {
     async fn approve(&self) -> Result<(), Error> {
         self.screen.line("you", Style::Yellow, "approve: spec.validation.manual.status: valid");
         let word = json!({"spec": {"validation": {"manual": {"status": "valid", "reason": "looks good to me"}}}});
-        let kanaries = scene::kanaries(&self.client, NAMESPACE);
+        let kanaries = kanary_api::kanaries(&self.client, NAMESPACE);
         let approved = kanaries.patch("web-4", &PatchParams::default(), &Patch::Merge(&word)).await;
         approved.map(drop).context(|| "approve web-4".into())
     }

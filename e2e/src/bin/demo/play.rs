@@ -13,6 +13,7 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::json;
 use tokio::process::Command;
+use tokio::time::interval;
 
 use crate::news::News;
 use crate::parts::{Coming, Parts};
@@ -28,6 +29,10 @@ pub const BASE: &str = "web";
 pub const REPLICAS: usize = 3;
 /// A machine that is busy may take this long between two things that happen.
 pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often a wait is told, at a terminal and elsewhere.
+const BEAT: Duration = Duration::from_secs(1);
+const NOW_AND_THEN: Duration = Duration::from_secs(20);
 
 /// A lab with the stage set.
 pub struct Play {
@@ -109,6 +114,23 @@ impl Play {
                 Ok(ExitCode::FAILURE)
             }
         }
+    }
+
+    /// Waits for them, and says why.
+    async fn parts(&mut self, mut coming: Coming) -> Result<Parts, Error> {
+        let mut beat = interval(BEAT);
+        while !coming.parts.is_finished() {
+            self.check()?;
+            tokio::select! {
+                parts = &mut coming.parts => return parts.context(|| "start the mesh".into())?,
+                news = self.stage.next() => self.tell(news?),
+                _ = beat.tick() => {
+                    let said = coming.said.borrow().clone();
+                    self.screen.moves("the mesh", &said, NOW_AND_THEN);
+                }
+            }
+        }
+        coming.parts.await.context(|| "start the mesh".into())?
     }
 
     async fn production(&mut self) -> Result<(), Error> {

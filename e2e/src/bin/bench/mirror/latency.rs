@@ -7,7 +7,7 @@ use std::time::Duration;
 use kanary_e2e::{Error, Scene};
 use serde_json::{Value, json};
 
-use super::{COPIED, PER_SECOND, PLAIN, WEB, is_of, mirrored, stand};
+use super::fixture::{COPIED, PER_SECOND, PLAIN, WEB, is_of, mirrored, stand};
 use crate::meter::{millis, per, percentile, rounded};
 
 /// Requests in a round.

@@ -6,7 +6,7 @@ use kanary_e2e::controller::Controller;
 use kanary_e2e::{Error, Scene};
 use serde_json::{Value, json};
 
-use super::{mirrored, virtual_service};
+use super::fixture::{mirrored, virtual_service};
 use crate::crowd::{PATIENCE, produce, production, reach, until_told, watching};
 use crate::meter::{asked, by_kind, millis, rounded, usage};
 

@@ -8,7 +8,7 @@ use kanary_e2e::{Error, Scene};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::{COPIED, PER_SECOND, WEB, is_of, mirrored, stand};
+use super::fixture::{COPIED, PER_SECOND, WEB, is_of, mirrored, stand};
 use crate::crowd::watching;
 use crate::meter::{millis, percentile};
 

@@ -1,0 +1,45 @@
+//! What is measured here: production behind a route that is copied and one that is not, and its canaries.
+
+use kanary_e2e::{Error, Scene};
+use serde_json::{Value, json};
+
+use crate::crowd::{kanary, produce, production};
+
+/// Production.
+pub const WEB: &str = "web";
+/// The path of the route that carries the mirror; no other is copied.
+pub const COPIED: &str = "/copied";
+/// The path of the route that is not copied.
+pub const PLAIN: &str = "/plain";
+/// Requests a second: far below what one Envoy and one core can do.
+pub const PER_SECOND: f64 = 200.0;
+
+/// Production stands, behind a route that is to be copied and one that is not.
+pub async fn stand(scene: &Scene) -> Result<(), Error> {
+    produce(scene, vec![production(WEB)]).await?;
+    scene.put(virtual_service(WEB)).await?;
+    scene.until_known(WEB, 80, 1).await
+}
+
+/// The user's VirtualService of a Service.
+pub fn virtual_service(web: &str) -> Value {
+    let route = json!([{"destination": {"host": web}}]);
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": web},
+        "spec": {"hosts": [web], "http": [
+            {"name": "copied", "match": [{"uri": {"prefix": COPIED}}], "route": route},
+            {"name": "plain", "route": route},
+        ]},
+    })
+}
+
+/// A canary that gets a copy of each request to the first route.
+pub fn mirrored(name: &str, web: &str, validation: &Value) -> Value {
+    let mirror = json!({"virtualService": {"name": web, "routes": ["copied"]}, "acknowledgeWrites": true});
+    kanary(name, web, &json!({"source": "mirror", "mirror": mirror}), validation)
+}
+
+/// Is it one of the pods of this canary?
+pub fn is_of(name: &str, pod: &str) -> bool {
+    pod.strip_prefix(name).is_some_and(|rest| rest.starts_with("-kanary-"))
+}

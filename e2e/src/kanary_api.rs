@@ -1,0 +1,16 @@
+//! The API of KanaryDeployments, as JSON: the lab does not depend on the types of what it tests.
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+
+/// The KanaryDeployments of a namespace.
+pub fn kanaries(client: &Client, namespace: &str) -> Api<DynamicObject> {
+    let resource = ApiResource {
+        group: "kanary.k8s.io".into(),
+        version: "v1alpha1".into(),
+        api_version: "kanary.k8s.io/v1alpha1".into(),
+        kind: "KanaryDeployment".into(),
+        plural: "kanarydeployments".into(),
+    };
+    Api::namespaced_with(client.clone(), namespace, &resource)
+}
