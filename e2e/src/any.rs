@@ -1,13 +1,17 @@
 //! Objects of kinds that the lab has no types for, such as those of a mesh, as JSON.
 
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::runtime::watcher;
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    runtime::watcher,
+};
 use serde_json::{Value, json};
 
-use crate::manifests::{self, Manifest};
-use crate::wait::Seen;
-use crate::{Context, Error, Scene};
+use crate::{
+    Context, Error, Scene,
+    manifests::{self, Manifest},
+    wait::Seen,
+};
 
 /// Which object.
 #[derive(Debug, Clone, Copy)]

@@ -1,8 +1,10 @@
 //! What a user asked of the API server, as the API server itself recorded it.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 

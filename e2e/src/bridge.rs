@@ -2,18 +2,19 @@
 //!
 //! A socket file is reached through the file system, which both sides share, while they share no network.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use futures::future::join_all;
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, copy_bidirectional},
+    net::{TcpListener, TcpStream, UnixListener, UnixStream},
+};
 
-use crate::kit::Kit;
-use crate::network::API_SERVER_PORT;
-use crate::tool::Tool;
-use crate::{Context, Error, Lab, access};
+use crate::{Context, Error, Lab, access, kit::Kit, network::API_SERVER_PORT, tool::Tool};
 
 /// The outer end.
 #[derive(Debug)]

@@ -1,13 +1,14 @@
 //! Where the lab keeps what it builds, once per machine, for every checkout and every lab on it.
 
-use std::env;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest, Sha256};
 
-use crate::progress::Step;
-use crate::{Context, Error};
+use crate::{Context, Error, progress::Step};
 
 /// The directory; it exists.
 pub fn dir() -> Result<PathBuf, Error> {

@@ -3,14 +3,16 @@
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use http::header::CONTENT_TYPE;
-use http::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{Request, Response, header::CONTENT_TYPE};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 
-use crate::process::{self, Process};
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    process::{self, Process},
+};
 
 /// One call; a busy machine must not fail a test.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -1,24 +1,30 @@
 //! A Kubernetes control plane out of five processes, with the flags that make it small and its own.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
-use kube::api::{Api, PostParams};
-use kube::{Client, ResourceExt};
+use kube::{
+    Client, ResourceExt,
+    api::{Api, PostParams},
+};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::access::{self, ADMIN};
-use crate::audit::{Audit, POLICY};
-use crate::flags::Flags;
-use crate::kit::Kit;
-use crate::pki::Pki;
-use crate::process::Process;
-use crate::tool::Tool;
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    access::{self, ADMIN},
+    audit::{Audit, POLICY},
+    flags::Flags,
+    kit::Kit,
+    pki::Pki,
+    process::Process,
+    tool::Tool,
+};
 
 /// A slow machine may take this long for anything.
 const PATIENCE: Duration = Duration::from_secs(90);

@@ -1,24 +1,27 @@
 //! Kanary's controller as a process of the lab, as itself and never as admin.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
+use kube::{Api, api::PostParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 
-use crate::access;
-use crate::control_plane::ControlPlane;
-use crate::network::FIRST_CONTROLLER_PORT;
-use crate::process::{self, Process};
-use crate::{Context, Error};
+use crate::{
+    Context, Error, access,
+    control_plane::ControlPlane,
+    network::FIRST_CONTROLLER_PORT,
+    process::{self, Process},
+};
 
 /// The namespace of the shipped manifests.
 pub const NAMESPACE: &str = "kanary-system";

@@ -1,7 +1,6 @@
 //! What can go wrong in the lab, with the object and the cause in the sentence.
 
-use std::error::Error as StdError;
-use std::process::ExitStatus;
+use std::{error::Error as StdError, process::ExitStatus};
 
 use crate::wait::Unmet;
 

@@ -2,10 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::access::{CONTROLLER_MANAGER, KWOK, SCHEDULER};
-use crate::network::NODE_IP;
-use crate::pki::Pki;
-use crate::{Error, manifests};
+use crate::{
+    Error,
+    access::{CONTROLLER_MANAGER, KWOK, SCHEDULER},
+    manifests,
+    network::NODE_IP,
+    pki::Pki,
+};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 

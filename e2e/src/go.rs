@@ -3,16 +3,21 @@
 //! What can share a module does: kwok and etcd then share most of what they depend on with Kubernetes, and it is compiled
 //! once. Istio and Prometheus disagree with it about versions, so each has a module of its own.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use crate::job::Scratch;
-use crate::progress::{Progress, Step};
-use crate::tool::Tool;
-use crate::{Context, Error, cache, job, manifests};
+use crate::{
+    Context, Error, cache, job,
+    job::Scratch,
+    manifests,
+    progress::{Progress, Step},
+    tool::Tool,
+};
 
 /// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.
 const COMPILE: &str = "all=-l -dwarf=false";

@@ -12,21 +12,22 @@
 //! }
 //! ```
 
-use std::env;
-use std::pin::Pin;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::{env, pin::Pin, process::ExitCode, sync::Arc};
 
-use kube::Client;
-use kube::config::{Config, KubeConfigOptions};
+use kube::{
+    Client,
+    config::{Config, KubeConfigOptions},
+};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 
-use crate::kit::Kit;
-use crate::namespace::{self, Interrupt};
-use crate::scene::Stage;
-use crate::setup::Setup;
-use crate::{Context, Error, Lab, Scene};
+use crate::{
+    Context, Error, Lab, Scene,
+    kit::Kit,
+    namespace::{self, Interrupt},
+    scene::Stage,
+    setup::Setup,
+};
 
 /// The only way to run against a cluster that is not a lab: name its context.
 const CONTEXT: &str = "KANARY_E2E_CONTEXT";

@@ -3,15 +3,19 @@
 //!
 //! Ctrl-C at a terminal does not reach them by itself; who hears it calls [`stop`].
 
-use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 use crate::{Context, Error, home};
@@ -135,8 +139,7 @@ pub fn stop() {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-    use std::thread;
+    use std::{process::Command, thread};
 
     use super::{Scratch, start, stop};
 

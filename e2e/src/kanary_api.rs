@@ -1,7 +1,9 @@
 //! The API of KanaryDeployments, as JSON: the lab does not depend on the types of what it tests.
 
-use kube::api::{ApiResource, DynamicObject};
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject},
+};
 
 /// The KanaryDeployments of a namespace.
 pub fn kanaries(client: &Client, namespace: &str) -> Api<DynamicObject> {

@@ -1,13 +1,13 @@
 //! KanaryDeployments in a scene: read, changed and awaited.
 
-use kube::Api;
-use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
-use kube::runtime::watcher;
+use kube::{
+    Api,
+    api::{DeleteParams, DynamicObject, Patch, PatchParams},
+    runtime::watcher,
+};
 use serde_json::Value;
 
-use crate::kanary_api::kanaries;
-use crate::wait::Seen;
-use crate::{Context, Error, Scene};
+use crate::{Context, Error, Scene, kanary_api::kanaries, wait::Seen};
 
 impl Scene {
     /// The namespace's KanaryDeployments.

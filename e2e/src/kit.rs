@@ -1,19 +1,17 @@
 //! What a lab needs before it starts: all of it is built while there is still a network.
 
-use std::collections::BTreeMap;
-use std::env;
-use std::path::PathBuf;
-use std::process::Command;
-use std::thread;
+use std::{collections::BTreeMap, env, path::PathBuf, process::Command, thread};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::progress::Progress;
-use crate::tool::{CONTROL_PLANE, MESH, Tool};
-use crate::tools::{self, Tools};
-use crate::{Error, job, manifests, network};
+use crate::{
+    Error, job, manifests, network,
+    progress::Progress,
+    tool::{CONTROL_PLANE, MESH, Tool},
+    tools::{self, Tools},
+};
 
 /// Handed from the outer process to the inner one.
 #[derive(Debug, Clone, Serialize, Deserialize)]

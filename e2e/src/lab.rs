@@ -4,23 +4,28 @@ use std::path::{Path, PathBuf};
 
 use futures::future::try_join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::runtime::conditions;
-use kube::runtime::wait::await_condition;
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    runtime::{conditions, wait::await_condition},
+};
 use tokio::sync::OnceCell;
 
-use crate::audit::Audit;
-use crate::backend::Backend;
-use crate::control_plane::ControlPlane;
-use crate::controller::{self, Controller};
-use crate::kit::Kit;
-use crate::mesh::Mesh;
-use crate::process::Process;
-use crate::prometheus::Prometheus;
-use crate::setup::Setup;
-use crate::tool::Tool;
-use crate::tools::Tools;
-use crate::{Context, Error, access, manifests, network};
+use crate::{
+    Context, Error, access,
+    audit::Audit,
+    backend::Backend,
+    control_plane::ControlPlane,
+    controller::{self, Controller},
+    kit::Kit,
+    manifests,
+    mesh::Mesh,
+    network,
+    process::Process,
+    prometheus::Prometheus,
+    setup::Setup,
+    tool::Tool,
+    tools::Tools,
+};
 
 /// What the repository ships and the lab installs, in this order.
 const MANIFESTS: [&str; 3] = ["crds/kanarydeployments.yaml", "deploy/namespace.yaml", "deploy/rbac.yaml"];

@@ -3,20 +3,26 @@
 //! Each is told apart: the answer carries the number that the pod gave its arrival, so an arrival that no answer carries
 //! was a copy, or a proxy's second try.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::body::{Body, Bytes};
 use futures::future::join_all;
 use http::{HeaderMap, Request, Response, header};
 use tokio::task::JoinHandle;
 
-use crate::backend::{ARRIVAL, LOAD, POD};
-use crate::call::Caller;
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    backend::{ARRIVAL, LOAD, POD},
+    call::Caller,
+};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 

@@ -5,25 +5,32 @@
 //! It dies with `unshare`, and `unshare` with the outer process, also by SIGKILL: both are bound by the kernel's
 //! parent-death signal. The outer process keeps nothing but the directory of files.
 
-use std::env;
-use std::fs;
-use std::process::{ExitCode, ExitStatus};
-use std::thread;
-use std::time::Duration;
+use std::{
+    env, fs,
+    process::{ExitCode, ExitStatus},
+    thread,
+    time::Duration,
+};
 
-use nix::sys::signal::Signal::SIGKILL;
-use nix::sys::signal::kill;
-use nix::unistd::Pid;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use nix::{
+    sys::signal::{Signal::SIGKILL, kill},
+    unistd::Pid,
+};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+    task::JoinHandle,
+};
 
-use crate::bridge::Bridge;
-use crate::home::Home;
-use crate::kit::{Kit, Wanted};
-use crate::supply::Supply;
-use crate::{Context, Error, job};
+use crate::{
+    Context, Error,
+    bridge::Bridge,
+    home::Home,
+    job,
+    kit::{Kit, Wanted},
+    supply::Supply,
+};
 
 /// Carries the kit to the inner process.
 const KIT: &str = "KANARY_LAB_KIT";

@@ -2,14 +2,15 @@
 //!
 //! The API server would make its own, with RSA, which takes a second that every test binary would pay.
 
-use std::fs;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
-use crate::network::NODE_IP;
-use crate::{Context, Error};
+use crate::{Context, Error, network::NODE_IP};
 
 /// Names the API server is called by.
 const NAMES: [&str; 3] = ["localhost", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];

@@ -1,9 +1,11 @@
 //! Says what is being built, on stderr: a line that moves at a terminal, plain lines elsewhere. Or to somebody who shows
 //! something else meanwhile.
 
-use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, IsTerminal},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;

@@ -1,23 +1,28 @@
 //! A real Prometheus that scrapes the lab's pods each second.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::backend::METRICS_PORT;
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP};
-use crate::pki::Pki;
-use crate::process::Process;
-use crate::tool::Tool;
-use crate::{Context, Error, manifests};
+use crate::{
+    Context, Error,
+    backend::METRICS_PORT,
+    call::Caller,
+    kit::Kit,
+    manifests,
+    network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP},
+    pki::Pki,
+    process::Process,
+    tool::Tool,
+};
 
 /// Two scrapes make a rate; a machine that is busy scrapes late.
 const PATIENCE: Duration = Duration::from_secs(60);

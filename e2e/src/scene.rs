@@ -1,23 +1,31 @@
 //! What a test gets: a Kubernetes namespace of its own, and the means to wait for what should happen in it.
 
-use std::env;
-use std::fmt::Debug;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    env,
+    fmt::Debug,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Pod},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    runtime::watcher,
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use crate::manifests::{self, Manifest};
-use crate::wait::{self, Seen, Unmet};
-use crate::{Context, Error, Lab, story};
+use crate::{
+    Context, Error, Lab,
+    manifests::{self, Manifest},
+    story,
+    wait::{self, Seen, Unmet},
+};
 
 /// Generous: a machine that is busy with something else must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(90);

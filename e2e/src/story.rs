@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use crate::kanary_api::kanaries;
-use crate::wait::{Seen, yaml};
+use crate::{
+    kanary_api::kanaries,
+    wait::{Seen, yaml},
+};
 
 /// The KanaryDeployments, pods and events of a namespace, and what a controller logged about it.
 pub async fn of(client: &Client, namespace: &str, log: Option<&Path>) -> String {

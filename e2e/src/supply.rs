@@ -1,17 +1,23 @@
 //! What is built while the lab runs already. The outer process builds it, for the inner one has no network, and says by a
 //! socket file how far it is and at last what there is.
 
-use std::path::{Path, PathBuf};
-use std::thread;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::{UnixListener, UnixStream},
+    sync::{oneshot, watch},
+};
 
-use crate::kit::{Kit, Wanted};
-use crate::tools::Tools;
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    kit::{Kit, Wanted},
+    tools::Tools,
+};
 
 /// What the outer process says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -112,8 +118,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::{Delivery, News, Supply};
-    use crate::kit::{Kit, Wanted};
-    use crate::tools::Tools;
+    use crate::{
+        kit::{Kit, Wanted},
+        tools::Tools,
+    };
 
     #[tokio::test]
     async fn what_there_is_comes_at_once() {

@@ -1,15 +1,19 @@
 //! A terminal to run a program in, and to look at: what a person would see, and the keys that a person would press.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use nix::pty::{Winsize, openpty};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+};
 
 use crate::{Context, Error};
 

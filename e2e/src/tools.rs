@@ -1,16 +1,20 @@
 //! What the lab runs, and where it comes from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
 
-use std::collections::BTreeMap;
-use std::env;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::go::{Build, Module, Part};
-use crate::progress::Progress;
-use crate::tool::Tool;
-use crate::wheel::Wheel;
+use crate::{
+    Error,
+    go::{Build, Module, Part},
+    progress::Progress,
+    tool::Tool,
+    wheel::Wheel,
+};
 
 /// Kubernetes programs that were built without this report no version, and clients that parse it fall over.
 const VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \

@@ -1,17 +1,19 @@
 //! A scene's traffic: who calls what, how pods answer, and what arrived where.
 
-use std::collections::BTreeSet;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeSet,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use k8s_openapi::api::core::v1::Pod;
 
-use crate::backend::arrivals::Arrival;
-use crate::backend::manner::Manner;
-use crate::backend::{Backend, PORTS};
-use crate::load::{Load, Report};
-use crate::mesh::route::Route;
-use crate::network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT};
-use crate::{Error, Scene};
+use crate::{
+    Error, Scene,
+    backend::{Backend, PORTS, arrivals::Arrival, manner::Manner},
+    load::{Load, Report},
+    mesh::route::Route,
+    network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT},
+};
 
 impl Scene {
     /// The full name of a Service of this scene: the Host that the mesh knows it by.

@@ -4,18 +4,18 @@
 //! Muffled, watches stay open and nothing comes, as when a connection dies without a word. All other requests pass, the
 //! lease among them.
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{self, Request};
-use axum::http::{Method, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Router,
+    body::Body,
+    extract::{self, Request},
+    http::{Method, StatusCode},
+    response::{IntoResponse, Response},
+};
 use futures::StreamExt;
 use kube::Client;
-use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::{net::TcpListener, sync::watch};
 
-use crate::gate::forward;
-use crate::{Context, Error};
+use crate::{Context, Error, gate::forward};
 
 /// It stays until the lab ends.
 pub struct Veil {

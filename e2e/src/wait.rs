@@ -1,15 +1,20 @@
 //! Waits for the cluster to be as expected, on a watch: no polling, and the answer is there when the change is.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Debug, Display};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Debug, Display},
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 /// What did not happen.

@@ -2,13 +2,12 @@
 //!
 //! `tools/envoy/requirements.txt` pins the version and what the file must hash to; pip checks it.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
 
-use crate::job::Scratch;
-use crate::progress::Progress;
-use crate::tool::Tool;
-use crate::{Context, Error, cache, job, manifests};
+use crate::{Context, Error, cache, job, job::Scratch, manifests, progress::Progress, tool::Tool};
 
 /// Where the program is in the wheel.
 const INSIDE: &str = "envoy/_bin/envoy";

@@ -5,15 +5,18 @@
 
 mod support;
 
-use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::gate::Gate;
-use kanary_e2e::{Error, Scene, Setup, any, cases, harness};
+use k8s_openapi::api::{
+    apps::v1::{Deployment, ReplicaSet},
+    core::v1::Pod,
+};
+use kanary_e2e::{Error, Scene, Setup, any, cases, gate::Gate, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::*;

@@ -1,13 +1,15 @@
 //! The Helm chart: it installs what deploy/ does, and what its values ask for besides.
 
-use std::collections::BTreeMap;
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kanary_e2e::manifests::{describe, parse, read, repository};
-use kanary_e2e::tool::Tool;
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
+use k8s_openapi::{
+    api::apps::v1::Deployment, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kanary_e2e::{
+    Context, Error, Scene, Setup, cases, harness,
+    manifests::{describe, parse, read, repository},
+    tool::Tool,
+};
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::process::Command;

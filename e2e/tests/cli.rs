@@ -3,19 +3,15 @@
 mod support;
 mod transcript;
 
-use std::path::Path;
-use std::process::ExitCode;
-use std::{env, fs, iter};
+use std::{env, fs, iter, path::Path, process::ExitCode};
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kanary_e2e::terminal::Terminal;
-use kanary_e2e::tool::Tool;
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
+use kanary_e2e::{Context, Error, Scene, Setup, cases, harness, terminal::Terminal, tool::Tool};
 use serde_json::{Value, json};
-use support::plugin::{call, command, good, program, refused};
 use support::{
-    TRIAL, assert_nothing_is_left, base_image, image, json_of, merged, production, text, traffic, trial, validating,
-    watching,
+    TRIAL, assert_nothing_is_left, base_image, image, json_of, merged,
+    plugin::{call, command, good, program, refused},
+    production, text, traffic, trial, validating, watching,
 };
 use tokio::process::Command;
 use transcript::the_docs_show_what_is_printed;

@@ -3,13 +3,9 @@
 
 mod support;
 
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::load::Running;
-use kanary_e2e::prometheus::Sample;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kanary_e2e::{Error, Scene, Setup, backend::manner::Manner, cases, harness, load::Running, prometheus::Sample};
 use serde_json::json;
 use support::*;
 

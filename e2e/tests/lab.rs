@@ -1,17 +1,19 @@
 //! The lab itself: what the tests of Kanary take for granted.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kanary_e2e::scene::PLAY;
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod},
+    discovery::v1::EndpointSlice,
+};
+use kanary_e2e::{Error, Scene, Setup, cases, harness, scene::PLAY, wait::Seen};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 

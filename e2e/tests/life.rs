@@ -4,12 +4,18 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{Pod, ResourceQuota},
+    },
+    jiff::{SignedDuration, Timestamp},
+};
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+};
 use serde_json::{Value, json};
 use support::*;
 

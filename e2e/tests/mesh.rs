@@ -5,9 +5,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use facts::copies::*;
-use facts::gateway::*;
-use facts::obeyed::*;
+use facts::{copies::*, gateway::*, obeyed::*};
 use kanary_e2e::{Setup, cases, harness};
 
 fn main() -> ExitCode {

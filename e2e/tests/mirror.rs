@@ -6,12 +6,13 @@ mod support;
 use std::process::ExitCode;
 
 use k8s_openapi::api::core::v1::Service;
-use kanary_e2e::any::{self, Named};
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kanary_e2e::{
+    Error, Scene, Setup,
+    any::{self, Named},
+    cases, harness,
+};
 use serde_json::{Value, json};
-use support::mesh::*;
-use support::plugin::good;
-use support::*;
+use support::{mesh::*, plugin::good, *};
 
 fn main() -> ExitCode {
     let cases = cases![

@@ -4,23 +4,28 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Path,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use k8s_openapi::api::{
+    core::v1::Secret,
+    rbac::v1::{Role, RoleBinding},
+};
 use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use support::evidence::*;
-use support::*;
+use support::{evidence::*, *};
 use tokio::sync::OnceCell;
 
 fn main() -> ExitCode {

@@ -5,12 +5,9 @@ mod support;
 use std::process::ExitCode;
 
 use k8s_openapi::api::core::v1::Secret;
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::load::Running;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use kanary_e2e::{Error, Scene, Setup, backend::manner::Manner, cases, harness, load::Running};
 use serde_json::{Value, json};
-use support::evidence::*;
-use support::*;
+use support::{evidence::*, *};
 
 fn main() -> ExitCode {
     let cases = cases![

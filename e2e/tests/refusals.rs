@@ -8,11 +8,12 @@ use std::process::ExitCode;
 use http::Request;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kanary::api::KanaryDeployment;
-use kanary_e2e::harness::Case;
-use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
-use kube::core::params::ValidationDirective;
+use kanary_e2e::{Error, Scene, Setup, cases, harness, harness::Case, manifests};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+    core::params::ValidationDirective,
+};
 use refused::{CLUSTER, Cure, ODD, SCHEMA, Trouble, Wrong};
 use serde_json::{Value, json};
 

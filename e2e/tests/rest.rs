@@ -3,18 +3,13 @@
 
 mod support;
 
-use std::process::ExitCode;
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Event;
-use kanary_e2e::audit::Call;
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Event};
+use kanary_e2e::{Error, Scene, Setup, audit::Call, cases, harness, wait::Seen};
 use serde_json::{Value, json};
-use support::mesh::*;
-use support::*;
+use support::{mesh::*, *};
 
 /// Canaries of either kind.
 const EACH: usize = 50;

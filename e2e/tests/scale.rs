@@ -4,8 +4,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};

@@ -5,12 +5,11 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::SignedDuration;
-use kanary_e2e::veil::Veil;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod},
+    jiff::SignedDuration,
+};
+use kanary_e2e::{Error, Scene, Setup, cases, harness, veil::Veil};
 use serde_json::{Value, json};
 use support::*;
 

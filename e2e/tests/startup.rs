@@ -2,18 +2,21 @@
 
 mod support;
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kanary_e2e::controller::Controller;
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness, manifests};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::runtime::wait::{await_condition, conditions::is_deleted};
-use kube::{Api, ResourceExt};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Secret, rbac::v1::ClusterRole},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kanary_e2e::{Context, Error, Scene, Setup, cases, controller::Controller, harness, manifests};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+    runtime::wait::{await_condition, conditions::is_deleted},
+};
 use support::*;
 use tokio::process::Command;
 

@@ -4,10 +4,8 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kanary_e2e::tool::Tool;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
+use kanary_e2e::{Error, Scene, Setup, cases, harness, tool::Tool};
 use serde_json::{Value, json};
 use support::*;
 use tokio::process::Command;

@@ -4,12 +4,13 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kanary_e2e::scene::Kind;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    autoscaling::v2::HorizontalPodAutoscaler,
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+};
+use kanary_e2e::{Error, Scene, Setup, cases, harness, scene::Kind};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::*;

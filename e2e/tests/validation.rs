@@ -4,8 +4,10 @@ mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{Pod, ResourceQuota};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{Pod, ResourceQuota},
+};
 use kanary_e2e::{Error, Scene, Setup, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};

@@ -1,7 +1,6 @@
 //! What arrived where: packets counted at the pod, which no configuration can pretend.
 
-use std::collections::VecDeque;
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 /// More than a test sends; a lab that a person keeps for days must not grow.
 const KEPT: usize = 200_000;

@@ -1,7 +1,6 @@
 //! How pods answer, and who was told so.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::pods::Member;
 

@@ -3,9 +3,11 @@
 //! Every number is of a request that was answered. As with a sidecar there is no series before the first request, and
 //! none of a pod that is gone.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    time::Duration,
+};
 
 use super::pods::Member;
 

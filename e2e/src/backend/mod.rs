@@ -8,25 +8,31 @@ pub mod manner;
 pub mod metrics;
 pub mod pods;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    serve::IncomingStream,
+};
 use kube::Client;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
 
-use self::arrivals::{Arrival, Arrivals};
-use self::manner::{Manner, Manners};
-use self::metrics::Metrics;
-use self::pods::{Member, Pods};
+use self::{
+    arrivals::{Arrival, Arrivals},
+    manner::{Manner, Manners},
+    metrics::Metrics,
+    pods::{Member, Pods},
+};
 use crate::{Context, Error};
 
 /// What pods listen on: the `targetPort` of every Service that is to be called. Several, so that a port can be the wrong one;

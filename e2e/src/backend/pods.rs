@@ -1,15 +1,17 @@
 //! Who is behind an address: the pods and Services that the API server knows, from a watch.
 
-use std::collections::BTreeMap;
-use std::future::ready;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::{collections::BTreeMap, future::ready, net::IpAddr, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store},
+        watcher,
+    },
+};
 use serde::de::DeserializeOwned;
 
 use crate::{Context, Error};

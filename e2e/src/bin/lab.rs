@@ -1,15 +1,14 @@
 //! A lab to look around in.
 
-use std::env;
-use std::ffi::OsString;
-use std::iter;
-use std::path::Path;
-use std::process::ExitCode;
+use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 
-use kanary_e2e::bridge::{self, Invitation};
-use kanary_e2e::kit::{Kit, Wanted};
-use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, network};
+use kanary_e2e::{
+    Context, Error, Lab, Setup,
+    bridge::{self, Invitation},
+    kit::{Kit, Wanted},
+    namespace::{self, Interrupt},
+    network,
+};
 use tokio::process::Command;
 
 const USAGE: &str = "\

@@ -1,20 +1,26 @@
 //! One Envoy that istiod configures, and what its admin pages tell.
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::ingress;
-use super::route::{self, Route};
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT};
-use crate::process::Process;
-use crate::tool::Tool;
-use crate::{Context, Error};
+use super::{
+    ingress,
+    route::{self, Route},
+};
+use crate::{
+    Context, Error,
+    call::Caller,
+    kit::Kit,
+    network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT},
+    process::Process,
+    tool::Tool,
+};
 
 /// istiod tells within a second; a machine that is busy later.
 const PATIENCE: Duration = Duration::from_secs(60);

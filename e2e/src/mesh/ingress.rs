@@ -4,16 +4,17 @@
 //! mistake one for the other: a VirtualService says `gateways: [istio-ingress/ingress]`, an HTTPRoute
 //! `parentRefs: [{name: ingress, namespace: istio-ingress}]`.
 
-use std::net::Ipv4Addr;
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::watcher;
-use kube::{Api, Client};
+use kube::{Api, Client, runtime::watcher};
 use serde_json::{Value, json};
 
-use crate::network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT};
-use crate::{Context, Error, wait};
+use crate::{
+    Context, Error,
+    network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT},
+    wait,
+};
 
 /// The namespace of all this.
 pub const NAMESPACE: &str = "istio-ingress";

@@ -15,13 +15,16 @@ use serde_json::json;
 use tokio::process::Command;
 
 use self::envoy::{Envoy, Role};
-use crate::access::ISTIOD;
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::network::{NODE_IP, XDS_PORT};
-use crate::process::Process;
-use crate::tool::Tool;
-use crate::{Context, Error, manifests};
+use crate::{
+    Context, Error,
+    access::ISTIOD,
+    call::Caller,
+    kit::Kit,
+    manifests,
+    network::{NODE_IP, XDS_PORT},
+    process::Process,
+    tool::Tool,
+};
 
 const HTTP_PORT: u16 = 15080;
 const MONITORING_PORT: u16 = 15014;

@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, backend::manner::Manner};
 use serde_json::json;
 
 use super::{OTHER, until_accepted, world};
-use crate::support::mesh::*;
-use crate::support::*;
+use crate::support::{mesh::*, *};
 
 /// Longer than any answer that is not held back.
 const HANG: Duration = Duration::from_secs(5);

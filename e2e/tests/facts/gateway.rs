@@ -3,13 +3,11 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Service;
-use kanary_e2e::backend::arrivals::Arrival;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, backend::arrivals::Arrival};
 use serde_json::{Value, json};
 
 use super::{until_accepted, world};
-use crate::support::mesh::*;
-use crate::support::*;
+use crate::support::{mesh::*, *};
 
 pub async fn a_gateway_copies_for_a_virtual_service(scene: Scene) -> Result<(), Error> {
     world(&scene).await?;

@@ -4,8 +4,7 @@ use kanary_e2e::{Error, Scene, any};
 use serde_json::json;
 
 use super::{OTHER, world};
-use crate::support::mesh::*;
-use crate::support::*;
+use crate::support::{mesh::*, *};
 
 /// A delegate has no hosts; its routes are those of whoever delegates to it.
 pub async fn a_delegate_copies_as_its_root_would(scene: Scene) -> Result<(), Error> {

@@ -1,9 +1,11 @@
 //! Mirrors as people write them, and copies counted where they arrive.
 
-use kanary_e2e::backend::arrivals::Arrival;
-use kanary_e2e::load::{Load, Report};
-use kanary_e2e::mesh::route::Route;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{
+    Error, Scene,
+    backend::arrivals::Arrival,
+    load::{Load, Report},
+    mesh::route::Route,
+};
 use serde_json::{Value, json};
 
 use super::{CANARY, WEB, merged};

@@ -13,19 +13,27 @@ mod witness;
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::jiff::Timestamp;
-use kanary_e2e::scene::{Kind, PLAY};
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Context, Error, Scene};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        autoscaling::v2::HorizontalPodAutoscaler,
+        core::v1::{Event, Pod, Service},
+        discovery::v1::EndpointSlice,
+    },
+    jiff::Timestamp,
+};
+use kanary_e2e::{
+    Context, Error, Scene,
+    scene::{Kind, PLAY},
+    wait::Seen,
+};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-pub use own::{alone, may_lead};
-pub use witness::Witness;
+pub use self::{
+    own::{alone, may_lead},
+    witness::Witness,
+};
 
 /// The base, and the production Service.
 pub const WEB: &str = "web";

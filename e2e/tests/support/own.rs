@@ -1,8 +1,7 @@
 //! Controllers of a scene's own: they serve its namespace alone and have their lease there, so that they can be killed
 //! while other tests go on.
 
-use kanary_e2e::controller::NAMESPACE;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, controller::NAMESPACE};
 use serde_json::json;
 
 /// Arguments of a controller for this scene alone; a restart under the same name need not wait for the lease.

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use kanary_e2e::scene::Kind;
-use kanary_e2e::{Error, Scene};
-use kube::ResourceExt;
-use kube::runtime::watcher::{Config, Event, watcher};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use kanary_e2e::{Error, Scene, scene::Kind};
+use kube::{
+    ResourceExt,
+    runtime::watcher::{Config, Event, watcher},
+};
+use tokio::{sync::watch, task::JoinHandle};
 
 /// It sees all from the moment that it is there. A test that only looks now and then would miss what is soon undone.
 pub struct Witness<K> {

@@ -8,8 +8,7 @@ use std::{env, fs};
 use kanary_e2e::{Context, Error, Scene, manifests};
 use regex::Regex;
 
-use crate::support::plugin::call;
-use crate::support::{TRIAL, production};
+use crate::support::{TRIAL, plugin::call, production};
 
 /// One file: its name, and the commands in it.
 struct Transcript<'a> {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Event;
-use kanary_e2e::wait::{self, Seen};
-use kanary_e2e::{Error, Scene};
-use kube::api::DynamicObject;
-use kube::runtime::watcher::Config;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Event};
+use kanary_e2e::{
+    Error, Scene,
+    wait::{self, Seen},
+};
+use kube::{api::DynamicObject, runtime::watcher::Config};
 use serde_json::{Value, json};
 
 /// Requests of ours that are under way at once.

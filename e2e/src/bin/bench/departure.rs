@@ -1,21 +1,27 @@
 //! How long a bad canary pod still gets production traffic: from the label of invalidation to the EndpointSlice without it.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use futures::StreamExt;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice};
 use kanary_e2e::{Context, Error, Scene};
-use kube::ResourceExt;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{Config, watcher};
+use kube::{
+    ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{Config, watcher},
+    },
+};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::crowd::{cast, produce, reach, watching};
-use crate::meter::{millis, percentile};
+use crate::{
+    crowd::{cast, produce, reach, watching},
+    meter::{millis, percentile},
+};
 
 const PATIENCE: Duration = Duration::from_secs(300);
 

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 use kanary_e2e::{Error, Scene};
 use serde_json::{Value, json};
 
-use crate::crowd::{PATIENCE, cast, produce, reach, until_told, watching};
-use crate::meter::{asked, by_kind, mebibytes, millis, per, usage};
-use crate::page::Page;
+use crate::{
+    crowd::{PATIENCE, cast, produce, reach, until_told, watching},
+    meter::{asked, by_kind, mebibytes, millis, per, usage},
+    page::Page,
+};
 
 /// How long the controller is watched at rest.
 const REST: Duration = Duration::from_secs(60);

@@ -11,15 +11,19 @@ mod page;
 mod part;
 mod prometheus;
 
-use std::env;
-use std::io::stderr;
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::{
+    env,
+    io::stderr,
+    process::{Command, ExitCode},
+    sync::Arc,
+};
 
-use kanary_e2e::kit::Kit;
-use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Context, Error, Lab};
+use kanary_e2e::{
+    Context, Error, Lab,
+    kit::Kit,
+    namespace::{self, Interrupt},
+    scene::Stage,
+};
 use serde_json::{Map, Value, json};
 
 use crate::part::Part;

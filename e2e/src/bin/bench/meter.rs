@@ -1,11 +1,11 @@
 //! What a process has used so far, as the kernel counts it; what the controller asked of the API server; and arithmetic.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::time::Duration;
+use std::{collections::BTreeMap, fs, time::Duration};
 
-use kanary_e2e::audit::{Audit, Call, Mark};
-use kanary_e2e::{Context, Error};
+use kanary_e2e::{
+    Context, Error,
+    audit::{Audit, Call, Mark},
+};
 
 /// A process's use of the machine.
 #[derive(Debug, Clone, Copy)]

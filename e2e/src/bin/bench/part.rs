@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use kanary_e2e::kit::Wanted;
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Error, Scene, Setup};
+use kanary_e2e::{Error, Scene, Setup, kit::Wanted, scene::Stage};
 use serde_json::Value;
 
 use crate::{departure, lifecycle, mirror, prometheus};

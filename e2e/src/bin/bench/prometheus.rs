@@ -3,19 +3,20 @@
 //! They come in teams, one after the other, each with a namespace and a base of its own: what is measured is how many are
 //! judged, not how many are made at once.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::controller::Controller;
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Error, Lab, Scene};
+use kanary_e2e::{Error, Lab, Scene, backend::manner::Manner, controller::Controller, scene::Stage};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::crowd::{PATIENCE, kanary, produce, production, reach, until_each, until_told};
-use crate::meter::{Usage, asked, by_kind, mebibytes, millis, rounded, usage};
-use crate::page::{Between, Page};
+use crate::{
+    crowd::{PATIENCE, kanary, produce, production, reach, until_each, until_told},
+    meter::{Usage, asked, by_kind, mebibytes, millis, rounded, usage},
+    page::{Between, Page},
+};
 
 /// Canaries in a namespace.
 const TEAM: usize = 20;

@@ -11,17 +11,21 @@ mod screen;
 mod stage;
 mod yaml;
 
-use std::env;
-use std::io::{self, IsTerminal};
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::{
+    env,
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use kanary_e2e::kit::{Kit, Wanted};
-use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, bridge, network};
+use kanary_e2e::{
+    Context, Error, Lab, Setup, bridge,
+    kit::{Kit, Wanted},
+    namespace::{self, Interrupt},
+    network,
+};
 
-use crate::play::Play;
-use crate::screen::Screen;
+use crate::{play::Play, screen::Screen};
 
 const USAGE: &str = "\
 Five canaries on a real Kubernetes control plane on this machine, without Docker.

@@ -2,20 +2,27 @@
 //!
 //! Nothing is told that was not counted: requests where they were answered, copies where they arrived.
 
-use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::load::{Answer, Load, Report, Running};
-use kanary_e2e::{Error, network};
+use kanary_e2e::{
+    Error,
+    backend::manner::Manner,
+    load::{Answer, Load, Report, Running},
+    network,
+};
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::play::{BASE, NAMESPACE, PATIENCE, Play, REPLICAS, nothing};
-use crate::screen::Style;
-use crate::stage::Stage;
-use crate::yaml::{PROM_QL, ROUTE, kanary};
+use crate::{
+    play::{BASE, NAMESPACE, PATIENCE, Play, REPLICAS, nothing},
+    screen::Style,
+    stage::Stage,
+    yaml::{PROM_QL, ROUTE, kanary},
+};
 
 /// Prometheus must have seen copies arrive before the clock starts.
 const MIRROR: &str = "mirror, mirror: {confirm: requests}";

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use kanary_e2e::supply::{Delivery, News};
-use kanary_e2e::{Error, Lab, Setup};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use kanary_e2e::{
+    Error, Lab, Setup,
+    supply::{Delivery, News},
+};
+use tokio::{sync::watch, task::JoinHandle};
 
 /// What became of them.
 pub enum Parts {

@@ -1,20 +1,23 @@
 //! Three stories that need a control plane and nothing else.
 
-use std::io;
-use std::time::Instant;
+use std::{io, time::Instant};
 
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::Pod;
 use kanary_e2e::{Context, Error, kanary_api};
-use kube::Api;
-use kube::api::{Patch, PatchParams};
+use kube::{
+    Api,
+    api::{Patch, PatchParams},
+};
 use serde_json::json;
 use tokio::sync::oneshot;
 
-use crate::play::{BASE, NAMESPACE, Play};
-use crate::screen::Style;
-use crate::stage::{Stage, image};
-use crate::yaml::{LABEL_WATCH, MANUAL, kanary};
+use crate::{
+    play::{BASE, NAMESPACE, Play},
+    screen::Style,
+    stage::{Stage, image},
+    yaml::{LABEL_WATCH, MANUAL, kanary},
+};
 
 impl Play {
     /// A canary is on its way.

@@ -1,25 +1,25 @@
 //! The play: the order of its stories, and how they are told.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Namespace;
-use kanary_e2e::controller::Controller;
-use kanary_e2e::{Context, Error, Lab, manifests, story};
-use kube::api::PostParams;
-use kube::{Api, Client};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
+use kanary_e2e::{Context, Error, Lab, controller::Controller, manifests, story};
+use kube::{Api, Client, api::PostParams};
 use serde_json::json;
-use tokio::process::Command;
-use tokio::time::interval;
+use tokio::{process::Command, time::interval};
 
-use crate::news::News;
-use crate::parts::{Coming, Parts};
-use crate::screen::{Screen, Style};
-use crate::stage::Stage;
-use crate::yaml::APP;
+use crate::{
+    news::News,
+    parts::{Coming, Parts},
+    screen::{Screen, Style},
+    stage::Stage,
+    yaml::APP,
+};
 
 /// Where it takes place.
 pub const NAMESPACE: &str = "demo";

@@ -1,9 +1,11 @@
 //! What the person sees: 80 columns, colours only where they are wanted, and at a terminal a last line that moves.
 
-use std::cell::Cell;
-use std::env;
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    env,
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
 
 const WIDTH: usize = 80;
 /// Of the elapsed time and of who acts, together.

@@ -1,25 +1,32 @@
 //! What is seen of the cluster, and what of it is news.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
-use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kanary_e2e::Error;
-use kanary_e2e::kanary_api::kanaries;
-use kube::api::{ApiResource, DynamicObject};
-use kube::core::GroupVersionKind;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use futures::{
+    Stream, StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, discovery::v1::EndpointSlice};
+use kanary_e2e::{Error, kanary_api::kanaries};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::{
+        WatchStreamExt,
+        watcher::{Config, Event, watcher},
+    },
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::news::{self, CANARY, News};
-use crate::screen::Style;
+use crate::{
+    news::{self, CANARY, News},
+    screen::Style,
+};
 
 enum Change {
     Kanary(Box<DynamicObject>),

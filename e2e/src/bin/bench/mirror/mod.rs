@@ -10,8 +10,7 @@ mod times;
 
 use std::sync::Arc;
 
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, scene::Stage};
 use serde_json::{Value, json};
 
 /// All of it, with one controller.

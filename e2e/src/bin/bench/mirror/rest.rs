@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use kanary_e2e::controller::Controller;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, controller::Controller};
 use serde_json::{Value, json};
 
 use super::fixture::{mirrored, virtual_service};
-use crate::crowd::{PATIENCE, produce, production, reach, until_told, watching};
-use crate::meter::{asked, by_kind, millis, rounded, usage};
+use crate::{
+    crowd::{PATIENCE, produce, production, reach, until_told, watching},
+    meter::{asked, by_kind, millis, rounded, usage},
+};
 
 const CANARIES: usize = 20;
 const REST: Duration = Duration::from_secs(60);

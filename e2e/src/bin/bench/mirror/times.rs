@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, Scene, wait::Seen};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::fixture::{COPIED, PER_SECOND, WEB, is_of, mirrored, stand};
-use crate::crowd::watching;
-use crate::meter::{millis, percentile};
+use crate::{
+    crowd::watching,
+    meter::{millis, percentile},
+};
 
 /// More than a run takes.
 const FOREVER: usize = 1_000_000;
