@@ -16,7 +16,7 @@ use k8s_openapi::api::{
     apps::v1::{Deployment, ReplicaSet},
     core::v1::Pod,
 };
-use kanary_e2e::{Error, Scene, Setup, any, cases, gate::Gate, harness};
+use kanary_e2e::{Error, Scene, Setup, any, cases, cut_proxy::CutProxy, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::*;
@@ -112,11 +112,11 @@ async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
     may_lead(&scene).await?;
     let client = scene.lab()?.client_of("kanary").await?;
     for nth in 1.. {
-        let gate = Gate::open(client.clone(), nth).await?;
-        let controller = scene.lab()?.controller_at(gate.url(), &alone(&scene, "phoenix")).await?;
+        let proxy = CutProxy::start(client.clone(), nth).await?;
+        let controller = scene.lab()?.controller_at(proxy.url(), &alone(&scene, "phoenix")).await?;
         let successor = Mutex::new(None);
         let rescue = async {
-            gate.closed().await;
+            proxy.until_cut().await;
             controller.kill().await?;
             *successor.lock().await = Some(scene.lab()?.start_controller(&alone(&scene, "phoenix")).await?);
             std::future::pending::<Result<(), Error>>().await
@@ -128,7 +128,7 @@ async fn cut_after_each_write(scene: Scene, story: Story) -> Result<(), Error> {
         if let Some(successor) = successor.into_inner() {
             successor.kill().await?;
         }
-        if !gate.is_closed() {
+        if !proxy.is_cut() {
             assert!(nth > 6, "a life has more writes than {nth}");
             return assert_nothing_is_left(&scene).await;
         }

@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod},
     jiff::SignedDuration,
 };
-use kanary_e2e::{Error, Scene, Setup, cases, harness, veil::Veil};
+use kanary_e2e::{Error, Scene, Setup, cases, harness, watch_proxy::WatchProxy};
 use serde_json::{Value, json};
 use support::*;
 
@@ -25,18 +25,18 @@ fn main() -> ExitCode {
 /// Who counts the time only promotes what nobody looked at: the label is there, and no watch tells of it.
 async fn what_it_cannot_see_it_does_not_judge(scene: Scene) -> Result<(), Error> {
     may_lead(&scene).await?;
-    let veil = Veil::before(scene.lab()?.client_of("kanary").await?, "pods").await?;
-    let controller = scene.lab()?.controller_at(veil.url(), &alone(&scene, "dim")).await?;
+    let proxy = WatchProxy::start(scene.lab()?.client_of("kanary").await?, "pods").await?;
+    let controller = scene.lab()?.controller_at(proxy.url(), &alone(&scene, "dim")).await?;
     validating(&scene, watching("1h")).await?;
     let pod = canary_pod(&scene).await?;
-    veil.draw();
+    proxy.block();
     let held = until_reason(&scene, "Running", "Held").await?;
     assert!(text(&held, "/status/message").contains("lost its view"), "{held}");
     scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
     // Its period is over long ago.
     let hasty = change(&scene, watching("1s")).await?;
     assert_eq!(phase(&until_answered(&scene, &hasty).await?), "Validating");
-    veil.lift();
+    proxy.restore();
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
     assert_eq!(base_image(&scene).await?, "web:1");
@@ -46,17 +46,17 @@ async fn what_it_cannot_see_it_does_not_judge(scene: Scene) -> Result<(), Error>
 /// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the cluster.
 async fn a_watch_that_fell_silent_is_not_taken_for_consent(scene: Scene) -> Result<(), Error> {
     may_lead(&scene).await?;
-    let veil = Veil::before(scene.lab()?.client_of("kanary").await?, "pods").await?;
-    let controller = scene.lab()?.controller_at(veil.url(), &alone(&scene, "deaf")).await?;
+    let proxy = WatchProxy::start(scene.lab()?.client_of("kanary").await?, "pods").await?;
+    let controller = scene.lab()?.controller_at(proxy.url(), &alone(&scene, "deaf")).await?;
     validating(&scene, watching("15s")).await?;
-    veil.muffle();
+    proxy.stall();
     let pod = canary_pod(&scene).await?;
     scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
     let verdict = |kd: &Value| ["Failing", "Failed", "Promoting", "Succeeded"].contains(&phase(kd));
     let kd = scene.until_kd(TRIAL, "there is a verdict", verdict).await?;
     assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
     assert_eq!(base_image(&scene).await?, "web:1");
-    veil.lift();
+    proxy.restore();
     scene.kd_phase(TRIAL, "Failed").await?;
     controller.stop().await
 }
