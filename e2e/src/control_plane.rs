@@ -18,9 +18,9 @@ use tokio::process::Command;
 use crate::{
     Context, Error,
     access::{self, ADMIN},
+    artifacts::Artifacts,
     audit::{Audit, POLICY},
     flags::Flags,
-    kit::Kit,
     pki::Pki,
     process::Process,
     tool::Tool,
@@ -33,7 +33,7 @@ const BEAT: Duration = Duration::from_millis(40);
 const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
 /// The running processes.
 pub struct ControlPlane {
-    kit: Kit,
+    artifacts: Artifacts,
     flags: Flags,
     processes: Vec<Process>,
     /// A client of the lab's admin.
@@ -45,14 +45,14 @@ impl ControlPlane {
     ///
     /// CRDs belong here, before the controllers: the garbage collector looks for new kinds every 30 seconds only,
     /// and what it does not know is not collected.
-    pub async fn serve(kit: Kit) -> Result<Self, Error> {
-        fs::create_dir_all(kit.dir.join("logs")).context(|| "create the directory of logs".into())?;
-        let pki = Pki::create(&kit.dir)?;
-        let tokens = access::write_all(&kit.dir, &pki.ca_pem)?;
-        fs::write(kit.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
-        let client = access::client(&ADMIN.kubeconfig(&kit.dir)).await?;
-        let flags = Flags { dir: kit.dir.clone(), pki };
-        let mut plane = Self { kit, flags, processes: Vec::new(), client };
+    pub async fn serve(artifacts: Artifacts) -> Result<Self, Error> {
+        fs::create_dir_all(artifacts.dir.join("logs")).context(|| "create the directory of logs".into())?;
+        let pki = Pki::create(&artifacts.dir)?;
+        let tokens = access::write_all(&artifacts.dir, &pki.ca_pem)?;
+        fs::write(artifacts.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
+        let client = access::client(&ADMIN.kubeconfig(&artifacts.dir)).await?;
+        let flags = Flags { dir: artifacts.dir.clone(), pki };
+        let mut plane = Self { artifacts, flags, processes: Vec::new(), client };
         plane.spawn(Tool::Etcd, plane.flags.etcd())?;
         plane.await_port(2379).await?;
         plane.spawn(Tool::KubeApiserver, plane.flags.apiserver(&tokens))?;
@@ -73,12 +73,12 @@ impl ControlPlane {
 
     /// Where the lab's files are.
     pub fn dir(&self) -> &Path {
-        &self.kit.dir
+        &self.artifacts.dir
     }
 
     /// What it runs.
-    pub fn kit(&self) -> &Kit {
-        &self.kit
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
     }
 
     /// The lab's keys.
@@ -93,12 +93,12 @@ impl ControlPlane {
 
     /// The admin's kubeconfig, for processes inside the lab.
     pub fn kubeconfig(&self) -> PathBuf {
-        ADMIN.kubeconfig(&self.kit.dir)
+        ADMIN.kubeconfig(&self.artifacts.dir)
     }
 
     /// The audit log.
     pub fn audit(&self) -> Audit {
-        Audit::at(&self.kit.dir.join("audit.log"))
+        Audit::at(&self.artifacts.dir.join("audit.log"))
     }
 
     /// The processes, for those who measure them.
@@ -107,9 +107,9 @@ impl ControlPlane {
     }
 
     fn spawn(&mut self, tool: Tool, args: Vec<String>) -> Result<(), Error> {
-        let mut command = Command::new(self.kit.tools.path(tool)?);
-        command.args(args).current_dir(&self.kit.dir);
-        let log = self.kit.dir.join("logs").join(format!("{}.log", tool.name()));
+        let mut command = Command::new(self.artifacts.tools.path(tool)?);
+        command.args(args).current_dir(&self.artifacts.dir);
+        let log = self.artifacts.dir.join("logs").join(format!("{}.log", tool.name()));
         self.processes.push(Process::spawn(tool.name(), command, log)?);
         Ok(())
     }

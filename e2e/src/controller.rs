@@ -47,7 +47,7 @@ impl Controller {
     pub async fn start<S: AsRef<str>>(plane: &ControlPlane, server: &str, args: &[S]) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
         let (name, port) = (format!("kanary-{nth}"), FIRST_CONTROLLER_PORT + nth);
-        let program = plane.kit().kanary.as_ref();
+        let program = plane.artifacts().kanary.as_ref();
         let program = program.ok_or_else(|| Error::wrong("this lab was set up without the controller"))?;
         let mut command = Command::new(program);
         command.arg("run").arg(format!("--address=127.0.0.1:{port}")).args(args.iter().map(AsRef::as_ref));

@@ -23,7 +23,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use crate::{
     Context, Error, Lab, Scene,
-    kit::Kit,
+    artifacts::Artifacts,
     namespace::{self, Interrupt},
     scene::Stage,
     setup::Setup,
@@ -77,7 +77,7 @@ pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
     } else if let Ok(context) = env::var(CONTEXT) {
         elsewhere(&context, &args, cases)
     } else {
-        namespace::main(setup.wanted(), Interrupt::Ends, |kit| inside(kit, &setup, &args, cases))
+        namespace::main(setup.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, &setup, &args, cases))
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -94,10 +94,10 @@ fn names(cases: Vec<Case>) -> Vec<Trial> {
     cases.into_iter().map(|case| Trial::test(case.name, || Ok(()))).collect()
 }
 
-fn inside(kit: Kit, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
     let runtime = Runtime::new().context(|| "start a runtime".into())?;
     let (stage, mut controller) = runtime.block_on(async {
-        let lab = Lab::start(kit, setup).await?;
+        let lab = Lab::start(artifacts, setup).await?;
         let controller = match setup.shared_controller() {
             Some(args) => Some(lab.controller(args).await?),
             None => None,

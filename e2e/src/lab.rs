@@ -12,11 +12,11 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Context, Error, access,
+    artifacts::Artifacts,
     audit::Audit,
     backend::Backend,
     control_plane::ControlPlane,
     controller::{self, Controller},
-    kit::Kit,
     manifests,
     mesh::Mesh,
     network,
@@ -40,21 +40,21 @@ pub struct Lab {
 
 impl Lab {
     /// Starts one, in the namespaces that this process entered.
-    pub async fn start(kit: Kit, setup: &Setup) -> Result<Self, Error> {
+    pub async fn start(artifacts: Artifacts, setup: &Setup) -> Result<Self, Error> {
         network::up().await?;
-        let plane = ControlPlane::serve(kit).await?;
+        let plane = ControlPlane::serve(artifacts).await?;
         let mut lab = Self { plane, backend: OnceCell::new(), prometheus: OnceCell::new(), mesh: OnceCell::new() };
         for crds in &setup.crds {
             lab.apply_file(crds).await?;
         }
         if setup.mesh() {
-            lab.know_routes(&lab.kit().tools).await?;
+            lab.know_routes(&lab.artifacts().tools).await?;
         }
         if setup.installs() {
             lab.install().await?;
         }
         lab.plane.act().await?;
-        lab.equip(lab.kit(), setup).await?;
+        lab.equip(lab.artifacts(), setup).await?;
         Ok(lab)
     }
 
@@ -65,18 +65,18 @@ impl Lab {
         if setup.mesh() {
             self.know_routes(&tools).await?;
         }
-        self.equip(&Kit { tools, ..self.kit().clone() }, setup).await
+        self.equip(&Artifacts { tools, ..self.artifacts().clone() }, setup).await
     }
 
-    async fn equip(&self, kit: &Kit, setup: &Setup) -> Result<(), Error> {
+    async fn equip(&self, artifacts: &Artifacts, setup: &Setup) -> Result<(), Error> {
         if setup.mesh() || setup.prometheus() {
             self.backend.get_or_try_init(|| Backend::start(self.client())).await?;
         }
         if setup.prometheus() {
-            self.prometheus.get_or_try_init(|| Prometheus::start(kit)).await?;
+            self.prometheus.get_or_try_init(|| Prometheus::start(artifacts)).await?;
         }
         if setup.mesh() {
-            self.mesh.get_or_try_init(|| Mesh::start(self.client(), kit)).await?;
+            self.mesh.get_or_try_init(|| Mesh::start(self.client(), artifacts)).await?;
         }
         Ok(())
     }
@@ -154,13 +154,13 @@ impl Lab {
 
     /// Starts a Prometheus of a test's own, which it may freeze and kill.
     pub async fn start_prometheus(&self) -> Result<Prometheus, Error> {
-        Prometheus::start(self.kit()).await
+        Prometheus::start(self.artifacts()).await
     }
 
     /// Starts a Prometheus of a test's own that speaks https only and wants a password, see
     /// [`Prometheus::start_guarded`]; and the certificate authority that it is known by.
     pub fn start_guarded_prometheus(&self) -> Result<(Prometheus, &str), Error> {
-        Ok((Prometheus::start_guarded(self.kit(), self.plane.pki())?, self.plane.ca_pem()))
+        Ok((Prometheus::start_guarded(self.artifacts(), self.plane.pki())?, self.plane.ca_pem()))
     }
 
     /// The mesh.
@@ -179,8 +179,8 @@ impl Lab {
     }
 
     /// What it runs.
-    pub fn kit(&self) -> &Kit {
-        self.plane.kit()
+    pub fn artifacts(&self) -> &Artifacts {
+        self.plane.artifacts()
     }
 
     /// The lab's files: logs, keys, the store.

@@ -25,15 +25,15 @@ use tokio::{
 
 use crate::{
     Context, Error,
-    bridge::Bridge,
+    artifacts::{Artifacts, Wanted},
+    background_build::BackgroundBuild,
     home::Home,
     job,
-    kit::{Kit, Wanted},
-    supply::Supply,
+    port_forward::PortForward,
 };
 
-/// Carries the kit to the inner process.
-const KIT: &str = "KANARY_LAB_KIT";
+/// Carries the artifacts to the inner process.
+const ARTIFACTS: &str = "KANARY_LAB_ARTIFACTS";
 
 /// What Ctrl-C means while the inner process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,10 +50,10 @@ pub enum Interrupt {
 pub fn main(
     wanted: Wanted,
     interrupt: Interrupt,
-    inside: impl FnOnce(Kit) -> Result<ExitCode, Error>,
+    inside: impl FnOnce(Artifacts) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
-    if let Some(kit) = handed() {
-        return inside(kit);
+    if let Some(artifacts) = handed() {
+        return inside(artifacts);
     }
     // On this thread: the inner process is bound to the life of the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -61,7 +61,7 @@ pub fn main(
         check().await?;
         let mut signals = Signals::listen()?;
         // The directory comes after the build, so that Ctrl-C meanwhile leaves none.
-        let mut kit = tokio::select! {
+        let mut artifacts = tokio::select! {
             built = apart(move || wanted.build()) => built?,
             code = signals.end(Interrupt::Ends) => {
                 job::stop();
@@ -69,10 +69,10 @@ pub fn main(
             }
         };
         let home = Home::create()?;
-        kit.dir = home.path();
-        let bridge = Bridge::open(&mut kit, &wanted.ports()).await?;
-        let supply = wanted.later.then(|| Supply::begin(&kit.dir, wanted)).transpose()?;
-        let ended = enter(&kit, interrupt, &mut signals, bridge, supply).await;
+        artifacts.dir = home.path();
+        let forward = PortForward::open(&mut artifacts, &wanted.ports()).await?;
+        let build = wanted.in_background.then(|| BackgroundBuild::start(&artifacts.dir, wanted)).transpose()?;
+        let ended = enter(&artifacts, interrupt, &mut signals, forward, build).await;
         // What was to come later may still be under way.
         job::stop();
         let failed = !matches!(&ended, Ok(0));
@@ -90,12 +90,12 @@ pub fn is_inner() -> bool {
     handed().is_some()
 }
 
-/// The kit, if this is the inner process.
+/// The artifacts, if this is the inner process.
 ///
 /// The variable alone does not say so: a program that the lab runs inherits it, but is never process 1.
-fn handed() -> Option<Kit> {
-    let kit = env::var(KIT).ok().filter(|_| std::process::id() == 1)?;
-    serde_json::from_str(&kit).ok()
+fn handed() -> Option<Artifacts> {
+    let artifacts = env::var(ARTIFACTS).ok().filter(|_| std::process::id() == 1)?;
+    serde_json::from_str(&artifacts).ok()
 }
 
 /// Works on another thread: this one listens meanwhile.
@@ -111,22 +111,22 @@ where
 
 /// Runs this program again as the inner process, until it ends.
 async fn enter(
-    kit: &Kit,
+    artifacts: &Artifacts,
     interrupt: Interrupt,
     signals: &mut Signals,
-    bridge: Bridge,
-    supply: Option<Supply>,
+    forward: PortForward,
+    build: Option<BackgroundBuild>,
 ) -> Result<u8, Error> {
-    let mut child = command(kit)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
-    let bridging = tokio::spawn(bridge.run());
+    let mut child = command(artifacts)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
+    let forwarding = tokio::spawn(forward.run());
     // If it cannot tell, the inner process hears the end of the connection.
-    let supplying = supply.map(|supply| tokio::spawn(supply.run()));
+    let reporting = build.map(|build| tokio::spawn(build.run()));
     let ended = tokio::select! {
         status = child.wait() => status.context(|| "wait for the lab".into()).map(code),
         code = signals.end(interrupt) => Ok(code),
     };
-    bridging.abort();
-    supplying.iter().for_each(JoinHandle::abort);
+    forwarding.abort();
+    reporting.iter().for_each(JoinHandle::abort);
     end(&mut child).await;
     ended
 }
@@ -161,11 +161,11 @@ fn unshare() -> Command {
     command
 }
 
-fn command(kit: &Kit) -> Result<Command, Error> {
+fn command(artifacts: &Artifacts) -> Result<Command, Error> {
     let program = env::current_exe().context(|| "find this program".into())?;
-    let kit = serde_json::to_string(kit)?;
+    let artifacts = serde_json::to_string(artifacts)?;
     let mut command = unshare();
-    command.arg(program).args(env::args_os().skip(1)).env(KIT, kit);
+    command.arg(program).args(env::args_os().skip(1)).env(ARTIFACTS, artifacts);
     Ok(command)
 }
 

@@ -46,7 +46,7 @@ impl Progress {
     }
 
     /// For somebody who is told the last of it.
-    pub fn told(of: usize, to: watch::Sender<String>) -> Self {
+    pub fn reported(of: usize, to: watch::Sender<String>) -> Self {
         Self { shown: Shown::Told(to), of, begun: AtomicUsize::new(0) }
     }
 

@@ -14,9 +14,9 @@ use tokio::process::Command;
 
 use crate::{
     Context, Error,
+    artifacts::Artifacts,
     backend::METRICS_PORT,
     call::Caller,
-    kit::Kit,
     manifests,
     network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP},
     pki::Pki,
@@ -43,8 +43,8 @@ pub struct Prometheus {
 
 impl Prometheus {
     /// Starts one more and waits until it answers. It has no memory of what was before.
-    pub async fn start(kit: &Kit) -> Result<Self, Error> {
-        let mut prometheus = Self::spawn(kit, "127.0.0.1".into(), None)?;
+    pub async fn start(artifacts: &Artifacts) -> Result<Self, Error> {
+        let mut prometheus = Self::spawn(artifacts, "127.0.0.1".into(), None)?;
         let ready = format!("{}/-/ready", prometheus.url);
         prometheus.caller.until_ok(&mut prometheus.process, &ready).await?;
         Ok(prometheus)
@@ -52,31 +52,31 @@ impl Prometheus {
 
     /// Starts one that speaks https only, with the certificate of the lab's API server, and that wants the password
     /// `sesame` of the user `kanary`. It may not answer yet, and [`Self::query`] and its like cannot ask it.
-    pub fn start_guarded(kit: &Kit, pki: &Pki) -> Result<Self, Error> {
+    pub fn start_guarded(artifacts: &Artifacts, pki: &Pki) -> Result<Self, Error> {
         let web = json!({
             "tls_server_config": {"cert_file": pki.cert, "key_file": pki.key},
             "basic_auth_users": {"kanary": SESAME},
         });
-        Self::spawn(kit, NODE_IP.to_string(), Some(&web))
+        Self::spawn(artifacts, NODE_IP.to_string(), Some(&web))
     }
 
-    fn spawn(kit: &Kit, host: String, web: Option<&Value>) -> Result<Self, Error> {
+    fn spawn(artifacts: &Artifacts, host: String, web: Option<&Value>) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
         let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", FIRST_PROMETHEUS_PORT + nth));
         // JSON is YAML.
         let write = |name: String, config: &Value| {
-            let path = kit.dir.join(name);
+            let path = artifacts.dir.join(name);
             fs::write(&path, config.to_string()).context(|| format!("write {}", path.display()))?;
             Ok::<_, Error>(path)
         };
-        let mut command = Command::new(kit.tools.path(Tool::Prometheus)?);
+        let mut command = Command::new(artifacts.tools.path(Tool::Prometheus)?);
         command.arg(format!("--config.file={}", write(format!("{name}.json"), &scraping())?.display()));
-        command.arg(format!("--storage.tsdb.path={}", kit.dir.join(&name).display()));
-        command.arg(format!("--web.listen-address={address}")).current_dir(&kit.dir);
+        command.arg(format!("--storage.tsdb.path={}", artifacts.dir.join(&name).display()));
+        command.arg(format!("--web.listen-address={address}")).current_dir(&artifacts.dir);
         if let Some(web) = web {
             command.arg(format!("--web.config.file={}", write(format!("{name}-web.json"), web)?.display()));
         }
-        let process = Process::spawn(&name, command, kit.dir.join("logs").join(format!("{name}.log")))?;
+        let process = Process::spawn(&name, command, artifacts.dir.join("logs").join(format!("{name}.log")))?;
         let scheme = if web.is_some() { "https" } else { "http" };
         Ok(Self { process, url: format!("{scheme}://{address}"), caller: Caller::default() })
     }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::kit::Wanted;
+use crate::artifacts::Wanted;
 
 /// What the lab of a test binary has.
 #[derive(Debug, Clone, Default)]

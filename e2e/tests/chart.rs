@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 /// What Helm says; an error has what it complains of.
 async fn helm(scene: &Scene, arguments: &[&str]) -> Result<Result<String, String>, Error> {
     let lab = scene.lab()?;
-    let mut command = Command::new(lab.kit().tools.path(Tool::Helm)?);
+    let mut command = Command::new(lab.artifacts().tools.path(Tool::Helm)?);
     let home = lab.dir().join("helm");
     command.args(arguments).current_dir(repository()).env("KUBECONFIG", lab.kubeconfig());
     command.env("HELM_CACHE_HOME", &home).env("HELM_CONFIG_HOME", &home).env("HELM_DATA_HOME", &home);

@@ -255,7 +255,7 @@ async fn kubectl_finds_it(scene: Scene) -> Result<(), Error> {
     let bin = lab.dir().join("kubectl-finds-it");
     let told = || format!("fill {}", bin.display());
     fs::create_dir_all(&bin).context(told)?;
-    symlink(lab.kit().tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(told)?;
+    symlink(lab.artifacts().tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(told)?;
     symlink(program(&scene)?, bin.join("kubectl-kanary")).context(told)?;
     let script = bin.join("kubectl_complete-kanary");
     fs::write(&script, good(&scene, &["completion", "kubectl"]).await?).context(told)?;

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
 }
 
 async fn without_a_cluster_it_says_so_and_ends(scene: Scene) -> Result<(), Error> {
-    let kanary = scene.lab()?.kit().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
+    let kanary = scene.lab()?.artifacts().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
     let done =
         Command::new(kanary).args(["run", "--address=127.0.0.1:0"]).env_clear().env("HOME", "/nonexistent").output();
     let done = done.await.context(|| "run kanary".into())?;

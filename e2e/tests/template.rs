@@ -228,7 +228,7 @@ async fn promoted(scene: &Scene) -> Result<(), Error> {
 /// What kubectl prints.
 async fn kubectl(scene: &Scene, args: &[&str]) -> Result<String, Error> {
     let lab = scene.lab()?;
-    let mut command = Command::new(lab.kit().tools.path(Tool::Kubectl)?);
+    let mut command = Command::new(lab.artifacts().tools.path(Tool::Kubectl)?);
     command.env("KUBECONFIG", lab.kubeconfig()).arg("--namespace").arg(scene.namespace()).args(args);
     let output = command.output().await?;
     let (printed, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

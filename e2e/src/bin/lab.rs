@@ -4,10 +4,10 @@ use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 
 use kanary_e2e::{
     Context, Error, Lab, Setup,
-    bridge::{self, Invitation},
-    kit::{Kit, Wanted},
+    artifacts::{Artifacts, Wanted},
     namespace::{self, Interrupt},
     network,
+    port_forward::{self, HostAccess},
 };
 use tokio::process::Command;
 
@@ -22,7 +22,7 @@ usage: lab up  [FLAGS]             start one and keep it until Ctrl-C
 --prometheus  with a Prometheus that scrapes the pods";
 
 /// What a person finds at the lab's ports.
-const DOORS: [(u16, &str); 6] = [
+const PUBLISHED: [(u16, &str); 6] = [
     (network::FIRST_PROMETHEUS_PORT, "Prometheus"),
     (80, "the mesh: port 80 of every Service, by the Host SERVICE.NAMESPACE.svc.cluster.local"),
     (network::ISTIO_GATEWAY_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
@@ -46,9 +46,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Task { bare, mesh, prometheus, .. } = task;
-    let wanted = Wanted { kanary: !bare, person: true, mesh, prometheus, ..Wanted::default() };
+    let wanted = Wanted { kanary: !bare, user: true, mesh, prometheus, ..Wanted::default() };
     let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
-    let done = namespace::main(wanted, interrupt, |kit| inside(kit, task));
+    let done = namespace::main(wanted, interrupt, |artifacts| inside(artifacts, task));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -75,7 +75,7 @@ fn parse(args: Vec<OsString>) -> Option<Task> {
     }
 }
 
-fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
         let mut setup = if task.bare { Setup::bare() } else { Setup::installed() };
@@ -85,28 +85,28 @@ fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
         if task.prometheus {
             setup = setup.with_prometheus();
         }
-        let lab = Lab::start(kit, &setup).await?;
+        let lab = Lab::start(artifacts, &setup).await?;
         let _controller = match task.bare {
             true => None,
             false => Some(lab.controller::<&str>(&[]).await?),
         };
-        let invitation = bridge::invite(&lab).await?;
+        let host = port_forward::publish(&lab).await?;
         match task.command {
-            Some(command) => run(&lab, &invitation.bin, command).await,
-            None => stay(&lab, &invitation).await,
+            Some(command) => run(&lab, &host.bin, command).await,
+            None => stay(&lab, &host).await,
         }
     })
 }
 
-async fn stay(lab: &Lab, invitation: &Invitation) -> Result<ExitCode, Error> {
+async fn stay(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
     println!("The lab is up. In another terminal:\n");
-    println!("  export KUBECONFIG={}", invitation.kubeconfig.display());
-    println!("  {}/kubectl get nodes", invitation.bin.display());
-    let doors = &lab.kit().doors;
-    if doors.len() > 1 {
+    println!("  export KUBECONFIG={}", host.kubeconfig.display());
+    println!("  {}/kubectl get nodes", host.bin.display());
+    let published = &lab.artifacts().published;
+    if published.len() > 1 {
         println!();
     }
-    for (address, what) in DOORS.iter().filter_map(|(port, what)| Some((doors.get(port)?, what))) {
+    for (address, what) in PUBLISHED.iter().filter_map(|(port, what)| Some((published.get(port)?, what))) {
         println!("  http://{address}  {what}");
     }
     println!("\nLogs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());

@@ -15,8 +15,8 @@ use super::{
 };
 use crate::{
     Context, Error,
+    artifacts::Artifacts,
     call::Caller,
-    kit::Kit,
     network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT},
     process::Process,
     tool::Tool,
@@ -78,14 +78,14 @@ pub struct Envoy {
 
 impl Envoy {
     /// Starts it, and waits until it has all of its configuration.
-    pub async fn start(kit: &Kit, role: Role, address: Ipv4Addr) -> Result<Self, Error> {
-        let config = kit.dir.join(format!("{}.json", role.name()));
+    pub async fn start(artifacts: &Artifacts, role: Role, address: Ipv4Addr) -> Result<Self, Error> {
+        let config = artifacts.dir.join(format!("{}.json", role.name()));
         fs::write(&config, bootstrap(role, address).to_string()).context(|| format!("write {}", config.display()))?;
-        let mut command = Command::new(kit.tools.path(Tool::Envoy)?);
+        let mut command = Command::new(artifacts.tools.path(Tool::Envoy)?);
         command.arg("--config-path").arg(&config).args(["--concurrency", "1", "--disable-hot-restart"]);
         // Istio uses fields that Envoy calls deprecated, and Envoy says so each time.
-        command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&kit.dir);
-        let log = kit.dir.join("logs").join(format!("{}.log", role.name()));
+        command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&artifacts.dir);
+        let log = artifacts.dir.join("logs").join(format!("{}.log", role.name()));
         let mut envoy = Self { process: Process::spawn(role.name(), command, log)?, role, caller: Caller::default() };
         let ready = envoy.url("/ready");
         envoy.caller.until_ok(&mut envoy.process, &ready).await?;

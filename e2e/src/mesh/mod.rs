@@ -18,8 +18,8 @@ use self::envoy::{Envoy, Role};
 use crate::{
     Context, Error,
     access::ISTIOD,
+    artifacts::Artifacts,
     call::Caller,
-    kit::Kit,
     manifests,
     network::{NODE_IP, XDS_PORT},
     process::Process,
@@ -41,31 +41,31 @@ pub struct Mesh {
 
 impl Mesh {
     /// Starts it, and waits until both proxies know what istiod knows.
-    pub async fn start(client: Client, kit: &Kit) -> Result<Self, Error> {
+    pub async fn start(client: Client, artifacts: &Artifacts) -> Result<Self, Error> {
         for object in ingress::objects() {
             manifests::apply(&client, &object).await?;
         }
-        let mut istiod = istiod(kit)?;
+        let mut istiod = istiod(artifacts)?;
         let ready = format!("http://127.0.0.1:{HTTP_PORT}/ready");
         Caller::default().until_ok(&mut istiod, &ready).await?;
         let address = ingress::address(&client).await?;
-        let sidecar = Envoy::start(kit, Role::Sidecar, NODE_IP).await?;
-        let gateway = Envoy::start(kit, Role::Gateway, address).await?;
+        let sidecar = Envoy::start(artifacts, Role::Sidecar, NODE_IP).await?;
+        let gateway = Envoy::start(artifacts, Role::Gateway, address).await?;
         Ok(Self { _istiod: istiod, sidecar, gateway })
     }
 }
 
-fn istiod(kit: &Kit) -> Result<Process, Error> {
-    let config = kit.dir.join("mesh.json");
+fn istiod(artifacts: &Artifacts) -> Result<Process, Error> {
+    let config = artifacts.dir.join("mesh.json");
     // Envoy as its makers build it lacks Istio's filters, and rejects what uses them.
     let mesh = json!({"defaultProviders": {}, "enableAutoMtls": false});
     fs::write(&config, mesh.to_string()).context(|| format!("write {}", config.display()))?;
-    let mut command = Command::new(kit.tools.path(Tool::PilotDiscovery)?);
+    let mut command = Command::new(artifacts.tools.path(Tool::PilotDiscovery)?);
     command.args(["discovery", "--secureGRPCAddr=", "--httpsAddr="]);
-    command.arg(format!("--kubeconfig={}", ISTIOD.kubeconfig(&kit.dir).display()));
+    command.arg(format!("--kubeconfig={}", ISTIOD.kubeconfig(&artifacts.dir).display()));
     command.arg(format!("--meshConfig={}", config.display()));
     command.arg(format!("--httpAddr=127.0.0.1:{HTTP_PORT}")).arg(format!("--grpcAddr=127.0.0.1:{XDS_PORT}"));
-    command.arg(format!("--monitoringAddr=127.0.0.1:{MONITORING_PORT}")).current_dir(&kit.dir);
+    command.arg(format!("--monitoringAddr=127.0.0.1:{MONITORING_PORT}")).current_dir(&artifacts.dir);
     command.envs([
         ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
         ("PILOT_ENABLE_ALPN_FILTER", "false"),
@@ -79,5 +79,5 @@ fn istiod(kit: &Kit) -> Result<Process, Error> {
         ("POD_NAME", "istiod"),
         ("POD_NAMESPACE", "istio-system"),
     ]);
-    Process::spawn("istiod", command, kit.dir.join("logs/istiod.log"))
+    Process::spawn("istiod", command, artifacts.dir.join("logs/istiod.log"))
 }

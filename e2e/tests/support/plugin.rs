@@ -14,7 +14,7 @@ pub struct Said {
 
 /// Where it is.
 pub fn program(scene: &Scene) -> Result<PathBuf, Error> {
-    scene.lab()?.kit().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
+    scene.lab()?.artifacts().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
 }
 
 /// A call of it that is yet to be made, in the scene's namespace.

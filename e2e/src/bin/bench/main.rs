@@ -20,7 +20,7 @@ use std::{
 
 use kanary_e2e::{
     Context, Error, Lab,
-    kit::Kit,
+    artifacts::Artifacts,
     namespace::{self, Interrupt},
     scene::Stage,
 };
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let done = match parts.as_slice() {
-        [part] => namespace::main(part.wanted(), Interrupt::Ends, |kit| inside(kit, part)),
+        [part] => namespace::main(part.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, part)),
         parts => in_turn(parts),
     };
     done.unwrap_or_else(|error| {
@@ -49,10 +49,10 @@ fn main() -> ExitCode {
 }
 
 /// One part, in its lab.
-fn inside(kit: Kit, part: &Part) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, part: &Part) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     let figures = runtime.block_on(async {
-        let lab = Lab::start(kit, &part.setup()).await?;
+        let lab = Lab::start(artifacts, &part.setup()).await?;
         let stage = Arc::new(Stage { client: lab.client(), lab: Some(lab), log: None });
         part.measure(&stage).await
     })?;

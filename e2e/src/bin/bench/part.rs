@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kanary_e2e::{Error, Scene, Setup, kit::Wanted, scene::Stage};
+use kanary_e2e::{Error, Scene, Setup, artifacts::Wanted, scene::Stage};
 use serde_json::Value;
 
 use crate::{departure, lifecycle, mirror, prometheus};

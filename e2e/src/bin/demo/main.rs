@@ -19,10 +19,10 @@ use std::{
 };
 
 use kanary_e2e::{
-    Context, Error, Lab, Setup, bridge,
-    kit::{Kit, Wanted},
+    Context, Error, Lab, Setup,
+    artifacts::{Artifacts, Wanted},
     namespace::{self, Interrupt},
-    network,
+    network, port_forward,
 };
 
 use crate::{play::Play, screen::Screen};
@@ -48,8 +48,9 @@ fn main() -> ExitCode {
     if std::process::id() != 1 {
         introduce(&Screen::new());
     }
-    let wanted = Wanted { kanary: true, person: true, mesh: true, prometheus: true, later: true, ..Wanted::default() };
-    let done = namespace::main(wanted, Interrupt::Ends, |kit| inside(kit, auto));
+    let wanted =
+        Wanted { kanary: true, user: true, mesh: true, prometheus: true, in_background: true, ..Wanted::default() };
+    let done = namespace::main(wanted, Interrupt::Ends, |artifacts| inside(artifacts, auto));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -67,20 +68,20 @@ fn introduce(screen: &Screen) {
     );
 }
 
-fn inside(kit: Kit, auto: bool) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let lab = Arc::new(Lab::start(kit, &Setup::installed()).await?);
+        let lab = Arc::new(Lab::start(artifacts, &Setup::installed()).await?);
         let controller =
             lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", network::FIRST_PROMETHEUS_PORT)]).await?;
-        let invitation = bridge::invite(&lab).await?;
+        let host = port_forward::publish(&lab).await?;
         let screen = Screen::new();
         screen.gap();
         screen.text("To look around meanwhile, in another terminal:");
-        screen.code(&format!("export KUBECONFIG={}", invitation.kubeconfig.display()));
-        screen.code(&format!("export PATH={}:$PATH", invitation.bin.display()));
+        screen.code(&format!("export KUBECONFIG={}", host.kubeconfig.display()));
+        screen.code(&format!("export PATH={}:$PATH", host.bin.display()));
         screen.code("kubectl -n demo get kd,deploy,svc,pods");
-        let kubectl = invitation.bin.join("kubectl");
+        let kubectl = host.bin.join("kubectl");
         Play::begin(lab, controller, kubectl, screen, auto).await?.perform().await
     })
 }

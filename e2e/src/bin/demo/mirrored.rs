@@ -67,7 +67,7 @@ impl Play {
         let sidecar = &self.lab.mesh()?.sidecar;
         sidecar.until_route(&host(BASE), "production's own", |route| route.name == "all").await?;
         sidecar.until_endpoints(&host(BASE), 80, REPLICAS).await?;
-        if let Some(address) = self.lab.kit().doors.get(&network::FIRST_PROMETHEUS_PORT) {
+        if let Some(address) = self.lab.artifacts().published.get(&network::FIRST_PROMETHEUS_PORT) {
             self.screen.line("prometheus", Style::Plain, &format!("is at http://{address} for you as well"));
         }
         self.screen.line(

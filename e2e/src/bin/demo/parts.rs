@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kanary_e2e::{
     Error, Lab, Setup,
-    supply::{Delivery, News},
+    background_build::{BuildFeed, BuildUpdate},
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -33,14 +33,14 @@ impl Coming {
 }
 
 async fn raise(lab: &Lab, says: &watch::Sender<String>) -> Result<Parts, Error> {
-    let mut delivery = Delivery::of(lab.kit()).await?;
+    let mut feed = BuildFeed::connect(lab.artifacts()).await?;
     loop {
-        match delivery.next().await? {
-            News::Building(step) if step.is_empty() => {}
-            News::Building(step) => drop(says.send_replace(format!("still being built: {step}"))),
-            News::Lacking(cure) => return Ok(Parts::Lacking(cure)),
-            News::Failed(why) => return Ok(Parts::Failed(why)),
-            News::Built(tools) => {
+        match feed.next().await? {
+            BuildUpdate::Building(step) if step.is_empty() => {}
+            BuildUpdate::Building(step) => drop(says.send_replace(format!("still being built: {step}"))),
+            BuildUpdate::Lacking(cure) => return Ok(Parts::Lacking(cure)),
+            BuildUpdate::Failed(why) => return Ok(Parts::Failed(why)),
+            BuildUpdate::Built(tools) => {
                 says.send_replace("being started".into());
                 lab.extend(tools, &Setup::installed().with_mesh().with_prometheus()).await?;
                 return Ok(Parts::Up);
