@@ -19,7 +19,7 @@ pub const SERVER: &str = "https://127.0.0.1:6443";
 
 /// A caller with a token, as a line of `--token-auth-file` and as a kubeconfig.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller {
+pub struct Identity {
     /// Also the name of its kubeconfig.
     pub name: &'static str,
     user: &'static str,
@@ -27,23 +27,23 @@ pub struct Caller {
 }
 
 /// The lab itself, and the person at the terminal.
-pub const ADMIN: Caller = Caller { name: "admin", user: "lab-admin", groups: "system:masters" };
-/// Named, so that `managedFields` and audit show who wrote; its many controllers share one identity.
-pub const CONTROLLER_MANAGER: Caller =
-    Caller { name: "kube-controller-manager", user: "system:kube-controller-manager", groups: "system:masters" };
+pub const ADMIN: Identity = Identity { name: "admin", user: "lab-admin", groups: "system:masters" };
+/// ObjectRef, so that `managedFields` and audit show who wrote; its many controllers share one identity.
+pub const CONTROLLER_MANAGER: Identity =
+    Identity { name: "kube-controller-manager", user: "system:kube-controller-manager", groups: "system:masters" };
 /// Its own role is there a second after the API server is; refused until then, it would wait for longer.
-pub const SCHEDULER: Caller =
-    Caller { name: "kube-scheduler", user: "system:kube-scheduler", groups: "system:masters" };
+pub const SCHEDULER: Identity =
+    Identity { name: "kube-scheduler", user: "system:kube-scheduler", groups: "system:masters" };
 /// Plays the kubelets.
-pub const KWOK: Caller = Caller { name: "kwok", user: "lab-kubelet", groups: "system:masters" };
+pub const KWOK: Identity = Identity { name: "kwok", user: "lab-kubelet", groups: "system:masters" };
 
 /// Istio's control plane, where there is a mesh.
-pub const ISTIOD: Caller = Caller { name: "istiod", user: "istiod", groups: "system:masters" };
+pub const ISTIOD: Identity = Identity { name: "istiod", user: "istiod", groups: "system:masters" };
 
 /// All of them.
-pub const CALLERS: [Caller; 5] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER, KWOK, ISTIOD];
+pub const IDENTITIES: [Identity; 5] = [ADMIN, CONTROLLER_MANAGER, SCHEDULER, KWOK, ISTIOD];
 
-impl Caller {
+impl Identity {
     /// Its kubeconfig in `dir`.
     pub fn kubeconfig(self, dir: &Path) -> PathBuf {
         dir.join(format!("{}.kubeconfig", self.name))
@@ -53,7 +53,7 @@ impl Caller {
 /// Writes the token file and a kubeconfig for every caller; returns the token file.
 pub fn write_all(dir: &Path, ca_pem: &str) -> Result<PathBuf, Error> {
     let mut lines = String::new();
-    for Caller { name, user, groups } in CALLERS {
+    for Identity { name, user, groups } in IDENTITIES {
         let token = random()?;
         write(&dir.join(format!("{name}.kubeconfig")), SERVER, ca_pem, &token)?;
         lines.push_str(&format!("{token},{user},{name},\"{groups}\"\n"));

@@ -67,7 +67,7 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for Result<T, E> {
     }
 }
 
-/// Lets a test use `?` on what it calls itself; the helpers of the scene name the object as well.
+/// Lets a test use `?` on what it calls itself; the helpers of the namespace name the object as well.
 macro_rules! plain {
     ($($cause:ty => $what:literal),* $(,)?) => {$(
         impl From<$cause> for Error {

@@ -1,10 +1,10 @@
-//! A test binary: one lab, and one scene for each test.
+//! A test binary: one lab, and one namespace for each test.
 //!
 //! ```no_run
-//! use kanary_e2e::{Error, Scene, Setup, cases, harness};
+//! use kanary_e2e::{Error, TestNamespace, Setup, cases, harness};
 //!
-//! async fn promotes(scene: Scene) -> Result<(), Error> {
-//!     scene.kd_phase("web", "Succeeded").await.map(drop)
+//! async fn promotes(namespace: TestNamespace) -> Result<(), Error> {
+//!     namespace.until_phase("web", "Succeeded").await.map(drop)
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
@@ -22,11 +22,11 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::{
-    Context, Error, Lab, Scene,
+    Context, Error, Lab, TestNamespace,
     artifacts::Artifacts,
-    namespace::{self, Interrupt},
-    scene::Stage,
+    sandbox::{self, Interrupt},
     setup::Setup,
+    test_namespace::Cluster,
 };
 
 /// The only way to run against a cluster that is not a lab: name its context.
@@ -40,17 +40,17 @@ type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
 pub struct Case {
     name: &'static str,
     lab_only: bool,
-    run: Box<dyn FnOnce(Scene) -> Run + Send>,
+    run: Box<dyn FnOnce(TestNamespace) -> Run + Send>,
 }
 
 impl Case {
     /// A test of that name.
     pub fn new<F, R>(name: &'static str, run: F) -> Self
     where
-        F: FnOnce(Scene) -> R + Send + 'static,
+        F: FnOnce(TestNamespace) -> R + Send + 'static,
         R: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        Self { name, lab_only: false, run: Box::new(|scene| Box::pin(run(scene))) }
+        Self { name, lab_only: false, run: Box::new(|ns| Box::pin(run(ns))) }
     }
 
     /// It needs the lab's powers (audit, plays, killing the controller), so it is ignored elsewhere.
@@ -77,7 +77,7 @@ pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
     } else if let Ok(context) = env::var(CONTEXT) {
         elsewhere(&context, &args, cases)
     } else {
-        namespace::main(setup.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, &setup, &args, cases))
+        sandbox::main(setup.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, &setup, &args, cases))
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -96,16 +96,16 @@ fn names(cases: Vec<Case>) -> Vec<Trial> {
 
 fn inside(artifacts: Artifacts, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
     let runtime = Runtime::new().context(|| "start a runtime".into())?;
-    let (stage, mut controller) = runtime.block_on(async {
+    let (cluster, mut controller) = runtime.block_on(async {
         let lab = Lab::start(artifacts, setup).await?;
         let controller = match setup.shared_controller() {
             Some(args) => Some(lab.controller(args).await?),
             None => None,
         };
         let log = controller.as_ref().map(|controller| controller.log().to_owned());
-        Ok::<_, Error>((Stage { client: lab.client(), lab: Some(lab), log }, controller))
+        Ok::<_, Error>((Cluster { client: lab.client(), lab: Some(lab), log }, controller))
     })?;
-    let code = perform(&runtime, stage, args, cases);
+    let code = perform(&runtime, cluster, args, cases);
     match controller.as_mut().and_then(|controller| controller.ended()) {
         Some(error) => Err(error),
         None => Ok(code),
@@ -119,37 +119,37 @@ fn elsewhere(context: &str, args: &Arguments, cases: Vec<Case>) -> Result<ExitCo
         let config = Config::from_kubeconfig(&options).await.context(|| format!("use the context {context}"))?;
         Client::try_from(config).context(|| format!("use the context {context}"))
     })?;
-    Ok(perform(&runtime, Stage { client, lab: None, log: None }, args, cases))
+    Ok(perform(&runtime, Cluster { client, lab: None, log: None }, args, cases))
 }
 
-fn perform(runtime: &Runtime, stage: Stage, args: &Arguments, cases: Vec<Case>) -> ExitCode {
-    let stage = Arc::new(stage);
-    let trials = cases.into_iter().map(|case| trial(case, stage.clone(), runtime.handle().clone()));
+fn perform(runtime: &Runtime, cluster: Cluster, args: &Arguments, cases: Vec<Case>) -> ExitCode {
+    let cluster = Arc::new(cluster);
+    let trials = cases.into_iter().map(|case| trial(case, cluster.clone(), runtime.handle().clone()));
     libtest_mimic::run(args, trials.collect()).exit_code()
 }
 
-fn trial(case: Case, stage: Arc<Stage>, handle: Handle) -> Trial {
+fn trial(case: Case, cluster: Arc<Cluster>, handle: Handle) -> Trial {
     let name = case.name;
     Trial::ignorable_test(name, move || {
-        if case.lab_only && stage.lab.is_none() {
+        if case.lab_only && cluster.lab.is_none() {
             return Ok(Completion::ignored_with("needs the lab"));
         }
-        handle.block_on(play(case, stage)).map_err(Failed::from)?;
+        handle.block_on(play(case, cluster)).map_err(Failed::from)?;
         Ok(Completion::Completed)
     })
 }
 
 /// Runs one test in its namespace; a failure, also a panic, comes with the story of that namespace.
-async fn play(case: Case, stage: Arc<Stage>) -> Result<(), String> {
-    let scene = Scene::open(stage, case.name).await.map_err(|error| error.to_string())?;
-    let failure = match tokio::spawn((case.run)(scene.clone())).await {
+async fn play(case: Case, cluster: Arc<Cluster>) -> Result<(), String> {
+    let ns = TestNamespace::open(cluster, case.name).await.map_err(|error| error.to_string())?;
+    let failure = match tokio::spawn((case.run)(ns.clone())).await {
         Ok(Ok(())) => None,
         // What was awaited in vain carries the story of that moment.
         Ok(Err(error @ Error::Unmet(_))) => Some(error.to_string()),
-        Ok(Err(error)) => Some(format!("{error}\n{}", scene.story().await)),
-        Err(panic) => Some(format!("{}\n{}", told(panic), scene.story().await)),
+        Ok(Err(error)) => Some(format!("{error}\n{}", ns.diagnostics().await)),
+        Err(panic) => Some(format!("{}\n{}", told(panic), ns.diagnostics().await)),
     };
-    let closed = scene.close(failure.is_some()).await;
+    let closed = ns.close(failure.is_some()).await;
     match failure {
         Some(failure) => Err(failure),
         None => closed.map_err(|error| error.to_string()),

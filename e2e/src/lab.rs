@@ -30,7 +30,7 @@ use crate::{
 /// What the repository ships and the lab installs, in this order.
 const MANIFESTS: [&str; 3] = ["crds/kanarydeployments.yaml", "deploy/namespace.yaml", "deploy/rbac.yaml"];
 
-/// A control plane of its own. There is one in each inner process, see [`crate::namespace`].
+/// A control plane of its own. There is one in each inner process, see [`crate::sandbox`].
 pub struct Lab {
     plane: ControlPlane,
     backend: OnceCell<Backend>,

@@ -13,47 +13,47 @@
 //!  control_plane  etcd, API server, controllers, scheduler, kubelet  (kwok plays the kubelet)
 //!  lab            a control plane with Kanary installed
 //!  backend        all pods: answers, counts, has metrics             (with a mesh or a Prometheus)
-//!  scene          a Kubernetes namespace for one test, and the means to wait for what should happen
-//!  harness        a test binary: one lab, many scenes
+//!  namespace          a Kubernetes namespace for one test, and the means to wait for what should happen
+//!  harness        a test binary: one lab, many namespaces
 //! ```
 //!
 //! What it is not: pods have addresses and conditions but no processes, there is no container runtime and no
 //! CNI; and nothing here knows what Kanary should do. That is for the tests.
 
 pub mod access;
-pub mod any;
 pub mod artifacts;
 pub mod audit;
 pub mod backend;
 pub mod background_build;
 pub mod cache;
-pub mod call;
 pub mod control_plane;
 pub mod controller;
 pub mod cut_proxy;
+pub mod diagnostics;
+pub mod dynamic;
 pub mod error;
 pub mod flags;
 pub mod go;
 pub mod harness;
 pub mod home;
+pub mod http_client;
 pub mod job;
 pub mod kanary_api;
-pub mod kd;
+pub mod kanary_deployment;
 pub mod lab;
 pub mod load;
 pub mod manifests;
 pub mod mesh;
-pub mod namespace;
 pub mod network;
 pub mod pki;
 pub mod port_forward;
 pub mod process;
 pub mod progress;
 pub mod prometheus;
-pub mod scene;
+pub mod sandbox;
 pub mod setup;
-pub mod story;
 pub mod terminal;
+pub mod test_namespace;
 pub mod tool;
 pub mod tools;
 pub mod traffic;
@@ -63,5 +63,5 @@ pub mod wheel;
 
 pub use error::{Context, Error};
 pub use lab::Lab;
-pub use scene::Scene;
 pub use setup::Setup;
+pub use test_namespace::TestNamespace;

@@ -21,7 +21,7 @@ use tokio::task::JoinHandle;
 use crate::{
     Context, Error,
     backend::{ARRIVAL, LOAD, POD},
-    call::Caller,
+    http_client::HttpClient,
 };
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
@@ -89,7 +89,7 @@ impl Load {
 
     async fn send(self, stopped: Arc<AtomicBool>, answers: Answers) -> Report {
         let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let (next, begun, caller) = (AtomicUsize::new(0), Instant::now(), Caller::default());
+        let (next, begun, client) = (AtomicUsize::new(0), Instant::now(), HttpClient::default());
         let worker = async || {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +100,7 @@ impl Load {
                     let due = begun + Duration::from_secs_f64(nth as f64 / rate);
                     tokio::time::sleep_until(due.into()).await;
                 }
-                let answer = self.ask(&caller, nth, &id).await;
+                let answer = self.ask(&client, nth, &id).await;
                 lock(&answers).push(answer);
             }
         };
@@ -110,10 +110,10 @@ impl Load {
         Report { id, answers, elapsed }
     }
 
-    async fn ask(&self, caller: &Caller, nth: usize, id: &str) -> Answer {
+    async fn ask(&self, client: &HttpClient, nth: usize, id: &str) -> Answer {
         let begun = Instant::now();
         let answer = match self.request(nth, id) {
-            Ok(request) => caller.send(request).await,
+            Ok(request) => client.send(request).await,
             Err(error) => Err(error),
         };
         Answer::read(answer, begun.elapsed())

@@ -16,7 +16,7 @@ use crate::{
     Context, Error,
     artifacts::Artifacts,
     backend::METRICS_PORT,
-    call::Caller,
+    http_client::HttpClient,
     manifests,
     network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP},
     pki::Pki,
@@ -38,7 +38,7 @@ static COUNT: AtomicU16 = AtomicU16::new(0);
 pub struct Prometheus {
     process: Process,
     url: String,
-    caller: Caller,
+    client: HttpClient,
 }
 
 impl Prometheus {
@@ -46,7 +46,7 @@ impl Prometheus {
     pub async fn start(artifacts: &Artifacts) -> Result<Self, Error> {
         let mut prometheus = Self::spawn(artifacts, "127.0.0.1".into(), None)?;
         let ready = format!("{}/-/ready", prometheus.url);
-        prometheus.caller.until_ok(&mut prometheus.process, &ready).await?;
+        prometheus.client.until_ok(&mut prometheus.process, &ready).await?;
         Ok(prometheus)
     }
 
@@ -78,7 +78,7 @@ impl Prometheus {
         }
         let process = Process::spawn(&name, command, artifacts.dir.join("logs").join(format!("{name}.log")))?;
         let scheme = if web.is_some() { "https" } else { "http" };
-        Ok(Self { process, url: format!("{scheme}://{address}"), caller: Caller::default() })
+        Ok(Self { process, url: format!("{scheme}://{address}"), client: HttpClient::default() })
     }
 
     /// Where it answers, inside the lab.
@@ -88,7 +88,7 @@ impl Prometheus {
 
     /// What an instant query finds now. A scalar is one sample without labels.
     pub async fn query(&self, query: &str) -> Result<Vec<Sample>, Error> {
-        let (status, body) = self.caller.post(&format!("{}/api/v1/query", self.url), "query", query).await?;
+        let (status, body) = self.client.post(&format!("{}/api/v1/query", self.url), "query", query).await?;
         if status != 200 {
             return Err(Error::wrong(format!("Prometheus answers {status} to {query}: {body}")));
         }
@@ -98,7 +98,7 @@ impl Prometheus {
 
     /// Its own metrics, as text.
     pub async fn page(&self) -> Result<String, Error> {
-        match self.caller.get(&format!("{}/metrics", self.url)).await? {
+        match self.client.get(&format!("{}/metrics", self.url)).await? {
             (200, page) => Ok(page),
             (status, body) => Err(Error::wrong(format!("Prometheus answers {status} to /metrics: {body}"))),
         }

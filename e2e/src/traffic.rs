@@ -1,4 +1,4 @@
-//! A scene's traffic: who calls what, how pods answer, and what arrived where.
+//! A namespace's traffic: who calls what, how pods answer, and what arrived where.
 
 use std::{
     collections::BTreeSet,
@@ -8,22 +8,22 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 
 use crate::{
-    Error, Scene,
-    backend::{Backend, PORTS, arrivals::Arrival, manner::Manner},
+    Error, TestNamespace,
+    backend::{Backend, PORTS, arrivals::Arrival, behaviour::Behaviour},
     load::{Load, Report},
     mesh::route::Route,
     network::{HTTP_ROUTE_GATEWAY_PORT, ISTIO_GATEWAY_PORT},
 };
 
-impl Scene {
-    /// The full name of a Service of this scene: the Host that the mesh knows it by.
+impl TestNamespace {
+    /// The full name of a Service of this namespace: the Host that the mesh knows it by.
     pub fn host(&self, service: &str) -> String {
-        format!("{service}.{}.svc.cluster.local", self.namespace())
+        format!("{service}.{}.svc.cluster.local", self.name())
     }
 
-    /// A host name for gateways that no other scene has.
+    /// A host name for gateways that no other namespace has.
     pub fn public_host(&self) -> String {
-        format!("{}.example.com", self.namespace())
+        format!("{}.example.com", self.name())
     }
 
     /// Calls of a Service's port 80, from inside the mesh.
@@ -87,28 +87,28 @@ impl Scene {
 
     /// From now on the pods that carry these labels (`app=web,tier=front`; empty = all) answer like this. Of several that
     /// fit the last one told counts.
-    pub fn tell(&self, labels: &str, manner: Manner) -> Result<(), Error> {
-        self.backend()?.tell(self.namespace(), labels, manner);
+    pub fn set_behaviour(&self, labels: &str, behaviour: Behaviour) -> Result<(), Error> {
+        self.backend()?.set_behaviour(self.name(), labels, behaviour);
         Ok(())
     }
 
-    /// All that arrived at this scene's pods.
+    /// All that arrived at this namespace's pods.
     pub fn arrivals(&self) -> Result<Vec<Arrival>, Error> {
-        Ok(self.backend()?.arrivals(self.namespace()))
+        Ok(self.backend()?.arrivals(self.name()))
     }
 
-    /// Waits for the first arrival at this scene's pods that `met` holds for.
+    /// Waits for the first arrival at this namespace's pods that `met` holds for.
     pub async fn until_arrival(&self, awaited: &str, met: impl Fn(&Arrival) -> bool) -> Result<Arrival, Error> {
-        let arrival = self.backend()?.until_arrival(self.namespace(), met);
-        let in_vain = |_| Error::wrong(format!("no arrival in {}: {awaited}", self.namespace()));
+        let arrival = self.backend()?.until_arrival(self.name(), met);
+        let in_vain = |_| Error::wrong(format!("no arrival in {}: {awaited}", self.name()));
         tokio::time::timeout(self.patience, arrival).await.map_err(in_vain)
     }
 
     /// What a load caused beside its answers, here: copies, or second tries of a proxy. Waits for the last of them.
     pub async fn copies(&self, load: &Report) -> Result<Vec<Arrival>, Error> {
         let mesh = self.lab()?.mesh()?;
-        mesh.sidecar.until_idle(self.namespace()).await?;
-        mesh.gateway.until_idle(self.namespace()).await?;
+        mesh.sidecar.until_idle(self.name()).await?;
+        mesh.gateway.until_idle(self.name()).await?;
         let answered: BTreeSet<u64> = load.answers.iter().filter_map(|answer| answer.arrival).collect();
         let of_load = |arrival: &Arrival| arrival.load.as_ref() == Some(&load.id);
         let all = self.arrivals()?.into_iter();

@@ -29,30 +29,30 @@ pub struct Unmet {
     /// What was seen last, as YAML.
     pub seen: String,
     /// What else happened in that namespace.
-    pub story: String,
+    pub diagnostics: String,
 }
 
 impl Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { awaited, of, patience, seen, story } = self;
-        write!(f, "waited {} s for {of}: {awaited}\n--- last seen\n{seen}\n{story}", patience.as_secs())
+        let Self { awaited, of, patience, seen, diagnostics } = self;
+        write!(f, "waited {} s for {of}: {awaited}\n--- last seen\n{seen}\n{diagnostics}", patience.as_secs())
     }
 }
 
 /// The objects that a watch shows, by name.
-pub type Seen<K> = BTreeMap<String, K>;
+pub type Objects<K> = BTreeMap<String, K>;
 
 /// Watches until `met` holds for what is seen; `Err` has what was seen last.
 pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
     patience: Duration,
-    mut met: impl FnMut(&Seen<K>) -> bool,
-) -> Result<Seen<K>, Seen<K>>
+    mut met: impl FnMut(&Objects<K>) -> bool,
+) -> Result<Objects<K>, Objects<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+    let (mut seen, mut fresh) = (Objects::new(), Objects::new());
     let watching = async {
         // A watch that breaks is opened again; that it never opens shows as nothing seen.
         let mut events = watcher::watcher(api, config).default_backoff().into_stream().boxed();
@@ -75,7 +75,7 @@ where
 }
 
 /// Follows one event; whether the set is complete, so that a condition may look at it.
-fn take<K: ResourceExt>(event: Event<K>, seen: &mut Seen<K>, fresh: &mut Seen<K>) -> bool {
+fn take<K: ResourceExt>(event: Event<K>, seen: &mut Objects<K>, fresh: &mut Objects<K>) -> bool {
     match event {
         Event::Init => {
             fresh.clear();
@@ -97,7 +97,7 @@ fn take<K: ResourceExt>(event: Event<K>, seen: &mut Seen<K>, fresh: &mut Seen<K>
 }
 
 /// Objects as YAML, without what nobody reads.
-pub fn yaml<K: Serialize>(seen: &Seen<K>) -> String {
+pub fn yaml<K: Serialize>(seen: &Objects<K>) -> String {
     if seen.is_empty() {
         return "(nothing)".into();
     }
@@ -116,7 +116,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event;
 
-    use super::{Seen, take};
+    use super::{Objects, take};
 
     fn named(name: &str) -> ConfigMap {
         let metadata = kube::core::ObjectMeta { name: Some(name.into()), ..Default::default() };
@@ -125,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_starts_again_forgets_what_is_gone() {
-        let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+        let (mut seen, mut fresh) = (Objects::new(), Objects::new());
         let mut follow =
             |event| (take(event, &mut seen, &mut fresh), seen.keys().cloned().collect::<Vec<_>>().join(" "));
         assert_eq!(follow(Event::Init), (false, "".into()));

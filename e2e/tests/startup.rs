@@ -11,7 +11,7 @@ use k8s_openapi::{
     api::{coordination::v1::Lease, core::v1::Secret, rbac::v1::ClusterRole},
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
-use kanary_e2e::{Context, Error, Scene, Setup, cases, controller::Controller, harness, manifests};
+use kanary_e2e::{Context, Error, Setup, TestNamespace, cases, controller::Controller, harness, manifests};
 use kube::{
     Api, ResourceExt,
     api::{DeleteParams, ListParams, PostParams},
@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     harness::main(Setup::installed(), cases)
 }
 
-async fn without_a_cluster_it_says_so_and_ends(scene: Scene) -> Result<(), Error> {
-    let kanary = scene.lab()?.artifacts().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
+async fn without_a_cluster_it_says_so_and_ends(ns: TestNamespace) -> Result<(), Error> {
+    let kanary = ns.lab()?.artifacts().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
     let done =
         Command::new(kanary).args(["run", "--address=127.0.0.1:0"]).env_clear().env("HOME", "/nonexistent").output();
     let done = done.await.context(|| "run kanary".into())?;
@@ -47,8 +47,8 @@ async fn without_a_cluster_it_says_so_and_ends(scene: Scene) -> Result<(), Error
     Ok(())
 }
 
-async fn an_api_server_that_cannot_be_reached_is_said_once_and_waited_for(scene: Scene) -> Result<(), Error> {
-    let mut controller = scene.lab()?.controller_at("http://127.0.0.1:1", &alone(&scene, "lost")).await?;
+async fn an_api_server_that_cannot_be_reached_is_said_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+    let mut controller = ns.lab()?.controller_at("http://127.0.0.1:1", &alone(&ns, "lost")).await?;
     until_said_once(&mut controller, "cannot reach the API server").await?;
     assert_eq!(controller.get("/healthz").await?.0, 200, "it lives");
     assert_eq!(controller.get("/readyz").await?.0, 503, "and is not ready");
@@ -56,14 +56,14 @@ async fn an_api_server_that_cannot_be_reached_is_said_once_and_waited_for(scene:
 }
 
 /// One after the other, for they change what all controllers see.
-async fn what_is_not_installed_is_said_once_and_waited_for(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    without_a_permission(&scene).await?;
-    without_the_crd(&scene).await
+async fn what_is_not_installed_is_said_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    without_a_permission(&ns).await?;
+    without_the_crd(&ns).await
 }
 
-async fn without_a_permission(scene: &Scene) -> Result<(), Error> {
-    let roles: Api<ClusterRole> = Api::all(scene.client());
+async fn without_a_permission(ns: &TestNamespace) -> Result<(), Error> {
+    let roles: Api<ClusterRole> = Api::all(ns.client());
     let shipped = roles.get("kanary").await.context(|| "get the shipped role".into())?;
     let mut poorer = shipped.clone();
     for rule in poorer.rules.iter_mut().flatten() {
@@ -74,7 +74,7 @@ async fn without_a_permission(scene: &Scene) -> Result<(), Error> {
         });
     }
     replace(&roles, &poorer).await?;
-    let mut controller = scene.lab()?.start_controller(&alone(scene, "poor")).await?;
+    let mut controller = ns.lab()?.start_controller(&alone(ns, "poor")).await?;
     until_said_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
     let mut restored = roles.get("kanary").await.context(|| "get the role".into())?;
     restored.rules = shipped.rules;
@@ -87,40 +87,40 @@ async fn replace(roles: &Api<ClusterRole>, role: &ClusterRole) -> Result<(), Err
     roles.replace(&role.name_any(), &PostParams::default(), role).await.context(|| "replace the role".into()).map(drop)
 }
 
-async fn without_the_crd(scene: &Scene) -> Result<(), Error> {
-    let crds: Api<CustomResourceDefinition> = Api::all(scene.client());
+async fn without_the_crd(ns: &TestNamespace) -> Result<(), Error> {
+    let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
     let crd = crds.delete(CRD, &DeleteParams::default()).await.context(|| "delete the CRD".into())?;
     if let Some(uid) = crd.left().and_then(|crd| crd.metadata.uid) {
         await_condition(crds, CRD, is_deleted(&uid)).await.context(|| "wait for the CRD to go".into())?;
     }
-    let mut controller = scene.lab()?.start_controller(&alone(scene, "early")).await?;
+    let mut controller = ns.lab()?.start_controller(&alone(ns, "early")).await?;
     until_said_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
-    scene.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
+    ns.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
     controller.ready().await?;
     controller.stop().await
 }
 
-async fn only_one_leads_and_another_takes_over(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    let lab = scene.lab()?;
-    let first = lab.controller(&alone(&scene, "first")).await?;
-    until_leads(&scene, "first").await?;
-    let second = lab.controller(&alone(&scene, "second")).await?;
-    let third = lab.controller(&alone(&scene, "third")).await?;
+async fn only_one_leads_and_another_takes_over(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let lab = ns.lab()?;
+    let first = lab.controller(&alone(&ns, "first")).await?;
+    until_leads(&ns, "first").await?;
+    let second = lab.controller(&alone(&ns, "second")).await?;
+    let third = lab.controller(&alone(&ns, "third")).await?;
     // Told to stop, a leader hands over; dead, it is missed once its lease is out.
     first.stop().await?;
-    let heir = until_any_leads(&scene, &["second", "third"]).await?;
+    let heir = until_any_leads(&ns, &["second", "third"]).await?;
     let (leader, follower) = if heir == "second" { (second, ("third", third)) } else { (third, ("second", second)) };
     leader.kill().await?;
-    until_leads(&scene, follower.0).await?;
+    until_leads(&ns, follower.0).await?;
     follower.1.stop().await
 }
 
-async fn its_account_may_not_read_secrets(scene: Scene) -> Result<(), Error> {
-    let secrets: Api<Secret> = Api::all(scene.lab()?.client_of("kanary").await?);
+async fn its_account_may_not_read_secrets(ns: TestNamespace) -> Result<(), Error> {
+    let secrets: Api<Secret> = Api::all(ns.lab()?.client_of("kanary").await?);
     let answer = secrets.list(&ListParams::default()).await;
     assert!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 403), "{answer:?}");
-    let roles: Api<ClusterRole> = Api::all(scene.client());
+    let roles: Api<ClusterRole> = Api::all(ns.client());
     let role = roles.get("kanary").await.context(|| "get the shipped role".into())?;
     let words = role.rules.into_iter().flatten().flat_map(|rule| {
         [rule.verbs, rule.resources.unwrap_or_default(), rule.api_groups.unwrap_or_default()].concat()
@@ -129,13 +129,13 @@ async fn its_account_may_not_read_secrets(scene: Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn until_leads(scene: &Scene, name: &str) -> Result<(), Error> {
-    until_any_leads(scene, &[name]).await.map(drop)
+async fn until_leads(ns: &TestNamespace, name: &str) -> Result<(), Error> {
+    until_any_leads(ns, &[name]).await.map(drop)
 }
 
-async fn until_any_leads(scene: &Scene, names: &[&str]) -> Result<String, Error> {
+async fn until_any_leads(ns: &TestNamespace, names: &[&str]) -> Result<String, Error> {
     let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-    let lease = scene.until::<Lease>("kanary", "it leads", |lease| names.contains(&holder(lease).as_str())).await?;
+    let lease = ns.until::<Lease>("kanary", "it leads", |lease| names.contains(&holder(lease).as_str())).await?;
     Ok(holder(&lease))
 }
 

@@ -4,7 +4,7 @@
 //! What it is not: a pod that is not ready answers as well; to leave such pods out is for those who call.
 
 pub mod arrivals;
-pub mod manner;
+pub mod behaviour;
 pub mod metrics;
 pub mod pods;
 
@@ -29,7 +29,7 @@ use tokio::{
 
 use self::{
     arrivals::{Arrival, Arrivals},
-    manner::{Manner, Manners},
+    behaviour::{Behaviour, Behaviours},
     metrics::Metrics,
     pods::{Member, Pods},
 };
@@ -54,7 +54,7 @@ pub struct Backend(Arc<Inner>);
 
 struct Inner {
     pods: Pods,
-    manners: Mutex<Manners>,
+    behaviours: Mutex<Behaviours>,
     arrivals: Mutex<Arrivals>,
     /// Tells those who wait that one more arrived.
     news: watch::Sender<()>,
@@ -66,7 +66,7 @@ impl Backend {
     pub async fn start(client: Client) -> Result<Self, Error> {
         let backend = Self(Arc::new(Inner {
             pods: Pods::watch(client).await?,
-            manners: Mutex::default(),
+            behaviours: Mutex::default(),
             arrivals: Mutex::default(),
             news: watch::Sender::default(),
             metrics: Mutex::default(),
@@ -85,8 +85,8 @@ impl Backend {
 
     /// From now on the pods of a namespace that carry these labels (`app=web,tier=front`; empty = all) answer like this.
     /// Of several that fit the last one told counts.
-    pub fn tell(&self, namespace: &str, labels: &str, manner: Manner) {
-        lock(&self.0.manners).tell(namespace, labels, manner);
+    pub fn set_behaviour(&self, namespace: &str, labels: &str, behaviour: Behaviour) {
+        lock(&self.0.behaviours).set(namespace, labels, behaviour);
     }
 
     /// What arrived at the pods of a namespace, oldest first.
@@ -113,7 +113,7 @@ impl Backend {
     /// The metrics of all pods that are there, as Prometheus reads them.
     pub fn metrics(&self) -> String {
         let members = self.0.pods.members();
-        let gauges = members.iter().map(|member| (member.clone(), lock(&self.0.manners).of(member).gauges));
+        let gauges = members.iter().map(|member| (member.clone(), lock(&self.0.behaviours).of(member).gauges));
         let gauges: Vec<_> = gauges.collect();
         lock(&self.0.metrics).text(&members, &gauges)
     }
@@ -124,7 +124,7 @@ impl Backend {
             return (StatusCode::SERVICE_UNAVAILABLE, told).into_response();
         };
         let begun = Instant::now();
-        let (manner, status) = lock(&self.0.manners).turn(&member);
+        let (behaviour, status) = lock(&self.0.behaviours).turn(&member);
         let arrival = lock(&self.0.arrivals).note(|number| Arrival {
             number,
             at: begun,
@@ -138,11 +138,11 @@ impl Backend {
             status,
         });
         self.0.news.send_replace(());
-        tokio::time::sleep(manner.latency).await;
+        tokio::time::sleep(behaviour.latency).await;
         lock(&self.0.metrics).count(&member, status, begun.elapsed());
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = [(ARRIVAL, arrival.to_string()), (POD, member.pod.clone())];
-        (status, headers, manner.body.unwrap_or_else(|| member.pod.clone())).into_response()
+        (status, headers, behaviour.body.unwrap_or_else(|| member.pod.clone())).into_response()
     }
 }
 

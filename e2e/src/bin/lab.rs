@@ -5,9 +5,9 @@ use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 use kanary_e2e::{
     Context, Error, Lab, Setup,
     artifacts::{Artifacts, Wanted},
-    namespace::{self, Interrupt},
     network,
     port_forward::{self, HostAccess},
+    sandbox::{self, Interrupt},
 };
 use tokio::process::Command;
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let Task { bare, mesh, prometheus, .. } = task;
     let wanted = Wanted { kanary: !bare, user: true, mesh, prometheus, ..Wanted::default() };
     let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
-    let done = namespace::main(wanted, interrupt, |artifacts| inside(artifacts, task));
+    let done = sandbox::main(wanted, interrupt, |artifacts| inside(artifacts, task));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     Context, Error,
     artifacts::Artifacts,
-    call::Caller,
+    http_client::HttpClient,
     network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT},
     process::Process,
     tool::Tool,
@@ -73,7 +73,7 @@ impl Role {
 pub struct Envoy {
     process: Process,
     role: Role,
-    caller: Caller,
+    client: HttpClient,
 }
 
 impl Envoy {
@@ -86,9 +86,10 @@ impl Envoy {
         // Istio uses fields that Envoy calls deprecated, and Envoy says so each time.
         command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&artifacts.dir);
         let log = artifacts.dir.join("logs").join(format!("{}.log", role.name()));
-        let mut envoy = Self { process: Process::spawn(role.name(), command, log)?, role, caller: Caller::default() };
+        let mut envoy =
+            Self { process: Process::spawn(role.name(), command, log)?, role, client: HttpClient::default() };
         let ready = envoy.url("/ready");
-        envoy.caller.until_ok(&mut envoy.process, &ready).await?;
+        envoy.client.until_ok(&mut envoy.process, &ready).await?;
         Ok(envoy)
     }
 
@@ -98,7 +99,7 @@ impl Envoy {
 
     /// A page of its admin interface.
     pub async fn page(&self, page: &str) -> Result<String, Error> {
-        match self.caller.get(&self.url(page)).await? {
+        match self.client.get(&self.url(page)).await? {
             (200, body) => Ok(body),
             (status, body) => Err(Error::wrong(format!("{} answers {status} to {page}: {body}", self.role.name()))),
         }

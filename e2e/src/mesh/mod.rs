@@ -19,7 +19,7 @@ use crate::{
     Context, Error,
     access::ISTIOD,
     artifacts::Artifacts,
-    call::Caller,
+    http_client::HttpClient,
     manifests,
     network::{NODE_IP, XDS_PORT},
     process::Process,
@@ -47,7 +47,7 @@ impl Mesh {
         }
         let mut istiod = istiod(artifacts)?;
         let ready = format!("http://127.0.0.1:{HTTP_PORT}/ready");
-        Caller::default().until_ok(&mut istiod, &ready).await?;
+        HttpClient::default().until_ok(&mut istiod, &ready).await?;
         let address = ingress::address(&client).await?;
         let sidecar = Envoy::start(artifacts, Role::Sidecar, NODE_IP).await?;
         let gateway = Envoy::start(artifacts, Role::Gateway, address).await?;

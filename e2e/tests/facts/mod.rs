@@ -6,7 +6,7 @@ pub mod gateway;
 pub mod obeyed;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kanary_e2e::{Error, Scene, any};
+use kanary_e2e::{Error, TestNamespace, dynamic};
 use serde_json::{Value, json};
 
 use crate::support::*;
@@ -15,17 +15,17 @@ use crate::support::*;
 pub const OTHER: &str = "other-kanary";
 
 /// Production, and two canaries that nothing but a mirror reaches, all of them known to the sidecar.
-pub async fn world(scene: &Scene) -> Result<(), Error> {
-    scene.apply(service(json!({}))).await?;
-    scene.apply(web(json!({}))).await?;
+pub async fn world(ns: &TestNamespace) -> Result<(), Error> {
+    ns.apply(service(json!({}))).await?;
+    ns.apply(web(json!({}))).await?;
     for name in [CANARY, OTHER] {
-        scene.apply(labelled(web(json!({"metadata": {"name": name}, "spec": {"replicas": 1}})), name)).await?;
-        scene.apply(service(json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}}}))).await?;
+        ns.apply(labelled(web(json!({"metadata": {"name": name}, "spec": {"replicas": 1}})), name)).await?;
+        ns.apply(service(json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}}}))).await?;
     }
     for (name, pods) in [(WEB, 2), (CANARY, 1), (OTHER, 1)] {
-        scene.until::<Deployment>(name, "is available", |found| has_available(found, pods)).await?;
+        ns.until::<Deployment>(name, "is available", |found| has_available(found, pods)).await?;
         let pods = usize::try_from(pods).unwrap_or_default();
-        scene.until_known(name, 80, pods).await?;
+        ns.until_known(name, 80, pods).await?;
     }
     Ok(())
 }
@@ -37,7 +37,7 @@ fn labelled(deployment: Value, app: &str) -> Value {
 }
 
 /// Unlike for its own kinds, istiod says what it makes of an HTTPRoute, for each parent and of which generation.
-pub async fn until_accepted(scene: &Scene) -> Result<(), Error> {
+pub async fn until_accepted(ns: &TestNamespace) -> Result<(), Error> {
     let met = |route: &Value| {
         let generation = &route["metadata"]["generation"];
         let conditions = route["status"]["parents"][0]["conditions"].as_array().into_iter().flatten();
@@ -47,5 +47,5 @@ pub async fn until_accepted(scene: &Scene) -> Result<(), Error> {
         };
         holds("Accepted") && holds("ResolvedRefs")
     };
-    scene.until_any(any::http_route(WEB), "accepted, references resolved", met).await.map(drop)
+    ns.until_dynamic(dynamic::http_route(WEB), "accepted, references resolved", met).await.map(drop)
 }

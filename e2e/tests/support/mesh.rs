@@ -1,7 +1,7 @@
 //! Mirrors as people write them, and copies counted where they arrive.
 
 use kanary_e2e::{
-    Error, Scene,
+    Error, TestNamespace,
     backend::arrivals::Arrival,
     load::{Load, Report},
     mesh::route::Route,
@@ -59,15 +59,15 @@ pub fn request_mirror(percent: u32) -> Value {
 }
 
 /// Waits until requests to production inside the mesh take the route of this name.
-pub async fn until_named(scene: &Scene, name: &str) -> Result<Route, Error> {
-    scene.until_route(WEB, name, |route| route.name == name).await
+pub async fn until_named(ns: &TestNamespace, name: &str) -> Result<Route, Error> {
+    ns.until_route(WEB, name, |route| route.name == name).await
 }
 
 /// Sends requests; production answers each of them, once, and what else arrived is returned.
-pub async fn copied(scene: &Scene, load: Load) -> Result<Vec<Arrival>, Error> {
+pub async fn copied(ns: &TestNamespace, load: Load) -> Result<Vec<Arrival>, Error> {
     let report = load.run().await;
     assert_production_answers(&report);
-    scene.copies(&report).await
+    ns.copies(&report).await
 }
 
 /// All is well, and by a pod of the base.

@@ -23,9 +23,9 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 use kanary_e2e::{
-    Context, Error, Scene,
-    scene::{Kind, PLAY},
-    wait::Seen,
+    Context, Error, TestNamespace,
+    test_namespace::{Kind, PLAY},
+    wait::Objects,
 };
 use kube::ResourceExt;
 use serde_json::{Value, json};
@@ -125,59 +125,59 @@ pub fn watching(period: &str) -> Value {
 }
 
 /// The base and its Service stand in production.
-pub async fn production(scene: &Scene) -> Result<(), Error> {
-    scene.apply(service(json!({}))).await?;
-    scene.apply(web(json!({}))).await?;
-    scene.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
+pub async fn production(ns: &TestNamespace) -> Result<(), Error> {
+    ns.apply(service(json!({}))).await?;
+    ns.apply(web(json!({}))).await?;
+    ns.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
 }
 
 /// Production stands, and the trial is being judged.
-pub async fn validating(scene: &Scene, change: Value) -> Result<Value, Error> {
-    production(scene).await?;
-    scene.apply(trial(change)).await?;
-    scene.kd_phase(TRIAL, "Validating").await
+pub async fn validating(ns: &TestNamespace, change: Value) -> Result<Value, Error> {
+    production(ns).await?;
+    ns.apply(trial(change)).await?;
+    ns.until_phase(TRIAL, "Validating").await
 }
 
 /// A person says `valid` or `invalid`.
-pub async fn say(scene: &Scene, word: &str) -> Result<Value, Error> {
-    say_of(scene, TRIAL, word).await
+pub async fn say(ns: &TestNamespace, word: &str) -> Result<Value, Error> {
+    say_of(ns, TRIAL, word).await
 }
 
 /// A person says `valid` or `invalid` of a trial of another name.
-pub async fn say_of(scene: &Scene, name: &str, word: &str) -> Result<Value, Error> {
-    scene.patch_kd(name, json!({"spec": {"validation": {"manual": {"status": word}}}})).await
+pub async fn say_of(ns: &TestNamespace, name: &str, word: &str) -> Result<Value, Error> {
+    ns.patch_kanary(name, json!({"spec": {"validation": {"manual": {"status": word}}}})).await
 }
 
 /// A change of the trial's `spec`.
-pub async fn change(scene: &Scene, spec: Value) -> Result<Value, Error> {
-    scene.patch_kd(TRIAL, json!({"spec": spec})).await
+pub async fn change(ns: &TestNamespace, spec: Value) -> Result<Value, Error> {
+    ns.patch_kanary(TRIAL, json!({"spec": spec})).await
 }
 
 /// Waits until a condition of the trial has this reason.
-pub async fn until_reason(scene: &Scene, type_: &str, reason: &str) -> Result<Value, Error> {
+pub async fn until_reason(ns: &TestNamespace, type_: &str, reason: &str) -> Result<Value, Error> {
     let awaited = format!("{type_} is {reason}");
-    scene.until_kd(TRIAL, &awaited, |kd| condition(kd, type_)["reason"] == reason).await
+    ns.until_kanary(TRIAL, &awaited, |kanary| condition(kanary, type_)["reason"] == reason).await
 }
 
 /// Waits until the controller has answered the spec as it was when `written` was returned.
-pub async fn until_answered(scene: &Scene, written: &Value) -> Result<Value, Error> {
+pub async fn until_answered(ns: &TestNamespace, written: &Value) -> Result<Value, Error> {
     let generation = written["metadata"]["generation"].clone();
-    scene.until_kd(TRIAL, "answers the spec", |kd| kd["status"]["observedGeneration"] == generation).await
+    ns.until_kanary(TRIAL, "answers the spec", |kanary| kanary["status"]["observedGeneration"] == generation).await
 }
 
 /// Waits for an event of the trial.
-pub async fn until_event(scene: &Scene, reason: &str) -> Result<Event, Error> {
+pub async fn until_event(ns: &TestNamespace, reason: &str) -> Result<Event, Error> {
     let fits = |event: &&Event| {
         event.reason.as_deref() == Some(reason) && event.involved_object.kind.as_deref() == Some("KanaryDeployment")
     };
     let awaited = format!("the event {reason}");
-    let events = scene.until_all::<Event>("", &awaited, |events| events.values().any(|event| fits(&event))).await?;
+    let events = ns.until_all::<Event>("", &awaited, |events| events.values().any(|event| fits(&event))).await?;
     events.values().find(fits).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
 }
 
 /// A condition of a KanaryDeployment; null if it has none of this type.
-pub fn condition<'a>(kd: &'a Value, type_: &str) -> &'a Value {
-    let conditions = kd["status"]["conditions"].as_array();
+pub fn condition<'a>(kanary: &'a Value, type_: &str) -> &'a Value {
+    let conditions = kanary["status"]["conditions"].as_array();
     conditions.into_iter().flatten().find(|c| c["type"] == type_).unwrap_or(&Value::Null)
 }
 
@@ -187,13 +187,13 @@ pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 }
 
 /// The phase.
-pub fn phase(kd: &Value) -> &str {
-    text(kd, "/status/phase")
+pub fn phase(kanary: &Value) -> &str {
+    text(kanary, "/status/phase")
 }
 
 /// A time in the status, such as `deadline`.
-pub fn time(kd: &Value, field: &str) -> Option<Timestamp> {
-    kd["status"][field].as_str()?.parse().ok()
+pub fn time(kanary: &Value, field: &str) -> Option<Timestamp> {
+    kanary["status"][field].as_str()?.parse().ok()
 }
 
 /// Fails if `part` is not in `whole`: each key of `part` with its value, each item of a list at its place.
@@ -215,10 +215,10 @@ pub fn assert_contains(whole: &Value, part: &Value) {
 }
 
 /// An object as the API server has it: a type would drop what it does not know.
-pub async fn json_of<K: Kind>(scene: &Scene, name: &str) -> Result<Value, Error> {
-    let url = format!("{}/{name}", K::url_path(&(), Some(scene.namespace())));
+pub async fn json_of<K: Kind>(ns: &TestNamespace, name: &str) -> Result<Value, Error> {
+    let url = format!("{}/{name}", K::url_path(&(), Some(ns.name())));
     let request = http::Request::get(&url).body(Vec::new()).context(|| url.clone())?;
-    scene.client().request(request).await.context(|| format!("GET {url}"))
+    ns.client().request(request).await.context(|| format!("GET {url}"))
 }
 
 /// The image of a Deployment's first container.
@@ -228,8 +228,8 @@ pub fn image_of(deployment: &Deployment) -> &str {
 }
 
 /// The base's image now.
-pub async fn base_image(scene: &Scene) -> Result<String, Error> {
-    scene.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
+pub async fn base_image(ns: &TestNamespace) -> Result<String, Error> {
+    ns.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
 }
 
 /// Replicas that a Deployment asks for.
@@ -249,19 +249,19 @@ pub fn has_available(deployment: &Deployment, count: i32) -> bool {
 }
 
 /// Waits for so many canary pods that exist and are not on their way out.
-pub async fn until_canary_pods(scene: &Scene, count: usize) -> Result<Vec<Pod>, Error> {
+pub async fn until_canary_pods(ns: &TestNamespace, count: usize) -> Result<Vec<Pod>, Error> {
     let awaited = format!("{count} canary pods");
-    let live = |pods: &Seen<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
-    let met = |pods: &Seen<Pod>| pods.len() == count && live(pods) == count;
-    let pods = scene.until_all(&canary_labels(TRIAL), &awaited, met).await?;
+    let live = |pods: &Objects<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
+    let met = |pods: &Objects<Pod>| pods.len() == count && live(pods) == count;
+    let pods = ns.until_all(&canary_labels(TRIAL), &awaited, met).await?;
     Ok(pods.into_values().collect())
 }
 
 /// A pod that plays `never-ready` becomes well. Not before it was seen to be ill: the lab may have its illness in hand.
-pub async fn recovers(scene: &Scene, pod: &str) -> Result<(), Error> {
-    scene.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
-    scene.play(pod, None).await?;
-    scene.until(pod, "is well", |pod| ready(pod) == Some("True")).await.map(drop)
+pub async fn recovers(ns: &TestNamespace, pod: &str) -> Result<(), Error> {
+    ns.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
+    ns.play(pod, None).await?;
+    ns.until(pod, "is well", |pod| ready(pod) == Some("True")).await.map(drop)
 }
 
 /// The status of a pod's condition `Ready`.
@@ -271,8 +271,8 @@ pub fn ready(pod: &Pod) -> Option<&str> {
 }
 
 /// The trial's only pod.
-pub async fn canary_pod(scene: &Scene) -> Result<String, Error> {
-    let pods = until_canary_pods(scene, 1).await?;
+pub async fn canary_pod(ns: &TestNamespace) -> Result<String, Error> {
+    let pods = until_canary_pods(ns, 1).await?;
     pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("no canary pod"))
 }
 
@@ -282,46 +282,46 @@ pub fn canary_labels(name: &str) -> String {
 }
 
 /// Names of the ready pods that a Service sends traffic to.
-pub fn served(slices: &Seen<EndpointSlice>) -> BTreeSet<String> {
+pub fn served(slices: &Objects<EndpointSlice>) -> BTreeSet<String> {
     let endpoints = slices.values().flat_map(|slice| &slice.endpoints);
     let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true));
     ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
 }
 
 /// Waits until a Service serves so many pods of the base and so many of the canary.
-pub async fn until_serves(scene: &Scene, service: &str, base: usize, canary: usize) -> Result<(), Error> {
+pub async fn until_serves(ns: &TestNamespace, service: &str, base: usize, canary: usize) -> Result<(), Error> {
     let labels = format!("kubernetes.io/service-name={service}");
     let awaited = format!("{base} base pods and {canary} canary pods get traffic");
-    let met = |slices: &Seen<EndpointSlice>| {
+    let met = |slices: &Objects<EndpointSlice>| {
         let (canaries, bases): (Vec<_>, Vec<_>) = served(slices).into_iter().partition(|pod| pod.contains("-kanary-"));
         (bases.len(), canaries.len()) == (base, canary)
     };
-    scene.until_all(&labels, &awaited, met).await.map(drop)
+    ns.until_all(&labels, &awaited, met).await.map(drop)
 }
 
 /// Nothing of any trial is there, not even on its way out.
-pub async fn assert_nothing_is_left(scene: &Scene) -> Result<(), Error> {
-    async fn names<K: Kind>(scene: &Scene) -> Result<Vec<String>, Error> {
-        Ok(scene.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
+pub async fn assert_nothing_is_left(ns: &TestNamespace) -> Result<(), Error> {
+    async fn names<K: Kind>(ns: &TestNamespace) -> Result<Vec<String>, Error> {
+        Ok(ns.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
     }
     let left = [
-        names::<Deployment>(scene).await?,
-        names::<HorizontalPodAutoscaler>(scene).await?,
-        names::<Service>(scene).await?,
-        names::<Pod>(scene).await?,
+        names::<Deployment>(ns).await?,
+        names::<HorizontalPodAutoscaler>(ns).await?,
+        names::<Service>(ns).await?,
+        names::<Pod>(ns).await?,
     ];
     assert_eq!(left.concat(), Vec::<String>::new());
     Ok(())
 }
 
 /// Waits until nothing of a trial is there.
-pub async fn until_all_is_gone(scene: &Scene, trial: &str) -> Result<(), Error> {
-    async fn gone<K: Kind>(scene: &Scene, labels: &str) -> Result<(), Error> {
-        scene.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
+pub async fn until_all_is_gone(ns: &TestNamespace, trial: &str) -> Result<(), Error> {
+    async fn gone<K: Kind>(ns: &TestNamespace, labels: &str) -> Result<(), Error> {
+        ns.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
     }
     let labels = canary_labels(trial);
-    gone::<Deployment>(scene, &labels).await?;
-    gone::<HorizontalPodAutoscaler>(scene, &labels).await?;
-    gone::<Service>(scene, &labels).await?;
-    gone::<Pod>(scene, &labels).await
+    gone::<Deployment>(ns, &labels).await?;
+    gone::<HorizontalPodAutoscaler>(ns, &labels).await?;
+    gone::<Service>(ns, &labels).await?;
+    gone::<Pod>(ns, &labels).await
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use kanary_e2e::{Error, Scene, scene::Kind};
+use kanary_e2e::{Error, TestNamespace, test_namespace::Kind};
 use kube::{
     ResourceExt,
     runtime::watcher::{Config, Event, watcher},
@@ -20,10 +20,10 @@ pub struct Witness<K> {
 
 impl<K: Kind + Sync> Witness<K> {
     /// Watches what carries the labels.
-    pub async fn of(scene: &Scene, labels: &str) -> Result<Self, Error> {
+    pub async fn of(ns: &TestNamespace, labels: &str) -> Result<Self, Error> {
         let versions = Arc::new(Mutex::new(Vec::new()));
         let (sender, live) = watch::channel(None);
-        let (api, config, written) = (scene.api::<K>(), Config::default().labels(labels), versions.clone());
+        let (api, config, written) = (ns.api::<K>(), Config::default().labels(labels), versions.clone());
         let task = tokio::spawn(async move {
             let mut events = watcher(api, config).boxed();
             while let Some(event) = events.next().await {

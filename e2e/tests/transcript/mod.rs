@@ -5,7 +5,7 @@
 
 use std::{env, fs};
 
-use kanary_e2e::{Context, Error, Scene, manifests};
+use kanary_e2e::{Context, Error, TestNamespace, manifests};
 use regex::Regex;
 
 use crate::support::{TRIAL, plugin::call, production};
@@ -16,12 +16,12 @@ struct Transcript<'a> {
     text: String,
 }
 
-pub async fn the_docs_show_what_is_printed(scene: Scene) -> Result<(), Error> {
-    production(&scene).await?;
+pub async fn the_docs_show_what_is_printed(ns: TestNamespace) -> Result<(), Error> {
+    production(&ns).await?;
     let mut generate = Transcript::new("generate.txt");
     let yaml = generate
         .add(
-            &scene,
+            &ns,
             &[
                 "generate",
                 "web",
@@ -37,22 +37,22 @@ pub async fn the_docs_show_what_is_printed(scene: Scene) -> Result<(), Error> {
         )
         .await?;
     generate.done()?;
-    scene.apply(yaml.replace("image: web:1", "image: web:2")).await?;
-    scene.kd_phase(TRIAL, "Validating").await?;
+    ns.apply(yaml.replace("image: web:1", "image: web:2")).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
     for reason in ["Started", "Validating"] {
-        crate::support::until_event(&scene, reason).await?;
+        crate::support::until_event(&ns, reason).await?;
     }
     let mut run = Transcript::new("run.txt");
-    run.add(&scene, &["get"]).await?;
-    run.add(&scene, &["describe", TRIAL]).await?;
-    run.add(&scene, &["approve", TRIAL, "--reason", "error rate and latency are fine"]).await?;
-    scene.kd_phase(TRIAL, "Succeeded").await?;
-    run.add(&scene, &["get", "-o", "wide"]).await?;
-    run.add(&scene, &["reject", TRIAL]).await?;
-    run.add(&scene, &["retry", TRIAL]).await?;
+    run.add(&ns, &["get"]).await?;
+    run.add(&ns, &["describe", TRIAL]).await?;
+    run.add(&ns, &["approve", TRIAL, "--reason", "error rate and latency are fine"]).await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    run.add(&ns, &["get", "-o", "wide"]).await?;
+    run.add(&ns, &["reject", TRIAL]).await?;
+    run.add(&ns, &["retry", TRIAL]).await?;
     run.done()?;
     let mut gitops = Transcript::new("gitops-ignore.txt");
-    gitops.add(&scene, &["gitops-ignore", TRIAL]).await?;
+    gitops.add(&ns, &["gitops-ignore", TRIAL]).await?;
     gitops.done()
 }
 
@@ -62,11 +62,11 @@ impl<'a> Transcript<'a> {
     }
 
     /// Calls the tool, and writes down what it says.
-    async fn add(&mut self, scene: &Scene, arguments: &[&str]) -> Result<String, Error> {
-        let said = call(scene, arguments).await?;
+    async fn add(&mut self, ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
+        let said = call(ns, arguments).await?;
         let quoted = |word: &&str| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() };
         let words: Vec<String> = arguments.iter().map(quoted).collect();
-        let text = drawn_again(&constant(&format!("{}{}", said.out, said.err), scene.namespace())?);
+        let text = drawn_again(&constant(&format!("{}{}", said.out, said.err), ns.name())?);
         if !self.text.is_empty() {
             self.text.push('\n');
         }

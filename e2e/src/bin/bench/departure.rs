@@ -7,7 +7,7 @@ use std::{
 
 use futures::StreamExt;
 use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod, discovery::v1::EndpointSlice};
-use kanary_e2e::{Context, Error, Scene};
+use kanary_e2e::{Context, Error, TestNamespace};
 use kube::{
     ResourceExt,
     runtime::{
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    crowd::{cast, produce, reach, watching},
+    fleet::{cast, produce, reach, watching},
     meter::{millis, percentile},
 };
 
@@ -30,29 +30,29 @@ type Listed = BTreeMap<String, BTreeSet<String>>;
 
 /// Fails so many canaries that are in production, one after the other, and measures how long they stay. As a measure of the
 /// cluster, a pod of each base is first taken out of its Service by hand, which is one write without a controller.
-pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
+pub async fn measure(ns: &TestNamespace, count: usize) -> Result<Value, Error> {
     eprintln!("from a label of invalidation to the end of traffic, {count} times");
-    let scene = scene.patience(PATIENCE);
+    let ns = ns.patience(PATIENCE);
     let validation = watching("1h");
     let (production, kanaries) = (0..count).map(|nth| cast(nth, "service", &validation)).unzip();
-    let controller = scene.lab()?.controller::<&str>(&[]).await?;
-    produce(&scene, production).await?;
-    reach(&scene, kanaries, "Validating").await?;
-    let mut listed = follow(&scene);
+    let controller = ns.lab()?.controller::<&str>(&[]).await?;
+    produce(&ns, production).await?;
+    reach(&ns, kanaries, "Validating").await?;
+    let mut listed = follow(&ns);
     let (mut by_hand, mut by_canary) = (Vec::new(), Vec::new());
     for nth in 0..count {
         let web = format!("web-{nth}");
-        let pod = only_pod(&scene, &format!("app={web},!kanary.k8s.io/canary")).await?;
-        by_hand.push(leave(&scene, &mut listed, &pod, json!({"app": "none"})).await?);
+        let pod = only_pod(&ns, &format!("app={web},!kanary.k8s.io/canary")).await?;
+        by_hand.push(leave(&ns, &mut listed, &pod, json!({"app": "none"})).await?);
         let made_up_for = |web: &Deployment| web.status.as_ref().is_some_and(|s| s.available_replicas == Some(1));
-        scene.until(&web, "it is available again", made_up_for).await?;
+        ns.until(&web, "it is available again", made_up_for).await?;
     }
     for nth in 0..count {
         let trial = format!("trial-{nth}");
-        let pod = only_pod(&scene, &format!("kanary.k8s.io/canary={trial}")).await?;
-        by_canary.push(leave(&scene, &mut listed, &pod, json!({"bad": "yes"})).await?);
+        let pod = only_pod(&ns, &format!("kanary.k8s.io/canary={trial}")).await?;
+        by_canary.push(leave(&ns, &mut listed, &pod, json!({"bad": "yes"})).await?);
         // What its removal costs must not count for the next one.
-        scene.kd_phase(&trial, "Failed").await?;
+        ns.until_phase(&trial, "Failed").await?;
     }
     controller.stop().await?;
     Ok(json!({"canaries": count, "byLabelOfInvalidation": summary(by_canary), "byHand": summary(by_hand)}))
@@ -67,21 +67,21 @@ fn summary(mut took: Vec<Duration>) -> Value {
     })
 }
 
-async fn only_pod(scene: &Scene, labels: &str) -> Result<String, Error> {
-    let pods = scene.list::<Pod>(labels).await?;
+async fn only_pod(ns: &TestNamespace, labels: &str) -> Result<String, Error> {
+    let pods = ns.list::<Pod>(labels).await?;
     pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong(format!("no pod has the labels {labels}")))
 }
 
 /// Labels a pod, and waits until no EndpointSlice lists it.
 async fn leave(
-    scene: &Scene,
+    ns: &TestNamespace,
     listed: &mut watch::Receiver<Listed>,
     pod: &str,
     labels: Value,
 ) -> Result<Duration, Error> {
     await_that(listed, |listed| is_listed(listed, pod)).await?;
     let begun = Instant::now();
-    scene.patch::<Pod>(pod, json!({"metadata": {"labels": labels}})).await?;
+    ns.patch::<Pod>(pod, json!({"metadata": {"labels": labels}})).await?;
     await_that(listed, |listed| !is_listed(listed, pod)).await?;
     Ok(begun.elapsed())
 }
@@ -96,9 +96,9 @@ async fn await_that(listed: &mut watch::Receiver<Listed>, met: impl Fn(&Listed) 
 }
 
 /// What the EndpointSlices list, as a watch shows it; ends with the process.
-fn follow(scene: &Scene) -> watch::Receiver<Listed> {
+fn follow(ns: &TestNamespace) -> watch::Receiver<Listed> {
     let (sender, receiver) = watch::channel(Listed::new());
-    let api = scene.api::<EndpointSlice>();
+    let api = ns.api::<EndpointSlice>();
     tokio::spawn(async move {
         let mut slices = watcher(api, Config::default()).default_backoff().applied_objects().boxed();
         while let Some(slice) = slices.next().await {

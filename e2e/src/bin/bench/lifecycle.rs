@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
 use crate::{
-    crowd::{PATIENCE, cast, produce, reach, until_told, watching},
+    fleet::{PATIENCE, cast, produce, reach, until_told, watching},
     meter::{asked, by_kind, mebibytes, millis, per, usage},
     page::Page,
 };
@@ -15,18 +15,18 @@ use crate::{
 const REST: Duration = Duration::from_secs(60);
 
 /// One run of so many canaries, with a controller of their own.
-pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
+pub async fn measure(ns: &TestNamespace, count: usize) -> Result<Value, Error> {
     eprintln!("{count} canaries from creation to the end");
-    let scene = scene.patience(PATIENCE);
+    let ns = ns.patience(PATIENCE);
     let validation = watching("10s");
     let (production, kanaries) = (0..count).map(|nth| cast(nth, "kanary-service", &validation)).unzip();
-    produce(&scene, production).await?;
-    let controller = scene.lab()?.controller::<&str>(&[]).await?;
-    let audit = scene.lab()?.audit();
+    produce(&ns, production).await?;
+    let controller = ns.lab()?.controller::<&str>(&[]).await?;
+    let audit = ns.lab()?.audit();
     let (mark, before, begun) = (audit.mark(), usage(controller.pid())?, Instant::now());
-    reach(&scene, kanaries, "Succeeded").await?;
+    reach(&ns, kanaries, "Succeeded").await?;
     let took = begun.elapsed();
-    until_told(&scene, count, "Succeeded").await?;
+    until_told(&ns, count, "Succeeded").await?;
     let after = usage(controller.pid())?;
     let looks = Page(controller.get("/metrics").await?.1).sum("kanary_looks_total", "");
     let calls = asked(&audit, mark)?;

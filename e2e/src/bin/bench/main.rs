@@ -2,8 +2,8 @@
 //!
 //! It measures and judges nothing. What must hold whatever the machine (no request at rest, say) is a test.
 
-mod crowd;
 mod departure;
+mod fleet;
 mod lifecycle;
 mod meter;
 mod mirror;
@@ -21,8 +21,8 @@ use std::{
 use kanary_e2e::{
     Context, Error, Lab,
     artifacts::Artifacts,
-    namespace::{self, Interrupt},
-    scene::Stage,
+    sandbox::{self, Interrupt},
+    test_namespace::Cluster,
 };
 use serde_json::{Map, Value, json};
 
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let done = match parts.as_slice() {
-        [part] => namespace::main(part.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, part)),
+        [part] => sandbox::main(part.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, part)),
         parts => in_turn(parts),
     };
     done.unwrap_or_else(|error| {
@@ -53,8 +53,8 @@ fn inside(artifacts: Artifacts, part: &Part) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     let figures = runtime.block_on(async {
         let lab = Lab::start(artifacts, &part.setup()).await?;
-        let stage = Arc::new(Stage { client: lab.client(), lab: Some(lab), log: None });
-        part.measure(&stage).await
+        let cluster = Arc::new(Cluster { client: lab.client(), lab: Some(lab), log: None });
+        part.measure(&cluster).await
     })?;
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),

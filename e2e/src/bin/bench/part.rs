@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use kanary_e2e::{Error, Scene, Setup, artifacts::Wanted, scene::Stage};
+use kanary_e2e::{Error, Setup, TestNamespace, artifacts::Wanted, test_namespace::Cluster};
 use serde_json::Value;
 
 use crate::{departure, lifecycle, mirror, prometheus};
@@ -114,21 +114,23 @@ impl Part {
     }
 
     /// Its figures.
-    pub async fn measure(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+    pub async fn measure(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
         let number = self.numbers.first().copied().unwrap_or_default();
         match self.kind {
-            Kind::Lifecycle => self.lifecycles(stage).await,
-            Kind::Departure => departure::measure(&Scene::open(stage.clone(), "departure").await?, number).await,
-            Kind::Prometheus => prometheus::measure(stage, number).await,
-            Kind::Mirror => mirror::measure(stage, number).await,
+            Kind::Lifecycle => self.lifecycles(cluster).await,
+            Kind::Departure => {
+                departure::measure(&TestNamespace::open(cluster.clone(), "departure").await?, number).await
+            }
+            Kind::Prometheus => prometheus::measure(cluster, number).await,
+            Kind::Mirror => mirror::measure(cluster, number).await,
         }
     }
 
-    async fn lifecycles(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+    async fn lifecycles(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
         let mut lifecycles = Vec::new();
         for &size in &self.numbers {
-            let scene = Scene::open(stage.clone(), &format!("lifecycle {size}")).await?;
-            lifecycles.push(lifecycle::measure(&scene, size).await?);
+            let ns = TestNamespace::open(cluster.clone(), &format!("lifecycle {size}")).await?;
+            lifecycles.push(lifecycle::measure(&ns, size).await?);
         }
         Ok(lifecycles.into())
     }

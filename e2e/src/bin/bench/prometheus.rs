@@ -8,12 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kanary_e2e::{Error, Lab, Scene, backend::manner::Manner, controller::Controller, scene::Stage};
+use kanary_e2e::{
+    Error, Lab, TestNamespace, backend::behaviour::Behaviour, controller::Controller, test_namespace::Cluster,
+};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::{
-    crowd::{PATIENCE, kanary, produce, production, reach, until_each, until_told},
+    fleet::{PATIENCE, kanary, produce, production, reach, until_each, until_told},
     meter::{Usage, asked, by_kind, mebibytes, millis, rounded, usage},
     page::{Between, Page},
 };
@@ -29,13 +31,13 @@ const LAG: &str = "kanary_query_lag_seconds";
 const ANSWER: &str = "kanary_query_duration_seconds";
 
 /// Has so many canaries judged by a controller of their own.
-pub async fn measure(stage: &Arc<Stage>, count: usize) -> Result<Value, Error> {
+pub async fn measure(cluster: &Arc<Cluster>, count: usize) -> Result<Value, Error> {
     eprintln!("{count} canaries that ask Prometheus");
-    let lab = stage.lab()?;
+    let lab = cluster.lab()?;
     let controller = lab.controller(&[format!("--prometheus-url={}", lab.prometheus()?.url())]).await?;
     let begun = Instant::now();
     for first in (0..count).step_by(TEAM) {
-        bring(stage, TEAM.min(count - first)).await?;
+        bring(cluster, TEAM.min(count - first)).await?;
     }
     let created = begun.elapsed();
     eprintln!("all are judged after {} s", created.as_secs());
@@ -50,14 +52,14 @@ pub async fn measure(stage: &Arc<Stage>, count: usize) -> Result<Value, Error> {
 }
 
 /// A team: its canaries are judged, and have told so.
-async fn bring(stage: &Arc<Stage>, count: usize) -> Result<(), Error> {
-    let scene = Scene::open(stage.clone(), "prometheus").await?.patience(PATIENCE);
-    scene.tell("", Manner::default().showing("queue_length", 1.0))?;
-    produce(&scene, vec![production(WEB)]).await?;
-    reach(&scene, (0..count).map(judged).collect(), "Validating").await?;
+async fn bring(cluster: &Arc<Cluster>, count: usize) -> Result<(), Error> {
+    let ns = TestNamespace::open(cluster.clone(), "prometheus").await?.patience(PATIENCE);
+    ns.set_behaviour("", Behaviour::default().showing("queue_length", 1.0))?;
+    produce(&ns, vec![production(WEB)]).await?;
+    reach(&ns, (0..count).map(judged).collect(), "Validating").await?;
     let is_valid = |kanary: &DynamicObject| kanary.data["status"]["items"][0]["verdict"] == "Valid";
-    until_each(&scene, count, "valid so far", is_valid).await?;
-    until_told(&scene, count, "Validating").await
+    until_each(&ns, count, "valid so far", is_valid).await?;
+    until_told(&ns, count, "Validating").await
 }
 
 fn judged(nth: usize) -> Value {

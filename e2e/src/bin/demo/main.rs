@@ -1,14 +1,14 @@
-//! Five canaries, live: one is promoted, one fails, one waits for you, and two get copies on a real mesh.
+//! Five canaries, live: one is promoted, one fails, one waits for you, and two get mirrored requests on a real mesh.
 //!
 //! Everything on the screen is read from a watch on a real API server, when it happens. Nothing sleeps.
 
+mod addons;
+mod basic;
+mod lines;
 mod mirrored;
-mod news;
-mod parts;
-mod plain;
-mod play;
+mod run;
 mod screen;
-mod stage;
+mod view;
 mod yaml;
 
 use std::{
@@ -21,18 +21,18 @@ use std::{
 use kanary_e2e::{
     Context, Error, Lab, Setup,
     artifacts::{Artifacts, Wanted},
-    namespace::{self, Interrupt},
     network, port_forward,
+    sandbox::{self, Interrupt},
 };
 
-use crate::{play::Play, screen::Screen};
+use crate::{run::Demo, screen::Screen};
 
 const USAGE: &str = "\
 Five canaries on a real Kubernetes control plane on this machine, without Docker.
 
 usage: demo [--auto]
 
---auto approves the third canary by itself, as it does when stdin is not a terminal.";
+--auto  approve the third canary without asking; the default if stdin is not a terminal";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -44,13 +44,13 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // The inner process is the first of its pid namespace; it goes on where the outer one began.
-    if std::process::id() != 1 {
+    // The program runs twice; the introduction is printed once.
+    if !sandbox::is_inner() {
         introduce(&Screen::new());
     }
     let wanted =
         Wanted { kanary: true, user: true, mesh: true, prometheus: true, in_background: true, ..Wanted::default() };
-    let done = namespace::main(wanted, Interrupt::Ends, |artifacts| inside(artifacts, auto));
+    let done = sandbox::main(wanted, Interrupt::Ends, |artifacts| inside(artifacts, auto));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -61,10 +61,10 @@ fn introduce(screen: &Screen) {
     screen.title("Kanary, live");
     screen.text(
         "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
-         own ServiceAccount. Only the kubelet is played (by kwok): pods are ready and have addresses, but no \
-         containers. The last two canaries are on a real mesh, istiod and Envoy, and are judged by a real Prometheus. \
-         The first time all of it is built, most of it from source: the control plane now, which takes some minutes, \
-         and the rest while the first canaries play.",
+         own ServiceAccount. Only the kubelet is simulated (by kwok): pods become ready and have addresses, but run no \
+         containers. The last two canaries are on a real mesh, istiod and Envoy, and are evaluated with a real \
+         Prometheus. The first time everything is built, most of it from source: the control plane now, which takes \
+         some minutes, and the rest while the first canaries run.",
     );
 }
 
@@ -72,16 +72,16 @@ fn inside(artifacts: Artifacts, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
         let lab = Arc::new(Lab::start(artifacts, &Setup::installed()).await?);
-        let controller =
-            lab.controller(&[format!("--prometheus-url=http://127.0.0.1:{}", network::FIRST_PROMETHEUS_PORT)]).await?;
+        let prometheus = format!("--prometheus-url=http://127.0.0.1:{}", network::FIRST_PROMETHEUS_PORT);
+        let controller = lab.controller(&[prometheus]).await?;
         let host = port_forward::publish(&lab).await?;
         let screen = Screen::new();
         screen.gap();
-        screen.text("To look around meanwhile, in another terminal:");
+        screen.text("To inspect the cluster while it runs, in another terminal:");
         screen.code(&format!("export KUBECONFIG={}", host.kubeconfig.display()));
         screen.code(&format!("export PATH={}:$PATH", host.bin.display()));
         screen.code("kubectl -n demo get kd,deploy,svc,pods");
         let kubectl = host.bin.join("kubectl");
-        Play::begin(lab, controller, kubectl, screen, auto).await?.perform().await
+        Demo::new(lab, controller, kubectl, screen, auto).await?.run().await
     })
 }

@@ -1,9 +1,9 @@
 //! What is measured here: production behind a route that is copied and one that is not, and its canaries.
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
-use crate::crowd::{kanary, produce, production};
+use crate::fleet::{kanary, produce, production};
 
 /// Production.
 pub const WEB: &str = "web";
@@ -15,10 +15,10 @@ pub const PLAIN: &str = "/plain";
 pub const PER_SECOND: f64 = 200.0;
 
 /// Production stands, behind a route that is to be copied and one that is not.
-pub async fn stand(scene: &Scene) -> Result<(), Error> {
-    produce(scene, vec![production(WEB)]).await?;
-    scene.put(virtual_service(WEB)).await?;
-    scene.until_known(WEB, 80, 1).await
+pub async fn stand(ns: &TestNamespace) -> Result<(), Error> {
+    produce(ns, vec![production(WEB)]).await?;
+    ns.put(virtual_service(WEB)).await?;
+    ns.until_known(WEB, 80, 1).await
 }
 
 /// The user's VirtualService of a Service.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
 use super::fixture::{COPIED, PER_SECOND, PLAIN, WEB, is_of, mirrored, stand};
@@ -30,15 +30,15 @@ struct Side {
 }
 
 /// So many rounds of each.
-pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
+pub async fn measure(ns: &TestNamespace, runs: usize) -> Result<Value, Error> {
     let rounds = runs * ROUNDS;
     eprintln!("production's latency, {rounds} rounds with a mirror and {rounds} without");
-    stand(scene).await?;
-    scene.apply(mirrored(TRIAL, WEB, &json!({"items": [{"manual": {}}]}))).await?;
-    scene.kd_phase(TRIAL, "Validating").await?;
-    let host = scene.host(&format!("{TRIAL}-kanary"));
-    scene.until_known(&format!("{TRIAL}-kanary"), 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
+    stand(ns).await?;
+    ns.apply(mirrored(TRIAL, WEB, &json!({"items": [{"manual": {}}]}))).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
+    let host = ns.host(&format!("{TRIAL}-kanary"));
+    ns.until_known(&format!("{TRIAL}-kanary"), 80, 1).await?;
+    ns.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
     let (mut off, mut on) = (Side::default(), Side::default());
     // Connections are made in the first rounds, which count for nothing.
     for nth in 0..=rounds {
@@ -47,17 +47,17 @@ pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
         }
         // Who goes first has the quieter machine.
         for with in [nth % 2 == 0, nth % 2 != 0] {
-            if with { round(scene, COPIED, &mut on).await? } else { round(scene, PLAIN, &mut off).await? }
+            if with { round(ns, COPIED, &mut on).await? } else { round(ns, PLAIN, &mut off).await? }
         }
     }
     Ok(report(off, on, rounds))
 }
 
-async fn round(scene: &Scene, path: &str, side: &mut Side) -> Result<(), Error> {
-    let load = scene.calls(WEB)?.of(http::Method::GET, path).count(REQUESTS).per_second(PER_SECOND);
+async fn round(ns: &TestNamespace, path: &str, side: &mut Side) -> Result<(), Error> {
+    let load = ns.calls(WEB)?.of(http::Method::GET, path).count(REQUESTS).per_second(PER_SECOND);
     let report = load.run().await;
     // Also waits for the last of them, so that the next round does not meet them.
-    side.copies += scene.copies(&report).await?.iter().filter(|copy| is_of(TRIAL, &copy.pod)).count();
+    side.copies += ns.copies(&report).await?.iter().filter(|copy| is_of(TRIAL, &copy.pod)).count();
     side.bad += report.answers.iter().filter(|answer| answer.status != 200).count();
     side.elapsed += report.elapsed;
     side.medians.push(report.percentile(0.5));

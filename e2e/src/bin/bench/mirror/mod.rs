@@ -10,15 +10,15 @@ mod times;
 
 use std::sync::Arc;
 
-use kanary_e2e::{Error, Scene, scene::Stage};
+use kanary_e2e::{Error, TestNamespace, test_namespace::Cluster};
 use serde_json::{Value, json};
 
 /// All of it, with one controller.
-pub async fn measure(stage: &Arc<Stage>, runs: usize) -> Result<Value, Error> {
-    let open = |name: &'static str| Scene::open(stage.clone(), name);
-    let scene = open("latency").await?;
-    let controller = scene.lab()?.controller::<&str>(&[]).await?;
-    let latency = latency::measure(&scene, runs).await?;
+pub async fn measure(cluster: &Arc<Cluster>, runs: usize) -> Result<Value, Error> {
+    let open = |name: &'static str| TestNamespace::open(cluster.clone(), name);
+    let ns = open("latency").await?;
+    let controller = ns.lab()?.controller::<&str>(&[]).await?;
+    let latency = latency::measure(&ns, runs).await?;
     let times = times::measure(&open("times").await?, runs).await?;
     let at_rest = rest::measure(&open("rest").await?, &controller).await?;
     controller.stop().await?;

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use kanary_e2e::{Error, Scene, controller::Controller};
+use kanary_e2e::{Error, TestNamespace, controller::Controller};
 use serde_json::{Value, json};
 
 use super::fixture::{mirrored, virtual_service};
 use crate::{
-    crowd::{PATIENCE, produce, production, reach, until_told, watching},
+    fleet::{PATIENCE, produce, production, reach, until_told, watching},
     meter::{asked, by_kind, millis, rounded, usage},
 };
 
@@ -15,19 +15,19 @@ const CANARIES: usize = 20;
 const REST: Duration = Duration::from_secs(60);
 
 /// Has them judged, and watches the controller at rest.
-pub async fn measure(scene: &Scene, controller: &Controller) -> Result<Value, Error> {
+pub async fn measure(ns: &TestNamespace, controller: &Controller) -> Result<Value, Error> {
     eprintln!("{CANARIES} mirrors at rest");
-    let scene = scene.patience(PATIENCE);
+    let ns = ns.patience(PATIENCE);
     let webs: Vec<String> = (0..CANARIES).map(|nth| format!("web-{nth}")).collect();
-    produce(&scene, webs.iter().map(|web| production(web)).collect()).await?;
+    produce(&ns, webs.iter().map(|web| production(web)).collect()).await?;
     for web in &webs {
-        scene.put(virtual_service(web)).await?;
+        ns.put(virtual_service(web)).await?;
     }
     let validation = watching("24h");
     let kanaries = webs.iter().map(|web| mirrored(&format!("{web}-trial"), web, &validation)).collect();
-    reach(&scene, kanaries, "Validating").await?;
-    until_told(&scene, CANARIES, "Validating").await?;
-    let audit = scene.lab()?.audit();
+    reach(&ns, kanaries, "Validating").await?;
+    until_told(&ns, CANARIES, "Validating").await?;
+    let audit = ns.lab()?.audit();
     let (mark, before, begun) = (audit.mark(), usage(controller.pid())?, Instant::now());
     tokio::time::sleep(REST).await;
     let (calls, after, seconds) = (asked(&audit, mark)?, usage(controller.pid())?, begun.elapsed().as_secs_f64());

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::{Error, Scene, wait::Seen};
+use kanary_e2e::{Error, TestNamespace, wait::Objects};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::fixture::{COPIED, PER_SECOND, WEB, is_of, mirrored, stand};
 use crate::{
-    crowd::watching,
+    fleet::watching,
     meter::{millis, percentile},
 };
 
@@ -28,12 +28,12 @@ struct Took {
 }
 
 /// So many runs, one after the other.
-pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
+pub async fn measure(ns: &TestNamespace, runs: usize) -> Result<Value, Error> {
     eprintln!("how soon a mirror copies and stops, {runs} times");
-    stand(scene).await?;
+    stand(ns).await?;
     let mut took = Vec::new();
     for nth in 0..runs {
-        took.push(run(scene, &format!("trial-{nth}")).await?);
+        took.push(run(ns, &format!("trial-{nth}")).await?);
     }
     let spread = |of: fn(&Took) -> Duration| {
         let mut all: Vec<Duration> = took.iter().map(of).collect();
@@ -50,19 +50,19 @@ pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
     }))
 }
 
-async fn run(scene: &Scene, name: &str) -> Result<Took, Error> {
-    let load = scene.calls(WEB)?.of(http::Method::GET, COPIED).count(FOREVER).per_second(PER_SECOND).start();
+async fn run(ns: &TestNamespace, name: &str) -> Result<Took, Error> {
+    let load = ns.calls(WEB)?.of(http::Method::GET, COPIED).count(FOREVER).per_second(PER_SECOND).start();
     let applied = Instant::now();
-    scene.apply(mirrored(name, WEB, &watching("1h"))).await?;
-    let first = scene.until_arrival("a copy", |arrival| is_of(name, &arrival.pod));
-    let ((pod, ready), first) = tokio::try_join!(until_ready(scene, name), first)?;
-    scene.kd_phase(name, "Validating").await?;
+    ns.apply(mirrored(name, WEB, &watching("1h"))).await?;
+    let first = ns.until_arrival("a copy", |arrival| is_of(name, &arrival.pod));
+    let ((pod, ready), first) = tokio::try_join!(until_ready(ns, name), first)?;
+    ns.until_phase(name, "Validating").await?;
     let cause = Instant::now();
-    scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    scene.kd_phase(name, "Failed").await?;
-    let host = scene.host(&format!("{name}-kanary"));
-    scene.until_route(WEB, "copies nothing", |route| route.copies_to(&host) == 0.0).await?;
-    let copies = scene.copies(&load.stop().await?).await?;
+    ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    ns.until_phase(name, "Failed").await?;
+    let host = ns.host(&format!("{name}-kanary"));
+    ns.until_route(WEB, "copies nothing", |route| route.copies_to(&host) == 0.0).await?;
+    let copies = ns.copies(&load.stop().await?).await?;
     let instants = copies.iter().filter(|copy| is_of(name, &copy.pod)).map(|copy| copy.at);
     let last = instants.clone().max().ok_or_else(|| Error::wrong(format!("{name} got no copy")))?;
     Ok(Took {
@@ -74,9 +74,9 @@ async fn run(scene: &Scene, name: &str) -> Result<Took, Error> {
 }
 
 /// The canary's pod, and when it was ready.
-async fn until_ready(scene: &Scene, name: &str) -> Result<(String, Instant), Error> {
-    let ready = |pods: &Seen<Pod>| pods.values().any(is_ready);
-    let pods = scene.until_all(&format!("kanary.k8s.io/canary={name}"), "the canary is ready", ready).await?;
+async fn until_ready(ns: &TestNamespace, name: &str) -> Result<(String, Instant), Error> {
+    let ready = |pods: &Objects<Pod>| pods.values().any(is_ready);
+    let pods = ns.until_all(&format!("kanary.k8s.io/canary={name}"), "the canary is ready", ready).await?;
     let at = Instant::now();
     let pod = pods.values().next().map(Pod::name_any).ok_or_else(|| Error::wrong("a canary without a pod"))?;
     Ok((pod, at))

@@ -6,7 +6,7 @@ use super::pods::Member;
 
 /// How a pod answers. By default well: 200 at once, with its name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Manner {
+pub struct Behaviour {
     /// Share of requests that fail, 0 to 1. Which ones is not left to chance: of 0.25 it is each fourth.
     pub failing: f64,
     /// What a failure looks like: its status.
@@ -19,13 +19,13 @@ pub struct Manner {
     pub gauges: BTreeMap<String, f64>,
 }
 
-impl Default for Manner {
+impl Default for Behaviour {
     fn default() -> Self {
         Self { failing: 0.0, code: 500, latency: Duration::ZERO, body: None, gauges: BTreeMap::new() }
     }
 }
 
-impl Manner {
+impl Behaviour {
     /// This share of requests fails with 500.
     pub fn failing(share: f64) -> Self {
         Self { failing: share, ..Self::default() }
@@ -51,40 +51,40 @@ impl Manner {
 
 /// Who was told what.
 #[derive(Debug, Default)]
-pub struct Manners {
-    told: Vec<(String, String, Manner)>,
+pub struct Behaviours {
+    told: Vec<(String, String, Behaviour)>,
     turns: BTreeMap<(String, String), u32>,
 }
 
-impl Manners {
+impl Behaviours {
     /// Told last, it counts before all that was told.
-    pub fn tell(&mut self, namespace: &str, labels: &str, manner: Manner) {
+    pub fn set(&mut self, namespace: &str, labels: &str, behaviour: Behaviour) {
         self.told.retain(|(of, to, _)| (of.as_str(), to.as_str()) != (namespace, labels));
-        self.told.push((namespace.into(), labels.into(), manner));
+        self.told.push((namespace.into(), labels.into(), behaviour));
         self.turns.retain(|(of, _), _| of != namespace);
     }
 
     /// How this pod answers now.
-    pub fn of(&self, member: &Member) -> Manner {
-        let fits = |(namespace, labels, _): &&(String, String, Manner)| {
+    pub fn of(&self, member: &Member) -> Behaviour {
+        let fits = |(namespace, labels, _): &&(String, String, Behaviour)| {
             *namespace == member.namespace && member.carries(labels)
         };
-        self.told.iter().rev().find(fits).map(|(_, _, manner)| manner.clone()).unwrap_or_default()
+        self.told.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
     }
 
     /// How it answers its next request, and with which status.
-    pub fn turn(&mut self, member: &Member) -> (Manner, u16) {
-        let manner = self.of(member);
+    pub fn turn(&mut self, member: &Member) -> (Behaviour, u16) {
+        let behaviour = self.of(member);
         let turn = self.turns.entry((member.namespace.clone(), member.pod.clone())).or_default();
-        let status = if manner.fails(*turn) { manner.code } else { 200 };
+        let status = if behaviour.fails(*turn) { behaviour.code } else { 200 };
         *turn = turn.wrapping_add(1);
-        (manner, status)
+        (behaviour, status)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Manner, Manners, Member};
+    use super::{Behaviour, Behaviours, Member};
 
     fn member(pod: &str) -> Member {
         let labels = [("app".to_owned(), "web".to_owned())].into();
@@ -94,21 +94,21 @@ mod tests {
     #[test]
     fn a_share_of_failures_is_exact() {
         for (share, failures) in [(0.0, 0), (0.01, 10), (0.25, 250), (1.0, 1000)] {
-            let manner = Manner::failing(share);
-            assert_eq!((0..1000).filter(|nth| manner.fails(*nth)).count(), failures, "{share}");
+            let behaviour = Behaviour::failing(share);
+            assert_eq!((0..1000).filter(|nth| behaviour.fails(*nth)).count(), failures, "{share}");
         }
     }
 
     #[test]
     fn what_was_told_last_counts_for_those_who_were_told() {
-        let mut manners = Manners::default();
-        manners.tell("shop", "app=web", Manner::failing(1.0));
-        manners.tell("shop", "app=api", Manner::default());
-        manners.tell("other", "", Manner::default());
-        assert_eq!(manners.turn(&member("a")).1, 500);
-        manners.tell("shop", "", Manner::default());
-        assert_eq!(manners.turn(&member("a")).1, 200);
-        manners.tell("shop", "app=web", Manner { code: 418, ..Manner::failing(0.5) });
-        assert_eq!([0, 1].map(|_| manners.turn(&member("a")).1), [200, 418]);
+        let mut behaviours = Behaviours::default();
+        behaviours.set("shop", "app=web", Behaviour::failing(1.0));
+        behaviours.set("shop", "app=api", Behaviour::default());
+        behaviours.set("other", "", Behaviour::default());
+        assert_eq!(behaviours.turn(&member("a")).1, 500);
+        behaviours.set("shop", "", Behaviour::default());
+        assert_eq!(behaviours.turn(&member("a")).1, 200);
+        behaviours.set("shop", "app=web", Behaviour { code: 418, ..Behaviour::failing(0.5) });
+        assert_eq!([0, 1].map(|_| behaviours.turn(&member("a")).1), [200, 418]);
     }
 }

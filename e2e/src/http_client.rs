@@ -24,9 +24,9 @@ const BEAT: Duration = Duration::from_millis(40);
 
 /// A client that keeps its connections.
 #[derive(Debug, Clone)]
-pub struct Caller(Client<HttpConnector, Body>);
+pub struct HttpClient(Client<HttpConnector, Body>);
 
-impl Default for Caller {
+impl Default for HttpClient {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -34,7 +34,7 @@ impl Default for Caller {
     }
 }
 
-impl Caller {
+impl HttpClient {
     /// Sends a request; the answer has all of its body.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Bytes>, Error> {
         let told = format!("{} {}", request.method(), request.uri());
@@ -51,7 +51,7 @@ impl Caller {
         told(self.send(Request::get(url).body(Body::empty()).context(|| url.to_owned())?).await?)
     }
 
-    /// POST of a form with one field, which needs no escaping by the caller.
+    /// POST of a form with one field, which needs no escaping by the client.
     pub async fn post(&self, url: &str, field: &str, value: &str) -> Result<(u16, String), Error> {
         let form = format!("{field}={}", escaped(value));
         let request = Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");

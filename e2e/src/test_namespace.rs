@@ -21,10 +21,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::{
-    Context, Error, Lab,
+    Context, Error, Lab, diagnostics,
     manifests::{self, Manifest},
-    story,
-    wait::{self, Seen, Unmet},
+    wait::{self, Objects, Unmet},
 };
 
 /// Generous: a machine that is busy with something else must not fail a test.
@@ -55,8 +54,8 @@ impl<K> Kind for K where
 {
 }
 
-/// The cluster that the scenes of a test binary share.
-pub struct Stage {
+/// The cluster that the namespaces of a test binary share.
+pub struct Cluster {
     /// A client that may do everything.
     pub client: Client,
     /// The lab, unless the cluster is somebody else's.
@@ -65,7 +64,7 @@ pub struct Stage {
     pub log: Option<PathBuf>,
 }
 
-impl Stage {
+impl Cluster {
     /// The lab, for what needs its powers.
     pub fn lab(&self) -> Result<&Lab, Error> {
         self.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
@@ -74,22 +73,22 @@ impl Stage {
 
 /// One test's namespace.
 #[derive(Clone)]
-pub struct Scene {
-    stage: Arc<Stage>,
-    namespace: String,
+pub struct TestNamespace {
+    cluster: Arc<Cluster>,
+    name: String,
     pub(crate) patience: Duration,
 }
 
-impl Scene {
+impl TestNamespace {
     /// Makes a namespace that is named after the test.
-    pub async fn open(stage: Arc<Stage>, test: &str) -> Result<Self, Error> {
-        let name: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-        let prefix = format!("{}-", name.to_lowercase().trim_matches('-'));
-        let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+    pub async fn open(cluster: Arc<Cluster>, test: &str) -> Result<Self, Error> {
+        let slug: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        let prefix = format!("{}-", slug.to_lowercase().trim_matches('-'));
+        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"generateName": prefix}}))?;
         let told = || format!("create Namespace {prefix}…");
-        let namespace = namespaces.create(&PostParams::default(), &namespace).await.context(told)?.name_any();
-        Ok(Self { stage, namespace, patience: PATIENCE })
+        let name = namespaces.create(&PostParams::default(), &namespace).await.context(told)?.name_any();
+        Ok(Self { cluster, name, patience: PATIENCE })
     }
 
     /// Has the namespace deleted, unless the test failed and somebody wants to look.
@@ -98,42 +97,42 @@ impl Scene {
             return Ok(());
         }
         let namespaces: Api<Namespace> = Api::all(self.client());
-        let told = || format!("delete Namespace {}", self.namespace);
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.context(told).map(drop)
+        let told = || format!("delete Namespace {}", self.name);
+        namespaces.delete(&self.name, &DeleteParams::default()).await.context(told).map(drop)
     }
 
-    /// The same scene, with less or more time for what is awaited.
+    /// The same namespace, with less or more time for what is awaited.
     pub fn patience(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
     }
 
     /// The name of the namespace.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A client that may do everything.
     pub fn client(&self) -> Client {
-        self.stage.client.clone()
+        self.cluster.client.clone()
     }
 
     /// The lab, for tests that are marked `lab_only`.
     pub fn lab(&self) -> Result<&Lab, Error> {
-        self.stage.lab()
+        self.cluster.lab()
     }
 
     /// The namespace's objects of a kind.
     pub fn api<K: Kind>(&self) -> Api<K> {
-        Api::namespaced(self.client(), &self.namespace)
+        Api::namespaced(self.client(), &self.name)
     }
 
     /// Creates objects of any kind, from JSON or from YAML with one or more documents.
     pub async fn apply(&self, manifest: impl Manifest) -> Result<Vec<DynamicObject>, Error> {
         let mut created = Vec::new();
         for object in manifest.objects()? {
-            let (api, _) = manifests::locate(&self.stage.client, &object, &self.namespace).await?;
+            let (api, _) = manifests::locate(&self.cluster.client, &object, &self.name).await?;
             let typed = serde_json::from_value(object.clone()).context(|| manifests::describe(&object))?;
-            let told = || format!("create {} in {}", manifests::describe(&object), self.namespace);
+            let told = || format!("create {} in {}", manifests::describe(&object), self.name);
             created.push(api.create(&PostParams::default(), &typed).await.context(told)?);
         }
         Ok(created)
@@ -176,7 +175,7 @@ impl Scene {
     pub async fn until_gone<K: Kind>(&self, name: &str) -> Result<(), Error> {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let of = self.object(&K::kind(&()), name);
-        self.wait(self.api::<K>(), config, &of, "is gone", Seen::is_empty).await.map(drop)
+        self.wait(self.api::<K>(), config, &of, "is gone", Objects::is_empty).await.map(drop)
     }
 
     /// Waits until `met` holds for the objects, by name, that carry the labels, e.g. the slices of a Service.
@@ -184,9 +183,9 @@ impl Scene {
         &self,
         labels: &str,
         awaited: &str,
-        met: impl Fn(&Seen<K>) -> bool,
-    ) -> Result<Seen<K>, Error> {
-        let of = format!("{} in {} with labels {labels:?}", K::plural(&()), self.namespace);
+        met: impl Fn(&Objects<K>) -> bool,
+    ) -> Result<Objects<K>, Error> {
+        let of = format!("{} in {} with labels {labels:?}", K::plural(&()), self.name);
         let config = watcher::Config::default().labels(labels);
         self.wait(self.api::<K>(), config, &of, awaited, met).await
     }
@@ -197,13 +196,13 @@ impl Scene {
     }
 
     /// What happened here so far, for people.
-    pub async fn story(&self) -> String {
-        story::of(&self.stage.client, &self.namespace, self.log()).await
+    pub async fn diagnostics(&self) -> String {
+        diagnostics::of(&self.cluster.client, &self.name, self.log()).await
     }
 
     /// The shared controller's log.
     pub fn log(&self) -> Option<&Path> {
-        self.stage.log.as_deref()
+        self.cluster.log.as_deref()
     }
 
     pub(crate) async fn until_one<K>(
@@ -229,8 +228,8 @@ impl Scene {
         config: watcher::Config,
         of: &str,
         awaited: &str,
-        met: impl Fn(&Seen<K>) -> bool,
-    ) -> Result<Seen<K>, Error>
+        met: impl Fn(&Objects<K>) -> bool,
+    ) -> Result<Objects<K>, Error>
     where
         K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
     {
@@ -241,13 +240,13 @@ impl Scene {
                 of: of.into(),
                 patience: self.patience,
                 seen: wait::yaml(&seen),
-                story: self.story().await,
+                diagnostics: self.diagnostics().await,
             }))),
         }
     }
 
     pub(crate) fn object(&self, kind: &str, name: &str) -> String {
-        format!("{kind} {}/{name}", self.namespace)
+        format!("{kind} {}/{name}", self.name)
     }
 
     fn doing<K: Kind>(&self, verb: &str, name: &str) -> String {

@@ -7,7 +7,7 @@ use kube::{Api, Client, ResourceExt, api::ListParams};
 
 use crate::{
     kanary_api::kanaries,
-    wait::{Seen, yaml},
+    wait::{Objects, yaml},
 };
 
 /// The KanaryDeployments, pods and events of a namespace, and what a controller logged about it.
@@ -30,7 +30,7 @@ fn section(title: &str, text: String) -> String {
 
 async fn kanaries_of(client: &Client, namespace: &str) -> String {
     let all = kanaries(client, namespace).list(&ListParams::default()).await.map(|list| list.items);
-    let seen: Seen<_> = all.unwrap_or_default().into_iter().map(|kd| (kd.name_any(), kd)).collect();
+    let seen: Objects<_> = all.unwrap_or_default().into_iter().map(|kanary| (kanary.name_any(), kanary)).collect();
     if seen.is_empty() { String::new() } else { yaml(&seen) }
 }
 

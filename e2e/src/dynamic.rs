@@ -8,77 +8,82 @@ use kube::{
 use serde_json::{Value, json};
 
 use crate::{
-    Context, Error, Scene,
+    Context, Error, TestNamespace,
     manifests::{self, Manifest},
-    wait::Seen,
+    wait::Objects,
 };
 
 /// Which object.
 #[derive(Debug, Clone, Copy)]
-pub struct Named<'a> {
+pub struct ObjectRef<'a> {
     /// E.g. `networking.istio.io/v1`.
     pub api_version: &'a str,
     /// E.g. `VirtualService`.
     pub kind: &'a str,
-    /// Its name; the namespace is the scene's.
+    /// Its name; the namespace is the namespace's.
     pub name: &'a str,
 }
 
 /// One of Istio's VirtualServices.
-pub fn virtual_service(name: &str) -> Named<'_> {
-    Named { api_version: "networking.istio.io/v1", kind: "VirtualService", name }
+pub fn virtual_service(name: &str) -> ObjectRef<'_> {
+    ObjectRef { api_version: "networking.istio.io/v1", kind: "VirtualService", name }
 }
 
 /// One of the Gateway API's HTTPRoutes.
-pub fn http_route(name: &str) -> Named<'_> {
-    Named { api_version: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", name }
+pub fn http_route(name: &str) -> ObjectRef<'_> {
+    ObjectRef { api_version: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", name }
 }
 
-impl Scene {
+impl TestNamespace {
     /// Creates or changes objects as their owner would who keeps them in Git: with server-side apply, by force.
     pub async fn put(&self, manifest: impl Manifest) -> Result<(), Error> {
         for object in manifest.objects()? {
-            let (api, name) = manifests::locate(&self.client(), &object, self.namespace()).await?;
-            let told = || format!("apply {} in {}", manifests::describe(&object), self.namespace());
+            let (api, name) = manifests::locate(&self.client(), &object, self.name()).await?;
+            let told = || format!("apply {} in {}", manifests::describe(&object), self.name());
             api.patch(&name, &PatchParams::apply("owner").force(), &Patch::Apply(&object)).await.context(told)?;
         }
         Ok(())
     }
 
     /// Reads one.
-    pub async fn read(&self, of: Named<'_>) -> Result<Value, Error> {
+    pub async fn read(&self, of: ObjectRef<'_>) -> Result<Value, Error> {
         let object = self.api_of(of).await?.get(of.name).await;
         Ok(serde_json::to_value(object.context(|| format!("get {}", self.object(of.kind, of.name)))?)?)
     }
 
     /// A JSON merge patch.
-    pub async fn change(&self, of: Named<'_>, patch: Value) -> Result<Value, Error> {
+    pub async fn change(&self, of: ObjectRef<'_>, patch: Value) -> Result<Value, Error> {
         let changed = self.api_of(of).await?.patch(of.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
         Ok(serde_json::to_value(changed.context(|| format!("patch {}", self.object(of.kind, of.name)))?)?)
     }
 
     /// Has one deleted.
-    pub async fn remove(&self, of: Named<'_>) -> Result<(), Error> {
+    pub async fn remove(&self, of: ObjectRef<'_>) -> Result<(), Error> {
         let deleted = self.api_of(of).await?.delete(of.name, &DeleteParams::default()).await;
         deleted.map(drop).context(|| format!("delete {}", self.object(of.kind, of.name)))
     }
 
     /// Waits until one exists and `met` holds for it.
-    pub async fn until_any(&self, of: Named<'_>, awaited: &str, met: impl Fn(&Value) -> bool) -> Result<Value, Error> {
+    pub async fn until_dynamic(
+        &self,
+        of: ObjectRef<'_>,
+        awaited: &str,
+        met: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Error> {
         let met = |object: &DynamicObject| serde_json::to_value(object).is_ok_and(|object| met(&object));
         let object = self.until_one(self.api_of(of).await?, of.kind, of.name, awaited, met).await?;
         Ok(serde_json::to_value(object)?)
     }
 
     /// Waits until one does not exist.
-    pub async fn until_none(&self, of: Named<'_>) -> Result<(), Error> {
+    pub async fn until_dynamic_gone(&self, of: ObjectRef<'_>) -> Result<(), Error> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", of.name));
         let told = self.object(of.kind, of.name);
-        self.wait(self.api_of(of).await?, config, &told, "is gone", Seen::is_empty).await.map(drop)
+        self.wait(self.api_of(of).await?, config, &told, "is gone", Objects::is_empty).await.map(drop)
     }
 
-    async fn api_of(&self, of: Named<'_>) -> Result<Api<DynamicObject>, Error> {
+    async fn api_of(&self, of: ObjectRef<'_>) -> Result<Api<DynamicObject>, Error> {
         let object = json!({"apiVersion": of.api_version, "kind": of.kind, "metadata": {"name": of.name}});
-        Ok(manifests::locate(&self.client(), &object, self.namespace()).await?.0)
+        Ok(manifests::locate(&self.client(), &object, self.name()).await?.0)
     }
 }
