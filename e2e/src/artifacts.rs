@@ -101,7 +101,8 @@ impl Wanted {
 fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // The outer cargo's variables about this package must not reach the inner one: crates that read them would be rebuilt.
+    // The outer cargo's variables about this package must not reach the inner one: crates that read them would be
+    // rebuilt.
     for (variable, _) in env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
         command.env_remove(variable);
     }

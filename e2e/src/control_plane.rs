@@ -1,4 +1,4 @@
-//! A Kubernetes control plane out of five processes, with the flags that make it small and its own.
+//! A Kubernetes control plane of five processes, with flags that keep it small and private.
 
 use std::{
     fs,
@@ -26,10 +26,10 @@ use crate::{
     tool::Tool,
 };
 
-/// A slow machine may take this long for anything.
+/// For any step; generous, because the machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 const BEAT: Duration = Duration::from_millis(40);
-/// Enough that a test can tell one from another; each has room for a million pods.
+/// More than one, so that a test can distinguish them; each has room for a million pods.
 const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
 /// The running processes.
 pub struct ControlPlane {
@@ -43,10 +43,10 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts the API server and its store, the scheduler and the kubelets.
     ///
-    /// CRDs belong here, before the controllers: the garbage collector looks for new kinds every 30 seconds only,
-    /// and what it does not know is not collected.
-    pub async fn serve(artifacts: Artifacts) -> Result<Self, Error> {
-        fs::create_dir_all(artifacts.dir.join("logs")).context(|| "create the directory of logs".into())?;
+    /// Install CRDs after this and before the controllers: the garbage collector discovers new kinds every 30 s only,
+    /// and does not collect kinds that it has not discovered.
+    pub async fn start_api_server(artifacts: Artifacts) -> Result<Self, Error> {
+        fs::create_dir_all(artifacts.dir.join("logs")).context(|| "create the log directory".into())?;
         let pki = Pki::create(&artifacts.dir)?;
         let tokens = access::write_all(&artifacts.dir, &pki.ca_pem)?;
         fs::write(artifacts.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
@@ -57,7 +57,7 @@ impl ControlPlane {
         plane.await_port(2379).await?;
         plane.spawn(Tool::KubeApiserver, plane.flags.apiserver(&tokens))?;
         plane.await_port(6443).await?;
-        // These need nothing of it yet, and load while it becomes ready.
+        // These need nothing from it yet, and load while it becomes ready.
         plane.spawn(Tool::KubeScheduler, plane.flags.scheduler())?;
         plane.spawn(Tool::Kwok, plane.flags.kwok()?)?;
         plane.await_ready().await?;
@@ -65,7 +65,7 @@ impl ControlPlane {
     }
 
     /// Starts the controllers, and waits until pods can run.
-    pub async fn act(&mut self) -> Result<(), Error> {
+    pub async fn start_controllers(&mut self) -> Result<(), Error> {
         self.spawn(Tool::KubeControllerManager, self.flags.controller_manager())?;
         try_join_all(NODES.map(|name| self.create_node(name))).await?;
         self.await_pods_possible().await
@@ -76,7 +76,7 @@ impl ControlPlane {
         &self.artifacts.dir
     }
 
-    /// What it runs.
+    /// What it was built from.
     pub fn artifacts(&self) -> &Artifacts {
         &self.artifacts
     }
@@ -101,7 +101,7 @@ impl ControlPlane {
         Audit::at(&self.artifacts.dir.join("audit.log"))
     }
 
-    /// The processes, for those who measure them.
+    /// The processes, for measurements.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }
@@ -114,7 +114,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// The error of the first process that ended.
+    /// The error of the first process that exited.
     fn check(&mut self) -> Result<(), Error> {
         self.processes.iter_mut().find_map(Process::ended).map_or(Ok(()), Err)
     }
@@ -159,7 +159,7 @@ impl ControlPlane {
     async fn beat(&mut self, begun: Instant, what: impl FnOnce() -> String) -> Result<(), Error> {
         self.check()?;
         if begun.elapsed() > PATIENCE {
-            return Err(Error::wrong(format!("the lab did not start: {}", what())));
+            return Err(Error::wrong(format!("the lab has not started within {} s: {}", PATIENCE.as_secs(), what())));
         }
         tokio::time::sleep(BEAT).await;
         Ok(())

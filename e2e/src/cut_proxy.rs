@@ -1,7 +1,8 @@
 //! A proxy between a controller and the API server that cuts the connection right after a chosen write.
 //!
 //! The write takes effect, its response never arrives, and nothing more gets through: for the client behind the proxy
-//! this is the worst moment to crash. It speaks plain HTTP to the controller and uses the controller's own token upstream.
+//! this is the worst moment to crash. It serves plain HTTP to the controller and uses the controller's own token
+//! upstream.
 
 use std::sync::{
     Arc,

@@ -1,4 +1,4 @@
-//! What happened in a namespace, for the person who reads why a test failed.
+//! What happened in a namespace, to explain why a test failed.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ pub async fn of(client: &Client, namespace: &str, log: Option<&Path>) -> String 
         section("events", events(client, namespace).await),
     ];
     if let Some(log) = log {
-        parts.push(section("log of the controller", log_of(log, namespace)));
+        parts.push(section("controller log", log_of(log, namespace)));
     }
     parts.concat()
 }
@@ -59,9 +59,9 @@ async fn events(client: &Client, namespace: &str) -> String {
         Err(error) => return error.to_string(),
     };
     items.sort_by_key(|event| event.metadata.creation_timestamp.clone());
-    // Those of the ReplicaSets and of the scheduler say what every pod's say.
-    let told = |kind: Option<&str>| !matches!(kind, Some("Pod" | "ReplicaSet"));
-    items.iter().filter(|event| told(event.involved_object.kind.as_deref())).map(event).collect()
+    // Events of Pods and ReplicaSets are many, and the list of pods shows the same.
+    let is_shown = |kind: Option<&str>| !matches!(kind, Some("Pod" | "ReplicaSet"));
+    items.iter().filter(|event| is_shown(event.involved_object.kind.as_deref())).map(event).collect()
 }
 
 fn event(event: &Event) -> String {

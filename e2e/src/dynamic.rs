@@ -1,4 +1,4 @@
-//! Objects of kinds that the lab has no types for, such as those of a mesh, as JSON.
+//! Objects of kinds that the lab has no Rust types for, such as those of a mesh, as JSON.
 
 use kube::{
     Api,
@@ -20,7 +20,7 @@ pub struct ObjectRef<'a> {
     pub api_version: &'a str,
     /// E.g. `VirtualService`.
     pub kind: &'a str,
-    /// Its name; the namespace is the namespace's.
+    /// Its name; its namespace is the test's.
     pub name: &'a str,
 }
 
@@ -35,12 +35,12 @@ pub fn http_route(name: &str) -> ObjectRef<'_> {
 }
 
 impl TestNamespace {
-    /// Creates or changes objects as their owner would who keeps them in Git: with server-side apply, by force.
+    /// Creates or changes objects as a GitOps tool would for their owner: with a forced server-side apply.
     pub async fn put(&self, manifest: impl Manifest) -> Result<(), Error> {
         for object in manifest.objects()? {
             let (api, name) = manifests::locate(&self.client(), &object, self.name()).await?;
-            let told = || format!("apply {} in {}", manifests::describe(&object), self.name());
-            api.patch(&name, &PatchParams::apply("owner").force(), &Patch::Apply(&object)).await.context(told)?;
+            let what = || format!("apply {} in {}", manifests::describe(&object), self.name());
+            api.patch(&name, &PatchParams::apply("owner").force(), &Patch::Apply(&object)).await.context(what)?;
         }
         Ok(())
     }
@@ -57,7 +57,7 @@ impl TestNamespace {
         Ok(serde_json::to_value(changed.context(|| format!("patch {}", self.object(of.kind, of.name)))?)?)
     }
 
-    /// Has one deleted.
+    /// Deletes one; [`Self::until_dynamic_gone`] waits for it.
     pub async fn remove(&self, of: ObjectRef<'_>) -> Result<(), Error> {
         let deleted = self.api_of(of).await?.delete(of.name, &DeleteParams::default()).await;
         deleted.map(drop).context(|| format!("delete {}", self.object(of.kind, of.name)))
@@ -78,8 +78,8 @@ impl TestNamespace {
     /// Waits until one does not exist.
     pub async fn until_dynamic_gone(&self, of: ObjectRef<'_>) -> Result<(), Error> {
         let config = watcher::Config::default().fields(&format!("metadata.name={}", of.name));
-        let told = self.object(of.kind, of.name);
-        self.wait(self.api_of(of).await?, config, &told, "is gone", Objects::is_empty).await.map(drop)
+        let object = self.object(of.kind, of.name);
+        self.wait(self.api_of(of).await?, config, &object, "is gone", Objects::is_empty).await.map(drop)
     }
 
     async fn api_of(&self, of: ObjectRef<'_>) -> Result<Api<DynamicObject>, Error> {

@@ -29,9 +29,9 @@ use crate::{
     test_namespace::Cluster,
 };
 
-/// The only way to run against a cluster that is not a lab: name its context.
+/// Set to the name of a context, it runs the tests against that cluster instead of a lab.
 const CONTEXT: &str = "KANARY_E2E_CONTEXT";
-/// Tests wait far more than they compute.
+/// Tests mostly wait.
 const THREADS: usize = 8;
 
 type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
@@ -53,7 +53,7 @@ impl Case {
         Self { name, lab_only: false, run: Box::new(|ns| Box::pin(run(ns))) }
     }
 
-    /// It needs the lab's powers (audit, plays, killing the controller), so it is ignored elsewhere.
+    /// It needs what only the lab offers (audit, plays, killing the controller), so it is ignored elsewhere.
     pub fn lab_only(self) -> Self {
         Self { lab_only: true, ..self }
     }
@@ -72,7 +72,7 @@ pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
     let done = if args.list || idle(&args, &cases) {
-        // Nothing would run, so nothing need start.
+        // Nothing would run, so no lab is needed.
         Ok(libtest_mimic::run(&args, names(cases)).exit_code())
     } else if let Ok(context) = env::var(CONTEXT) {
         elsewhere(&context, &args, cases)
@@ -134,20 +134,20 @@ fn trial(case: Case, cluster: Arc<Cluster>, handle: Handle) -> Trial {
         if case.lab_only && cluster.lab.is_none() {
             return Ok(Completion::ignored_with("needs the lab"));
         }
-        handle.block_on(play(case, cluster)).map_err(Failed::from)?;
+        handle.block_on(run(case, cluster)).map_err(Failed::from)?;
         Ok(Completion::Completed)
     })
 }
 
-/// Runs one test in its namespace; a failure, also a panic, comes with the story of that namespace.
-async fn play(case: Case, cluster: Arc<Cluster>) -> Result<(), String> {
+/// Runs one test in its namespace; a failure, also a panic, comes with the diagnostics of that namespace.
+async fn run(case: Case, cluster: Arc<Cluster>) -> Result<(), String> {
     let ns = TestNamespace::open(cluster, case.name).await.map_err(|error| error.to_string())?;
     let failure = match tokio::spawn((case.run)(ns.clone())).await {
         Ok(Ok(())) => None,
-        // What was awaited in vain carries the story of that moment.
+        // It has the diagnostics of that moment already.
         Ok(Err(error @ Error::Unmet(_))) => Some(error.to_string()),
         Ok(Err(error)) => Some(format!("{error}\n{}", ns.diagnostics().await)),
-        Err(panic) => Some(format!("{}\n{}", told(panic), ns.diagnostics().await)),
+        Err(panic) => Some(format!("{}\n{}", message(panic), ns.diagnostics().await)),
     };
     let closed = ns.close(failure.is_some()).await;
     match failure {
@@ -156,7 +156,7 @@ async fn play(case: Case, cluster: Arc<Cluster>) -> Result<(), String> {
     }
 }
 
-fn told(panic: tokio::task::JoinError) -> String {
+fn message(panic: tokio::task::JoinError) -> String {
     match panic.try_into_panic() {
         Ok(payload) => match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
             (Some(text), _) => text.clone(),

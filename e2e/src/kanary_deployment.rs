@@ -28,7 +28,7 @@ impl TestNamespace {
         Ok(serde_json::to_value(patched.context(|| format!("patch {}", self.object("KanaryDeployment", name)))?)?)
     }
 
-    /// Has a KanaryDeployment deleted.
+    /// Deletes a KanaryDeployment; [`Self::until_kanary_gone`] waits for it.
     pub async fn delete_kanary(&self, name: &str) -> Result<(), Error> {
         let deleted = self.kanaries().delete(name, &DeleteParams::default()).await;
         deleted.map(drop).context(|| format!("delete {}", self.object("KanaryDeployment", name)))

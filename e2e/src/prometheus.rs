@@ -24,7 +24,7 @@ use crate::{
     tool::Tool,
 };
 
-/// Two scrapes make a rate; a machine that is busy scrapes late.
+/// A rate needs two scrapes, which are late on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
 
@@ -42,7 +42,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one more and waits until it answers. It has no memory of what was before.
+    /// Starts one more and waits until it is ready. It has no data from before.
     pub async fn start(artifacts: &Artifacts) -> Result<Self, Error> {
         let mut prometheus = Self::spawn(artifacts, "127.0.0.1".into(), None)?;
         let ready = format!("{}/-/ready", prometheus.url);
@@ -50,8 +50,9 @@ impl Prometheus {
         Ok(prometheus)
     }
 
-    /// Starts one that speaks https only, with the certificate of the lab's API server, and that wants the password
-    /// `sesame` of the user `kanary`. It may not answer yet, and [`Self::query`] and its like cannot ask it.
+    /// Starts one that serves https only, with the certificate of the lab's API server, and that requires the user
+    /// `kanary` with the password `sesame`. It may not be ready yet, and [`Self::query`] and the like cannot query
+    /// it.
     pub fn start_guarded(artifacts: &Artifacts, pki: &Pki) -> Result<Self, Error> {
         let web = json!({
             "tls_server_config": {"cert_file": pki.cert, "key_file": pki.key},
@@ -81,30 +82,31 @@ impl Prometheus {
         Ok(Self { process, url: format!("{scheme}://{address}"), client: HttpClient::default() })
     }
 
-    /// Where it answers, inside the lab.
+    /// Its URL, inside the lab.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What an instant query finds now. A scalar is one sample without labels.
+    /// The result of an instant query now. A scalar is one sample without labels.
     pub async fn query(&self, query: &str) -> Result<Vec<Sample>, Error> {
         let (status, body) = self.client.post(&format!("{}/api/v1/query", self.url), "query", query).await?;
         if status != 200 {
-            return Err(Error::wrong(format!("Prometheus answers {status} to {query}: {body}")));
+            return Err(Error::wrong(format!("Prometheus returned status {status} for {query}: {body}")));
         }
         let answer: Value = serde_json::from_str(&body)?;
-        samples(&answer["data"]).ok_or_else(|| Error::wrong(format!("{query} has the answer {body}")))
+        samples(&answer["data"])
+            .ok_or_else(|| Error::wrong(format!("the result of {query} is neither a scalar nor a vector: {body}")))
     }
 
     /// Its own metrics, as text.
     pub async fn page(&self) -> Result<String, Error> {
         match self.client.get(&format!("{}/metrics", self.url)).await? {
             (200, page) => Ok(page),
-            (status, body) => Err(Error::wrong(format!("Prometheus answers {status} to /metrics: {body}"))),
+            (status, body) => Err(Error::wrong(format!("Prometheus returned status {status} for /metrics: {body}"))),
         }
     }
 
-    /// Asks again until `met` holds for the answer.
+    /// Repeats a query until `met` holds for its result.
     pub async fn until(
         &self,
         query: &str,
@@ -118,7 +120,7 @@ impl Prometheus {
                 return Ok(found);
             }
             if begun.elapsed() > PATIENCE {
-                return Err(Error::wrong(format!("{awaited}: in vain; {query} is {found:?}")));
+                return Err(Error::wrong(format!("waited {} s: {awaited}; {query} is {found:?}", PATIENCE.as_secs())));
             }
             tokio::time::sleep(BEAT).await;
         }
@@ -129,19 +131,19 @@ impl Prometheus {
         self.process.signal(Signal::SIGSTOP)
     }
 
-    /// SIGCONT: it goes on; what it did not scrape meanwhile is missing.
+    /// SIGCONT: it continues; the scrapes in between are missing.
     pub fn thaw(&self) -> Result<(), Error> {
         self.process.signal(Signal::SIGCONT)
     }
 
-    /// SIGKILL: nobody listens there any more.
+    /// SIGKILL: nothing listens on its port any more.
     pub async fn kill(mut self) -> Result<(), Error> {
         self.process.kill().await.map(drop)
     }
 }
 
-/// One endpoint has the metrics of all pods; their labels are those that a scrape of each pod would give. The rules are the
-/// shipped ones, which are about the controller's metrics too; there may be no controller.
+/// One endpoint has the metrics of all pods, with the labels that a scrape of each pod would add. The rules are the
+/// shipped ones, which also cover the controller's metrics; there may be no controller.
 fn scraping() -> Value {
     let at = |port: u16| json!([{"targets": [format!("127.0.0.1:{port}")]}]);
     json!({
@@ -154,12 +156,12 @@ fn scraping() -> Value {
     })
 }
 
-/// The rules that the repository ships; Prometheus does not start on one that it cannot read.
+/// The shipped rules; Prometheus does not start if it cannot read them.
 pub fn rules() -> PathBuf {
     manifests::repository().join("prometheus/rules.yaml")
 }
 
-/// One value of an answer.
+/// One value of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Its labels.

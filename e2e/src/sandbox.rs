@@ -1,9 +1,9 @@
-//! Runs this program a second time, in namespaces of its own.
+//! Runs this program a second time, in kernel namespaces of its own.
 //!
 //! The inner process is the first of its pid namespace and the only way into its network and its mounts. When it
-//! dies, by whatever means, the kernel ends every process in there and takes the network and the mounts away.
-//! It dies with `unshare`, and `unshare` with the outer process, also by SIGKILL: both are bound by the kernel's
-//! parent-death signal. The outer process keeps nothing but the directory of files.
+//! dies, for whatever reason, the kernel ends every process in there and removes the network and the mounts.
+//! It dies with `unshare`, and `unshare` with the outer process, even by SIGKILL: both are bound by the kernel's
+//! parent-death signal. The outer process keeps nothing but the lab's directory.
 
 use std::{
     env, fs,
@@ -32,19 +32,19 @@ use crate::{
     port_forward::PortForward,
 };
 
-/// Carries the artifacts to the inner process.
+/// Passes the artifacts to the inner process.
 const ARTIFACTS: &str = "KANARY_LAB_ARTIFACTS";
 
 /// What Ctrl-C means while the inner process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Interrupt {
-    /// The end of the lab.
+    /// It ends the lab.
     Ends,
-    /// Nothing: it is meant for the command that runs inside.
+    /// It is left to the command that runs inside.
     Passes,
 }
 
-/// The main function of a program that has a lab: builds what is wanted, and runs `inside` where the lab will be.
+/// The main function of a program that has a lab: builds what is wanted, and runs `inside` in the sandbox.
 ///
 /// The program runs twice, with the same arguments; what it does before this it does twice, see [`is_inner`].
 pub fn main(
@@ -52,17 +52,17 @@ pub fn main(
     interrupt: Interrupt,
     inside: impl FnOnce(Artifacts) -> Result<ExitCode, Error>,
 ) -> Result<ExitCode, Error> {
-    if let Some(artifacts) = handed() {
+    if let Some(artifacts) = inherited() {
         return inside(artifacts);
     }
-    // On this thread: the inner process is bound to the life of the thread that started it.
+    // On this thread, because the inner process is bound to the life of the thread that started it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context(|| "start a runtime".into())?.block_on(async {
         check().await?;
         let mut signals = Signals::listen()?;
-        // The directory comes after the build, so that Ctrl-C meanwhile leaves none.
+        // The directory is created after the build, so that Ctrl-C during the build leaves none.
         let mut artifacts = tokio::select! {
-            built = apart(move || wanted.build()) => built?,
+            built = on_a_thread(move || wanted.build()) => built?,
             code = signals.end(Interrupt::Ends) => {
                 job::stop();
                 return Ok(ExitCode::from(code));
@@ -73,11 +73,11 @@ pub fn main(
         let forward = PortForward::open(&mut artifacts, &wanted.ports()).await?;
         let build = wanted.in_background.then(|| BackgroundBuild::start(&artifacts.dir, wanted)).transpose()?;
         let ended = enter(&artifacts, interrupt, &mut signals, forward, build).await;
-        // What was to come later may still be under way.
+        // The background build may still be under way.
         job::stop();
         let failed = !matches!(&ended, Ok(0));
         if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
-            eprintln!("the lab's logs stay in {}", home.keep().display());
+            eprintln!("the lab's logs are kept in {}", home.keep().display());
         } else {
             home.remove();
         }
@@ -85,21 +85,21 @@ pub fn main(
     })
 }
 
-/// Whether this is the inner process: for what a program should say once only.
+/// Is this the inner process? For what a program should print only once.
 pub fn is_inner() -> bool {
-    handed().is_some()
+    inherited().is_some()
 }
 
 /// The artifacts, if this is the inner process.
 ///
-/// The variable alone does not say so: a program that the lab runs inherits it, but is never process 1.
-fn handed() -> Option<Artifacts> {
+/// The variable alone is not enough: a program that the lab runs inherits it, but is never process 1.
+fn inherited() -> Option<Artifacts> {
     let artifacts = env::var(ARTIFACTS).ok().filter(|_| std::process::id() == 1)?;
     serde_json::from_str(&artifacts).ok()
 }
 
-/// Works on another thread: this one listens meanwhile.
-async fn apart<T, W>(work: W) -> Result<T, Error>
+/// Runs `work` on another thread, so that this one can handle signals.
+async fn on_a_thread<T, W>(work: W) -> Result<T, Error>
 where
     T: Send + 'static,
     W: FnOnce() -> Result<T, Error> + Send + 'static,
@@ -119,7 +119,7 @@ async fn enter(
 ) -> Result<u8, Error> {
     let mut child = command(artifacts)?.spawn().context(|| "run setpriv (of util-linux)".into())?;
     let forwarding = tokio::spawn(forward.run());
-    // If it cannot tell, the inner process hears the end of the connection.
+    // If it fails, the inner process sees the end of the connection.
     let reporting = build.map(|build| tokio::spawn(build.run()));
     let ended = tokio::select! {
         status = child.wait() => status.context(|| "wait for the lab".into()).map(code),
@@ -135,22 +135,22 @@ fn code(status: ExitStatus) -> u8 {
     status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// Whether this machine lets us, before minutes are spent on building.
+/// Checks that this machine allows it, before minutes are spent on building.
 async fn check() -> Result<(), Error> {
     let output = unshare().arg("true").output().await.context(|| "run setpriv (of util-linux)".into())?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     match output.status.success() {
         true => Ok(()),
         false => Err(Error::Lacking(format!(
-            "the lab needs kernel namespaces of its own, and this machine does not let us make them: run as root, or \
-             allow them to users (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also \
-             kernel.apparmor_restrict_unprivileged_userns=0). It said: {}",
-            said.trim()
+            "the lab needs kernel namespaces of its own, and this machine does not allow it to create them: run as \
+             root, or enable unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also \
+             kernel.apparmor_restrict_unprivileged_userns=0). unshare printed: {}",
+            stderr.trim()
         ))),
     }
 }
 
-/// The program that makes the namespaces, bound to the life of the thread that starts it.
+/// The program that creates the namespaces, bound to the life of the thread that starts it.
 fn unshare() -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "KILL", "unshare", "--net", "--pid", "--fork", "--kill-child"]);
@@ -169,7 +169,7 @@ fn command(artifacts: &Artifacts) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// Ends the inner process by the pid it has out here; when `unshare` has seen its end, all that was in there is gone.
+/// Ends the inner process by the pid that it has on the host; when `unshare` exits, everything inside has ended.
 async fn end(child: &mut Child) {
     let Some(unshare) = child.id() else { return };
     let inner = fs::read_to_string(format!("/proc/{unshare}/task/{unshare}/children")).unwrap_or_default();
@@ -189,14 +189,14 @@ struct Signals {
 }
 
 impl Signals {
-    /// From now on they do not end this process by themselves.
+    /// From now on they no longer end this process by themselves.
     fn listen() -> Result<Self, Error> {
         let listen = |kind| signal(kind).context(|| "listen for signals".into());
         let (terminate, hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
         Ok(Self { terminate, hangup, interrupt: listen(SignalKind::interrupt())? })
     }
 
-    /// Waits for one that means the end; the exit code.
+    /// Waits for one that ends the lab; returns the exit code.
     async fn end(&mut self, interrupt: Interrupt) -> u8 {
         loop {
             tokio::select! {

@@ -1,4 +1,4 @@
-//! What a lab has beside its control plane.
+//! What a lab has in addition to its control plane.
 
 use std::path::PathBuf;
 
@@ -18,12 +18,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A control plane and nothing else.
+    /// A control plane only.
     pub fn bare() -> Self {
         Self::default()
     }
 
-    /// The CRD and the manifests, and no controller: for tests that start, stop and kill their own.
+    /// The CRD and the manifests, but no controller: for tests that start, stop and kill their own.
     pub fn installed() -> Self {
         Self { installs: true, ..Self::default() }
     }
@@ -34,22 +34,22 @@ impl Setup {
         Self { installs: true, controller: Some(args), ..Self::default() }
     }
 
-    /// And a kubectl among the lab's tools.
+    /// Adds kubectl to the lab's tools.
     pub fn with_kubectl(self) -> Self {
         Self { kubectl: true, ..self }
     }
 
-    /// And istiod, Envoy as a sidecar and as a gateway, and pods that answer.
+    /// Adds istiod, Envoy as a sidecar and as a gateway, and pods that answer.
     pub fn with_mesh(self) -> Self {
         Self { mesh: true, ..self }
     }
 
-    /// And a Helm among the lab's tools.
+    /// Adds Helm to the lab's tools.
     pub fn with_helm(self) -> Self {
         Self { helm: true, ..self }
     }
 
-    /// And a Prometheus, and pods that answer and have metrics.
+    /// Adds a Prometheus, and pods that answer and have metrics.
     pub fn with_prometheus(self) -> Self {
         Self { prometheus: true, ..self }
     }
@@ -74,7 +74,7 @@ impl Setup {
         self.controller.as_deref()
     }
 
-    /// What is built for it.
+    /// What must be built for it.
     pub fn wanted(&self) -> Wanted {
         let Self { installs, kubectl, mesh, prometheus, helm, .. } = *self;
         Wanted { kanary: installs, kubectl, mesh, prometheus, helm, ..Wanted::default() }

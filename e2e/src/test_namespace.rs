@@ -1,4 +1,4 @@
-//! What a test gets: a Kubernetes namespace of its own, and the means to wait for what should happen in it.
+//! What a test gets: a Kubernetes namespace of its own, and how to wait for what should happen in it.
 
 use std::{
     env,
@@ -26,12 +26,12 @@ use crate::{
     wait::{self, Objects, Unmet},
 };
 
-/// Generous: a machine that is busy with something else must not fail a test.
+/// Generous, because a busy machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The annotation that tells the lab what a pod plays; the plays are the files in `stages/`.
+/// The annotation that selects what kwok simulates for a pod, e.g. `crash-loop`: one of the files in `stages/`.
 pub const PLAY: &str = "lab.kanary.k8s.io/play";
 
-/// Everything a namespaced type must be, to be read, awaited and printed.
+/// What a namespaced type needs to be read, awaited and printed.
 pub trait Kind:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()>
     + Clone
@@ -54,18 +54,18 @@ impl<K> Kind for K where
 {
 }
 
-/// The cluster that the namespaces of a test binary share.
+/// The cluster that the tests of a binary share.
 pub struct Cluster {
     /// A client that may do everything.
     pub client: Client,
-    /// The lab, unless the cluster is somebody else's.
+    /// The lab, unless the tests run against another cluster.
     pub lab: Option<Lab>,
     /// The shared controller's log.
     pub log: Option<PathBuf>,
 }
 
 impl Cluster {
-    /// The lab, for what needs its powers.
+    /// The lab, for what only it offers.
     pub fn lab(&self) -> Result<&Lab, Error> {
         self.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
     }
@@ -80,28 +80,28 @@ pub struct TestNamespace {
 }
 
 impl TestNamespace {
-    /// Makes a namespace that is named after the test.
+    /// Creates a namespace that is named after the test.
     pub async fn open(cluster: Arc<Cluster>, test: &str) -> Result<Self, Error> {
         let slug: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
         let prefix = format!("{}-", slug.to_lowercase().trim_matches('-'));
         let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"generateName": prefix}}))?;
-        let told = || format!("create Namespace {prefix}…");
-        let name = namespaces.create(&PostParams::default(), &namespace).await.context(told)?.name_any();
+        let what = || format!("create Namespace {prefix}…");
+        let name = namespaces.create(&PostParams::default(), &namespace).await.context(what)?.name_any();
         Ok(Self { cluster, name, patience: PATIENCE })
     }
 
-    /// Has the namespace deleted, unless the test failed and somebody wants to look.
+    /// Deletes the namespace, unless the test failed and KANARY_E2E_KEEP is set.
     pub async fn close(self, failed: bool) -> Result<(), Error> {
         if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
             return Ok(());
         }
         let namespaces: Api<Namespace> = Api::all(self.client());
-        let told = || format!("delete Namespace {}", self.name);
-        namespaces.delete(&self.name, &DeleteParams::default()).await.context(told).map(drop)
+        let what = || format!("delete Namespace {}", self.name);
+        namespaces.delete(&self.name, &DeleteParams::default()).await.context(what).map(drop)
     }
 
-    /// The same namespace, with less or more time for what is awaited.
+    /// The same namespace, with another timeout for what is awaited.
     pub fn patience(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
     }
@@ -132,8 +132,8 @@ impl TestNamespace {
         for object in manifest.objects()? {
             let (api, _) = manifests::locate(&self.cluster.client, &object, &self.name).await?;
             let typed = serde_json::from_value(object.clone()).context(|| manifests::describe(&object))?;
-            let told = || format!("create {} in {}", manifests::describe(&object), self.name);
-            created.push(api.create(&PostParams::default(), &typed).await.context(told)?);
+            let what = || format!("create {} in {}", manifests::describe(&object), self.name);
+            created.push(api.create(&PostParams::default(), &typed).await.context(what)?);
         }
         Ok(created)
     }
@@ -148,7 +148,7 @@ impl TestNamespace {
         self.api::<K>().get_opt(name).await.context(|| self.doing::<K>("get", name))
     }
 
-    /// Reads all objects that carry the labels, e.g. `app=web`.
+    /// Reads all objects with the labels, e.g. `app=web`.
     pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, Error> {
         let list = self.api::<K>().list(&ListParams::default().labels(labels)).await;
         Ok(list.context(|| self.doing::<K>("list", labels))?.items)
@@ -160,7 +160,7 @@ impl TestNamespace {
         patched.context(|| self.doing::<K>("patch", name))
     }
 
-    /// Has an object deleted; [`Self::until_gone`] waits for it.
+    /// Deletes an object; [`Self::until_gone`] waits for it.
     pub async fn delete<K: Kind>(&self, name: &str) -> Result<(), Error> {
         let deleted = self.api::<K>().delete(name, &DeleteParams::default()).await;
         deleted.map(drop).context(|| self.doing::<K>("delete", name))
@@ -178,7 +178,7 @@ impl TestNamespace {
         self.wait(self.api::<K>(), config, &of, "is gone", Objects::is_empty).await.map(drop)
     }
 
-    /// Waits until `met` holds for the objects, by name, that carry the labels, e.g. the slices of a Service.
+    /// Waits until `met` holds for the objects, by name, with the labels, e.g. the slices of a Service.
     pub async fn until_all<K: Kind>(
         &self,
         labels: &str,
@@ -190,12 +190,12 @@ impl TestNamespace {
         self.wait(self.api::<K>(), config, &of, awaited, met).await
     }
 
-    /// Tells a live pod what to play from now on; `None` = it is well.
+    /// Changes what kwok simulates for a live pod; `None` = it is ready.
     pub async fn play(&self, pod: &str, play: Option<&str>) -> Result<Pod, Error> {
         self.patch(pod, json!({"metadata": {"annotations": {PLAY: play}}})).await
     }
 
-    /// What happened here so far, for people.
+    /// What happened here so far, for messages.
     pub async fn diagnostics(&self) -> String {
         diagnostics::of(&self.cluster.client, &self.name, self.log()).await
     }

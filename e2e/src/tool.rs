@@ -1,4 +1,4 @@
-//! The names of what the lab runs: each program, and the YAML that comes with it.
+//! The programs that the lab runs, and the YAML that comes with them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,9 +12,9 @@ pub enum Tool {
     KubeControllerManager,
     /// The scheduler.
     KubeScheduler,
-    /// For people; no test needs it.
+    /// For users; few tests need it.
     Kubectl,
-    /// Plays the kubelets.
+    /// Simulates the kubelets.
     Kwok,
     /// The API server's store.
     Etcd,
@@ -26,7 +26,7 @@ pub enum Tool {
     GatewayCrds,
     /// The proxy.
     Envoy,
-    /// Scrapes and answers.
+    /// Scrapes the pods and answers queries.
     Prometheus,
     /// Installs charts.
     Helm,

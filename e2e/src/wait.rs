@@ -1,4 +1,4 @@
-//! Waits for the cluster to be as expected, on a watch: no polling, and the answer is there when the change is.
+//! Waits for the cluster to be as expected, on a watch: no polling, and no delay after the change.
 
 use std::{
     collections::BTreeMap,
@@ -17,18 +17,18 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// What did not happen.
+/// An expectation that was not met in time.
 #[derive(Debug, thiserror::Error)]
 pub struct Unmet {
-    /// What was awaited, in the words of the test.
+    /// What was expected, in the words of the test.
     pub awaited: String,
     /// Of which objects, e.g. `Deployment shop/web`.
     pub of: String,
-    /// How long.
+    /// How long the test waited.
     pub patience: Duration,
-    /// What was seen last, as YAML.
+    /// The objects as last seen, as YAML.
     pub seen: String,
-    /// What else happened in that namespace.
+    /// What else happened in the namespace.
     pub diagnostics: String,
 }
 
@@ -42,7 +42,7 @@ impl Display for Unmet {
 /// The objects that a watch shows, by name.
 pub type Objects<K> = BTreeMap<String, K>;
 
-/// Watches until `met` holds for what is seen; `Err` has what was seen last.
+/// Watches until `met` holds for the objects; `Err` has the objects as last seen.
 pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
@@ -54,7 +54,7 @@ where
 {
     let (mut seen, mut fresh) = (Objects::new(), Objects::new());
     let watching = async {
-        // A watch that breaks is opened again; that it never opens shows as nothing seen.
+        // A watch that breaks is reopened; one that never opens shows as no objects.
         let mut events = watcher::watcher(api, config).default_backoff().into_stream().boxed();
         loop {
             match events.try_next().await {
@@ -74,7 +74,7 @@ where
     }
 }
 
-/// Follows one event; whether the set is complete, so that a condition may look at it.
+/// Applies one event; returns whether the set is complete, so that a condition can be checked.
 fn take<K: ResourceExt>(event: Event<K>, seen: &mut Objects<K>, fresh: &mut Objects<K>) -> bool {
     match event {
         Event::Init => {
@@ -96,7 +96,7 @@ fn take<K: ResourceExt>(event: Event<K>, seen: &mut Objects<K>, fresh: &mut Obje
     true
 }
 
-/// Objects as YAML, without what nobody reads.
+/// Objects as YAML, without the managed fields.
 pub fn yaml<K: Serialize>(seen: &Objects<K>) -> String {
     if seen.is_empty() {
         return "(nothing)".into();

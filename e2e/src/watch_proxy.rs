@@ -1,8 +1,8 @@
 //! A proxy between a controller and the API server that can break the watches of one kind, and nothing else.
 //!
-//! Blocked, open watches end and new ones are refused, as when a role changes or a part of the API server fails. Stalled,
-//! watches stay open and deliver nothing, as when a connection dies silently. All other requests pass, including those
-//! for the Lease.
+//! Blocked, open watches end and new ones are refused, as when a role changes or a part of the API server fails.
+//! Stalled, watches stay open and deliver nothing, as when a connection dies silently. All other requests pass,
+//! including those for the Lease.
 
 use axum::{
     Router,

@@ -1,5 +1,5 @@
-//! The mirror on a real mesh: Kanary writes it into people's routes and takes it out again, copies are counted where they
-//! arrive, and whatever happens people's routes are theirs.
+//! The mirror on a real mesh: Kanary writes it into people's routes and takes it out again, copies are counted where
+//! they arrive, and whatever happens people's routes are theirs.
 
 mod support;
 

@@ -51,8 +51,8 @@ async fn bring(ns: &TestNamespace, name: String, word: &str, phase: &str) -> Res
     ns.until_phase(&name, phase).await.map(drop)
 }
 
-/// Mirrors of each kind: several in one route of the user's, one that Kanary made, and one of the Gateway API. Each of these
-/// has a production of its own.
+/// Mirrors of each kind: several in one route of the user's, one that Kanary made, and one of the Gateway API. Each of
+/// these has a production of its own.
 async fn mirrors(ns: &TestNamespace) -> Result<(), Error> {
     for shop in ["own", "gateway"] {
         let labels = json!({"app": shop});

@@ -1,5 +1,5 @@
-//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and wakes up
-//! with what it knew.
+//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and wakes
+//! up with what it knew.
 
 mod support;
 
@@ -43,7 +43,8 @@ async fn what_it_cannot_see_it_does_not_judge(ns: TestNamespace) -> Result<(), E
     controller.stop().await
 }
 
-/// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the cluster.
+/// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the
+/// cluster.
 async fn a_watch_that_fell_silent_is_not_taken_for_consent(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "pods").await?;

@@ -1,4 +1,5 @@
-//! How the controller starts, and who of several leads: what is missing is said once, in words that help, and waited for.
+//! How the controller starts, and who of several leads: what is missing is said once, in words that help, and waited
+//! for.
 
 mod support;
 

@@ -262,8 +262,8 @@ async fn a_canary_that_may_have_no_pods_says_why(ns: TestNamespace) -> Result<()
     Ok(())
 }
 
-/// At `maxUnavailable: 100%` a Deployment says Available with no ready pod. Who takes the strategy over and believes the
-/// condition promotes this one.
+/// At `maxUnavailable: 100%` a Deployment says Available with no ready pod. Who takes the strategy over and believes
+/// the condition promotes this one.
 async fn available_needs_a_pod_whatever_the_deployment_says(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}});

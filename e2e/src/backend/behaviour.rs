@@ -1,21 +1,21 @@
-//! How pods answer, and who was told so.
+//! How pods answer, and which pods answer so.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use super::pods::Member;
 
-/// How a pod answers. By default well: 200 at once, with its name.
+/// How a pod answers. By default with status 200 at once, and its name as the body.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Behaviour {
-    /// Share of requests that fail, 0 to 1. Which ones is not left to chance: of 0.25 it is each fourth.
+    /// Share of requests that fail, 0 to 1. Which ones is not random: with 0.25 it is every fourth.
     pub failing: f64,
-    /// What a failure looks like: its status.
+    /// The status of a failure.
     pub code: u16,
-    /// How long an answer takes.
+    /// How long a response takes.
     pub latency: Duration,
-    /// What it says, if not the pod's name.
+    /// The body, if not the pod's name.
     pub body: Option<String>,
-    /// Gauges of its own, by name, e.g. the length of a queue.
+    /// Additional gauges by name, e.g. the length of a queue.
     pub gauges: BTreeMap<String, f64>,
 }
 
@@ -31,53 +31,53 @@ impl Behaviour {
         Self { failing: share, ..Self::default() }
     }
 
-    /// All is well, but takes so long.
+    /// Every request succeeds after `latency`.
     pub fn slow(latency: Duration) -> Self {
         Self { latency, ..Self::default() }
     }
 
-    /// It exposes a gauge; NaN and infinities are fine.
+    /// Exposes a gauge; NaN and infinities are allowed.
     pub fn showing(mut self, gauge: &str, value: f64) -> Self {
         self.gauges.insert(gauge.into(), value);
         self
     }
 
-    /// Is it the turn of the nth request, from 0, to fail?
+    /// Does the nth request, counted from 0, fail?
     fn fails(&self, nth: u32) -> bool {
         let so_far = |requests: f64| (requests * self.failing + 1e-9).floor();
         so_far(f64::from(nth) + 1.0) > so_far(f64::from(nth))
     }
 }
 
-/// Who was told what.
+/// The behaviours that were set.
 #[derive(Debug, Default)]
 pub struct Behaviours {
-    told: Vec<(String, String, Behaviour)>,
-    turns: BTreeMap<(String, String), u32>,
+    rules: Vec<(String, String, Behaviour)>,
+    requests: BTreeMap<(String, String), u32>,
 }
 
 impl Behaviours {
-    /// Told last, it counts before all that was told.
+    /// The last one set has precedence over all others.
     pub fn set(&mut self, namespace: &str, labels: &str, behaviour: Behaviour) {
-        self.told.retain(|(of, to, _)| (of.as_str(), to.as_str()) != (namespace, labels));
-        self.told.push((namespace.into(), labels.into(), behaviour));
-        self.turns.retain(|(of, _), _| of != namespace);
+        self.rules.retain(|(of, to, _)| (of.as_str(), to.as_str()) != (namespace, labels));
+        self.rules.push((namespace.into(), labels.into(), behaviour));
+        self.requests.retain(|(of, _), _| of != namespace);
     }
 
     /// How this pod answers now.
     pub fn of(&self, member: &Member) -> Behaviour {
         let fits = |(namespace, labels, _): &&(String, String, Behaviour)| {
-            *namespace == member.namespace && member.carries(labels)
+            *namespace == member.namespace && member.has_labels(labels)
         };
-        self.told.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
+        self.rules.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
     }
 
     /// How it answers its next request, and with which status.
-    pub fn turn(&mut self, member: &Member) -> (Behaviour, u16) {
+    pub fn next_response(&mut self, member: &Member) -> (Behaviour, u16) {
         let behaviour = self.of(member);
-        let turn = self.turns.entry((member.namespace.clone(), member.pod.clone())).or_default();
-        let status = if behaviour.fails(*turn) { behaviour.code } else { 200 };
-        *turn = turn.wrapping_add(1);
+        let nth = self.requests.entry((member.namespace.clone(), member.pod.clone())).or_default();
+        let status = if behaviour.fails(*nth) { behaviour.code } else { 200 };
+        *nth = nth.wrapping_add(1);
         (behaviour, status)
     }
 }
@@ -100,15 +100,15 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_last_counts_for_those_who_were_told() {
+    fn the_behaviour_that_was_set_last_applies_to_the_pods_it_matches() {
         let mut behaviours = Behaviours::default();
         behaviours.set("shop", "app=web", Behaviour::failing(1.0));
         behaviours.set("shop", "app=api", Behaviour::default());
         behaviours.set("other", "", Behaviour::default());
-        assert_eq!(behaviours.turn(&member("a")).1, 500);
+        assert_eq!(behaviours.next_response(&member("a")).1, 500);
         behaviours.set("shop", "", Behaviour::default());
-        assert_eq!(behaviours.turn(&member("a")).1, 200);
+        assert_eq!(behaviours.next_response(&member("a")).1, 200);
         behaviours.set("shop", "app=web", Behaviour { code: 418, ..Behaviour::failing(0.5) });
-        assert_eq!([0, 1].map(|_| behaviours.turn(&member("a")).1), [200, 418]);
+        assert_eq!([0, 1].map(|_| behaviours.next_response(&member("a")).1), [200, 418]);
     }
 }

@@ -1,4 +1,4 @@
-//! A lab to look around in.
+//! A lab to explore.
 
 use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 
@@ -14,29 +14,29 @@ use tokio::process::Command;
 const USAGE: &str = "\
 A real Kubernetes control plane on this machine, without Docker.
 
-usage: lab up  [FLAGS]             start one and keep it until Ctrl-C
-       lab run [FLAGS] -- COMMAND  run a command in one, with KUBECONFIG set
+usage: lab up  [FLAGS]             start a lab and keep it until Ctrl-C
+       lab run [FLAGS] -- COMMAND  run a command in a lab, with KUBECONFIG set
 
---bare        leave Kanary out
---mesh        with istiod, and Envoy as a sidecar and as a gateway
---prometheus  with a Prometheus that scrapes the pods";
+--bare        do not install Kanary
+--mesh        start istiod, and Envoy as a sidecar and as a gateway
+--prometheus  start a Prometheus that scrapes the pods";
 
-/// What a person finds at the lab's ports.
+/// What the lab serves at its published ports.
 const PUBLISHED: [(u16, &str); 6] = [
     (network::FIRST_PROMETHEUS_PORT, "Prometheus"),
-    (80, "the mesh: port 80 of every Service, by the Host SERVICE.NAMESPACE.svc.cluster.local"),
-    (network::ISTIO_GATEWAY_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
-    (network::HTTP_ROUTE_GATEWAY_PORT, "the gateway, for HTTPRoutes with the parent istio-ingress/ingress"),
+    (80, "the mesh: port 80 of every Service, with the Host SERVICE.NAMESPACE.svc.cluster.local"),
+    (network::ISTIO_GATEWAY_PORT, "the gateway for VirtualServices with `gateways: [istio-ingress/ingress]`"),
+    (network::HTTP_ROUTE_GATEWAY_PORT, "the gateway for HTTPRoutes with the parent istio-ingress/ingress"),
     (network::SIDECAR_ADMIN_PORT, "the sidecar's admin pages"),
     (network::GATEWAY_ADMIN_PORT, "the gateway's admin pages"),
 ];
 
-/// What to do.
+/// What the arguments request.
 struct Task {
     bare: bool,
     mesh: bool,
     prometheus: bool,
-    /// None = stay.
+    /// None = `up`.
     command: Option<Vec<OsString>>,
 }
 
@@ -93,13 +93,13 @@ fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
         let host = port_forward::publish(&lab).await?;
         match task.command {
             Some(command) => run(&lab, &host.bin, command).await,
-            None => stay(&lab, &host).await,
+            None => keep_running(&lab, &host).await,
         }
     })
 }
 
-async fn stay(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
-    println!("The lab is up. In another terminal:\n");
+async fn keep_running(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
+    println!("The lab is running. In another terminal:\n");
     println!("  export KUBECONFIG={}", host.kubeconfig.display());
     println!("  {}/kubectl get nodes", host.bin.display());
     let published = &lab.artifacts().published;
@@ -109,8 +109,8 @@ async fn stay(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
     for (address, what) in PUBLISHED.iter().filter_map(|(port, what)| Some((published.get(port)?, what))) {
         println!("  http://{address}  {what}");
     }
-    println!("\nLogs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
-    // The outer process hears Ctrl-C as well, and ends this one.
+    println!("\nLogs are in {}. Press Ctrl-C to stop the lab.", lab.dir().join("logs").display());
+    // The outer process handles Ctrl-C, and ends this one.
     std::future::pending().await
 }
 

@@ -1,4 +1,4 @@
-//! One Envoy that istiod configures, and what its admin pages tell.
+//! One Envoy that istiod configures, and what its admin pages report.
 
 use std::{
     fs,
@@ -22,7 +22,7 @@ use crate::{
     tool::Tool,
 };
 
-/// istiod tells within a second; a machine that is busy later.
+/// istiod configures a proxy within a second; on a busy machine later.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(30);
 
@@ -50,7 +50,7 @@ impl Role {
         }
     }
 
-    /// Who it says it is; istiod configures it accordingly.
+    /// The node that it reports to istiod, which configures it accordingly.
     fn node(self, address: Ipv4Addr) -> Value {
         let (kind, pod, namespace, labels) = match self {
             Self::Sidecar => ("sidecar", "client-0", "default", json!({"app": "client"})),
@@ -83,7 +83,7 @@ impl Envoy {
         fs::write(&config, bootstrap(role, address).to_string()).context(|| format!("write {}", config.display()))?;
         let mut command = Command::new(artifacts.tools.path(Tool::Envoy)?);
         command.arg("--config-path").arg(&config).args(["--concurrency", "1", "--disable-hot-restart"]);
-        // Istio uses fields that Envoy calls deprecated, and Envoy says so each time.
+        // Istio uses fields that are deprecated in Envoy, which logs that each time.
         command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&artifacts.dir);
         let log = artifacts.dir.join("logs").join(format!("{}.log", role.name()));
         let mut envoy =
@@ -101,7 +101,9 @@ impl Envoy {
     pub async fn page(&self, page: &str) -> Result<String, Error> {
         match self.client.get(&self.url(page)).await? {
             (200, body) => Ok(body),
-            (status, body) => Err(Error::wrong(format!("{} answers {status} to {page}: {body}", self.role.name()))),
+            (status, body) => {
+                Err(Error::wrong(format!("{} returned status {status} for {page}: {body}", self.role.name())))
+            }
         }
     }
 
@@ -119,11 +121,14 @@ impl Envoy {
             if let Some(first) = routes.first().filter(|first| met(first)) {
                 return Ok(first.clone());
             }
-            wait(begun, || format!("{} has for {host} {routes:#?}, not: {awaited}", self.role.name())).await?;
+            wait(begun, || {
+                format!("{} has for {host} the routes {routes:#?}, still waiting for: {awaited}", self.role.name())
+            })
+            .await?;
         }
     }
 
-    /// Waits until it would send requests to so many pods of a Service.
+    /// Waits until it would send requests to `count` pods of a Service.
     pub async fn until_endpoints(&self, host: &str, port: u16, count: usize) -> Result<(), Error> {
         let (begun, cluster) = (Instant::now(), format!("outbound|{port}||{host}"));
         loop {
@@ -134,11 +139,12 @@ impl Envoy {
             if found == count && (there.is_some() || count == 0) {
                 return Ok(());
             }
-            wait(begun, || format!("{} has {found} endpoints of {cluster}, not {count}", self.role.name())).await?;
+            wait(begun, || format!("{} has {found} endpoints of {cluster}, expected {count}", self.role.name()))
+                .await?;
         }
     }
 
-    /// Waits until it has no request under way to any Service of a namespace. A copy is under way until it is answered.
+    /// Waits until no request to any Service of a namespace is in flight. A copy is in flight until it is answered.
     pub async fn until_idle(&self, namespace: &str) -> Result<(), Error> {
         let begun = Instant::now();
         let filter = format!("/stats?filter=%5C.{namespace}%5C.svc.*upstream_rq(_pending)?_active");
@@ -147,7 +153,8 @@ impl Envoy {
             if page.lines().all(|line| line.ends_with(": 0")) {
                 return Ok(());
             }
-            wait(begun, || format!("{} still sends requests to {namespace}:\n{page}", self.role.name())).await?;
+            wait(begun, || format!("{} still has requests to {namespace} in flight:\n{page}", self.role.name()))
+                .await?;
         }
     }
 }
@@ -160,7 +167,7 @@ async fn wait(begun: Instant, what: impl FnOnce() -> String) -> Result<(), Error
     Ok(())
 }
 
-/// All that an Envoy needs to know by itself: who it is and where istiod is.
+/// An Envoy's static configuration: its node, and where istiod is.
 fn bootstrap(role: Role, address: Ipv4Addr) -> Value {
     let socket = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";

@@ -1,8 +1,8 @@
-//! A real mesh: istiod, one Envoy as everybody's sidecar, and one as the ingress gateway.
+//! A real mesh: istiod, one Envoy as the sidecar of all clients, and one as the ingress gateway.
 //!
-//! The sidecar is a client's: it stands for all who call a Service from inside, and sees the Services of all namespaces.
-//! Pods have no sidecar; what theirs would report, the [backend](crate::backend) reports. There is no webhook either, so
-//! the API server accepts what Istio's would refuse.
+//! The sidecar serves all clients that call a Service from inside the mesh, and sees the Services of all namespaces.
+//! Pods have no sidecar; the [backend](crate::backend) reports the metrics that theirs would. There is no webhook
+//! either, so the API server accepts objects that Istio's would reject.
 
 pub mod envoy;
 pub mod ingress;
@@ -35,12 +35,12 @@ pub struct Mesh {
     _istiod: Process,
     /// Calls Services: `127.0.0.1`, with the Service's port and its name as the Host.
     pub sidecar: Envoy,
-    /// Lets in what comes from outside, see [`ingress`].
+    /// Receives requests from outside the mesh, see [`ingress`].
     pub gateway: Envoy,
 }
 
 impl Mesh {
-    /// Starts it, and waits until both proxies know what istiod knows.
+    /// Starts it, and waits until istiod has configured both proxies.
     pub async fn start(client: Client, artifacts: &Artifacts) -> Result<Self, Error> {
         for object in ingress::objects() {
             manifests::apply(&client, &object).await?;
@@ -57,7 +57,7 @@ impl Mesh {
 
 fn istiod(artifacts: &Artifacts) -> Result<Process, Error> {
     let config = artifacts.dir.join("mesh.json");
-    // Envoy as its makers build it lacks Istio's filters, and rejects what uses them.
+    // The upstream build of Envoy lacks Istio's filters, and rejects configuration that uses them.
     let mesh = json!({"defaultProviders": {}, "enableAutoMtls": false});
     fs::write(&config, mesh.to_string()).context(|| format!("write {}", config.display()))?;
     let mut command = Command::new(artifacts.tools.path(Tool::PilotDiscovery)?);
@@ -70,9 +70,9 @@ fn istiod(artifacts: &Artifacts) -> Result<Process, Error> {
         ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
         ("PILOT_ENABLE_ALPN_FILTER", "false"),
         ("ENABLE_CA_SERVER", "false"),
-        // Nothing can be deployed here: the gateway is there already.
+        // Nothing can be deployed here: the gateway already runs.
         ("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER", "false"),
-        // It waits for things to calm down before it tells the proxies, and every test waits with it.
+        // istiod waits for quiet before it configures the proxies, and every test waits with it.
         ("PILOT_DEBOUNCE_AFTER", "20ms"),
         ("PILOT_DEBOUNCE_MAX", "500ms"),
         ("CLUSTER_ID", "Kubernetes"),

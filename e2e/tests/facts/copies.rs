@@ -20,7 +20,8 @@ pub async fn a_share_of_requests_is_copied_and_production_answers_all(ns: TestNa
         let copies = copied(&ns, ns.calls(WEB)?.count(MANY)).await?;
         assert_share(copies.len(), MANY, percent);
         assert_eq!(at(CANARY, &copies), copies.len(), "copies go nowhere else");
-        // Istio has Envoy leave out its suffix `-shadow`: a copy looks like the request, so nobody can tell it by its Host.
+        // Istio has Envoy leave out its suffix `-shadow`: a copy looks like the request, so nobody can tell it by its
+        // Host.
         assert!(copies.iter().all(|copy| copy.host == ns.host(WEB)));
     }
     Ok(())
@@ -110,7 +111,8 @@ pub async fn a_canary_that_hangs_and_fails_is_not_noticed(ns: TestNamespace) -> 
     Ok(())
 }
 
-/// A second try is another arrival at production, and no other copy. By itself Istio tries no answer again, also not 503.
+/// A second try is another arrival at production, and no other copy. By itself Istio tries no answer again, also not
+/// 503.
 pub async fn a_second_try_is_not_copied_again(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.set_behaviour("app=web", Behaviour { code: 503, ..Behaviour::failing(1.0) })?;

@@ -1,5 +1,5 @@
-//! What a real istiod and a real Envoy make of mirrors that are written by hand. Kanary has no part in it: each test is a
-//! fact that its mirror must live with.
+//! What a real istiod and a real Envoy make of mirrors that are written by hand. Kanary has no part in it: each test is
+//! a fact that its mirror must live with.
 
 pub mod copies;
 pub mod gateway;

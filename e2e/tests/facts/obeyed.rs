@@ -76,8 +76,8 @@ pub async fn an_older_http_route_on_the_service_wins(ns: TestNamespace) -> Resul
     Ok(())
 }
 
-/// Istio completes a name without dots by the namespace of the VirtualService that says it, and takes a name with dots for
-/// a full one. So `web.shop` and `web.shop.svc` are names of nothing: Envoy gets a mirror that goes nowhere.
+/// Istio completes a name without dots by the namespace of the VirtualService that says it, and takes a name with dots
+/// for a full one. So `web.shop` and `web.shop.svc` are names of nothing: Envoy gets a mirror that goes nowhere.
 pub async fn a_name_resolves_in_the_namespace_of_its_virtual_service(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     let namespace = ns.name();
@@ -100,8 +100,8 @@ pub async fn a_name_resolves_in_the_namespace_of_its_virtual_service(ns: TestNam
     Ok(())
 }
 
-/// Callers may say less of a Service's name than all, and its route is obeyed. A VirtualService whose host says less is not
-/// of the Service, but where it is the oldest it takes the requests that say the same.
+/// Callers may say less of a Service's name than all, and its route is obeyed. A VirtualService whose host says less is
+/// not of the Service, but where it is the oldest it takes the requests that say the same.
 pub async fn a_caller_may_say_less_of_the_name(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;

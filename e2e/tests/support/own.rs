@@ -1,5 +1,5 @@
-//! Controllers of a namespace's own: they serve its namespace alone and have their lease there, so that they can be killed
-//! while other tests go on.
+//! Controllers of a namespace's own: they serve its namespace alone and have their lease there, so that they can be
+//! killed while other tests go on.
 
 use kanary_e2e::{Error, TestNamespace, controller::NAMESPACE};
 use serde_json::json;

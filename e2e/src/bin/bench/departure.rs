@@ -1,4 +1,5 @@
-//! How long a bad canary pod still gets production traffic: from the label of invalidation to the EndpointSlice without it.
+//! How long a bad canary pod still gets production traffic: from the invalidation label to the EndpointSlice without
+//! it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::{
-    fleet::{cast, produce, reach, watching},
+    fleet::{base_and_canary, create_until, deploy, label_watch},
     meter::{millis, percentile},
 };
 
@@ -28,30 +29,31 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Pods by EndpointSlice.
 type Listed = BTreeMap<String, BTreeSet<String>>;
 
-/// Fails so many canaries that are in production, one after the other, and measures how long they stay. As a measure of the
-/// cluster, a pod of each base is first taken out of its Service by hand, which is one write without a controller.
+/// Fails `count` canaries that serve production traffic, one after the other, and measures how long they stay. To
+/// measure the cluster itself, a pod of each base is first removed from its Service by hand, which is one write without
+/// a controller.
 pub async fn measure(ns: &TestNamespace, count: usize) -> Result<Value, Error> {
-    eprintln!("from a label of invalidation to the end of traffic, {count} times");
+    eprintln!("from the invalidation label to the end of traffic, {count} times");
     let ns = ns.patience(PATIENCE);
-    let validation = watching("1h");
-    let (production, kanaries) = (0..count).map(|nth| cast(nth, "service", &validation)).unzip();
+    let validation = label_watch("1h");
+    let (production, kanaries) = (0..count).map(|nth| base_and_canary(nth, "service", &validation)).unzip();
     let controller = ns.lab()?.controller::<&str>(&[]).await?;
-    produce(&ns, production).await?;
-    reach(&ns, kanaries, "Validating").await?;
+    deploy(&ns, production).await?;
+    create_until(&ns, kanaries, "Validating").await?;
     let mut listed = follow(&ns);
     let (mut by_hand, mut by_canary) = (Vec::new(), Vec::new());
     for nth in 0..count {
         let web = format!("web-{nth}");
         let pod = only_pod(&ns, &format!("app={web},!kanary.k8s.io/canary")).await?;
         by_hand.push(leave(&ns, &mut listed, &pod, json!({"app": "none"})).await?);
-        let made_up_for = |web: &Deployment| web.status.as_ref().is_some_and(|s| s.available_replicas == Some(1));
-        ns.until(&web, "it is available again", made_up_for).await?;
+        let is_available = |web: &Deployment| web.status.as_ref().is_some_and(|s| s.available_replicas == Some(1));
+        ns.until(&web, "it is available again", is_available).await?;
     }
     for nth in 0..count {
         let trial = format!("trial-{nth}");
         let pod = only_pod(&ns, &format!("kanary.k8s.io/canary={trial}")).await?;
         by_canary.push(leave(&ns, &mut listed, &pod, json!({"bad": "yes"})).await?);
-        // What its removal costs must not count for the next one.
+        // Its removal must not slow down the next one.
         ns.until_phase(&trial, "Failed").await?;
     }
     controller.stop().await?;
@@ -91,8 +93,8 @@ fn is_listed(listed: &Listed, pod: &str) -> bool {
 }
 
 async fn await_that(listed: &mut watch::Receiver<Listed>, met: impl Fn(&Listed) -> bool) -> Result<(), Error> {
-    let told = || "wait for a pod to come or go: it did not".to_owned();
-    tokio::time::timeout(PATIENCE, listed.wait_for(met)).await.context(told)?.context(told).map(drop)
+    let what = || "wait for an EndpointSlice to change".to_owned();
+    tokio::time::timeout(PATIENCE, listed.wait_for(met)).await.context(what)?.context(what).map(drop)
 }
 
 /// What the EndpointSlices list, as a watch shows it; ends with the process.

@@ -1,6 +1,6 @@
-//! What canaries cost: figures as JSON on stdout, from a real API server; what happens meanwhile is told on stderr.
+//! What canaries cost: figures as JSON on stdout, measured on a real API server; progress is reported on stderr.
 //!
-//! It measures and judges nothing. What must hold whatever the machine (no request at rest, say) is a test.
+//! It only measures. What must hold on every machine, such as no request at rest, is a test.
 
 mod departure;
 mod fleet;
@@ -66,7 +66,8 @@ fn inside(artifacts: Artifacts, part: &Part) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each part in a lab of its own: what one does not need would cost it time. One that fails does not end the others.
+/// Each part in a lab of its own, because processes that it does not need would cost it time. A part that fails does
+/// not stop the others.
 fn in_turn(parts: &[Part]) -> Result<ExitCode, Error> {
     let (mut report, mut code) = (Map::new(), ExitCode::SUCCESS);
     for part in parts {
@@ -82,15 +83,15 @@ fn in_turn(parts: &[Part]) -> Result<ExitCode, Error> {
     Ok(code)
 }
 
-/// This program again, with one part. It ends with this process, and then clears up.
+/// This program again, with one part. It ends with this process, and then cleans up.
 fn alone(part: &Part) -> Result<Map<String, Value>, Error> {
-    let told = || format!("run bench {}", part.args().join(" "));
-    let program = env::current_exe().context(told)?;
+    let what = || format!("run bench {}", part.args().join(" "));
+    let program = env::current_exe().context(what)?;
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]).arg(program).args(part.args()).stderr(stderr());
-    let output = command.output().context(told)?;
+    let output = command.output().context(what)?;
     match output.status.success() {
-        true => serde_json::from_slice(&output.stdout).context(told),
+        true => serde_json::from_slice(&output.stdout).context(what),
         false => Err(Error::wrong(format!("bench {}: {}", part.args().join(" "), output.status))),
     }
 }

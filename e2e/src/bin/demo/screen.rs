@@ -66,37 +66,37 @@ impl Screen {
     /// A heading.
     pub fn title(&self, text: &str) {
         let under = "─".repeat(text.chars().count());
-        self.say(&format!("\n{}\n{}\n", self.paint(Style::Bold, text), self.paint(Style::Dim, &under)));
+        self.print(&format!("\n{}\n{}\n", self.paint(Style::Bold, text), self.paint(Style::Dim, &under)));
     }
 
     /// A paragraph.
     pub fn text(&self, text: &str) {
-        self.say(&format!("{}\n", wrapped(text, WIDTH).join("\n")));
+        self.print(&format!("{}\n", wrapped(text, WIDTH).join("\n")));
     }
 
     /// A command or a piece of a file, verbatim.
     pub fn code(&self, text: &str) {
         for line in text.lines() {
-            self.say(&format!("    {}", self.paint(Style::Dim, line)));
+            self.print(&format!("    {}", self.paint(Style::Dim, line)));
         }
     }
 
     /// What a program printed, verbatim: kubectl's tables need all 80 columns.
     pub fn output(&self, text: &str) {
-        self.say(&self.paint(Style::Dim, text));
+        self.print(&self.paint(Style::Dim, text));
     }
 
     /// An empty line.
     pub fn gap(&self) {
-        self.say("");
+        self.print("");
     }
 
     /// Something that happened: when, what it concerns or who did it, and what it was.
     pub fn line(&self, who: &str, style: Style, text: &str) {
         let mut lines = wrapped(text, WIDTH - MARGIN).into_iter();
-        self.say(&self.stamped(who, style, &lines.next().unwrap_or_default()));
+        self.print(&self.stamped(who, style, &lines.next().unwrap_or_default()));
         for line in lines {
-            self.say(&format!("{}{}", " ".repeat(MARGIN), self.paint(style, &line)));
+            self.print(&format!("{}{}", " ".repeat(MARGIN), self.paint(style, &line)));
         }
     }
 
@@ -110,7 +110,7 @@ impl Screen {
             self.redrawn.set(true);
         } else if self.printed.get().is_none_or(|printed| printed.elapsed() >= plain_every) {
             self.printed.set(Some(Instant::now()));
-            self.say(&line);
+            self.print(&line);
         }
     }
 
@@ -120,7 +120,7 @@ impl Screen {
     }
 
     /// Lines that stay.
-    fn say(&self, text: &str) {
+    fn print(&self, text: &str) {
         let erase = if self.redrawn.take() { ERASE } else { "" };
         println!("{erase}{text}");
     }

@@ -63,8 +63,8 @@ spec:
     retries: {attempts: 3, perTryTimeout: 1s, retryOn: '5xx,connect-failure'}
 ";
 
-/// The share of copies that fail. The window fits one scrape a second. Without the `or vector(0)` the query would have no
-/// result while nothing fails, and without the `> 0` it would divide by zero while the canary is idle.
+/// The share of copies that fail. The window fits one scrape a second. Without the `or vector(0)` the query would have
+/// no result while nothing fails, and without the `> 0` it would divide by zero while the canary is idle.
 pub const PROM_QL: &str = r#"
     validationPeriod: 20s
     maxIntervalPeriod: 2s

@@ -1,22 +1,22 @@
-//! What is measured here: production behind a route that is copied and one that is not, and its canaries.
+//! Production with a route that is mirrored and one that is not, and its canaries.
 
 use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
-use crate::fleet::{kanary, produce, production};
+use crate::fleet::{deploy, kanary, production};
 
 /// Production.
 pub const WEB: &str = "web";
-/// The path of the route that carries the mirror; no other is copied.
+/// The path of the route with the mirror; no other is mirrored.
 pub const COPIED: &str = "/copied";
-/// The path of the route that is not copied.
+/// The path of the route that is not mirrored.
 pub const PLAIN: &str = "/plain";
 /// Requests a second: far below what one Envoy and one core can do.
 pub const PER_SECOND: f64 = 200.0;
 
-/// Production stands, behind a route that is to be copied and one that is not.
-pub async fn stand(ns: &TestNamespace) -> Result<(), Error> {
-    produce(ns, vec![production(WEB)]).await?;
+/// Deploys production with a route to mirror and one not to mirror.
+pub async fn deploy_with_routes(ns: &TestNamespace) -> Result<(), Error> {
+    deploy(ns, vec![production(WEB)]).await?;
     ns.put(virtual_service(WEB)).await?;
     ns.until_known(WEB, 80, 1).await
 }
@@ -33,13 +33,13 @@ pub fn virtual_service(web: &str) -> Value {
     })
 }
 
-/// A canary that gets a copy of each request to the first route.
+/// A canary that gets a copy of every request to the first route.
 pub fn mirrored(name: &str, web: &str, validation: &Value) -> Value {
     let mirror = json!({"virtualService": {"name": web, "routes": ["copied"]}, "acknowledgeWrites": true});
     kanary(name, web, &json!({"source": "mirror", "mirror": mirror}), validation)
 }
 
-/// Is it one of the pods of this canary?
+/// Is this one of the canary's pods?
 pub fn is_of(name: &str, pod: &str) -> bool {
     pod.strip_prefix(name).is_some_and(|rest| rest.starts_with("-kanary-"))
 }

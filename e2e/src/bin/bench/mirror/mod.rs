@@ -1,7 +1,7 @@
-//! What a mirror costs production and the API server, and how soon it begins and ends.
+//! What a mirror costs production and the API server, and how soon it starts and stops.
 //!
-//! Production, canary and callers are one process here, the bench itself, so what copies cost the canary's machine costs
-//! production's as well: what a mirror adds to its latency is an upper bound.
+//! Production, canary and clients are one process here, the bench itself, so what copies cost the canary's machine
+//! costs production's as well: what a mirror adds to its latency is an upper bound.
 
 mod fixture;
 mod latency;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use kanary_e2e::{Error, TestNamespace, test_namespace::Cluster};
 use serde_json::{Value, json};
 
-/// All of it, with one controller.
+/// All measurements, with one controller.
 pub async fn measure(cluster: &Arc<Cluster>, runs: usize) -> Result<Value, Error> {
     let open = |name: &'static str| TestNamespace::open(cluster.clone(), name);
     let ns = open("latency").await?;
