@@ -22,13 +22,13 @@ use serde_json::{Value, json};
 use support::*;
 use tokio::sync::Mutex;
 
-/// So many lives at least the controller that dies at random has to bring to an end.
+/// The minimum number of canaries that the controller that dies at random must bring to an end.
 const LIVES: usize = 50;
-/// So many at once.
+/// How many at the same time.
 const AT_ONCE: usize = 10;
-/// It dies so often, then it is let live: a fast machine gets more lives meanwhile, and a slow one gets to the end too.
+/// How often it dies before it is left alone: a fast machine runs more canaries in that time, and a slow one ends too.
 const DEATHS: usize = 25;
-/// A canary that dies and comes back waits for its own return.
+/// Generous, because a canary has to wait until its controller is back.
 const PATIENCE: Duration = Duration::from_secs(400);
 
 fn main() -> ExitCode {
@@ -37,23 +37,23 @@ fn main() -> ExitCode {
         a_promotion_that_is_cut_after_each_write: lab_only,
         a_failure_that_is_cut_after_each_write: lab_only,
         a_mirror_that_is_cut_after_each_write: lab_only,
-        a_judge_that_dies_makes_up_for_the_time: lab_only,
+        a_controller_that_dies_makes_up_for_the_time: lab_only,
     ];
     harness::main(Setup::installed().with_mesh().with_prometheus(), cases)
 }
 
-/// How a life goes, for whatever the controller does.
+/// How a canary's life goes, whatever happens to the controller.
 #[derive(Clone, Copy, Debug)]
 enum Scenario {
-    /// Nothing speaks against the canary.
+    /// Nothing is wrong with the canary.
     Promoted(&'static str),
-    /// A canary pod gets a label of invalidation.
+    /// A canary pod gets an invalidation label.
     Invalid,
-    /// Somebody ships a hotfix to the base meanwhile.
+    /// A user deploys a hotfix to the base.
     Hotfix,
-    /// The KanaryDeployment is deleted meanwhile.
+    /// The KanaryDeployment is deleted before its end.
     Deleted,
-    /// Copies reach it through a route of the user's; then it is deleted.
+    /// Copies reach it through a user's route; then it is deleted.
     Mirrored,
 }
 
@@ -82,7 +82,7 @@ async fn fifty_lives_of_a_controller_that_dies_at_random(ns: TestNamespace) -> R
     assert_nothing_is_left(&ns).await
 }
 
-/// Starts the controller again and again, and lets it live for a moment of random length; the last one lives on.
+/// Starts the controller again and again, and lets it run for a random time; the last one keeps running.
 async fn die_at_random(ns: &TestNamespace, seed: u64, deaths: &AtomicUsize) -> Result<(), Error> {
     let mut random = fastrand::Rng::with_seed(seed);
     while deaths.load(Ordering::Relaxed) < DEATHS {
@@ -106,7 +106,8 @@ async fn a_mirror_that_is_cut_after_each_write(ns: TestNamespace) -> Result<(), 
     cut_after_each_write(ns, Scenario::Mirrored).await
 }
 
-/// One life a write: its effect is there, its reply is not, the controller is dead, and another takes over.
+/// One canary for each write: the write takes effect, its response is lost, the controller is killed, and another takes
+/// over.
 async fn cut_after_each_write(ns: TestNamespace, scenario: Scenario) -> Result<(), Error> {
     let ns = ns.patience(PATIENCE);
     may_lead(&ns).await?;
@@ -129,7 +130,7 @@ async fn cut_after_each_write(ns: TestNamespace, scenario: Scenario) -> Result<(
             successor.kill().await?;
         }
         if !proxy.is_cut() {
-            assert!(nth > 6, "a life has more writes than {nth}");
+            assert!(nth > 6, "a canary takes more writes than {nth}");
             return assert_nothing_is_left(&ns).await;
         }
     }
@@ -166,7 +167,7 @@ async fn live(ns: &TestNamespace, id: String, scenario: Scenario) -> Result<(), 
         }
         Scenario::Mirrored => {
             ns.until_phase(&trial, "Validating").await?;
-            assert_ne!(ns.read(route).await?["spec"], before, "it carries the mirror");
+            assert_ne!(ns.read(route).await?["spec"], before, "it has the mirror");
             ns.delete_kanary(&trial).await?;
             ns.until_kanary_gone(&trial).await?;
         }
@@ -177,7 +178,7 @@ async fn live(ns: &TestNamespace, id: String, scenario: Scenario) -> Result<(), 
     assert_base(ns, &web, scenario).await
 }
 
-/// The base has what the scenario says, and got it in one write: each template leaves a ReplicaSet and a revision.
+/// The base has the expected image, and got it in one write: each template leaves a ReplicaSet and a revision.
 async fn assert_base(ns: &TestNamespace, web: &str, scenario: Scenario) -> Result<(), Error> {
     let (image, templates) = match scenario {
         Scenario::Promoted(_) => ("web:2", 2),
@@ -240,8 +241,8 @@ fn image_change(image: &str) -> Value {
     json!({"spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}})
 }
 
-/// Prometheus would have answered meanwhile, but nobody asked it.
-async fn a_judge_that_dies_makes_up_for_the_time(ns: TestNamespace) -> Result<(), Error> {
+/// Prometheus would have answered in the meantime, but no controller queried it.
+async fn a_controller_that_dies_makes_up_for_the_time(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     let url = format!("--prometheus-url={}", ns.lab()?.prometheus()?.url());
     let arguments = [&alone(&ns, "judge")[..], &[url]].concat();
@@ -253,9 +254,9 @@ async fn a_judge_that_dies_makes_up_for_the_time(ns: TestNamespace) -> Result<()
         ns.until_kanary(TRIAL, "is valid so far", |kanary| kanary["status"]["items"][0]["verdict"] == "Valid").await?;
     judge.kill().await?;
     ns.lab()?.start_controller(&arguments).await?;
-    let judged = ns.until_phase(TRIAL, "Succeeded").await?;
-    assert!(time(&judged, "deadline") > time(&kanary, "deadline"), "{judged}");
-    assert!(time(&judged, "verdictAt") >= time(&judged, "deadline"), "{judged}");
+    let promoted = ns.until_phase(TRIAL, "Succeeded").await?;
+    assert!(time(&promoted, "deadline") > time(&kanary, "deadline"), "{promoted}");
+    assert!(time(&promoted, "verdictAt") >= time(&promoted, "deadline"), "{promoted}");
     assert_eq!(base_image(&ns).await?, "web:2");
     assert_nothing_is_left(&ns).await
 }

@@ -1,4 +1,4 @@
-//! The Helm chart: it installs what deploy/ does, and what its values ask for besides.
+//! The Helm chart: it installs what deploy/ does, and what its values add.
 
 use std::{collections::BTreeMap, process::ExitCode};
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     harness::main(Setup::bare().with_helm(), cases)
 }
 
-/// What Helm says; an error has what it complains of.
+/// What Helm prints; an error has its error output.
 async fn helm(ns: &TestNamespace, arguments: &[&str]) -> Result<Result<String, String>, Error> {
     let lab = ns.lab()?;
     let mut command = Command::new(lab.artifacts().tools.path(Tool::Helm)?);
@@ -37,7 +37,7 @@ async fn helm(ns: &TestNamespace, arguments: &[&str]) -> Result<Result<String, S
 }
 
 async fn good(ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
-    helm(ns, arguments).await?.map_err(|said| Error::wrong(format!("helm {arguments:?}: {said}")))
+    helm(ns, arguments).await?.map_err(|stderr| Error::wrong(format!("helm {arguments:?}: {stderr}")))
 }
 
 /// The chart's objects by kind and name.
@@ -121,7 +121,7 @@ async fn its_values_are_heard(ns: TestNamespace) -> Result<(), Error> {
     let bindings: Vec<_> =
         bindings.map(|(name, binding)| (name.as_str(), &binding["roleRef"]["name"], &binding["subjects"])).collect();
     let account = json!([{"kind": "ServiceAccount", "name": "kanary", "namespace": "delivery"}]);
-    // In the one namespace that it serves, and in its own; of the cluster it sees only whether there is a mesh.
+    // In the one namespace that it serves, and in its own; of the cluster it reads only whether there is a mesh.
     let bound = [
         ("ClusterRoleBinding kanary-mesh", &json!("kanary-mesh"), &account),
         ("RoleBinding delivery/kanary", &json!("kanary"), &account),
@@ -148,7 +148,7 @@ async fn a_mistyped_value_is_named(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// `helm uninstall` takes everything but the CRD, for with it all canaries would go.
+/// `helm uninstall` removes everything but the CRD, because all canaries would be deleted with it.
 async fn it_installs_and_goes_and_leaves_the_crd(ns: TestNamespace) -> Result<(), Error> {
     let namespace = ns.name();
     good(&ns, &["install", "kanary", "charts/kanary", "--namespace", namespace, "--wait", "--timeout=90s"]).await?;

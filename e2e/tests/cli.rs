@@ -1,4 +1,4 @@
-//! `kubectl kanary` on a real control plane: each verb as a person calls it.
+//! `kubectl kanary` on a real control plane: each verb as a user runs it.
 
 mod support;
 mod transcript;
@@ -18,24 +18,24 @@ use transcript::the_docs_show_what_is_printed;
 
 fn main() -> ExitCode {
     let cases = cases![
-        generated_for_nobody_is_promoted: lab_only,
+        generated_without_traffic_is_promoted: lab_only,
         generated_for_the_service_is_promoted: lab_only,
         generated_for_its_own_service_is_promoted: lab_only,
         generated_for_both_is_promoted: lab_only,
         generated_with_an_autoscaler_and_labels_is_taken: lab_only,
-        people_say_what_they_think: lab_only,
-        a_run_is_tried_again: lab_only,
+        users_give_their_verdict: lab_only,
+        a_run_is_retried: lab_only,
         runs_are_listed_in_every_form: lab_only,
         a_list_follows_what_happens: lab_only,
-        a_page_tells_why_a_pod_is_not_ready: lab_only,
+        describe_shows_why_a_pod_is_not_ready: lab_only,
         a_watch_moves_on_a_terminal: lab_only,
         a_watch_without_a_terminal_ends_with_the_run: lab_only,
         names_are_completed: lab_only,
         kubectl_finds_it: lab_only,
-        a_credential_plugin_is_asked: lab_only,
+        a_credential_plugin_is_called: lab_only,
         colours_are_for_terminals: lab_only,
         what_is_ignored_is_what_is_written: lab_only,
-        what_goes_wrong_is_said: lab_only,
+        errors_are_reported: lab_only,
         the_docs_show_what_is_printed: lab_only,
     ];
     harness::main(Setup::controller(&[]).with_kubectl(), cases)
@@ -55,7 +55,7 @@ async fn generate_and_promote(ns: &TestNamespace, arguments: &[&str]) -> Result<
     assert_nothing_is_left(ns).await
 }
 
-async fn generated_for_nobody_is_promoted(ns: TestNamespace) -> Result<(), Error> {
+async fn generated_without_traffic_is_promoted(ns: TestNamespace) -> Result<(), Error> {
     generate_and_promote(&ns, &[]).await
 }
 
@@ -98,7 +98,7 @@ async fn generated_with_an_autoscaler_and_labels_is_taken(ns: TestNamespace) -> 
     Ok(())
 }
 
-async fn people_say_what_they_think(ns: TestNamespace) -> Result<(), Error> {
+async fn users_give_their_verdict(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, merged(traffic("service"), image("web:2"))).await?;
     assert!(good(&ns, &["reject", TRIAL, "--reason", "it is too slow"]).await?.contains("trial rejected"));
     let failed = ns.until_phase(TRIAL, "Failed").await?;
@@ -110,8 +110,8 @@ async fn people_say_what_they_think(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The word on the last run is no word on the next.
-async fn a_run_is_tried_again(ns: TestNamespace) -> Result<(), Error> {
+/// The verdict on the last run does not count for the next.
+async fn a_run_is_retried(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     refused(&ns, &["retry", TRIAL], "is not over: it is Validating").await?;
     good(&ns, &["reject", TRIAL]).await?;
@@ -161,7 +161,7 @@ async fn a_list_follows_what_happens(ns: TestNamespace) -> Result<(), Error> {
     child.kill().await.context(|| "end get -w".into())
 }
 
-async fn a_page_tells_why_a_pod_is_not_ready(ns: TestNamespace) -> Result<(), Error> {
+async fn describe_shows_why_a_pod_is_not_ready(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(support::playing("image-pull"))).await?;
     support::until_reason(&ns, "CanaryReady", "ImagePullBackOff").await?;
@@ -199,9 +199,9 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
     terminal.press("q")?;
     assert_eq!(terminal.ends().await?, Some(0), "{}", terminal.screen());
     assert!(!terminal.is_taken(), "the screen is given back");
-    // The last that it saw, which may be a moment old.
+    // The last status that it read, which may be a moment old.
     assert!(terminal.screen().contains("trial: Fail"), "{}", terminal.screen());
-    // In raw mode Ctrl-C is a key like any other.
+    // In raw mode Ctrl-C is an ordinary key.
     let mut terminal = start()?;
     terminal.until("a view", |screen| screen.contains("q: quit")).await?;
     terminal.press("\u{3}")?;
@@ -213,19 +213,19 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
 async fn a_watch_without_a_terminal_ends_with_the_run(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     let watch = async || call(&ns, &["watch", TRIAL]).await;
-    let (said, told) = tokio::join!(watch(), call(&ns, &["approve", TRIAL]));
-    let (said, _) = (said?, told?);
-    assert_eq!(said.code, Some(0), "{}{}", said.out, said.err);
-    assert!(said.out.contains("  Succeeded: Deployment web "), "{}", said.out);
+    let (output, approval) = tokio::join!(watch(), call(&ns, &["approve", TRIAL]));
+    let (output, _) = (output?, approval?);
+    assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
+    assert!(output.out.contains("  Succeeded: Deployment web "), "{}", output.out);
     good(&ns, &["retry", TRIAL]).await?;
     let reject = async || {
         ns.until_kanary(TRIAL, "run 2", |kanary| kanary["status"]["run"] == 2).await?;
         call(&ns, &["reject", TRIAL]).await
     };
-    let (said, told) = tokio::join!(watch(), reject());
-    let (said, _) = (said?, told?);
-    assert_eq!(said.code, Some(1), "a run that failed fails the script: {}{}", said.out, said.err);
-    assert!(said.out.contains("  Failed: a person said invalid"), "{}", said.out);
+    let (output, approval) = tokio::join!(watch(), reject());
+    let (output, _) = (output?, approval?);
+    assert_eq!(output.code, Some(1), "a run that failed fails the script: {}{}", output.out, output.err);
+    assert!(output.out.contains("  Failed: a person said invalid"), "{}", output.out);
     Ok(())
 }
 
@@ -246,25 +246,25 @@ async fn names_are_completed(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// kubectl itself calls it, and has it complete.
+/// kubectl itself runs it, and completes with it.
 async fn kubectl_finds_it(ns: TestNamespace) -> Result<(), Error> {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     validating(&ns, json!({})).await?;
     let lab = ns.lab()?;
     let bin = lab.dir().join("kubectl-finds-it");
-    let told = || format!("fill {}", bin.display());
-    fs::create_dir_all(&bin).context(told)?;
-    symlink(lab.artifacts().tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(told)?;
-    symlink(program(&ns)?, bin.join("kubectl-kanary")).context(told)?;
+    let what = || format!("fill {}", bin.display());
+    fs::create_dir_all(&bin).context(what)?;
+    symlink(lab.artifacts().tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(what)?;
+    symlink(program(&ns)?, bin.join("kubectl-kanary")).context(what)?;
     let script = bin.join("kubectl_complete-kanary");
-    fs::write(&script, good(&ns, &["completion", "kubectl"]).await?).context(told)?;
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(told)?;
+    fs::write(&script, good(&ns, &["completion", "kubectl"]).await?).context(what)?;
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).context(what)?;
     let kubectl = async |arguments: &[&str]| {
         let path =
             env::join_paths(iter::once(bin.clone()).chain(env::split_paths(&env::var_os("PATH").unwrap_or_default())));
         let mut command = Command::new(bin.join("kubectl"));
-        command.args(arguments).env("KUBECONFIG", lab.kubeconfig()).env("PATH", path.context(told)?);
+        command.args(arguments).env("KUBECONFIG", lab.kubeconfig()).env("PATH", path.context(what)?);
         let output = command.output().await.context(|| format!("kubectl {arguments:?}"))?;
         Ok::<_, Error>(String::from_utf8_lossy(&output.stdout).into_owned())
     };
@@ -275,8 +275,8 @@ async fn kubectl_finds_it(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// As the clouds' kubeconfigs have it: a program gives the token.
-async fn a_credential_plugin_is_asked(ns: TestNamespace) -> Result<(), Error> {
+/// As in the kubeconfigs of cloud providers: a program returns the token.
+async fn a_credential_plugin_is_called(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     let lab = ns.lab()?;
     let text = fs::read_to_string(lab.kubeconfig()).context(|| "read the kubeconfig".into())?;
@@ -291,8 +291,8 @@ async fn a_credential_plugin_is_asked(ns: TestNamespace) -> Result<(), Error> {
     }});
     let file = lab.dir().join("exec.kubeconfig");
     fs::write(&file, config.to_string()).context(|| format!("write {}", file.display()))?;
-    let said = call(&ns, &["get", "--kubeconfig", &file.display().to_string()]).await?;
-    assert!(said.out.contains(TRIAL), "{}{}", said.out, said.err);
+    let output = call(&ns, &["get", "--kubeconfig", &file.display().to_string()]).await?;
+    assert!(output.out.contains(TRIAL), "{}{}", output.out, output.err);
     Ok(())
 }
 
@@ -316,7 +316,7 @@ async fn colours_are_for_terminals(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the promotion wrote of the base, by the API server's own books, is what `gitops-ignore` names, and no more.
+/// `gitops-ignore` names exactly the fields of the base that the promotion wrote, according to managedFields.
 async fn what_is_ignored_is_what_is_written(ns: TestNamespace) -> Result<(), Error> {
     let template = json!({"template": {
         "metadata": {"labels": {"example.org/team": "shop"}, "annotations": {"note": "hello"}},
@@ -343,7 +343,7 @@ async fn what_is_ignored_is_what_is_written(ns: TestNamespace) -> Result<(), Err
         assert!(ignored.iter().any(|pointer| covers(pointer, path)), "{path} is written, but not in {ignored:?}");
     }
     for pointer in &ignored {
-        // The API server's books leave out what was so before.
+        // managedFields does not list fields that had the value before.
         let is_so = web.pointer(pointer).is_some();
         assert!(is_so, "{pointer} is ignored, but not there");
     }
@@ -371,7 +371,7 @@ fn leaves(fields: &Value, path: String, found: &mut Vec<String>) {
     }
 }
 
-async fn what_goes_wrong_is_said(ns: TestNamespace) -> Result<(), Error> {
+async fn errors_are_reported(ns: TestNamespace) -> Result<(), Error> {
     refused(&ns, &["get", "nobody"], "\"nobody\" not found").await?;
     refused(&ns, &["describe", "nobody"], "not found").await?;
     refused(&ns, &["watch", "nobody"], "not found").await?;

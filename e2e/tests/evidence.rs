@@ -1,5 +1,5 @@
-//! What a real Prometheus answers to the questions that canaries are judged by. Kanary has no part in it: these are the
-//! facts that its promQL items must live with, and whoever asks naively is misled in each of them.
+//! What a real Prometheus returns for the queries that canaries are evaluated with. Kanary is not involved: these are
+//! the facts that its promQL items rely on, and in each of them a naive query misleads.
 
 mod support;
 
@@ -19,8 +19,8 @@ fn main() -> ExitCode {
         without_a_filter_bool_turns_idleness_into_failure: lab_only,
         a_quantile_is_in_the_bucket_and_nan_when_idle: lab_only,
         every_number_is_of_an_answer_that_was_given: lab_only,
-        a_gauge_of_each_pod_carries_its_name: lab_only,
-        a_frozen_prometheus_answers_nobody_and_recovers: lab_only,
+        a_gauge_of_each_pod_has_its_name: lab_only,
+        a_frozen_prometheus_answers_no_query_and_recovers: lab_only,
     ];
     harness::main(Setup::bare().with_prometheus(), cases)
 }
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 /// The window of all rates here: a few scrapes, so that idleness shows soon.
 const WINDOW: &str = "5s";
 
-/// What a query says: of one sample, or of none.
+/// The result of a query: one sample, or none.
 const TRUE: &[f64] = &[1.0];
 const FALSE: &[f64] = &[0.0];
 const NOTHING: &[f64] = &[];
@@ -45,12 +45,12 @@ fn errors(ns: &TestNamespace) -> String {
     rate(ns, r#",response_code=~"5..""#)
 }
 
-/// As the documentation has it.
+/// The query of the documentation.
 fn good_query(ns: &TestNamespace) -> String {
     format!("({} or vector(0)) / ({} > 0) < bool 0.01", errors(ns), rate(ns, ""))
 }
 
-/// One pod, called twenty times a second until the load is stopped, answers like this.
+/// One pod that behaves like this and gets 20 requests a second until the load is stopped.
 async fn called(ns: &TestNamespace, behaviour: Behaviour) -> Result<Running, Error> {
     ns.apply(web(json!({"spec": {"replicas": 1}}))).await?;
     ns.until(WEB, "a pod answers", |web| has_available(web, 1)).await?;
@@ -65,12 +65,12 @@ async fn until(ns: &TestNamespace, query: &str, awaited: &str, met: impl Fn(&[Sa
     ns.lab()?.prometheus()?.until(query, awaited, met).await.map(drop)
 }
 
-/// No answer within the window: the rate is 0, as there is a series but nothing new in it.
+/// No response within the window: the rate is 0, because there is a series but nothing new in it.
 async fn until_idle(ns: &TestNamespace) -> Result<(), Error> {
     until(ns, &rate(ns, ""), "no requests show", |found| matches!(found, [all] if all.value == 0.0)).await
 }
 
-/// Waits: a machine that is busy scrapes late, and meanwhile there is no rate at all.
+/// Waits, because a busy machine scrapes late, and until then there is no rate at all.
 async fn until_is(ns: &TestNamespace, query: &str, values: &[f64]) -> Result<(), Error> {
     let met = |found: &[Sample]| found.iter().map(|sample| sample.value).eq(values.iter().copied());
     until(ns, query, &format!("it is {values:?}"), met).await
@@ -92,7 +92,7 @@ async fn the_error_query_is_1_when_healthy_0_when_bad_empty_when_idle(ns: TestNa
     until_is(&ns, &good, NOTHING).await
 }
 
-/// A comparison without `bool` filters: it returns the left side, where it holds.
+/// A comparison without `bool` filters: it returns the left side where it holds.
 async fn without_bool_the_best_canary_reads_as_false_and_a_bad_one_as_nothing(ns: TestNamespace) -> Result<(), Error> {
     let (good, naive) = (good_query(&ns), good_query(&ns).replace("< bool", "<"));
     let load = called(&ns, Behaviour::default()).await?;
@@ -112,7 +112,7 @@ async fn without_or_vector_0_a_canary_without_errors_reads_as_nothing(ns: TestNa
     load.stop().await.map(drop)
 }
 
-/// 0/0 is NaN, which is not less than anything; `bool` makes a 0 of it, and a canary that nobody called reads as bad.
+/// 0/0 is NaN, which is not less than anything; `bool` turns that into 0, and a canary without requests reads as bad.
 async fn without_a_filter_bool_turns_idleness_into_failure(ns: TestNamespace) -> Result<(), Error> {
     let ratio = format!("({} or vector(0)) / {}", errors(&ns), rate(&ns, ""));
     let naive = format!("{ratio} < bool 0.01");
@@ -125,13 +125,13 @@ async fn without_a_filter_bool_turns_idleness_into_failure(ns: TestNamespace) ->
     until_is(&ns, &good_query(&ns), NOTHING).await
 }
 
-/// A comparison would hide the NaN; whoever looks at the value itself sees it.
+/// A comparison would hide the NaN; the value itself shows it.
 async fn a_quantile_is_in_the_bucket_and_nan_when_idle(ns: TestNamespace) -> Result<(), Error> {
     let namespace = ns.name();
     let buckets = format!(r#"istio_request_duration_milliseconds_bucket{{namespace="{namespace}"}}"#);
     let query = format!("histogram_quantile(0.99, sum by (le) (rate({buckets}[{WINDOW}])))");
     let load = called(&ns, Behaviour::slow(Duration::from_millis(120))).await?;
-    // Istio's buckets end at 100 and 250 there. A machine that is busy answers later, never sooner.
+    // Istio's buckets end at 100 and 250 there. A busy machine answers later, never sooner.
     until(&ns, &query, "the quantile shows", |found| matches!(found, [p99] if p99.value > 100.0)).await?;
     load.stop().await?;
     until(&ns, &query, "NaN when idle", is_nan).await?;
@@ -154,7 +154,7 @@ async fn every_number_is_of_an_answer_that_was_given(ns: TestNamespace) -> Resul
     Ok(())
 }
 
-async fn a_gauge_of_each_pod_carries_its_name(ns: TestNamespace) -> Result<(), Error> {
+async fn a_gauge_of_each_pod_has_its_name(ns: TestNamespace) -> Result<(), Error> {
     ns.apply(web(json!({}))).await?;
     ns.until(WEB, "pods answer", |web| has_available(web, 2)).await?;
     ns.set_behaviour("", Behaviour::default().showing("queue_length", 7.5))?;
@@ -166,12 +166,12 @@ async fn a_gauge_of_each_pod_carries_its_name(ns: TestNamespace) -> Result<(), E
     until(&ns, &query, "NaN arrives as NaN", nan).await
 }
 
-async fn a_frozen_prometheus_answers_nobody_and_recovers(ns: TestNamespace) -> Result<(), Error> {
+async fn a_frozen_prometheus_answers_no_query_and_recovers(ns: TestNamespace) -> Result<(), Error> {
     let own = ns.lab()?.start_prometheus().await?;
     own.until("up{job=\"pods\"}", "it scrapes", |found| matches!(found, [up] if up.value == 1.0)).await?;
     own.freeze()?;
-    let asked = tokio::time::timeout(Duration::from_secs(1), own.query("vector(1)")).await;
-    assert!(asked.is_err(), "it hangs: {asked:?}");
+    let answer = tokio::time::timeout(Duration::from_secs(1), own.query("vector(1)")).await;
+    assert!(answer.is_err(), "it hangs: {answer:?}");
     own.thaw()?;
     assert_eq!(own.query("vector(1)").await?.len(), 1);
     let url = own.url().to_owned();

@@ -1,4 +1,4 @@
-//! The examples, applied as written, and each played to its end with shorter periods.
+//! The examples, applied as written, and each run to its end with shorter periods.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
         kanary_service_has_a_service,
         mirror_is_in_the_users_route: lab_only,
         mirror_gateway_is_in_the_users_route: lab_only,
-        both_needs_period_and_word,
+        both_needs_period_and_manual_verdict,
         hpa_has_an_autoscaler,
         schedule_waits_until_it_is_taken_away,
         no_update_leaves_the_base,
@@ -53,8 +53,8 @@ fn objects(folder: &str) -> Result<Vec<Value>, Error> {
     Ok(yaml.map(|path| manifests::read(&path)).collect::<Result<Vec<_>, _>>()?.concat())
 }
 
-/// Applies a story, but no canary is judged for longer than `period`.
-async fn tell(ns: &TestNamespace, folder: &str, period: &str) -> Result<(), Error> {
+/// Applies an example, but with validation periods of at most `period`.
+async fn apply_example(ns: &TestNamespace, folder: &str, period: &str) -> Result<(), Error> {
     for mut object in objects(folder)? {
         if let Some(validation) = object.pointer_mut("/spec/validation") {
             validation["validationPeriod"] = json!(period);
@@ -64,8 +64,8 @@ async fn tell(ns: &TestNamespace, folder: &str, period: &str) -> Result<(), Erro
     Ok(())
 }
 
-async fn say(ns: &TestNamespace, kanary: &str, word: Value) -> Result<(), Error> {
-    ns.patch_kanary(kanary, json!({"spec": {"validation": {"manual": word}}})).await.map(drop)
+async fn set_verdict(ns: &TestNamespace, kanary: &str, manual: Value) -> Result<(), Error> {
+    ns.patch_kanary(kanary, json!({"spec": {"validation": {"manual": manual}}})).await.map(drop)
 }
 
 fn image(deployment: &Deployment) -> Option<&str> {
@@ -78,11 +78,11 @@ async fn base_has(ns: &TestNamespace, name: &str, wanted: &str) -> Result<(), Er
     Ok(())
 }
 
-/// The one canary pod, as soon as it is judged.
-async fn judged(ns: &TestNamespace, kanary: &str) -> Result<Pod, Error> {
+/// The only canary pod, as soon as it is being evaluated.
+async fn until_evaluated(ns: &TestNamespace, kanary: &str) -> Result<Pod, Error> {
     ns.until_phase(kanary, "Validating").await?;
     let pods: Vec<Pod> = ns.list(&format!("kanary.k8s.io/canary={kanary}")).await?;
-    pods.into_iter().next().ok_or_else(|| Error::wrong(format!("{kanary} is judged without a pod")))
+    pods.into_iter().next().ok_or_else(|| Error::wrong(format!("{kanary} is evaluated without a pod")))
 }
 
 fn condition<'a>(kanary: &'a Value, type_: &str) -> &'a Value {
@@ -102,8 +102,8 @@ async fn every_file_is_accepted_as_written(ns: TestNamespace) -> Result<(), Erro
         for object in objects(&folder.to_string_lossy())? {
             let (api, name) = manifests::locate(&ns.client(), &object, ns.name()).await?;
             let params = PatchParams::apply("examples").dry_run().validation_strict();
-            let told = || format!("{}: {}", folder.display(), manifests::describe(&object));
-            api.patch(&name, &params, &Patch::Apply(&object)).await.context(told)?;
+            let what = || format!("{}: {}", folder.display(), manifests::describe(&object));
+            api.patch(&name, &params, &Patch::Apply(&object)).await.context(what)?;
             count += 1;
         }
     }
@@ -112,18 +112,18 @@ async fn every_file_is_accepted_as_written(ns: TestNamespace) -> Result<(), Erro
 }
 
 async fn manual_waits_and_is_approved(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "manual", "1s").await?;
+    apply_example(&ns, "manual", "1s").await?;
     let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "WaitsForEvidence";
-    ns.until_kanary("web-manual", "waits for a person", waits).await?;
+    ns.until_kanary("web-manual", "waits for a manual verdict", waits).await?;
     base_has(&ns, "web", OLD).await?;
-    say(&ns, "web-manual", json!({"status": "valid"})).await?;
+    set_verdict(&ns, "web-manual", json!({"status": "valid"})).await?;
     promoted(&ns, "web-manual").await
 }
 
 async fn manual_can_be_rejected_with_a_reason(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "manual", "15m").await?;
-    judged(&ns, "web-manual").await?;
-    say(&ns, "web-manual", json!({"status": "invalid", "reason": "the search page is slow"})).await?;
+    apply_example(&ns, "manual", "15m").await?;
+    until_evaluated(&ns, "web-manual").await?;
+    set_verdict(&ns, "web-manual", json!({"status": "invalid", "reason": "the search page is slow"})).await?;
     let kanary = ns.until_phase("web-manual", "Failed").await?;
     let why = condition(&kanary, "Failed")["message"].as_str().unwrap_or_default();
     assert!(why.contains("the search page is slow"), "{why}");
@@ -131,13 +131,13 @@ async fn manual_can_be_rejected_with_a_reason(ns: TestNamespace) -> Result<(), E
 }
 
 async fn labelwatch_is_promoted(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "labelwatch", "2s").await?;
+    apply_example(&ns, "labelwatch", "2s").await?;
     promoted(&ns, "web-labelwatch").await
 }
 
 async fn labelwatch_fails_on_a_label(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "labelwatch", "5m").await?;
-    let pod = judged(&ns, "web-labelwatch").await?.name_any();
+    apply_example(&ns, "labelwatch", "5m").await?;
+    let pod = until_evaluated(&ns, "web-labelwatch").await?.name_any();
     ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"monitoring-alert": "high-cpu"}}})).await?;
     let kanary = ns.until_phase("web-labelwatch", "Failed").await?;
     let why = kanary["status"]["message"].as_str().unwrap_or_default();
@@ -146,28 +146,28 @@ async fn labelwatch_fails_on_a_label(ns: TestNamespace) -> Result<(), Error> {
 }
 
 async fn service_is_promoted(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "service", "2s").await?;
+    apply_example(&ns, "service", "2s").await?;
     promoted(&ns, "web-service").await
 }
 
 async fn kanary_service_has_a_service(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "kanary-service", "10m").await?;
-    let pod = judged(&ns, "web-kanary-service").await?;
+    apply_example(&ns, "kanary-service", "10m").await?;
+    let pod = until_evaluated(&ns, "web-kanary-service").await?;
     assert!(!pod.labels().contains_key("app"), "outside production: {:?}", pod.labels());
     ns.get::<Service>("web-next").await?;
-    say(&ns, "web-kanary-service", json!({"status": "valid"})).await?;
+    set_verdict(&ns, "web-kanary-service", json!({"status": "valid"})).await?;
     promoted(&ns, "web-kanary-service").await?;
     ns.until_gone::<Service>("web-next").await
 }
 
 async fn mirror_is_in_the_users_route(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "mirror", "10m").await?;
-    judged(&ns, "web-mirror").await?;
+    apply_example(&ns, "mirror", "10m").await?;
+    until_evaluated(&ns, "web-mirror").await?;
     let route = ns.read(dynamic::virtual_service("web")).await?;
     let (read, write) = (&route["spec"]["http"][0], &route["spec"]["http"][1]);
     assert_eq!(read["mirrors"], json!([{"destination": {"host": "web-mirror-kanary"}, "percentage": {"value": 10}}]));
     assert_eq!(write.get("mirrors"), None);
-    say(&ns, "web-mirror", json!({"status": "valid"})).await?;
+    set_verdict(&ns, "web-mirror", json!({"status": "valid"})).await?;
     promoted(&ns, "web-mirror").await?;
     let route = ns.read(dynamic::virtual_service("web")).await?;
     assert_eq!(route["spec"]["http"][0].get("mirrors"), None);
@@ -175,34 +175,34 @@ async fn mirror_is_in_the_users_route(ns: TestNamespace) -> Result<(), Error> {
 }
 
 async fn mirror_gateway_is_in_the_users_route(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "mirror-gateway", "10m").await?;
-    judged(&ns, "web-mirror-gateway").await?;
+    apply_example(&ns, "mirror-gateway", "10m").await?;
+    until_evaluated(&ns, "web-mirror-gateway").await?;
     let route = ns.read(dynamic::http_route("web")).await?;
     let (read, write) = (&route["spec"]["rules"][0], &route["spec"]["rules"][1]);
     let backend = json!({"group": "", "kind": "Service", "name": "web-mirror-gateway-kanary", "port": 80});
     let filter = json!({"type": "RequestMirror", "requestMirror": {"backendRef": backend, "percent": 10}});
     assert_eq!(read["filters"], json!([filter]));
     assert_eq!(write.get("filters"), None);
-    say(&ns, "web-mirror-gateway", json!({"status": "valid"})).await?;
+    set_verdict(&ns, "web-mirror-gateway", json!({"status": "valid"})).await?;
     promoted(&ns, "web-mirror-gateway").await?;
     let route = ns.read(dynamic::http_route("web")).await?;
     assert_eq!(route["spec"]["rules"][0].get("filters"), None);
     Ok(())
 }
 
-async fn both_needs_period_and_word(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "both", "2s").await?;
-    judged(&ns, "web-both").await?;
+async fn both_needs_period_and_manual_verdict(ns: TestNamespace) -> Result<(), Error> {
+    apply_example(&ns, "both", "2s").await?;
+    until_evaluated(&ns, "web-both").await?;
     let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "WaitsForEvidence";
-    let kanary = ns.until_kanary("web-both", "waits for a person", waits).await?;
+    let kanary = ns.until_kanary("web-both", "waits for a manual verdict", waits).await?;
     let message = kanary["status"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("release-manager") && !message.contains("alerts"), "{message}");
-    say(&ns, "web-both", json!({"status": "valid"})).await?;
+    set_verdict(&ns, "web-both", json!({"status": "valid"})).await?;
     promoted(&ns, "web-both").await
 }
 
 async fn hpa_has_an_autoscaler(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "hpa", "2s").await?;
+    apply_example(&ns, "hpa", "2s").await?;
     let scales = |hpa: &HorizontalPodAutoscaler| hpa.spec.as_ref().is_some_and(|spec| spec.max_replicas == 5);
     ns.until("web-hpa-kanary", "up to 5 pods", scales).await?;
     promoted(&ns, "web-hpa").await?;
@@ -210,7 +210,7 @@ async fn hpa_has_an_autoscaler(ns: TestNamespace) -> Result<(), Error> {
 }
 
 async fn schedule_waits_until_it_is_taken_away(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "schedule", "2s").await?;
+    apply_example(&ns, "schedule", "2s").await?;
     ns.until_phase("web-schedule", "Scheduled").await?;
     assert!(ns.find::<Deployment>("web-schedule-kanary").await?.is_none());
     ns.patch_kanary("web-schedule", json!({"spec": {"schedule": null}})).await?;
@@ -218,7 +218,7 @@ async fn schedule_waits_until_it_is_taken_away(ns: TestNamespace) -> Result<(), 
 }
 
 async fn no_update_leaves_the_base(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "no-update", "2s").await?;
+    apply_example(&ns, "no-update", "2s").await?;
     let kanary = ns.until_phase("web-no-update", "Succeeded").await?;
     let updated = condition(&kanary, "DeploymentUpdated");
     assert_eq!((&updated["status"], &updated["reason"]), (&json!("False"), &json!("NoUpdate")));
@@ -227,10 +227,10 @@ async fn no_update_leaves_the_base(ns: TestNamespace) -> Result<(), Error> {
 }
 
 async fn multi_kanary_has_one_winner(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "multi-kanary", "15m").await?;
-    judged(&ns, "web-a").await?;
-    judged(&ns, "web-b").await?;
-    say(&ns, "web-b", json!({"status": "valid"})).await?;
+    apply_example(&ns, "multi-kanary", "15m").await?;
+    until_evaluated(&ns, "web-a").await?;
+    until_evaluated(&ns, "web-b").await?;
+    set_verdict(&ns, "web-b", json!({"status": "valid"})).await?;
     ns.until_phase("web-b", "Succeeded").await?;
     let loser = ns.until_phase("web-a", "Failed").await?;
     assert_eq!(condition(&loser, "Failed")["reason"], "BaseChanged");
@@ -238,7 +238,7 @@ async fn multi_kanary_has_one_winner(ns: TestNamespace) -> Result<(), Error> {
 }
 
 async fn base_created_stays(ns: TestNamespace) -> Result<(), Error> {
-    tell(&ns, "base-created", "2s").await?;
+    apply_example(&ns, "base-created", "2s").await?;
     let kanary = ns.until_phase("shop", "Succeeded").await?;
     assert_eq!(kanary["status"]["base"]["created"], true);
     assert_eq!(condition(&kanary, "DeploymentUpdated")["reason"], "AlreadyUpToDate");

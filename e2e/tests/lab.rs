@@ -1,4 +1,4 @@
-//! The lab itself: what the tests of Kanary take for granted.
+//! The lab itself: what the tests of Kanary rely on.
 
 use std::{
     collections::BTreeSet,
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         deployment_becomes_available: lab_only,
         plays_show: lab_only,
         a_pod_can_become_unready_and_recover: lab_only,
-        audit_counts_what_a_service_account_asks: lab_only,
-        what_is_awaited_in_vain_is_told,
+        audit_counts_the_requests_of_a_service_account: lab_only,
+        an_unmet_expectation_is_reported,
         nothing_survives_a_kill: lab_only,
     ];
     harness::main(Setup::bare(), cases)
@@ -121,7 +121,7 @@ async fn a_pod_can_become_unready_and_recover(ns: TestNamespace) -> Result<(), E
     Ok(())
 }
 
-async fn audit_counts_what_a_service_account_asks(ns: TestNamespace) -> Result<(), Error> {
+async fn audit_counts_the_requests_of_a_service_account(ns: TestNamespace) -> Result<(), Error> {
     let account = json!([
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kanary-system"}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "curious", "namespace": "kanary-system"}},
@@ -134,26 +134,26 @@ async fn audit_counts_what_a_service_account_asks(ns: TestNamespace) -> Result<(
     let mark = lab.audit().mark();
     let theirs: Api<ConfigMap> = Api::namespaced(curious, ns.name());
     let refused = theirs.get("secretive").await;
-    assert!(refused.is_err(), "a ServiceAccount without a role may nothing: RBAC is on");
+    assert!(refused.is_err(), "RBAC is on: a ServiceAccount without a role has no permission");
 
     let calls = lab.audit().since(mark, ":curious")?;
-    let [call] = calls.as_slice() else { return Err(Error::wrong(format!("one call, not {calls:?}"))) };
+    let [call] = calls.as_slice() else { return Err(Error::wrong(format!("expected one call, got {calls:?}"))) };
     assert_eq!((call.verb.as_str(), call.resource.as_str(), call.code), ("get", "configmaps", 403));
     assert_eq!((call.namespace.as_str(), call.name.as_str()), (ns.name(), "secretive"));
     assert!(lab.audit().since(lab.audit().mark(), "")?.is_empty());
     Ok(())
 }
 
-async fn what_is_awaited_in_vain_is_told(ns: TestNamespace) -> Result<(), Error> {
+async fn an_unmet_expectation_is_reported(ns: TestNamespace) -> Result<(), Error> {
     ns.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {a: b}}").await?;
     let patient = ns.patience(Duration::from_millis(300));
-    let vain = patient.until::<ConfigMap>("one", "a is c", |one| one.data.iter().flatten().any(|(_, v)| v == "c"));
-    let told = vain.await.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(told.contains("ConfigMap") && told.contains("a is c") && told.contains("a: b"), "{told}");
+    let unmet = patient.until::<ConfigMap>("one", "a is c", |one| one.data.iter().flatten().any(|(_, v)| v == "c"));
+    let message = unmet.await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(message.contains("ConfigMap") && message.contains("a is c") && message.contains("a: b"), "{message}");
     Ok(())
 }
 
-/// A second lab, inside the first: its processes have no parent but the one that is killed.
+/// A second lab, inside the first: its only parent is the process that is killed.
 async fn nothing_survives_a_kill(_: TestNamespace) -> Result<(), Error> {
     tokio::task::spawn_blocking(kill_a_lab).await.map_err(|error| Error::wrong(error.to_string()))?
 }
@@ -176,7 +176,7 @@ fn kill_a_lab() -> Result<(), Error> {
     Ok(())
 }
 
-/// The children of a process, theirs, and so on.
+/// The children of a process, their children, and so on.
 fn descendants(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children: Vec<u32> = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
@@ -186,6 +186,6 @@ fn descendants(pid: u32) -> Vec<u32> {
 
 fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state is after the name: Z is a process that has ended and was not yet waited for.
+    // The state follows the name: Z is a process that has exited and was not yet waited for.
     stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with('Z'))
 }

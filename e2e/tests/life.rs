@@ -23,9 +23,9 @@ fn main() -> ExitCode {
     let cases = cases![
         a_proven_template_becomes_the_base,
         a_failed_template_leaves_production_alone,
-        status_tells_the_whole_story,
-        a_missing_base_is_created_and_then_judged,
-        a_base_that_cannot_be_created_is_told_of,
+        status_reports_the_whole_run,
+        a_missing_base_is_created_and_then_evaluated,
+        a_base_that_cannot_be_created_is_reported,
         a_base_that_was_created_and_is_gone_is_not_created_again,
         a_base_that_is_deleted_ends_the_run,
         another_deployment_of_that_name_is_not_the_base,
@@ -37,16 +37,16 @@ fn main() -> ExitCode {
         nothing_happens_before_the_schedule,
         a_schedule_in_the_past_means_now,
         a_new_run_id_tries_the_same_template_again,
-        no_update_judges_and_leaves_the_base_alone,
+        no_update_evaluates_and_leaves_the_base_alone,
         the_canary_goes_when_the_rollout_of_the_base_has_started: lab_only,
-        the_canary_stays_until_the_base_is_available_if_so_asked: lab_only,
+        the_canary_stays_until_the_base_is_available_if_so_configured: lab_only,
         the_canary_stays_while_the_rollout_of_the_base_stalls,
         deleted_at_any_phase_it_takes_all_it_made_along: lab_only,
         deleted_while_failing_it_takes_all_it_made_along,
         a_new_template_while_it_runs_begins_again,
-        a_new_template_after_the_end_is_judged_like_the_first,
+        a_new_template_after_the_end_is_evaluated_like_the_first,
         what_others_do_to_the_base_after_the_end_is_theirs,
-        a_promotion_that_is_taken_back_is_told,
+        a_promotion_that_is_reverted_is_reported,
         the_period_counts_from_the_moment_the_canary_is_available: lab_only,
     ];
     harness::main(Setup::controller(&[]), cases)
@@ -56,7 +56,7 @@ async fn a_proven_template_becomes_the_base(ns: TestNamespace) -> Result<(), Err
     validating(&ns, json!({})).await?;
     let before = ns.get::<Deployment>(WEB).await?;
     assert_eq!(image_of(&before), "web:1", "nothing changes before the verdict");
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&ns).await?;
     let after = ns.get::<Deployment>(WEB).await?;
@@ -71,14 +71,14 @@ async fn a_proven_template_becomes_the_base(ns: TestNamespace) -> Result<(), Err
 async fn a_failed_template_leaves_production_alone(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("both")).await?;
     let before = ns.get::<Deployment>(WEB).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_nothing_is_left(&ns).await?;
     assert_eq!(ns.get::<Deployment>(WEB).await?.metadata.generation, before.metadata.generation);
     until_serves(&ns, WEB, 2, 0).await
 }
 
-async fn status_tells_the_whole_story(ns: TestNamespace) -> Result<(), Error> {
+async fn status_reports_the_whole_run(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, merged(traffic("both"), json!({"scale": {"static": {"replicas": 2}}}))).await?;
     let reason = json!({"status": "valid", "reason": "Ann looked at it"});
     change(&ns, json!({"validation": {"manual": reason}})).await?;
@@ -113,14 +113,14 @@ async fn status_tells_the_whole_story(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The original deployed the candidate as production at once, and called that the end.
-async fn a_missing_base_is_created_and_then_judged(ns: TestNamespace) -> Result<(), Error> {
+/// The original deployed the candidate as production at once, and then ended.
+async fn a_missing_base_is_created_and_then_evaluated(ns: TestNamespace) -> Result<(), Error> {
     ns.apply(trial(json!({"serviceName": null, "template": whole_template()}))).await?;
     let kanary = ns.until_phase(TRIAL, "Validating").await?;
     let web = ns.until(WEB, "the base is available", |web| has_available(web, 3)).await?;
     assert_contains(&kanary["status"]["base"], &json!({"name": WEB, "uid": web.uid(), "created": true}));
     until_event(&ns, "BaseCreated").await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
     assert_eq!(condition(&kanary, "DeploymentUpdated")["reason"], "AlreadyUpToDate");
     let after = ns.get::<Deployment>(WEB).await?;
@@ -129,7 +129,7 @@ async fn a_missing_base_is_created_and_then_judged(ns: TestNamespace) -> Result<
 }
 
 /// The original crashed on a template without a selector, and never showed an error in a status.
-async fn a_base_that_cannot_be_created_is_told_of(ns: TestNamespace) -> Result<(), Error> {
+async fn a_base_that_cannot_be_created_is_reported(ns: TestNamespace) -> Result<(), Error> {
     ns.apply(trial(json!({}))).await?;
     let kanary = until_reason(&ns, "Errored", "RequestFailed").await?;
     assert!(text(condition(&kanary, "Errored"), "/message").contains("selector"), "{kanary}");
@@ -146,7 +146,7 @@ async fn a_base_that_was_created_and_is_gone_is_not_created_again(ns: TestNamesp
     ns.delete::<Deployment>(WEB).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert_eq!(condition(&kanary, "Failed")["reason"], "BaseGone");
-    // Nor by a second try: a base that was recorded once is never created again.
+    // Not by another run either: a base that was recorded once is never created again.
     change(&ns, json!({"runID": "again"})).await?;
     let is_over = |kanary: &Value| kanary["status"]["run"] == 2 && phase(kanary) == "Failed";
     let kanary = ns.until_kanary(TRIAL, "run 2 is over", is_over).await?;
@@ -163,7 +163,7 @@ async fn a_base_that_is_deleted_ends_the_run(ns: TestNamespace) -> Result<(), Er
     Ok(())
 }
 
-/// A name is not an identity: who compares names promotes what was never compared.
+/// A name is not an identity: comparing names would promote to a base that was never compared.
 async fn another_deployment_of_that_name_is_not_the_base(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     ns.delete::<Deployment>(WEB).await?;
@@ -173,7 +173,7 @@ async fn another_deployment_of_that_name_is_not_the_base(ns: TestNamespace) -> R
     Ok(())
 }
 
-/// The original wrote what it had read long ago: a deploy that came meanwhile was lost.
+/// The original wrote what it had read long before: a deploy in between was lost.
 async fn a_base_that_others_deploy_to_is_not_overwritten(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     deploy(&ns, "web:hotfix").await?;
@@ -182,12 +182,12 @@ async fn a_base_that_others_deploy_to_is_not_overwritten(ns: TestNamespace) -> R
     Ok(())
 }
 
-/// Who compares templates only sees none of it; the revision remembers.
+/// Comparing templates would not show it; the revision does.
 async fn a_base_that_was_changed_and_changed_back_is_not_the_one_that_was_compared(
     ns: TestNamespace,
 ) -> Result<(), Error> {
     production(&ns).await?;
-    // It cannot see the two changes one by one: the base has the first template again when the run begins to be judged.
+    // It cannot see the two changes one by one: the base has the first template again when validation starts.
     ns.apply(trial(playing("never-ready"))).await?;
     let kanary =
         ns.until_kanary(TRIAL, "the base is pinned", |kanary| kanary["status"]["base"]["revision"] == "1").await?;
@@ -201,7 +201,7 @@ async fn a_base_may_be_scaled_and_annotated_meanwhile(ns: TestNamespace) -> Resu
     validating(&ns, json!({})).await?;
     let change = json!({"metadata": {"annotations": {"team": "shop"}}, "spec": {"replicas": 4, "minReadySeconds": 1}});
     ns.patch::<Deployment>(WEB, change).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     let web = ns.get::<Deployment>(WEB).await?;
     assert_eq!((image_of(&web), replicas_of(&web)), ("web:2", 4));
@@ -209,11 +209,11 @@ async fn a_base_may_be_scaled_and_annotated_meanwhile(ns: TestNamespace) -> Resu
     Ok(())
 }
 
-/// Written to a paused base, the template would reach no pod: who writes it there reports a success that is none.
+/// Written to a paused base, the template would reach no pod, and the reported success would not be one.
 async fn a_paused_base_waits_to_be_resumed(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     ns.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     let kanary = until_reason(&ns, "DeploymentUpdated", "BasePaused").await?;
     assert!(text(&kanary, "/status/message").contains("kubectl rollout resume deployment web"), "{kanary}");
     assert_contains(&kanary["status"], &json!({"phase": "Promoting", "report": {"status": "Succeeded"}}));
@@ -228,9 +228,9 @@ async fn a_paused_base_waits_to_be_resumed(ns: TestNamespace) -> Result<(), Erro
 async fn the_verdict_is_final(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     ns.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     until_reason(&ns, "DeploymentUpdated", "BasePaused").await?;
-    let regret = say(&ns, "invalid").await?;
+    let regret = set_verdict(&ns, "invalid").await?;
     ns.play(&canary_pod(&ns).await?, Some("never-ready")).await?;
     let kanary = until_answered(&ns, &regret).await?;
     assert_eq!(phase(&kanary), "Promoting");
@@ -242,8 +242,8 @@ async fn the_verdict_is_final(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// The original counted from the creation of the resource: one that waited longer than its period was judged at a
-/// glance.
+/// The original counted from the creation of the resource: one that waited longer than its period was evaluated for
+/// no time at all.
 async fn nothing_happens_before_the_schedule(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(merged(watching("2s"), json!({"schedule": "2099-01-01T00:00:00Z"})))).await?;
@@ -260,10 +260,10 @@ async fn nothing_happens_before_the_schedule(ns: TestNamespace) -> Result<(), Er
     Ok(())
 }
 
-/// The original refused a schedule more than a minute ago, at each look: a canary died a minute after it began.
+/// The original refused a schedule more than a minute ago, at each reconcile: a canary died a minute after its start.
 async fn a_schedule_in_the_past_means_now(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({"schedule": "2020-01-01T00:00:00Z"})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
@@ -271,23 +271,23 @@ async fn a_schedule_in_the_past_means_now(ns: TestNamespace) -> Result<(), Error
 
 async fn a_new_run_id_tries_the_same_template_again(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     change(&ns, json!({"runID": "again", "validation": {"manual": null}})).await?;
     let kanary = ns.until_phase(TRIAL, "Validating").await?;
     assert_contains(&kanary["status"], &json!({"run": 2, "runID": "again", "report": {"status": "Validating"}}));
     assert!(condition(&kanary, "Failed").is_null(), "the first run's verdict is not this one's");
     until_event(&ns, "Retried").await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
 }
 
-async fn no_update_judges_and_leaves_the_base_alone(ns: TestNamespace) -> Result<(), Error> {
+async fn no_update_evaluates_and_leaves_the_base_alone(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({"validation": {"noUpdate": true}})).await?;
     let before = ns.get::<Deployment>(WEB).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
     assert_contains(condition(&kanary, "DeploymentUpdated"), &json!({"status": "False", "reason": "NoUpdate"}));
     let after = ns.get::<Deployment>(WEB).await?;
@@ -305,9 +305,9 @@ async fn the_canary_goes_when_the_rollout_of_the_base_has_started(ns: TestNamesp
     Ok(())
 }
 
-/// At `maxUnavailable: 100%` the base's own condition says Available while no pod is ready: who believes it takes the
-/// canary away.
-async fn the_canary_stays_until_the_base_is_available_if_so_asked(ns: TestNamespace) -> Result<(), Error> {
+/// At `maxUnavailable: 100%` the base's own condition is Available while no pod is ready: trusting it would remove the
+/// canary.
+async fn the_canary_stays_until_the_base_is_available_if_so_configured(ns: TestNamespace) -> Result<(), Error> {
     promoting_what_is_not_ready(&ns, "rolloutComplete").await?;
     let rolled_out = |web: &Deployment| {
         let status = web.status.clone().unwrap_or_default();
@@ -335,7 +335,7 @@ async fn the_canary_stays_while_the_rollout_of_the_base_stalls(ns: TestNamespace
     ns.apply(merged(quota, json!({"spec": {"hard": {"pods": "3"}}}))).await?;
     let counted = |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|status| status.used.is_some());
     ns.until("full", "pods are counted", counted).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     let kanary = until_reason(&ns, "DeploymentUpdated", "BaseRolloutStalled").await?;
     assert!(text(&kanary, "/status/message").contains("exceeded quota"), "{kanary}");
     until_canary_pods(&ns, 1).await?;
@@ -376,7 +376,7 @@ async fn deleted_while_failing_it_takes_all_it_made_along(ns: TestNamespace) -> 
     validating(&ns, traffic("both")).await?;
     let pod = canary_pod(&ns).await?;
     ns.patch::<Pod>(&pod, json!({"metadata": {"finalizers": ["lab.kanary.k8s.io/stay"]}})).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until::<Pod>(&pod, "is to be deleted", |pod| pod.metadata.deletion_timestamp.is_some()).await?;
     assert_eq!(phase(&ns.kanary(TRIAL).await?), "Failing", "it is not over while a pod is left");
     ns.delete_kanary(TRIAL).await?;
@@ -389,7 +389,7 @@ async fn a_new_template_while_it_runs_begins_again(ns: TestNamespace) -> Result<
     validating(&ns, watching("1h")).await?;
     change(&ns, image("web:3")).await?;
     let again = |kanary: &Value| kanary["status"]["run"] == 2 && phase(kanary) == "Validating";
-    ns.until_kanary(TRIAL, "is judged again", again).await?;
+    ns.until_kanary(TRIAL, "is evaluated again", again).await?;
     until_event(&ns, "Restarted").await?;
     assert_eq!(image_of(&ns.get(CANARY).await?), "web:3");
     change(&ns, watching("1s")).await?;
@@ -403,24 +403,24 @@ async fn a_new_template_while_it_runs_begins_again(ns: TestNamespace) -> Result<
 }
 
 /// The original promoted an edit after success at once, with no validation.
-async fn a_new_template_after_the_end_is_judged_like_the_first(ns: TestNamespace) -> Result<(), Error> {
+async fn a_new_template_after_the_end_is_evaluated_like_the_first(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     change(&ns, merged(image("web:3"), json!({"validation": {"manual": null}}))).await?;
     let again = |kanary: &Value| kanary["status"]["run"] == 2 && phase(kanary) == "Validating";
-    ns.until_kanary(TRIAL, "is judged", again).await?;
+    ns.until_kanary(TRIAL, "is evaluated", again).await?;
     assert_eq!(base_image(&ns).await?, "web:2");
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
 }
 
-/// The original wrote the base again at each look, for ever: a later deploy, a later scale were reverted.
+/// The original wrote the base again at each reconcile, indefinitely: a later deploy or scale was reverted.
 async fn what_others_do_to_the_base_after_the_end_is_theirs(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     let others = merged(web(json!({"spec": {"replicas": 1}})), json!({"metadata": {"labels": {"by": "others"}}}));
     ns.patch::<Deployment>(WEB, others.clone()).await?;
@@ -432,7 +432,7 @@ async fn what_others_do_to_the_base_after_the_end_is_theirs(ns: TestNamespace) -
     Ok(())
 }
 
-/// The original counted from the creation of the resource: a slow image pull ate the period.
+/// The original counted from the creation of the resource: a slow image pull used up the period.
 async fn the_period_counts_from_the_moment_the_canary_is_available(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(merged(watching("2s"), playing("never-ready")))).await?;
@@ -449,12 +449,12 @@ async fn the_period_counts_from_the_moment_the_canary_is_available(ns: TestNames
     Ok(())
 }
 
-/// All that a Deployment needs, for there is none yet.
+/// A complete Deployment, because there is none yet.
 fn whole_template() -> Value {
     json!({"spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}}})
 }
 
-/// Somebody deploys, without Kanary.
+/// A user deploys, without Kanary.
 async fn deploy(ns: &TestNamespace, image: &str) -> Result<(), Error> {
     let containers = json!([{"name": "web", "image": image}]);
     let change = json!({"spec": {"template": {"spec": {"containers": containers}}}});
@@ -471,7 +471,7 @@ async fn fails_for(ns: &TestNamespace, reason: &str) -> Result<(), Error> {
     assert_nothing_is_left(ns).await
 }
 
-/// Proven by a pod that became well, but no pod of the base will be ready by itself.
+/// Proven by a pod that recovered, but no pod of the base will become ready by itself.
 async fn promoting_what_is_not_ready(ns: &TestNamespace, cleanup: &str) -> Result<(), Error> {
     production(ns).await?;
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}});
@@ -479,13 +479,13 @@ async fn promoting_what_is_not_ready(ns: &TestNamespace, cleanup: &str) -> Resul
     ns.apply(trial(merged(playing("never-ready"), change))).await?;
     recovers(ns, &canary_pod(ns).await?).await?;
     ns.until_phase(TRIAL, "Validating").await?;
-    say(ns, "valid").await.map(drop)
+    set_verdict(ns, "valid").await.map(drop)
 }
 
-/// GitOps that does not know of the canary takes the old template for the wanted one.
-async fn a_promotion_that_is_taken_back_is_told(ns: TestNamespace) -> Result<(), Error> {
+/// A GitOps tool that does not know about the canary restores the old template.
+async fn a_promotion_that_is_reverted_is_reported(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     put_image(&ns, "gitops", "web:1").await?;
     let kanary = until_reason(&ns, "DeploymentUpdated", "Reverted").await?;
@@ -501,7 +501,7 @@ async fn a_promotion_that_is_taken_back_is_told(ns: TestNamespace) -> Result<(),
     until_reason(&ns, "DeploymentUpdated", "Promoted").await.map(drop)
 }
 
-/// The image of the base, as that field manager wants it.
+/// The image of the base, as applied by that field manager.
 async fn put_image(ns: &TestNamespace, manager: &str, image: &str) -> Result<(), Error> {
     let params = PatchParams { field_manager: Some(manager.into()), ..PatchParams::default() };
     let containers = json!([{"name": "web", "image": image}]);

@@ -1,5 +1,5 @@
-//! The mirror on a real mesh: Kanary writes it into people's routes and takes it out again, copies are counted where
-//! they arrive, and whatever happens people's routes are theirs.
+//! The mirror on a real mesh: Kanary adds it to users' routes and removes it again, copies are counted where they
+//! arrive, and whatever happens users' routes stay as they wrote them.
 
 mod support;
 
@@ -18,8 +18,8 @@ fn main() -> ExitCode {
     let cases = cases![
         every_request_is_copied_while_it_runs_and_none_after: lab_only,
         the_percentage_may_change_while_it_runs: lab_only,
-        what_people_change_meanwhile_stays: lab_only,
-        a_revert_is_put_back_and_told: lab_only,
+        what_users_change_meanwhile_stays: lab_only,
+        a_revert_is_undone_and_reported: lab_only,
         without_a_virtual_service_it_makes_one: lab_only,
         its_own_gives_way_to_one_of_the_users: lab_only,
         a_deleted_trial_leaves_no_mirror: lab_only,
@@ -57,8 +57,8 @@ fn percentages(object: &Value, host: &str) -> Vec<f64> {
     ours.filter_map(|entry| entry["percentage"]["value"].as_f64()).collect()
 }
 
-async fn until_carries(ns: &TestNamespace, percentage: f64) -> Result<Value, Error> {
-    let awaited = format!("carries a mirror of {percentage} %");
+async fn until_mirrored(ns: &TestNamespace, percentage: f64) -> Result<Value, Error> {
+    let awaited = format!("has a mirror of {percentage} %");
     ns.until_dynamic(WEB_ROUTE, &awaited, |route| percentages(route, CANARY) == [percentage]).await
 }
 
@@ -91,7 +91,7 @@ async fn every_request_is_copied_while_it_runs_and_none_after(ns: TestNamespace)
     until_event(&ns, "MirrorCopiesWrites").await?;
     assert_all_is_copied(&ns).await?;
     until_serves(&ns, WEB, 2, 0).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_all_is_as_before(&ns, WEB_ROUTE, &before).await?;
     let host = ns.host(CANARY);
@@ -105,41 +105,41 @@ async fn the_percentage_may_change_while_it_runs(ns: TestNamespace) -> Result<()
     ns.put(user_route()).await?;
     let before = ns.read(WEB_ROUTE).await?["spec"].clone();
     validating(&ns, mirroring(json!({"percentage": 5}))).await?;
-    until_carries(&ns, 5.0).await?;
+    until_mirrored(&ns, 5.0).await?;
     for percentage in [50, 0, 100] {
         change(&ns, mirroring(json!({"percentage": percentage}))).await?;
-        until_carries(&ns, f64::from(percentage)).await?;
+        until_mirrored(&ns, f64::from(percentage)).await?;
     }
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_all_is_as_before(&ns, WEB_ROUTE, &before).await
 }
 
-async fn what_people_change_meanwhile_stays(ns: TestNamespace) -> Result<(), Error> {
+async fn what_users_change_meanwhile_stays(ns: TestNamespace) -> Result<(), Error> {
     ns.put(user_route()).await?;
     validating(&ns, mirroring(json!({}))).await?;
-    let carrying = until_carries(&ns, 100.0).await?;
+    let carrying = until_mirrored(&ns, 100.0).await?;
     let mut http = carrying["spec"]["http"].clone();
     http[0]["timeout"] = json!("3s");
     http[0]["mirrors"] = json!([mirror("late", 3), http[0]["mirrors"][0], http[0]["mirrors"][1]]);
     let front = json!({"name": "front", "match": [{"uri": {"prefix": "/front"}}], "route": [{"destination": {"host": "front"}}]});
     ns.change(WEB_ROUTE, json!({"spec": {"http": [front, http[0]], "exportTo": ["*"]}})).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     http[0]["mirrors"] = json!([mirror("late", 3), mirror("audit", 1)]);
     let spec = json!({"hosts": [WEB], "exportTo": ["*"], "http": [front, http[0]]});
     assert_all_is_as_before(&ns, WEB_ROUTE, &spec).await
 }
 
-async fn a_revert_is_put_back_and_told(ns: TestNamespace) -> Result<(), Error> {
+async fn a_revert_is_undone_and_reported(ns: TestNamespace) -> Result<(), Error> {
     ns.put(user_route()).await?;
     validating(&ns, mirroring(json!({}))).await?;
-    until_carries(&ns, 100.0).await?;
+    until_mirrored(&ns, 100.0).await?;
     ns.put(user_route()).await?;
     let event = until_event(&ns, "MirrorReverted").await?;
     let note = event.message.unwrap_or_default();
     assert!(note.contains("the field manager owner") && note.contains("VirtualService web"), "{note}");
-    until_carries(&ns, 100.0).await?;
+    until_mirrored(&ns, 100.0).await?;
     until_reason(&ns, "Traffic", "AcceptedUnverified").await.map(drop)
 }
 
@@ -148,7 +148,7 @@ async fn without_a_virtual_service_it_makes_one(ns: TestNamespace) -> Result<(),
     let own = ns.read(dynamic::virtual_service(CANARY)).await?;
     assert_eq!(own["spec"]["hosts"], json!([WEB]));
     assert_all_is_copied(&ns).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&ns).await?;
     assert!(ns.read(dynamic::virtual_service(CANARY)).await.is_err());
@@ -159,16 +159,16 @@ async fn its_own_gives_way_to_one_of_the_users(ns: TestNamespace) -> Result<(), 
     validating(&ns, mirroring(json!({}))).await?;
     ns.read(dynamic::virtual_service(CANARY)).await?;
     ns.put(user_route()).await?;
-    until_carries(&ns, 100.0).await?;
-    ns.until_kanary(TRIAL, "only the user's carries it", |kanary| {
+    until_mirrored(&ns, 100.0).await?;
+    ns.until_kanary(TRIAL, "only the user's route has it", |kanary| {
         kanary["status"]["canary"]["routes"] == json!(["VirtualService/web"])
     })
     .await?;
     assert!(ns.read(dynamic::virtual_service(CANARY)).await.is_err());
-    // And is made again, when the user's goes.
+    // It is created again when the user's route is deleted.
     ns.remove(WEB_ROUTE).await?;
-    let carries = |route: &Value| percentages(route, CANARY) == [100.0];
-    ns.until_dynamic(dynamic::virtual_service(CANARY), "is there again", carries).await?;
+    let has_mirror = |route: &Value| percentages(route, CANARY) == [100.0];
+    ns.until_dynamic(dynamic::virtual_service(CANARY), "exists again", has_mirror).await?;
     Ok(())
 }
 
@@ -185,7 +185,7 @@ async fn a_deleted_trial_leaves_no_mirror(ns: TestNamespace) -> Result<(), Error
         ns.apply(trial(spec)).await?;
         ns.until_phase(TRIAL, if phase == "Starting" { phase } else { "Validating" }).await?;
         if phase == "Failing" {
-            say(&ns, "invalid").await?;
+            set_verdict(&ns, "invalid").await?;
         }
         ns.delete_kanary(TRIAL).await?;
         ns.until_kanary_gone(TRIAL).await?;
@@ -202,12 +202,12 @@ async fn two_trials_share_a_route(ns: TestNamespace) -> Result<(), Error> {
     ns.apply(trial_of("other", mirroring(json!({"percentage": 20})))).await?;
     ns.until_phase("other", "Validating").await?;
     let both = |route: &Value| percentages(route, CANARY) == [10.0] && percentages(route, "other-kanary") == [20.0];
-    ns.until_dynamic(WEB_ROUTE, "carries both", both).await?;
-    say_of(&ns, "other", "invalid").await?;
+    ns.until_dynamic(WEB_ROUTE, "has both", both).await?;
+    set_verdict_of(&ns, "other", "invalid").await?;
     ns.until_phase("other", "Failed").await?;
     let one = ns.read(WEB_ROUTE).await?;
     assert_eq!((percentages(&one, CANARY), percentages(&one, "other-kanary")), (vec![10.0], vec![]));
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_all_is_as_before(&ns, WEB_ROUTE, &before).await
 }
@@ -232,20 +232,20 @@ async fn the_source_may_change_while_it_runs(ns: TestNamespace) -> Result<(), Er
     Ok(())
 }
 
-/// Nobody else's route was touched, so no finalizer reminds of it.
+/// No user's route was changed, so no finalizer is needed.
 async fn its_own_goes_with_the_source(ns: TestNamespace) -> Result<(), Error> {
     for source in ["kanary-service", "none"] {
         let kanary = match source {
             "kanary-service" => validating(&ns, mirroring(json!({}))).await?,
             _ => change(&ns, mirroring(json!({}))).await?,
         };
-        let carries = |route: &Value| percentages(route, CANARY) == [100.0];
-        ns.until_dynamic(dynamic::virtual_service(CANARY), "carries the mirror", carries).await?;
+        let has_mirror = |route: &Value| percentages(route, CANARY) == [100.0];
+        ns.until_dynamic(dynamic::virtual_service(CANARY), "has the mirror", has_mirror).await?;
         assert!(kanary["metadata"].get("finalizers").is_none(), "{kanary}");
         change(&ns, traffic(source)).await?;
         ns.until_dynamic_gone(dynamic::virtual_service(CANARY)).await?;
     }
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&ns).await
 }
@@ -258,7 +258,7 @@ async fn the_kanary_service_may_change_its_name_while_it_runs(ns: TestNamespace)
     let moved = |route: &Value| percentages(route, CANARY).is_empty() && percentages(route, "shadow") == [100.0];
     ns.until_dynamic(WEB_ROUTE, "leads to the new Service", moved).await?;
     ns.until_gone::<Service>(CANARY).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_all_is_as_before(&ns, WEB_ROUTE, &before).await
 }
@@ -273,12 +273,12 @@ async fn an_http_route_copies_too(ns: TestNamespace) -> Result<(), Error> {
     change(&ns, mirroring(json!({"percentage": 30}))).await?;
     let host = ns.host(CANARY);
     ns.until_route(WEB, "copies a part", |route| route.copies_to(&host) == 30.0).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_all_is_as_before(&ns, of, &before).await
 }
 
-/// One after the other; each is cured by the next, and the last lets the run go on.
+/// One after the other; each is fixed by the next, and the last lets the run continue.
 async fn what_cannot_be_mirrored_is_refused_by_name(ns: TestNamespace) -> Result<(), Error> {
     let split = json!([{"destination": {"host": WEB}, "weight": 90}, {"destination": {"host": "old"}, "weight": 10}]);
     let mesh_route = http_route(the_service(), json!({"name": "all"}));
@@ -296,7 +296,7 @@ async fn what_cannot_be_mirrored_is_refused_by_name(ns: TestNamespace) -> Result
     ns.put(cases[0].0.clone()).await?;
     ns.apply(trial(mirroring(json!({"percentage": 1})))).await?;
     for (object, settings, reason) in cases {
-        // In this order nothing is in order in between.
+        // In this order nothing is right in between.
         change(&ns, mirroring(settings)).await?;
         ns.put(object).await?;
         let before = ns.read(WEB_ROUTE).await?["spec"].clone();
@@ -308,10 +308,10 @@ async fn what_cannot_be_mirrored_is_refused_by_name(ns: TestNamespace) -> Result
     }
     ns.remove(dynamic::http_route(WEB)).await?;
     ns.until_phase(TRIAL, "Validating").await?;
-    until_carries(&ns, 1.0).await.map(drop)
+    until_mirrored(&ns, 1.0).await.map(drop)
 }
 
-/// A route in another namespace would take requests that ours never see.
+/// A route in another namespace would take requests that the mirrored route never gets.
 async fn another_namespace_is_left_alone(ns: TestNamespace) -> Result<(), Error> {
     let namespace = format!("{}-front", ns.name());
     ns.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
@@ -344,7 +344,7 @@ async fn copies_that_must_be_seen_are_waited_for(ns: TestNamespace) -> Result<()
     Ok(())
 }
 
-/// From the hand tool's `generate` to the hand tool's `approve`, with copies in between.
+/// From the CLI's `generate` to its `approve`, with copies in between.
 async fn generated_for_a_mirror_it_is_promoted(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.put(user_route()).await?;
@@ -360,12 +360,12 @@ async fn generated_for_a_mirror_it_is_promoted(ns: TestNamespace) -> Result<(), 
     assert_all_is_as_before(&ns, WEB_ROUTE, &before).await
 }
 
-/// Where the rules point in the user's route, the mirror is; elsewhere the route is the user's.
+/// The rules select exactly the mirror in the user's route; the rest of the route is the user's.
 async fn what_gitops_must_ignore_is_what_is_written(ns: TestNamespace) -> Result<(), Error> {
     ns.put(user_route()).await?;
     let mut before = ns.read(WEB_ROUTE).await?["spec"].clone();
     validating(&ns, mirroring(json!({}))).await?;
-    let mut during = until_carries(&ns, 100.0).await?["spec"].clone();
+    let mut during = until_mirrored(&ns, 100.0).await?["spec"].clone();
     let rules = good(&ns, &["gitops-ignore", TRIAL, "--for", "argocd"]).await?;
     let rules = kanary_e2e::manifests::parse(&rules)?;
     let all = rules.iter().flat_map(|rules| rules["ignoreDifferences"].as_array().into_iter().flatten());
@@ -383,7 +383,7 @@ async fn what_gitops_must_ignore_is_what_is_written(ns: TestNamespace) -> Result
     Ok(())
 }
 
-/// Takes out what the rule's expressions select: the entries that lead to this host.
+/// Removes what the rule's expressions select: the entries that point to this host.
 fn without(spec: &mut Value, host: &str) {
     for route in spec["http"].as_array_mut().into_iter().flatten() {
         if let Some(mirrors) = route["mirrors"].as_array_mut() {

@@ -1,6 +1,6 @@
-//! Evidence from Prometheus: a server that behaves as told, and what becomes of the canary.
+//! Evidence from Prometheus: a fake server with a chosen response, and what happens to the canary.
 //!
-//! What a real Prometheus answers to such questions, and what becomes of a canary then, is for `promql_real`.
+//! `promql_real` is about what a real Prometheus returns for such queries, and what happens to a canary then.
 
 mod support;
 
@@ -31,13 +31,13 @@ use tokio::sync::OnceCell;
 fn main() -> ExitCode {
     let cases = cases![
         good_answers_promote: lab_only,
-        a_bad_answer_fails_and_says_all: lab_only,
+        a_bad_result_fails_with_all_details: lab_only,
         a_bad_pod_is_named: lab_only,
-        no_evidence_holds_and_is_told: lab_only,
+        missing_evidence_pauses_and_is_reported: lab_only,
         a_server_that_is_gone_and_back_costs_time_and_nothing_else: lab_only,
         a_label_fails_the_run_while_prometheus_hangs: lab_only,
         forgiven_answers_are_counted: lab_only,
-        a_wrong_question_makes_nothing_until_it_is_mended: lab_only,
+        a_wrong_query_creates_nothing_until_it_is_corrected: lab_only,
         what_must_not_be_reached_is_not_reached: lab_only,
         a_token_is_read_from_a_secret_that_the_role_names: lab_only,
         what_was_forgiven_is_not_forgotten: lab_only,
@@ -45,23 +45,23 @@ fn main() -> ExitCode {
     harness::main(Setup::controller(&[]), cases)
 }
 
-/// Every address of this network is the lab's own; this one is nobody else's.
+/// Every address of this network is the lab's own; nothing else uses this one.
 const ADDRESS: &str = "10.77.0.1";
 
 static SERVER: OnceCell<u16> = OnceCell::const_new();
-/// What each namespace's server plays now, and what Authorization it saw last.
+/// For each namespace: what its server plays now, and the last Authorization header that it received.
 static PLAYS: Mutex<BTreeMap<String, (String, String)>> = Mutex::new(BTreeMap::new());
 
 fn plays() -> std::sync::MutexGuard<'static, BTreeMap<String, (String, String)>> {
     PLAYS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on the server of this namespace behaves so.
+/// Sets what the server of this namespace plays.
 fn play(ns: &TestNamespace, play: &str) {
     plays().entry(ns.name().to_owned()).or_default().0 = play.to_owned();
 }
 
-/// Where the server of this namespace is.
+/// The URL of this namespace's server.
 async fn url(ns: &TestNamespace) -> Result<String, Error> {
     let port = SERVER.get_or_try_init(serve).await?;
     Ok(format!("http://{ADDRESS}:{port}/{}", ns.name()))
@@ -71,7 +71,7 @@ async fn serve() -> Result<u16, Error> {
     let router = Router::new().route("/{namespace}/api/v1/query", post(answer));
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.context(|| "listen".into())?;
     let port = listener.local_addr().context(|| "listen".into())?.port();
-    // The runtime of the whole binary outlives the test that comes first.
+    // The runtime of the whole binary outlives the first test.
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(port)
 }
@@ -112,7 +112,7 @@ fn samples(play: &str) -> Value {
     json!({"resultType": "vector", "result": all})
 }
 
-/// An item that asks this namespace's server, twice a second or so, judged for so long.
+/// An item that queries this namespace's server about twice a second, with this validation period.
 async fn asking(ns: &TestNamespace, period: &str, item: Value) -> Result<Value, Error> {
     let query =
         merged(json!({"query": "up{n=\"{{namespace}}\"} == bool 1", "prometheus": {"url": url(ns).await?}}), item);
@@ -138,7 +138,7 @@ async fn good_answers_promote(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-async fn a_bad_answer_fails_and_says_all(ns: TestNamespace) -> Result<(), Error> {
+async fn a_bad_result_fails_with_all_details(ns: TestNamespace) -> Result<(), Error> {
     let analyser = json!({"valueInRange": {"min": 0, "max": 0.3}, "allPodsQuery": true, "query": "latency"});
     play(&ns, "x=0.7");
     let asking = asking(&ns, "1h", analyser).await?;
@@ -162,7 +162,7 @@ async fn a_bad_pod_is_named(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, merged(asking, json!({"scale": {"static": {"replicas": 2}}}))).await?;
     let mut pods: Vec<_> = until_canary_pods(&ns, 2).await?.iter().map(ResourceExt::name_any).collect();
     pods.sort();
-    // What the base's pods do is no business of the canary.
+    // What the base's pods do does not concern the canary.
     play(&ns, &format!("web-1=99,{}=0.5,{}=7", pods[0], pods[1]));
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     let message = text(&kanary, "/status/message");
@@ -170,8 +170,8 @@ async fn a_bad_pod_is_named(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whatever a server does that is no answer: it holds the clock, is visible, and neither promotes nor fails.
-async fn no_evidence_holds_and_is_told(ns: TestNamespace) -> Result<(), Error> {
+/// Any response that is not a result: validation is paused and says so, and the canary is neither promoted nor failed.
+async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<(), Error> {
     let troubles = [
         ("401", "401"),
         ("403", "403"),
@@ -221,7 +221,7 @@ async fn a_server_that_is_gone_and_back_costs_time_and_nothing_else(ns: TestName
     Ok(())
 }
 
-/// In the original, a Prometheus that was down kept a label from being seen.
+/// In the original, a Prometheus that was down kept an invalidation label from being seen.
 async fn a_label_fails_the_run_while_prometheus_hangs(ns: TestNamespace) -> Result<(), Error> {
     play(&ns, "hangs");
     let mut asking = asking(&ns, "1h", json!({})).await?;
@@ -246,7 +246,7 @@ async fn forgiven_answers_are_counted(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-async fn a_wrong_question_makes_nothing_until_it_is_mended(ns: TestNamespace) -> Result<(), Error> {
+async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) -> Result<(), Error> {
     play(&ns, "true");
     production(&ns).await?;
     let good = asking(&ns, "1s", json!({})).await?;
@@ -289,7 +289,7 @@ async fn what_must_not_be_reached_is_not_reached(ns: TestNamespace) -> Result<()
         let kanary = ns.until_kanary(name, told, met).await?;
         assert_eq!(condition(&kanary, "Errored")["reason"], "BadPrometheus");
     }
-    // A name leads where its owner wants; it is seen when it is asked.
+    // A name resolves to what its owner chooses, which shows when it is queried.
     let mut spec = asking(&ns, "1s", json!({})).await?;
     spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!("http://localhost:18080");
     ns.apply(trial(spec)).await?;

@@ -13,11 +13,11 @@ fn main() -> ExitCode {
     let cases = cases![
         a_canary_that_answers_is_promoted: lab_only,
         a_canary_that_fails_requests_is_not: lab_only,
-        a_canary_that_nobody_calls_proves_nothing: lab_only,
-        a_slow_canary_is_told_apart_by_its_latency: lab_only,
+        a_canary_without_requests_proves_nothing: lab_only,
+        a_slow_canary_is_recognised_by_its_latency: lab_only,
         the_pod_that_differs_is_named: lab_only,
         the_shipped_rules_are_evaluated: lab_only,
-        over_https_and_with_a_password_it_is_judged: lab_only,
+        it_is_evaluated_over_https_with_a_password: lab_only,
     ];
     let url = format!("--prometheus-url=http://127.0.0.1:{}", kanary_e2e::network::FIRST_PROMETHEUS_PORT);
     harness::main(Setup::controller(&[&url]).with_prometheus(), cases)
@@ -28,12 +28,12 @@ const LATENCY: &str = include_str!("../../prometheus/queries/istio-latency.promq
 /// The labels of the trial's pods.
 const TRIALS: &str = "kanary.k8s.io/canary=trial";
 
-/// Scrapes come each second here, so a window of a few is enough.
+/// The scrape interval is 1 s here, so a window of a few seconds is enough.
 fn shipped(query: &str) -> String {
     query.replace("[1m]", "[5s]")
 }
 
-/// An item that asks the controller's own Prometheus. A rate needs two scrapes, hence the delay.
+/// An item that queries the controller's default Prometheus. A rate needs two scrapes, hence the delay.
 fn asking(period: &str, item: Value) -> Value {
     let items = json!([{"name": "metrics", "promQL": item}]);
     json!({"validation": {
@@ -41,8 +41,8 @@ fn asking(period: &str, item: Value) -> Value {
     }})
 }
 
-/// The canary is judged while its pods are called and answer like this.
-async fn judged(ns: &TestNamespace, asking: Value, behaviour: Behaviour) -> Result<Running, Error> {
+/// Evaluates the canary while its pods get requests and behave like this.
+async fn evaluated(ns: &TestNamespace, asking: Value, behaviour: Behaviour) -> Result<Running, Error> {
     ns.set_behaviour(TRIALS, behaviour)?;
     validating(ns, asking).await?;
     Ok(ns.calls_pods(TRIALS).await?.count(100_000).per_second(20.0).start())
@@ -54,7 +54,7 @@ fn message(kanary: &Value) -> &str {
 
 async fn a_canary_that_answers_is_promoted(ns: TestNamespace) -> Result<(), Error> {
     let asking = asking("5s", json!({"query": shipped(SUCCESS)}));
-    let load = judged(&ns, asking, Behaviour::default()).await?;
+    let load = evaluated(&ns, asking, Behaviour::default()).await?;
     let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
     assert_eq!(kanary["status"]["items"][0]["verdict"], "Valid");
     assert_eq!(base_image(&ns).await?, "web:2");
@@ -65,7 +65,7 @@ async fn a_canary_that_answers_is_promoted(ns: TestNamespace) -> Result<(), Erro
 
 async fn a_canary_that_fails_requests_is_not(ns: TestNamespace) -> Result<(), Error> {
     let asking = asking("1h", json!({"query": shipped(SUCCESS)}));
-    let load = judged(&ns, asking, Behaviour::failing(0.3)).await?;
+    let load = evaluated(&ns, asking, Behaviour::failing(0.3)).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert!(message(&kanary).contains("the query is false"), "{kanary}");
     assert_eq!(base_image(&ns).await?, "web:1");
@@ -73,7 +73,7 @@ async fn a_canary_that_fails_requests_is_not(ns: TestNamespace) -> Result<(), Er
     Ok(())
 }
 
-async fn a_canary_that_nobody_calls_proves_nothing(ns: TestNamespace) -> Result<(), Error> {
+async fn a_canary_without_requests_proves_nothing(ns: TestNamespace) -> Result<(), Error> {
     let success = json!({"name": "success", "promQL": {"query": shipped(SUCCESS)}});
     let latency = json!({"name": "latency", "promQL": {
         "query": shipped(LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true,
@@ -93,9 +93,9 @@ async fn a_canary_that_nobody_calls_proves_nothing(ns: TestNamespace) -> Result<
     Ok(())
 }
 
-async fn a_slow_canary_is_told_apart_by_its_latency(ns: TestNamespace) -> Result<(), Error> {
+async fn a_slow_canary_is_recognised_by_its_latency(ns: TestNamespace) -> Result<(), Error> {
     let query = json!({"query": shipped(LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true});
-    let load = judged(&ns, asking("1h", query), Behaviour::slow(std::time::Duration::from_millis(600))).await?;
+    let load = evaluated(&ns, asking("1h", query), Behaviour::slow(std::time::Duration::from_millis(600))).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert!(message(&kanary).contains("is outside 0 to 310"), "{kanary}");
     drop(load);
@@ -114,8 +114,8 @@ async fn the_pod_that_differs_is_named(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is wrong is said, in the order in which it shows: no authority, the wrong password, and then nothing.
-async fn over_https_and_with_a_password_it_is_judged(ns: TestNamespace) -> Result<(), Error> {
+/// Each error is reported, in the order in which it shows: no CA, then the wrong password, then none.
+async fn it_is_evaluated_over_https_with_a_password(ns: TestNamespace) -> Result<(), Error> {
     let (prometheus, authority) = ns.lab()?.start_guarded_prometheus()?;
     let name = "metrics";
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "labels": {"kanary.k8s.io/prometheus": "true"}},
@@ -134,7 +134,7 @@ async fn over_https_and_with_a_password_it_is_judged(ns: TestNamespace) -> Resul
     prometheus.kill().await
 }
 
-/// Each expression is one that Prometheus understands, on metrics that the controller has; and there is a leader.
+/// Prometheus understands each expression, on metrics that the controller has; and there is a leader.
 async fn the_shipped_rules_are_evaluated(ns: TestNamespace) -> Result<(), Error> {
     let prometheus = ns.lab()?.prometheus()?;
     prometheus
@@ -145,7 +145,7 @@ async fn the_shipped_rules_are_evaluated(ns: TestNamespace) -> Result<(), Error>
     let load = ns.calls_pods(TRIALS).await?.count(100_000).per_second(20.0).start();
     let recorded = format!("kanary:istio_requests:rate1m{{destination_workload_namespace=\"{}\"}}", ns.name());
     prometheus.until(&recorded, "requests are recorded", |found| found.iter().any(|rate| rate.value > 0.0)).await?;
-    // A counter with labels shows from its first increment on.
+    // A counter with labels exists from its first increment on.
     prometheus.until("kanary_queries_total", "questions are counted", |found| !found.is_empty()).await?;
     let metrics = prometheus.query("count by (__name__) ({__name__=~\"kanary_.+\"})").await?;
     let known = |name: &str| metrics.iter().any(|metric| metric.labels["__name__"].starts_with(name));

@@ -1,5 +1,5 @@
-//! What is wrong is refused: at admission where no cluster is needed to see it, else in a condition. Either way the
-//! sentence names the field and the cure, and no canary pod is made.
+//! Mistakes are rejected: at admission if they show without cluster state, otherwise in a condition. Either way the
+//! message names the field and the fix, and no canary pod is created.
 
 mod refused;
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         the_schema_refuses_what_is_wrong,
         what_is_accepted_can_be_read,
         the_original_basic_example_is_refused_as_written,
-        while_the_canary_runs_base_and_selector_stand,
+        base_and_selector_are_immutable_while_the_canary_runs,
     ];
     harness::main(Setup::controller(&[]), rest.into_iter().chain(troubles).collect())
 }
@@ -53,7 +53,7 @@ spec:
     spec: {containers: [{name: web, image: 'web:1'}]}
 ";
 
-/// RFC 7386, as far as it goes for YAML: what `null` names is taken out.
+/// RFC 7386, as far as it applies to YAML: `null` removes a field.
 fn merge(into: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else { return into.clone_from(patch) };
     if !into.is_object() {
@@ -75,7 +75,7 @@ fn with(patch: &str) -> Result<Value, Error> {
     Ok(kanary)
 }
 
-/// `x*57` is that many letters: nobody counts them by eye.
+/// `x*57` stands for that many letters, for readability.
 fn expanded(text: &str) -> String {
     let count = |word: &str| word.strip_prefix("x*")?.parse::<usize>().ok();
     text.split(' ')
@@ -84,9 +84,9 @@ fn expanded(text: &str) -> String {
         .join(" ")
 }
 
-/// Sends it as kubectl does, and keeps nothing. `None`: it is welcome.
+/// Sends it as kubectl does, in a dry run. `None`: it is accepted.
 async fn refusal(ns: &TestNamespace, kanary: &Value) -> Result<Option<String>, Error> {
-    said(send(ns, kanary).await?)
+    refused_with(send(ns, kanary).await?)
 }
 
 async fn send(ns: &TestNamespace, kanary: &Value) -> Result<Result<Value, kube::Error>, Error> {
@@ -99,7 +99,7 @@ async fn send(ns: &TestNamespace, kanary: &Value) -> Result<Result<Value, kube::
     Ok(ns.client().request(request).await)
 }
 
-fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
+fn refused_with<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
     match answer {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => Ok(Some(status.message.clone())),
@@ -107,25 +107,25 @@ fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
     }
 }
 
-/// All mistakes are tried, so that one run tells of all.
+/// All mistakes are tried, so that one run reports all.
 async fn the_schema_refuses_what_is_wrong(ns: TestNamespace) -> Result<(), Error> {
     let mut findings = Vec::new();
     for Wrong { name, wrong, says, right } in SCHEMA {
         match refusal(&ns, &with(wrong)?).await? {
             None => findings.push(format!("{name}: is accepted")),
-            Some(said) if !says.iter().all(|words| said.contains(words)) => {
-                findings.push(format!("{name}: is refused, but not with {says:?}: {said}"));
+            Some(error) if !says.iter().all(|words| error.contains(words)) => {
+                findings.push(format!("{name}: is rejected, but not with {says:?}: {error}"));
             }
             Some(_) => {}
         }
-        if let Some(said) = refusal(&ns, &with(right)?).await? {
-            findings.push(format!("{name}: what is right is refused: {said}"));
+        if let Some(error) = refusal(&ns, &with(right)?).await? {
+            findings.push(format!("{name}: its valid neighbour is rejected: {error}"));
         }
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
 }
 
-/// A resource that the controller cannot read is one that nobody tends, and nobody tells its owner.
+/// A resource that the controller cannot decode is not reconciled, and its owner would not learn of it.
 async fn what_is_accepted_can_be_read(ns: TestNamespace) -> Result<(), Error> {
     let mut findings = Vec::new();
     for patch in SCHEMA.iter().map(|wrong| wrong.right).chain(ODD.iter().copied()) {
@@ -137,7 +137,7 @@ async fn what_is_accepted_can_be_read(ns: TestNamespace) -> Result<(), Error> {
     if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
 }
 
-/// Its `items` stand beside `validation`, not in it: pruned in silence they would make a canary that nobody judges.
+/// Its `items` are beside `validation`, not in it: pruned silently, they would leave a canary that nothing evaluates.
 async fn the_original_basic_example_is_refused_as_written(ns: TestNamespace) -> Result<(), Error> {
     let mut original = with(
         "metadata: {name: nginx, labels: {app: nginx}}
@@ -150,15 +150,15 @@ spec:
     let items = json!([{"manual": {"statusAfterDeadline": "none"}}]);
     original["spec"]["validation"] = Value::Null;
     original["spec"]["items"] = items.clone();
-    let said = refusal(&ns, &original).await?.unwrap_or_default();
-    assert!(said.contains(r#"unknown field "spec.items""#), "{said}");
+    let error = refusal(&ns, &original).await?.unwrap_or_default();
+    assert!(error.contains(r#"unknown field "spec.items""#), "{error}");
 
     merge(&mut original, &json!({"spec": {"items": null, "validation": {"items": items}}}));
     assert_eq!(refusal(&ns, &original).await?, None);
     Ok(())
 }
 
-async fn while_the_canary_runs_base_and_selector_stand(ns: TestNamespace) -> Result<(), Error> {
+async fn base_and_selector_are_immutable_while_the_canary_runs(ns: TestNamespace) -> Result<(), Error> {
     ns.apply(BASE).await?;
     ns.apply(with("spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}")?).await?;
     ns.until_phase("try", "Validating").await?;
@@ -179,10 +179,10 @@ async fn while_the_canary_runs_base_and_selector_stand(ns: TestNamespace) -> Res
         ),
     ];
     for (words, edit) in &edits {
-        let said = edited(&ns, edit).await?.unwrap_or_default();
-        assert!(said.contains(words) && said.contains("wait for the end, or delete"), "{edit}: {said}");
+        let error = edited(&ns, edit).await?.unwrap_or_default();
+        assert!(error.contains(words) && error.contains("wait for the end, or delete"), "{edit}: {error}");
     }
-    // The same base by another way, and another template of the same selector, are no such edits.
+    // Naming the same base in another way, and another template with the same selector, are allowed.
     for edit in [
         json!({"deploymentName": null, "template": {"metadata": {"name": "web"}}}),
         json!({"template": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:3"}]}}}}}),
@@ -198,14 +198,14 @@ async fn while_the_canary_runs_base_and_selector_stand(ns: TestNamespace) -> Res
     Ok(())
 }
 
-/// What the API server says to a change of the spec; it is not kept.
+/// The API server's response to a change of the spec, in a dry run.
 async fn edited(ns: &TestNamespace, spec: &Value) -> Result<Option<String>, Error> {
     let strictly =
         PatchParams { dry_run: true, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
-    said(ns.kanaries().patch("try", &strictly, &Patch::Merge(json!({"spec": spec}))).await)
+    refused_with(ns.kanaries().patch("try", &strictly, &Patch::Merge(json!({"spec": spec}))).await)
 }
 
-/// The condition says what is wrong, nothing runs, and the cure that it names is one.
+/// The condition reports what is wrong, nothing runs, and the fix that it names works.
 async fn meets(ns: TestNamespace, trouble: &'static Trouble) -> Result<(), Error> {
     let mark = ns.lab()?.audit().mark();
     if !trouble.setting.contains("kind: Deployment\nmetadata: {name: web}") {
@@ -219,17 +219,17 @@ async fn meets(ns: TestNamespace, trouble: &'static Trouble) -> Result<(), Error
     }
     ns.apply(with(trouble.kanary)?).await?;
     let awaited = format!("{} is {}, with {:?}", trouble.condition, trouble.reason, trouble.says);
-    let told = |kanary: &Value| {
+    let reported = |kanary: &Value| {
         let mut conditions = kanary["status"]["conditions"].as_array().into_iter().flatten();
         let condition = conditions.find(|c| c["type"] == trouble.condition && c["reason"] == trouble.reason);
         let message = condition.map(|c| c["message"].as_str().unwrap_or_default().to_owned());
         message.is_some_and(|message| trouble.says.iter().all(|words| message.contains(words)))
     };
-    let kanary = ns.until_kanary("try", &awaited, told).await?;
-    assert_eq!(kanary["status"]["phase"], "Starting", "nothing is judged");
+    let kanary = ns.until_kanary("try", &awaited, reported).await?;
+    assert_eq!(kanary["status"]["phase"], "Starting", "nothing is evaluated");
     let message = kanary["status"]["message"].as_str().unwrap_or_default();
     assert!(trouble.says.iter().all(|words| message.contains(words)), "kubectl get -o wide shows {message}");
-    assert!(message.len() < 400, "a sentence that people read: {message}");
+    assert!(message.len() < 400, "too long for a message: {message}");
     nothing_was_made(&ns, mark, trouble).await?;
     match &trouble.cure {
         Cure::None => return Ok(()),

@@ -1,5 +1,5 @@
-//! At rest the controller asks nothing: canaries that are over, canaries that are judged, and mirrors that are carried
-//! cost no request.
+//! At rest the controller sends no request: not for canaries that are over, for canaries that are being evaluated, or
+//! for mirrors.
 
 mod support;
 
@@ -11,12 +11,12 @@ use kanary_e2e::{Error, Setup, TestNamespace, audit::Call, cases, harness, wait:
 use serde_json::{Value, json};
 use support::{mesh::*, *};
 
-/// Canaries of either kind.
+/// Canaries of each kind.
 const EACH: usize = 50;
-/// Canaries that one route copies to.
+/// Canaries that one route mirrors to.
 const MIRRORS: usize = 5;
 const AT_ONCE: usize = 10;
-/// How long nothing must be asked. It is the subject of the test, not a wait for something.
+/// How long no request must be sent. It is the subject of the test, not a wait for something.
 const REST: Duration = Duration::from_secs(60);
 const PATIENCE: Duration = Duration::from_secs(400);
 
@@ -28,10 +28,10 @@ fn main() -> ExitCode {
 async fn a_hundred_canaries_at_rest_cost_no_request(ns: TestNamespace) -> Result<(), Error> {
     let ns = ns.patience(PATIENCE);
     production(&ns).await?;
-    let over = (0..EACH).map(|nth| bring(&ns, format!("over-{nth}"), "invalid", "Failed"));
-    let judged = (0..EACH).map(|nth| bring(&ns, format!("judged-{nth}"), "", "Validating"));
+    let over = (0..EACH).map(|nth| create(&ns, format!("over-{nth}"), "invalid", "Failed"));
+    let evaluated = (0..EACH).map(|nth| create(&ns, format!("evaluated-{nth}"), "", "Validating"));
     stream::iter(over).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
-    stream::iter(judged).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
+    stream::iter(evaluated).buffer_unordered(AT_ONCE).try_collect::<Vec<()>>().await?;
     mirrors(&ns).await?;
     quiet(&ns).await?;
     let audit = ns.lab()?.audit();
@@ -39,20 +39,20 @@ async fn a_hundred_canaries_at_rest_cost_no_request(ns: TestNamespace) -> Result
     tokio::time::sleep(REST).await;
     let calls = audit.since(mark, ":kanary")?;
     assert!(calls.iter().any(Call::is_lease), "it is alive: it renews its lease");
-    let asked: Vec<&Call> = calls.iter().filter(|call| !call.is_watch() && !call.is_lease()).collect();
-    assert_eq!(asked, Vec::<&Call>::new());
+    let requests: Vec<&Call> = calls.iter().filter(|call| !call.is_watch() && !call.is_lease()).collect();
+    assert_eq!(requests, Vec::<&Call>::new());
     Ok(())
 }
 
-/// One canary in that phase, alone in its traffic, so that they do not disturb each other.
-async fn bring(ns: &TestNamespace, name: String, word: &str, phase: &str) -> Result<(), Error> {
-    let manual = if word.is_empty() { json!({}) } else { json!({"validation": {"manual": {"status": word}}}) };
+/// One canary in that phase, with a Service of its own, so that they do not affect each other.
+async fn create(ns: &TestNamespace, name: String, verdict: &str, phase: &str) -> Result<(), Error> {
+    let manual = if verdict.is_empty() { json!({}) } else { json!({"validation": {"manual": {"status": verdict}}}) };
     ns.apply(trial_of(&name, merged(traffic("kanary-service"), manual))).await?;
     ns.until_phase(&name, phase).await.map(drop)
 }
 
-/// Mirrors of each kind: several in one route of the user's, one that Kanary made, and one of the Gateway API. Each of
-/// these has a production of its own.
+/// Mirrors of each kind: several in one route of the user's, one that Kanary created, and one of the Gateway API. Each
+/// of these has a production of its own.
 async fn mirrors(ns: &TestNamespace) -> Result<(), Error> {
     for shop in ["own", "gateway"] {
         let labels = json!({"app": shop});
@@ -66,32 +66,32 @@ async fn mirrors(ns: &TestNamespace) -> Result<(), Error> {
     let parent = merged(the_service(), json!({"name": "gateway"}));
     ns.put(merged(http_route(parent, rule), json!({"metadata": {"name": "gateway"}}))).await?;
     for nth in 0..MIRRORS {
-        carry(ns, &format!("carried-{nth}"), WEB, json!({})).await?;
+        create_mirror(ns, &format!("mirrored-{nth}"), WEB, json!({})).await?;
     }
-    carry(ns, "own", "own", json!({})).await?;
-    carry(ns, "gateway", "gateway", json!({"provider": "gateway-api"})).await
+    create_mirror(ns, "own", "own", json!({})).await?;
+    create_mirror(ns, "gateway", "gateway", json!({"provider": "gateway-api"})).await
 }
 
-/// One canary that gets copies of what goes to that production.
-async fn carry(ns: &TestNamespace, name: &str, shop: &str, mirror: Value) -> Result<(), Error> {
+/// One canary that gets copies of that production's requests.
+async fn create_mirror(ns: &TestNamespace, name: &str, shop: &str, mirror: Value) -> Result<(), Error> {
     let pods = pods(json!({"metadata": {"labels": {"app": shop}}}));
     let of = json!({"deploymentName": shop, "serviceName": shop, "traffic": {"source": "mirror", "mirror": mirror}});
     ns.apply(trial_of(&format!("mirror-{name}"), merged(of, pods))).await?;
     ns.until_phase(&format!("mirror-{name}"), "Validating").await.map(drop)
 }
 
-/// The last status is followed by its events: waits until each canary has told all that it has to tell.
+/// The last status is followed by its events: waits until each canary has its last event.
 async fn quiet(ns: &TestNamespace) -> Result<(), Error> {
-    let told = |prefix: &'static str, reason: &'static str, count: usize| async move {
+    let until_events = |prefix: &'static str, reason: &'static str, count: usize| async move {
         let of_it = |event: &&Event| {
             let of = &event.involved_object;
             let is_meant = of.kind.as_deref() == Some("KanaryDeployment") && event.reason.as_deref() == Some(reason);
             is_meant && of.name.as_deref().is_some_and(|name| name.starts_with(prefix))
         };
         let met = |events: &Objects<Event>| events.values().filter(of_it).count() == count;
-        ns.until_all("", "each has told its last event", met).await.map(drop)
+        ns.until_all("", "each has its last event", met).await.map(drop)
     };
-    told("over-", "Failed", EACH).await?;
-    told("judged-", "Validating", EACH).await?;
-    told("mirror-", "Validating", MIRRORS + 2).await
+    until_events("over-", "Failed", EACH).await?;
+    until_events("evaluated-", "Validating", EACH).await?;
+    until_events("mirror-", "Validating", MIRRORS + 2).await
 }

@@ -1,4 +1,4 @@
-//! How many canary pods there are, and who says so.
+//! How many canary pods there are, and what decides that.
 
 mod support;
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
         static_follows_the_spec,
         who_scales_a_static_canary_is_answered,
         all_pods_must_be_available: lab_only,
-        an_autoscaler_has_the_last_word,
+        an_autoscaler_decides_how_many_pods_there_are,
         an_autoscaler_follows_the_spec,
         an_autoscaler_does_not_outlive_the_run,
         from_static_to_hpa_the_pods_stay_as_they_are,
@@ -34,8 +34,8 @@ async fn static_follows_the_spec(ns: TestNamespace) -> Result<(), Error> {
     for count in [3, 1] {
         change(&ns, fixed(count)).await?;
         until_canary_pods(&ns, usize::try_from(count).unwrap_or_default()).await?;
-        let told = |kanary: &Value| kanary["status"]["canary"]["readyReplicas"] == count;
-        let kanary = ns.until_kanary(TRIAL, "the status counts them", told).await?;
+        let counts = |kanary: &Value| kanary["status"]["canary"]["readyReplicas"] == count;
+        let kanary = ns.until_kanary(TRIAL, "the status counts them", counts).await?;
         assert_eq!(phase(&kanary), "Validating");
     }
     Ok(())
@@ -62,8 +62,8 @@ async fn all_pods_must_be_available(ns: TestNamespace) -> Result<(), Error> {
     ns.until_phase(TRIAL, "Validating").await.map(drop)
 }
 
-/// A controller that also writes replicas fights with the autoscaler for ever.
-async fn an_autoscaler_has_the_last_word(ns: TestNamespace) -> Result<(), Error> {
+/// A controller that also writes replicas would fight with the autoscaler indefinitely.
+async fn an_autoscaler_decides_how_many_pods_there_are(ns: TestNamespace) -> Result<(), Error> {
     let kanary = validating(&ns, hpa(2, 4)).await?;
     assert_contains(&kanary["status"], &json!({"canary": {"hpa": CANARY}, "report": {"scale": "hpa 2-4"}}));
     until_canary_pods(&ns, 2).await?;
@@ -71,10 +71,10 @@ async fn an_autoscaler_has_the_last_word(ns: TestNamespace) -> Result<(), Error>
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": CANARY});
     assert_contains(&own["spec"], &json!({"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": target}));
     let witness = Witness::<Deployment>::of(&ns, CANARY_LABEL).await?;
-    // What it does when there is more to do.
+    // As the autoscaler does under more load.
     ns.patch::<Deployment>(CANARY, json!({"spec": {"replicas": 3}})).await?;
     ns.until_kanary(TRIAL, "3 are ready", |kanary| kanary["status"]["canary"]["readyReplicas"] == 3).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     assert_eq!(replicas(&witness.until_all_gone().await?), [2, 3]);
     Ok(())
 }
@@ -89,7 +89,7 @@ async fn an_autoscaler_follows_the_spec(ns: TestNamespace) -> Result<(), Error> 
     let follows = |own: &HorizontalPodAutoscaler| own.spec.as_ref().is_some_and(|spec| spec.max_replicas == 6);
     let own = ns.until(CANARY, "has the new maximum", follows).await?;
     assert_contains(&json!(own)["spec"], &spec);
-    // Who edits it is answered, once it is on record what the API server made of it.
+    // An edit of it is undone, once the recorded spec is the one that the API server returned.
     let made_from = own.annotations()["kanary.k8s.io/applied-hash"].clone();
     let on_record = |kanary: &Value| text(kanary, "/status/canary/hpaHash").starts_with(&made_from);
     ns.until_kanary(TRIAL, "the autoscaler is on record", on_record).await?;
@@ -97,10 +97,10 @@ async fn an_autoscaler_follows_the_spec(ns: TestNamespace) -> Result<(), Error> 
     ns.until(CANARY, "has the maximum of the spec again", follows).await.map(drop)
 }
 
-/// In the original it had no owner: it outlived the canary, and the resource as well.
+/// In the original it had no owner: it outlived the canary and the resource.
 async fn an_autoscaler_does_not_outlive_the_run(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, hpa(1, 3)).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&ns).await?;
     ns.apply(trial_of("other", hpa(1, 3))).await?;
@@ -110,7 +110,7 @@ async fn an_autoscaler_does_not_outlive_the_run(ns: TestNamespace) -> Result<(),
     ns.until_gone::<HorizontalPodAutoscaler>("other-kanary").await
 }
 
-/// An apply without `replicas` takes the field off, and the API server's default is 1: three pods become one.
+/// An apply without `replicas` removes the field, and the API server's default is 1: three pods become one.
 async fn from_static_to_hpa_the_pods_stay_as_they_are(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, fixed(3)).await?;
     let witness = Witness::<Deployment>::of(&ns, CANARY_LABEL).await?;
@@ -119,7 +119,7 @@ async fn from_static_to_hpa_the_pods_stay_as_they_are(ns: TestNamespace) -> Resu
         |own: &HorizontalPodAutoscaler| own.status.as_ref().is_some_and(|status| status.current_replicas == Some(3));
     ns.until(CANARY, "counts 3 pods", counts).await?;
     until_canary_pods(&ns, 3).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     assert_eq!(replicas(&witness.until_all_gone().await?), [3]);
     Ok(())
 }
@@ -131,7 +131,7 @@ async fn from_hpa_to_static_the_spec_counts_again(ns: TestNamespace) -> Result<(
     until_canary_pods(&ns, 1).await.map(drop)
 }
 
-/// Kubernetes stops scaling both (`AmbiguousSelector`): with production's autoscaler goes production.
+/// Kubernetes stops scaling both (`AmbiguousSelector`), production included.
 async fn two_autoscalers_that_would_count_the_same_pods_are_refused(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(autoscaler_of_the_base()).await?;
@@ -146,7 +146,7 @@ async fn two_autoscalers_that_would_count_the_same_pods_are_refused(ns: TestName
 }
 
 async fn two_autoscalers_that_count_different_pods_are_fine(ns: TestNamespace) -> Result<(), Error> {
-    // Production selects by a label that the base does not select by.
+    // Production's Service selects by a label that the base does not select by.
     let labels = json!({"app": "web", "tier": "front"});
     ns.apply(service(json!({"spec": {"selector": {"app": null, "tier": "front"}}}))).await?;
     ns.apply(web(json!({"spec": {"template": {"metadata": {"labels": labels}}}}))).await?;
@@ -201,7 +201,7 @@ fn autoscaler_of_the_base() -> Value {
     })
 }
 
-/// The numbers that a Deployment asked for, one after the other.
+/// The desired replicas of a Deployment, one after the other.
 fn replicas(versions: &[Deployment]) -> Vec<i32> {
     let mut replicas: Vec<i32> = versions.iter().map(replicas_of).collect();
     replicas.dedup();

@@ -1,5 +1,5 @@
-//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and wakes
-//! up with what it knew.
+//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and resumes
+//! with stale caches.
 
 mod support;
 
@@ -15,15 +15,15 @@ use support::*;
 
 fn main() -> ExitCode {
     let cases = cases![
-        what_it_cannot_see_it_does_not_judge: lab_only,
+        what_it_cannot_see_it_does_not_evaluate: lab_only,
         a_watch_that_fell_silent_is_not_taken_for_consent: lab_only,
-        who_hung_has_missed_its_time_and_its_turn: lab_only,
+        a_controller_that_hung_has_missed_its_time_and_its_turn: lab_only,
     ];
     harness::main(Setup::installed(), cases)
 }
 
-/// Who counts the time only promotes what nobody looked at: the label is there, and no watch tells of it.
-async fn what_it_cannot_see_it_does_not_judge(ns: TestNamespace) -> Result<(), Error> {
+/// Counting the time only would promote a canary that was not observed: the label is set, and no watch reports it.
+async fn what_it_cannot_see_it_does_not_evaluate(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "pods").await?;
     let controller = ns.lab()?.controller_at(proxy.url(), &alone(&ns, "dim")).await?;
@@ -33,7 +33,7 @@ async fn what_it_cannot_see_it_does_not_judge(ns: TestNamespace) -> Result<(), E
     let held = until_reason(&ns, "Running", "Held").await?;
     assert!(text(&held, "/status/message").contains("lost its view"), "{held}");
     ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    // Its period is over long ago.
+    // Its period ended long ago.
     let hasty = change(&ns, watching("1s")).await?;
     assert_eq!(phase(&until_answered(&ns, &hasty).await?), "Validating");
     proxy.restore();
@@ -43,8 +43,7 @@ async fn what_it_cannot_see_it_does_not_judge(ns: TestNamespace) -> Result<(), E
     controller.stop().await
 }
 
-/// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the
-/// cluster.
+/// The connection is dead without an error: the cache shows an old state. A success is checked against the cluster.
 async fn a_watch_that_fell_silent_is_not_taken_for_consent(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "pods").await?;
@@ -62,8 +61,9 @@ async fn a_watch_that_fell_silent_is_not_taken_for_consent(ns: TestNamespace) ->
     controller.stop().await
 }
 
-/// The time in which it hung is nobody's: another judges as long as if it had not been. And what the first knew is old.
-async fn who_hung_has_missed_its_time_and_its_turn(ns: TestNamespace) -> Result<(), Error> {
+/// The time in which it hung does not count: another controller evaluates the whole period. And the first one's caches
+/// are stale.
+async fn a_controller_that_hung_has_missed_its_time_and_its_turn(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     let first = ns.lab()?.controller(&alone(&ns, "first")).await?;
     validating(&ns, watching("1h")).await?;
@@ -74,8 +74,8 @@ async fn who_hung_has_missed_its_time_and_its_turn(ns: TestNamespace) -> Result<
     let missed = time(&kanary, "deadline")
         .zip(time(&kanary, "validationStartedAt"))
         .map(|(end, start)| start.duration_until(end));
-    // A lease is out fifteen seconds after its renewal, and that was five seconds before the first hung, at most.
-    assert!(missed >= Some(SignedDuration::from_secs(3 + 9)), "nobody watched meanwhile: {kanary}");
+    // A Lease expires 15 s after its renewal, which was at most 5 s before the first controller hung.
+    assert!(missed >= Some(SignedDuration::from_secs(3 + 9)), "no controller watched in the meantime: {kanary}");
     assert!(time(&kanary, "verdictAt") >= time(&kanary, "deadline"), "{kanary}");
     assert_eq!(base_image(&ns).await?, "web:2");
     let hotfix = json!([{"name": "web", "image": "web:hotfix"}]);

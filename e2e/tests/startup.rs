@@ -1,4 +1,4 @@
-//! How the controller starts, and who of several leads: what is missing is said once, in words that help, and waited
+//! How the controller starts, and which of several leads: what is missing is reported once, with the fix, and waited
 //! for.
 
 mod support;
@@ -21,43 +21,43 @@ use kube::{
 use support::*;
 use tokio::process::Command;
 
-/// For a line in a log, which nothing can watch.
+/// For a line in a log, which has to be polled.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CRD: &str = "kanarydeployments.kanary.k8s.io";
 
 fn main() -> ExitCode {
     let cases = cases![
-        without_a_cluster_it_says_so_and_ends: lab_only,
-        an_api_server_that_cannot_be_reached_is_said_once_and_waited_for: lab_only,
-        what_is_not_installed_is_said_once_and_waited_for: lab_only,
+        without_a_cluster_it_reports_that_and_exits: lab_only,
+        an_unreachable_api_server_is_reported_once_and_waited_for: lab_only,
+        what_is_not_installed_is_reported_once_and_waited_for: lab_only,
         only_one_leads_and_another_takes_over: lab_only,
         its_account_may_not_read_secrets: lab_only,
     ];
     harness::main(Setup::installed(), cases)
 }
 
-async fn without_a_cluster_it_says_so_and_ends(ns: TestNamespace) -> Result<(), Error> {
+async fn without_a_cluster_it_reports_that_and_exits(ns: TestNamespace) -> Result<(), Error> {
     let kanary = ns.lab()?.artifacts().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
     let done =
         Command::new(kanary).args(["run", "--address=127.0.0.1:0"]).env_clear().env("HOME", "/nonexistent").output();
     let done = done.await.context(|| "run kanary".into())?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    let words: Vec<&str> = said.lines().filter(|line| line.starts_with("kanary: ")).collect();
-    assert!(matches!(words[..], [line] if line.contains("no cluster") && line.contains("KUBECONFIG")), "{said}");
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{stderr}");
+    let words: Vec<&str> = stderr.lines().filter(|line| line.starts_with("kanary: ")).collect();
+    assert!(matches!(words[..], [line] if line.contains("no cluster") && line.contains("KUBECONFIG")), "{stderr}");
     Ok(())
 }
 
-async fn an_api_server_that_cannot_be_reached_is_said_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+async fn an_unreachable_api_server_is_reported_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
     let mut controller = ns.lab()?.controller_at("http://127.0.0.1:1", &alone(&ns, "lost")).await?;
-    until_said_once(&mut controller, "cannot reach the API server").await?;
-    assert_eq!(controller.get("/healthz").await?.0, 200, "it lives");
-    assert_eq!(controller.get("/readyz").await?.0, 503, "and is not ready");
+    until_logged_once(&mut controller, "cannot reach the API server").await?;
+    assert_eq!(controller.get("/healthz").await?.0, 200, "it is alive");
+    assert_eq!(controller.get("/readyz").await?.0, 503, "but not ready");
     controller.stop().await
 }
 
-/// One after the other, for they change what all controllers see.
-async fn what_is_not_installed_is_said_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+/// One after the other, because they affect all controllers.
+async fn what_is_not_installed_is_reported_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
     may_lead(&ns).await?;
     without_a_permission(&ns).await?;
     without_the_crd(&ns).await
@@ -76,7 +76,7 @@ async fn without_a_permission(ns: &TestNamespace) -> Result<(), Error> {
     }
     replace(&roles, &poorer).await?;
     let mut controller = ns.lab()?.start_controller(&alone(ns, "poor")).await?;
-    until_said_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
+    until_logged_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
     let mut restored = roles.get("kanary").await.context(|| "get the role".into())?;
     restored.rules = shipped.rules;
     replace(&roles, &restored).await?;
@@ -95,7 +95,7 @@ async fn without_the_crd(ns: &TestNamespace) -> Result<(), Error> {
         await_condition(crds, CRD, is_deleted(&uid)).await.context(|| "wait for the CRD to go".into())?;
     }
     let mut controller = ns.lab()?.start_controller(&alone(ns, "early")).await?;
-    until_said_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
+    until_logged_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
     ns.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
     controller.ready().await?;
     controller.stop().await
@@ -108,7 +108,7 @@ async fn only_one_leads_and_another_takes_over(ns: TestNamespace) -> Result<(), 
     until_leads(&ns, "first").await?;
     let second = lab.controller(&alone(&ns, "second")).await?;
     let third = lab.controller(&alone(&ns, "third")).await?;
-    // Told to stop, a leader hands over; dead, it is missed once its lease is out.
+    // A leader that is stopped releases its Lease; one that is killed is replaced when its Lease expires.
     first.stop().await?;
     let heir = until_any_leads(&ns, &["second", "third"]).await?;
     let (leader, follower) = if heir == "second" { (second, ("third", third)) } else { (third, ("second", second)) };
@@ -140,8 +140,8 @@ async fn until_any_leads(ns: &TestNamespace, names: &[&str]) -> Result<String, E
     Ok(holder(&lease))
 }
 
-/// Waits for a line of the log, and sees that the trouble is not said again by each of the watches that meet it.
-async fn until_said_once(controller: &mut Controller, words: &str) -> Result<(), Error> {
+/// Waits for a line of the log, and checks that not every watch that has the problem logs it again.
+async fn until_logged_once(controller: &mut Controller, words: &str) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
         if let Some(error) = controller.ended() {
@@ -149,13 +149,13 @@ async fn until_said_once(controller: &mut Controller, words: &str) -> Result<(),
         }
         let log = std::fs::read_to_string(controller.log()).context(|| "read the log".into())?;
         let lines = log.lines().filter(|line| line.contains(words)).count();
-        assert!(lines <= 1, "said {lines} times:\n{log}");
-        // Every watch has met it by the time the first has come round again.
+        assert!(lines <= 1, "logged {lines} times:\n{log}");
+        // By the time the first watch retries, every watch has had the problem.
         if lines == 1 && begun.elapsed() > Duration::from_secs(3) {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            return Err(Error::wrong(format!("it does not say {words:?}; its log:\n{log}")));
+            return Err(Error::wrong(format!("waited {} s for {words:?} in the log:\n{log}", PATIENCE.as_secs())));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

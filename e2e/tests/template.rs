@@ -1,4 +1,4 @@
-//! What becomes of the template: in the canary, and in the base once it is proven.
+//! What happens to the template: in the canary, and in the base once it is proven.
 
 mod support;
 
@@ -22,14 +22,14 @@ fn main() -> ExitCode {
         replicas_follow_where_the_template_sets_them,
         replicas_of_an_autoscaled_base_are_the_autoscalers,
         a_template_that_is_paused_pauses_nothing,
-        kubectl_tells_the_history_and_undoes: lab_only,
+        kubectl_shows_the_history_and_undoes: lab_only,
         the_base_is_named_by_the_resource_or_by_the_template,
     ];
     harness::main(Setup::controller(&[]).with_kubectl(), cases)
 }
 
-/// Kubernetes 1.35 has it; the types that this is built with, of 1.33, do not: who reads a pod into them and writes it
-/// back has lost it.
+/// Kubernetes 1.35 has it; the types that this is built with, of 1.33, do not: reading a pod into them and writing it
+/// back would lose it.
 async fn a_field_that_this_build_does_not_know_survives(ns: TestNamespace) -> Result<(), Error> {
     let newer = json!({"hostnameOverride": "canary.example"});
     let typed: k8s_openapi::api::core::v1::PodSpec = serde_json::from_value(newer.clone())?;
@@ -42,7 +42,7 @@ async fn a_field_that_this_build_does_not_know_survives(ns: TestNamespace) -> Re
     Ok(())
 }
 
-/// Server-side apply refuses both lists, for their keys are not unique; `kubectl create` and `replace` take them.
+/// Server-side apply rejects both lists, because their keys are not unique; `kubectl create` and `replace` accept them.
 async fn what_the_api_server_takes_is_taken(ns: TestNamespace) -> Result<(), Error> {
     let twice = json!([{
         "name": "web", "image": "web:2",
@@ -57,19 +57,19 @@ async fn what_the_api_server_takes_is_taken(ns: TestNamespace) -> Result<(), Err
     Ok(())
 }
 
-/// Without strict validation the API server drops what it does not know, and the canary is not what was written.
+/// Without strict validation the API server drops unknown fields, and the canary is not what was written.
 async fn a_misspelt_field_is_not_dropped_in_silence(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(pods(json!({"spec": {"terminationGracePeriod": 5}})))).await?;
-    let said = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains("terminationGracePeriod");
-    let kanary = ns.until_kanary(TRIAL, "the error names the field", said).await?;
+    let names_it = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains("terminationGracePeriod");
+    let kanary = ns.until_kanary(TRIAL, "the error names the field", names_it).await?;
     assert_eq!(phase(&kanary), "Starting");
     assert_nothing_is_left(&ns).await?;
     change(&ns, pods(json!({"spec": {"terminationGracePeriod": null}}))).await?;
     ns.until_phase(TRIAL, "Validating").await.map(drop)
 }
 
-/// Who tries the promotion first when the canary is proven has proven it for nothing.
+/// If the promotion were tried only once the canary is proven, the canary would have run in vain.
 async fn a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made(
     ns: TestNamespace,
 ) -> Result<(), Error> {
@@ -87,7 +87,8 @@ async fn a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made
     Ok(())
 }
 
-/// A merge, and an apply as well, leaves what the template no longer has: the base would be what no canary was.
+/// A merge, and also an apply, keeps fields that the template no longer has: the base would be something that no canary
+/// was.
 async fn the_pod_template_is_replaced_whole(ns: TestNamespace) -> Result<(), Error> {
     let old = json!({
         "metadata": {"annotations": {"old": "yes"}},
@@ -144,7 +145,7 @@ async fn what_the_template_sets_follows_and_the_rest_stays(ns: TestNamespace) ->
     });
     ns.apply(trial(json!({"template": {"spec": sets}}))).await?;
     ns.until_phase(TRIAL, "Validating").await?;
-    // A canary that is recreated has a moment without pods: it does not take the strategy over.
+    // A canary that is recreated has a moment without pods, so it does not adopt the strategy.
     let canary = json!(ns.get::<Deployment>(CANARY).await?)["spec"].clone();
     assert_contains(&canary, &json!({"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0}}}));
     promoted(&ns).await?;
@@ -166,7 +167,7 @@ async fn replicas_follow_where_the_template_sets_them(ns: TestNamespace) -> Resu
     Ok(())
 }
 
-/// In the original each promotion, and then each look, took the autoscaler's number away.
+/// In the original each promotion, and then each reconcile, overwrote the autoscaler's number.
 async fn replicas_of_an_autoscaled_base_are_the_autoscalers(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": WEB});
@@ -194,8 +195,8 @@ async fn a_template_that_is_paused_pauses_nothing(ns: TestNamespace) -> Result<(
     ns.until(WEB, "is rolled out", |web| image_of(web) == "web:2" && has_available(web, 2)).await.map(drop)
 }
 
-/// The base is written once: somebody who undoes it meets nobody who does it again.
-async fn kubectl_tells_the_history_and_undoes(ns: TestNamespace) -> Result<(), Error> {
+/// The base is written once: Kanary does not repeat it when a user undoes it.
+async fn kubectl_shows_the_history_and_undoes(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     promoted(&ns).await?;
     ns.until(WEB, "is rolled out", |web| has_available(web, 2)).await?;
@@ -221,7 +222,7 @@ async fn the_base_is_named_by_the_resource_or_by_the_template(ns: TestNamespace)
 }
 
 async fn promoted(ns: &TestNamespace) -> Result<(), Error> {
-    say(ns, "valid").await?;
+    set_verdict(ns, "valid").await?;
     let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
     assert_eq!(condition(&kanary, "DeploymentUpdated")["reason"], "Promoted");
     Ok(())

@@ -1,4 +1,4 @@
-//! Who reaches the canary: production's Service, one of its own, both, nobody; and that nothing else ever does.
+//! What reaches the canary: production's Service, one of its own, both, none; and that nothing else ever does.
 
 mod support;
 
@@ -18,9 +18,9 @@ use support::*;
 fn main() -> ExitCode {
     let cases = cases![
         service_lets_the_canary_join_production,
-        a_kanary_service_of_its_own_reaches_nobody_else,
+        a_kanary_service_reaches_the_canary_only,
         both_are_both,
-        none_is_nobody,
+        none_means_no_requests,
         a_canary_pod_is_outside_production_from_its_first_moment,
         only_a_ready_pod_joins_production: lab_only,
         a_failed_canary_leaves_production_before_its_pods_go,
@@ -51,13 +51,13 @@ async fn service_lets_the_canary_join_production(ns: TestNamespace) -> Result<()
     assert!(ns.find::<Service>(CANARY).await?.is_none());
     let pod: Pod = ns.get(&canary_pod(&ns).await?).await?;
     assert_eq!(pod.annotations().get("kanary.k8s.io/production-labels").map(String::as_str), Some("app"));
-    // The original left them there: a canary that was over went on to answer customers.
-    say(&ns, "valid").await?;
+    // The original left them there: a canary that was over continued to serve customers.
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     until_serves(&ns, WEB, 2, 0).await
 }
 
-async fn a_kanary_service_of_its_own_reaches_nobody_else(ns: TestNamespace) -> Result<(), Error> {
+async fn a_kanary_service_reaches_the_canary_only(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("kanary-service")).await?;
     until_serves(&ns, CANARY, 0, 1).await?;
     until_serves(&ns, WEB, 2, 0).await?;
@@ -70,12 +70,12 @@ async fn a_kanary_service_of_its_own_reaches_nobody_else(ns: TestNamespace) -> R
     let own = ns.until::<Service>(CANARY, "has production's new ports", follows).await?;
     let selector = json!({CANARY_LABEL: TRIAL});
     assert_contains(&json!(own), &json!({"spec": {"type": "ClusterIP", "selector": selector}}));
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_nothing_is_left(&ns).await
 }
 
-/// Never a silent no-op; and the mesh may come later.
+/// Never a silent no-op; and the mesh may be installed later.
 async fn a_mirror_needs_a_mesh(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     for (provider, crd) in [("istio", "virtualservices.networking.istio.io"), ("gateway-api", "httproutes.gateway")] {
@@ -92,7 +92,7 @@ async fn a_mirror_needs_a_mesh(ns: TestNamespace) -> Result<(), Error> {
     assert_nothing_is_left(&ns).await
 }
 
-/// A new template and a schedule in one edit, as GitOps makes it: nobody judges the canary of before any more.
+/// A new template and a schedule in one edit, as by GitOps: nothing evaluates the previous canary any more.
 async fn a_restart_for_later_leaves_production(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("service")).await?;
     until_serves(&ns, WEB, 2, 1).await?;
@@ -109,21 +109,21 @@ async fn both_are_both(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("both")).await?;
     until_serves(&ns, WEB, 2, 1).await?;
     until_serves(&ns, CANARY, 0, 1).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
     assert_nothing_is_left(&ns).await?;
     until_serves(&ns, WEB, 2, 0).await
 }
 
-async fn none_is_nobody(ns: TestNamespace) -> Result<(), Error> {
+async fn none_means_no_requests(ns: TestNamespace) -> Result<(), Error> {
     let kanary = validating(&ns, traffic("none")).await?;
     assert_contains(condition(&kanary, "Traffic"), &json!({"status": "True", "reason": "NoneAsked"}));
     assert!(ns.find::<Service>(CANARY).await?.is_none());
     until_serves(&ns, WEB, 2, 0).await
 }
 
-/// Who makes pods with production's labels and takes these off again is too late: the Service has seen them. So is who
-/// thinks of the first pods only: a ReplicaSet makes pods at any time.
+/// Creating pods with production's labels and removing these again is too late: the Service has seen them. And so would
+/// be treating the first pods only: a ReplicaSet creates pods at any time.
 async fn a_canary_pod_is_outside_production_from_its_first_moment(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let witness = Witness::<Pod>::of(&ns, CANARY_LABEL).await?;
@@ -133,7 +133,7 @@ async fn a_canary_pod_is_outside_production_from_its_first_moment(ns: TestNamesp
     ns.delete::<Pod>(&first).await?;
     ns.until_gone::<Pod>(&first).await?;
     assert_ne!(canary_pod(&ns).await?, first, "a pod of the ReplicaSet's own making");
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     let versions = witness.until_all_gone().await?;
     assert!(versions.iter().any(|pod| ready(pod) == Some("True")));
@@ -141,7 +141,7 @@ async fn a_canary_pod_is_outside_production_from_its_first_moment(ns: TestNamesp
     Ok(())
 }
 
-/// Who puts production's labels into the canary's template sends requests to whatever the pod is at that moment.
+/// Production's labels in the canary's template would send requests to its pods in whatever state they are.
 async fn only_a_ready_pod_joins_production(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let witness = Witness::<Pod>::of(&ns, CANARY_LABEL).await?;
@@ -149,7 +149,7 @@ async fn only_a_ready_pod_joins_production(ns: TestNamespace) -> Result<(), Erro
     until_reason(&ns, "CanaryReady", "Progressing").await?;
     recovers(&ns, &canary_pod(&ns).await?).await?;
     ns.until_phase(TRIAL, "Validating").await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     let versions = witness.until_all_gone().await?;
     let joined: Vec<&Pod> = versions.iter().filter(|pod| in_production(pod)).collect();
@@ -158,13 +158,13 @@ async fn only_a_ready_pod_joins_production(ns: TestNamespace) -> Result<(), Erro
     Ok(())
 }
 
-/// Who just deletes the Deployment has requests sent to pods that are going.
+/// Just deleting the Deployment would send requests to pods that are terminating.
 async fn a_failed_canary_leaves_production_before_its_pods_go(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("service")).await?;
     until_serves(&ns, WEB, 2, 1).await?;
     let pods = Witness::<Pod>::of(&ns, CANARY_LABEL).await?;
     let slices = Witness::<EndpointSlice>::of(&ns, "kubernetes.io/service-name=web").await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     ns.delete::<Service>(WEB).await?;
     let (pods, slices) = (pods.until_all_gone().await?, slices.until_all_gone().await?);
@@ -215,7 +215,7 @@ async fn a_new_selector_of_production_is_followed(ns: TestNamespace) -> Result<(
     ns.patch::<Service>(WEB, json!({"spec": {"selector": {"app": null, "color": "blue"}}})).await?;
     until_serves(&ns, WEB, 0, 1).await?;
     let pod: Pod = ns.get(&canary_pod(&ns).await?).await?;
-    assert!(!in_production(&pod), "what is no longer asked for is taken off: {:?}", pod.labels());
+    assert!(!in_production(&pod), "labels that are no longer requested are removed: {:?}", pod.labels());
     change(&ns, traffic("none")).await?;
     until_serves(&ns, WEB, 0, 0).await
 }
@@ -235,7 +235,7 @@ async fn a_service_that_goes_holds_the_clock_until_it_is_back(ns: TestNamespace)
 async fn a_service_that_is_gone_does_not_keep_a_failed_canary(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, traffic("both")).await?;
     ns.delete::<Service>(WEB).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_nothing_is_left(&ns).await
 }
@@ -247,13 +247,13 @@ async fn who_puts_a_canary_pod_into_production_is_answered(ns: TestNamespace) ->
     ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"app": "web"}}})).await?;
     ns.until::<Pod>(&pod, "is out of production", |pod| !in_production(pod)).await?;
     until_serves(&ns, WEB, 2, 0).await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     let versions = witness.until_all_gone().await?;
     assert!(versions.iter().any(in_production), "it was in for a moment");
     Ok(())
 }
 
-/// Each label that is withheld is one that dashboards and policies do not see: one that need not be is one too many.
+/// Dashboards and policies do not see a withheld label: none is withheld without need.
 async fn as_few_labels_as_possible_are_withheld(ns: TestNamespace) -> Result<(), Error> {
     let labels = json!({"app": "web", "tier": "front", "team": "shop"});
     let both = json!({"app": "web", "tier": "front"});
@@ -264,7 +264,7 @@ async fn as_few_labels_as_possible_are_withheld(ns: TestNamespace) -> Result<(),
     ns.until_phase(TRIAL, "Validating").await?;
     assert_eq!(withheld(&ns.get(CANARY).await?), "app", "either would do; the first in the alphabet is taken");
     until_serves(&ns, WEB, 2, 1).await?;
-    // Any Service of the namespace is production for somebody.
+    // Any Service of the namespace is production for some client.
     ns.apply(service(json!({"metadata": {"name": "shop"}, "spec": {"selector": {"app": null, "team": "shop"}}})))
         .await?;
     let canary = ns.until::<Deployment>(CANARY, "withholds more", |canary| withheld(canary) == "app,team").await?;
@@ -286,7 +286,7 @@ async fn who_loses_sight_of_the_canary_is_named(ns: TestNamespace) -> Result<(),
     Ok(())
 }
 
-/// Server-side apply would take them over without a word, and change what they select.
+/// Server-side apply would silently take them over, and change what they select.
 async fn what_others_made_under_our_names_is_theirs(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "other"});
@@ -310,7 +310,7 @@ async fn several_trials_share_a_base_and_a_service(ns: TestNamespace) -> Result<
         until_serves(&ns, &format!("{name}-kanary"), 0, 1).await?;
     }
     until_serves(&ns, WEB, 2, 2).await?;
-    say_of(&ns, "first", "valid").await?;
+    set_verdict_of(&ns, "first", "valid").await?;
     ns.until_phase("first", "Succeeded").await?;
     let second = ns.until_phase("second", "Failed").await?;
     assert_eq!(condition(&second, "Failed")["reason"], "BaseChanged");
@@ -343,11 +343,11 @@ async fn services_without_pods_are_refused(ns: TestNamespace) -> Result<(), Erro
     ns.apply(web(json!({}))).await?;
     let selectorless = service(json!({"spec": {"selector": null}}));
     let elsewhere = json!({"spec": {"type": "ExternalName", "externalName": "shop.example", "ports": null}});
-    for (odd, word) in [(selectorless, "selector"), (merged(service(json!({})), elsewhere), "ExternalName")] {
+    for (odd, text_part) in [(selectorless, "selector"), (merged(service(json!({})), elsewhere), "ExternalName")] {
         ns.apply(odd).await?;
         ns.apply(trial(traffic("service"))).await?;
         let kanary = until_reason(&ns, "Traffic", "ServiceUnsupported").await?;
-        assert!(text(condition(&kanary, "Traffic"), "/message").contains(word), "{kanary}");
+        assert!(text(condition(&kanary, "Traffic"), "/message").contains(text_part), "{kanary}");
         assert_nothing_is_left(&ns).await?;
         ns.delete::<Service>(WEB).await?;
         ns.apply(service(json!({}))).await?;
@@ -385,7 +385,7 @@ fn version<K: Kind>(object: &K) -> u64 {
     object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }
 
-/// A trial that finds its name taken says so and waits; what was there stays as it was.
+/// A trial whose name is taken reports that and waits; the existing object stays as it was.
 async fn respects<K: Kind>(ns: &TestNamespace, theirs: Value) -> Result<(), Error> {
     ns.apply(theirs.clone()).await?;
     let hpa = json!({"scale": {"hpa": {"maxReplicas": 2}}});

@@ -1,4 +1,4 @@
-//! How a canary is judged: by people, by labels that others put on it, and by whether it runs at all.
+//! How a canary is evaluated: by users, by labels that monitoring sets on its pods, and by whether it runs at all.
 
 mod support;
 
@@ -15,11 +15,11 @@ use support::*;
 
 fn main() -> ExitCode {
     let cases = cases![
-        a_word_counts_wherever_it_is_said,
-        the_reason_of_a_word_is_told,
+        a_manual_verdict_counts_wherever_it_is_set,
+        the_reason_of_a_manual_verdict_is_reported,
         silence_means_what_was_declared,
-        silence_without_a_meaning_waits_for_a_person,
-        a_word_on_the_run_answers_what_has_no_word_of_its_own,
+        without_a_status_after_the_deadline_it_waits_for_a_verdict,
+        a_verdict_on_the_run_covers_items_without_their_own,
         a_manual_item_beside_another_can_succeed,
         an_early_valid_is_kept: lab_only,
         an_early_invalid_ends_it_at_once: lab_only,
@@ -29,23 +29,23 @@ fn main() -> ExitCode {
         a_label_on_a_pod_of_the_base_does_not_count,
         a_label_that_comes_in_time_keeps_the_base: lab_only,
         a_broken_image_is_never_promoted: lab_only,
-        a_canary_that_may_have_no_pods_says_why,
-        available_needs_a_pod_whatever_the_deployment_says: lab_only,
+        a_canary_that_may_have_no_pods_reports_why,
+        available_needs_a_pod_whatever_the_deployment_reports: lab_only,
         ready_is_not_available,
-        a_canary_that_breaks_while_it_is_judged_fails: lab_only,
-        the_clock_stands_still_while_the_canary_is_not_available: lab_only,
-        an_edited_item_begins_anew_and_the_others_stay,
-        a_person_may_speak_without_moving_the_deadline,
+        a_canary_that_breaks_while_it_is_evaluated_fails: lab_only,
+        validation_is_paused_while_the_canary_is_not_available: lab_only,
+        an_edited_item_starts_again_and_the_others_stay,
+        a_manual_verdict_does_not_move_the_deadline,
     ];
     harness::main(Setup::controller(&[]), cases)
 }
 
-async fn a_word_counts_wherever_it_is_said(ns: TestNamespace) -> Result<(), Error> {
+async fn a_manual_verdict_counts_wherever_it_is_set(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
-    for (word, end) in [("valid", "Succeeded"), ("invalid", "Failed")] {
-        let said = json!({"manual": {"status": word}});
-        for (place, change) in [("run", said.clone()), ("item", json!({"items": [said]}))] {
-            let name = format!("{place}-{word}");
+    for (verdict, end) in [("valid", "Succeeded"), ("invalid", "Failed")] {
+        let manual = json!({"manual": {"status": verdict}});
+        for (place, change) in [("run", manual.clone()), ("item", json!({"items": [manual]}))] {
+            let name = format!("{place}-{verdict}");
             ns.apply(trial_of(&name, json!({"validation": {"noUpdate": true}}))).await?;
             ns.until_phase(&name, "Validating").await?;
             ns.patch_kanary(&name, json!({"spec": {"validation": change}})).await?;
@@ -56,24 +56,24 @@ async fn a_word_counts_wherever_it_is_said(ns: TestNamespace) -> Result<(), Erro
     Ok(())
 }
 
-async fn the_reason_of_a_word_is_told(ns: TestNamespace) -> Result<(), Error> {
+async fn the_reason_of_a_manual_verdict_is_reported(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
-    let word = json!({"status": "invalid", "reason": "too slow on Ann's screen"});
-    change(&ns, json!({"validation": {"manual": word}})).await?;
+    let manual = json!({"status": "invalid", "reason": "too slow on Ann's screen"});
+    change(&ns, json!({"validation": {"manual": manual}})).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     let event = until_event(&ns, "Invalid").await?.message.unwrap_or_default();
-    for told in [text(&kanary, "/status/message"), text(condition(&kanary, "Failed"), "/message"), &event] {
-        assert!(told.contains("too slow on Ann's screen"), "{told}");
+    for reported in [text(&kanary, "/status/message"), text(condition(&kanary, "Failed"), "/message"), &event] {
+        assert!(reported.contains("too slow on Ann's screen"), "{reported}");
     }
     Ok(())
 }
 
 async fn silence_means_what_was_declared(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
-    for (word, end) in [("valid", "Succeeded"), ("invalid", "Failed")] {
-        let silence = json!({"manual": {"statusAfterDeadline": word}});
-        for (place, declared) in [("run", silence.clone()), ("item", json!({"items": [silence]}))] {
-            let name = format!("{place}-{word}");
+    for (verdict, end) in [("valid", "Succeeded"), ("invalid", "Failed")] {
+        let after_deadline = json!({"manual": {"statusAfterDeadline": verdict}});
+        for (place, declared) in [("run", after_deadline.clone()), ("item", json!({"items": [after_deadline]}))] {
+            let name = format!("{place}-{verdict}");
             let short = json!({"validationPeriod": "1s", "noUpdate": true});
             ns.apply(trial_of(&name, json!({"validation": merged(short, declared)}))).await?;
             let kanary = ns.until_phase(&name, end).await?;
@@ -83,18 +83,18 @@ async fn silence_means_what_was_declared(ns: TestNamespace) -> Result<(), Error>
     Ok(())
 }
 
-async fn silence_without_a_meaning_waits_for_a_person(ns: TestNamespace) -> Result<(), Error> {
+async fn without_a_status_after_the_deadline_it_waits_for_a_verdict(ns: TestNamespace) -> Result<(), Error> {
     let none = json!({"manual": {"statusAfterDeadline": "none"}});
     validating(&ns, json!({"validation": {"validationPeriod": "1s", "items": [none]}})).await?;
     let kanary = until_reason(&ns, "Running", "WaitsForEvidence").await?;
-    assert!(text(&kanary, "/status/message").contains("spec.validation.manual.status"), "it says what to do: {kanary}");
+    assert!(text(&kanary, "/status/message").contains("spec.validation.manual.status"), "it names the fix: {kanary}");
     assert_eq!(base_image(&ns).await?, "web:1", "no evidence is never success");
     until_event(&ns, "WaitsForEvidence").await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
 
-async fn a_word_on_the_run_answers_what_has_no_word_of_its_own(ns: TestNamespace) -> Result<(), Error> {
+async fn a_verdict_on_the_run_covers_items_without_their_own(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     for (name, own, end) in [("agreed", "valid", "Succeeded"), ("opposed", "invalid", "Failed")] {
         let items = json!([{"name": "ann", "manual": {}}, {"name": "bob", "manual": {"status": own}}]);
@@ -106,13 +106,13 @@ async fn a_word_on_the_run_answers_what_has_no_word_of_its_own(ns: TestNamespace
     Ok(())
 }
 
-/// In the original this pair could never succeed, and its own generator wrote it.
+/// In the original this pair could never succeed, although its own generator wrote it.
 async fn a_manual_item_beside_another_can_succeed(ns: TestNamespace) -> Result<(), Error> {
     let items = json!([{"manual": {}}, {"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]);
     validating(&ns, json!({"validation": {"validationPeriod": "2s", "items": items}})).await?;
-    say(&ns, "valid").await?;
+    set_verdict(&ns, "valid").await?;
     let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
-    // The word does not end the watch of the labels before its time.
+    // The manual verdict does not end the label watch early.
     assert!(time(&kanary, "verdictAt") >= time(&kanary, "deadline"), "{kanary}");
     assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
@@ -122,7 +122,7 @@ async fn an_early_valid_is_kept(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(playing("never-ready"))).await?;
     until_reason(&ns, "CanaryReady", "Progressing").await?;
-    let early = say(&ns, "valid").await?;
+    let early = set_verdict(&ns, "valid").await?;
     let kanary = until_answered(&ns, &early).await?;
     assert_eq!(phase(&kanary), "Starting", "no success without an available canary");
     recovers(&ns, &canary_pod(&ns).await?).await?;
@@ -133,7 +133,7 @@ async fn an_early_invalid_ends_it_at_once(ns: TestNamespace) -> Result<(), Error
     production(&ns).await?;
     ns.apply(trial(playing("never-ready"))).await?;
     until_reason(&ns, "CanaryReady", "Progressing").await?;
-    say(&ns, "invalid").await?;
+    set_verdict(&ns, "invalid").await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert!(kanary["status"]["validationStartedAt"].is_null(), "{kanary}");
     assert_nothing_is_left(&ns).await
@@ -182,7 +182,7 @@ async fn a_label_counts_from_the_creation_of_the_pod(ns: TestNamespace) -> Resul
     Ok(())
 }
 
-/// The original looked at one pod of many: the last one, as often as there were pods.
+/// The original checked one pod of many: the last one, once for each pod.
 async fn a_label_on_any_pod_counts(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     for nth in 0..3 {
@@ -208,7 +208,7 @@ async fn a_label_on_a_pod_of_the_base_does_not_count(ns: TestNamespace) -> Resul
     ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
 
-/// It comes while the canary is not available, and its period is long over when the canary is.
+/// The verdict comes while the canary is not available, and the period is long over when the canary is.
 async fn a_label_that_comes_in_time_keeps_the_base(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, watching("1h")).await?;
     let pod = canary_pod(&ns).await?;
@@ -220,14 +220,15 @@ async fn a_label_that_comes_in_time_keeps_the_base(ns: TestNamespace) -> Result<
     Ok(())
 }
 
-/// In the original a pod that crashed was no pod, no pod was out of bounds, and so it was promoted at the deadline.
+/// In the original a pod that crashed did not count, no pod was out of bounds, and so the canary was promoted at the
+/// deadline.
 async fn a_broken_image_is_never_promoted(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
-    let silence = json!({"validationPeriod": "1s", "manual": {"statusAfterDeadline": "valid"}});
+    let after_deadline = json!({"validationPeriod": "1s", "manual": {"statusAfterDeadline": "valid"}});
     let watch = watching("1s")["validation"].clone();
     let ways = [
-        ("image-pull", silence.clone(), "ImagePullBackOff"),
-        ("crash-loop", silence, "CrashLoopBackOff"),
+        ("image-pull", after_deadline.clone(), "ImagePullBackOff"),
+        ("crash-loop", after_deadline, "CrashLoopBackOff"),
         ("never-ready", watch, "0 of 1 canary pods available"),
     ];
     for (play, validation, why) in ways {
@@ -247,7 +248,7 @@ async fn a_broken_image_is_never_promoted(ns: TestNamespace) -> Result<(), Error
     Ok(())
 }
 
-async fn a_canary_that_may_have_no_pods_says_why(ns: TestNamespace) -> Result<(), Error> {
+async fn a_canary_that_may_have_no_pods_reports_why(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}});
     ns.apply(merged(quota, json!({"spec": {"hard": {"pods": "2"}}}))).await?;
@@ -262,24 +263,24 @@ async fn a_canary_that_may_have_no_pods_says_why(ns: TestNamespace) -> Result<()
     Ok(())
 }
 
-/// At `maxUnavailable: 100%` a Deployment says Available with no ready pod. Who takes the strategy over and believes
-/// the condition promotes this one.
-async fn available_needs_a_pod_whatever_the_deployment_says(ns: TestNamespace) -> Result<(), Error> {
+/// At `maxUnavailable: 100%` a Deployment is Available with no ready pod. Adopting the strategy and trusting the
+/// condition would promote this one.
+async fn available_needs_a_pod_whatever_the_deployment_reports(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     let strategy = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}});
     let spec = json!({"strategy": strategy, "progressDeadlineSeconds": 3});
     let validation = json!({"validationPeriod": "1s", "manual": {"status": "valid"}});
     let broken = merged(playing("never-ready"), json!({"template": {"spec": spec}}));
-    // What the condition is worth.
-    let own = json!({"app": "says-so"});
-    let own = json!({"metadata": {"name": "says-so"}, "spec": {"selector": {"matchLabels": own}, "template": {"metadata": {"labels": own}}}});
+    // The condition proves nothing.
+    let own = json!({"app": "reports-so"});
+    let own = json!({"metadata": {"name": "reports-so"}, "spec": {"selector": {"matchLabels": own}, "template": {"metadata": {"labels": own}}}});
     ns.apply(web(merged(broken["template"].clone(), own))).await?;
     let available = |deployment: &Deployment| {
         let status = deployment.status.clone().unwrap_or_default();
         let says_so = status.conditions.iter().flatten().any(|c| c.type_ == "Available" && c.status == "True");
         says_so && status.ready_replicas.is_none()
     };
-    ns.until("says-so", "is available without a ready pod", available).await?;
+    ns.until("reports-so", "is available without a ready pod", available).await?;
     ns.apply(trial(merged(broken, json!({"validation": validation})))).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert_eq!(condition(&kanary, "Failed")["reason"], "CanaryNotAvailable");
@@ -297,7 +298,7 @@ async fn ready_is_not_available(ns: TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-async fn a_canary_that_breaks_while_it_is_judged_fails(ns: TestNamespace) -> Result<(), Error> {
+async fn a_canary_that_breaks_while_it_is_evaluated_fails(ns: TestNamespace) -> Result<(), Error> {
     let impatient = json!({"template": {"spec": {"progressDeadlineSeconds": 3}}});
     validating(&ns, merged(watching("1h"), impatient)).await?;
     ns.play(&canary_pod(&ns).await?, Some("crash-loop")).await?;
@@ -307,7 +308,7 @@ async fn a_canary_that_breaks_while_it_is_judged_fails(ns: TestNamespace) -> Res
     Ok(())
 }
 
-async fn the_clock_stands_still_while_the_canary_is_not_available(ns: TestNamespace) -> Result<(), Error> {
+async fn validation_is_paused_while_the_canary_is_not_available(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, watching("1h")).await?;
     let pod = canary_pod(&ns).await?;
     ns.play(&pod, Some("never-ready")).await?;
@@ -327,7 +328,7 @@ async fn the_clock_stands_still_while_the_canary_is_not_available(ns: TestNamesp
     Ok(())
 }
 
-async fn an_edited_item_begins_anew_and_the_others_stay(ns: TestNamespace) -> Result<(), Error> {
+async fn an_edited_item_starts_again_and_the_others_stay(ns: TestNamespace) -> Result<(), Error> {
     let watch =
         |name: &str, label: &str| json!({"name": name, "labelWatch": {"podInvalidationLabels": {label: "yes"}}});
     let items = |second: &str| json!({"validation": {"items": [watch("kept", "bad"), watch("edited", second)]}});
@@ -341,9 +342,9 @@ async fn an_edited_item_begins_anew_and_the_others_stay(ns: TestNamespace) -> Re
     Ok(())
 }
 
-async fn a_person_may_speak_without_moving_the_deadline(ns: TestNamespace) -> Result<(), Error> {
+async fn a_manual_verdict_does_not_move_the_deadline(ns: TestNamespace) -> Result<(), Error> {
     let watch = json!({"name": "labels", "labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
-    let items = |word: Value| json!({"validation": {"items": [watch, {"name": "ann", "manual": word}]}});
+    let items = |manual: Value| json!({"validation": {"items": [watch, {"name": "ann", "manual": manual}]}});
     let before = validating(&ns, items(json!({}))).await?;
     let kanary = change(&ns, items(json!({"status": "valid"}))).await?;
     let after = until_answered(&ns, &kanary).await?;
@@ -353,7 +354,7 @@ async fn a_person_may_speak_without_moving_the_deadline(ns: TestNamespace) -> Re
     Ok(())
 }
 
-/// An external judge has seen enough of this pod.
+/// Monitoring labels this pod as bad.
 async fn mark_bad(ns: &TestNamespace, pod: &str) -> Result<Pod, Error> {
     ns.patch(pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await
 }

@@ -1,4 +1,4 @@
-//! How many copies there are, where they arrive, and what production notices of them: nothing.
+//! How many copies there are, where they arrive, and that production does not notice them.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{OTHER, until_accepted, world};
 use crate::support::{mesh::*, *};
 
-/// Longer than any answer that is not held back.
+/// Longer than any response that is not delayed.
 const HANG: Duration = Duration::from_secs(5);
 
 pub async fn a_share_of_requests_is_copied_and_production_answers_all(ns: TestNamespace) -> Result<(), Error> {
@@ -20,8 +20,7 @@ pub async fn a_share_of_requests_is_copied_and_production_answers_all(ns: TestNa
         let copies = copied(&ns, ns.calls(WEB)?.count(MANY)).await?;
         assert_share(copies.len(), MANY, percent);
         assert_eq!(at(CANARY, &copies), copies.len(), "copies go nowhere else");
-        // Istio has Envoy leave out its suffix `-shadow`: a copy looks like the request, so nobody can tell it by its
-        // Host.
+        // Istio has Envoy leave out its suffix `-shadow`: a copy has the same Host as the request.
         assert!(copies.iter().all(|copy| copy.host == ns.host(WEB)));
     }
     Ok(())
@@ -38,7 +37,7 @@ pub async fn mirrors_are_drawn_each_for_itself(ns: TestNamespace) -> Result<(), 
     Ok(())
 }
 
-/// Istio's webhook refuses the two together; without it both are obeyed, and the canary gets everything twice.
+/// Istio's webhook rejects the two together; without it both apply, and the canary gets everything twice.
 pub async fn mirror_and_mirrors_both_copy(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     let both = json!({"name": "both", "mirror": {"host": CANARY}, "mirrors": [mirror(CANARY, 100)]});
@@ -96,8 +95,8 @@ pub async fn a_copy_counts_at_the_workload_that_got_it(ns: TestNamespace) -> Res
     Ok(())
 }
 
-/// Who mirrors to a canary that hangs and fails must not notice. One after the other, requests that waited for their
-/// copies would take minutes.
+/// Production must not notice a mirrored canary that hangs and fails. One after the other, requests that waited for
+/// their copies would take minutes.
 pub async fn a_canary_that_hangs_and_fails_is_not_noticed(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.set_behaviour(&format!("app={CANARY}"), Behaviour { latency: HANG, ..Behaviour::failing(1.0) })?;
@@ -111,9 +110,8 @@ pub async fn a_canary_that_hangs_and_fails_is_not_noticed(ns: TestNamespace) -> 
     Ok(())
 }
 
-/// A second try is another arrival at production, and no other copy. By itself Istio tries no answer again, also not
-/// 503.
-pub async fn a_second_try_is_not_copied_again(ns: TestNamespace) -> Result<(), Error> {
+/// A retry is another arrival at production, but not another copy. By default Istio retries no response, not even 503.
+pub async fn a_retry_is_not_copied_again(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.set_behaviour("app=web", Behaviour { code: 503, ..Behaviour::failing(1.0) })?;
     let retries = json!({"retries": {"attempts": 2, "retryOn": "5xx"}});

@@ -18,12 +18,12 @@ pub async fn a_gateway_copies_for_a_virtual_service(ns: TestNamespace) -> Result
     let copies = copied(&ns, ns.calls_gateway(&host)?.count(MANY)).await?;
     assert_share(copies.len(), MANY, 50);
     assert_eq!(at(CANARY, &copies), copies.len());
-    // It is a route of the gateway only: inside, the Service has none.
+    // It is a route of the gateway only: inside the mesh, the Service has none.
     assert_eq!(copied(&ns, ns.calls(WEB)?.count(FEW)).await?, []);
     Ok(())
 }
 
-/// A Gateway that somebody made for this host alone; the port is the gateway's Service's.
+/// A user's Gateway for this host only; the port is that of the gateway's Service.
 pub async fn a_gateway_of_ones_own_serves_its_hosts(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     let host = ns.public_host();
@@ -86,8 +86,8 @@ pub async fn inside_a_mirror_without_a_port_goes_to_the_port_that_was_called(ns:
     Ok(())
 }
 
-/// A gateway was called at a port of its own. That a Service has a port of the same number is chance: copies go to the
-/// wrong one, or nowhere, and nobody is told.
+/// A gateway receives requests at a port of its own. If a Service has a port with the same number, that is a
+/// coincidence: copies go to the wrong port, or nowhere, and nothing reports it.
 pub async fn at_a_gateway_a_mirror_needs_a_port_where_the_service_has_several(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ports(&ns, WEB, [(80, 8080), (81, 8081)]).await?;

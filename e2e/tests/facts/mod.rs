@@ -1,5 +1,5 @@
-//! What a real istiod and a real Envoy make of mirrors that are written by hand. Kanary has no part in it: each test is
-//! a fact that its mirror must live with.
+//! What a real istiod and a real Envoy do with mirrors that are written by hand. Kanary is not involved: each test is a
+//! fact that its mirror relies on.
 
 pub mod copies;
 pub mod gateway;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// The Service that gets copies, as Kanary would make it; its Deployment has the same name.
+/// The Service that gets copies, as Kanary would create it; its Deployment has the same name.
 pub const OTHER: &str = "other-kanary";
 
 /// Production, and two canaries that nothing but a mirror reaches, all of them known to the sidecar.
@@ -36,7 +36,8 @@ fn labelled(deployment: Value, app: &str) -> Value {
     merged(deployment, json!({"spec": spec}))
 }
 
-/// Unlike for its own kinds, istiod says what it makes of an HTTPRoute, for each parent and of which generation.
+/// Unlike for its own kinds, istiod reports in the status of an HTTPRoute what it did with it, for each parent and with
+/// the generation.
 pub async fn until_accepted(ns: &TestNamespace) -> Result<(), Error> {
     let met = |route: &Value| {
         let generation = &route["metadata"]["generation"];

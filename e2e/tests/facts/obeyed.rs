@@ -1,4 +1,4 @@
-//! Which of several routes of a host is obeyed, and what the names in it mean.
+//! Which of several routes of a host applies, and what the names in it mean.
 
 use kanary_e2e::{Error, TestNamespace, dynamic};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{OTHER, world};
 use crate::support::{mesh::*, *};
 
-/// A delegate has no hosts; its routes are those of whoever delegates to it.
+/// A delegate has no hosts; its routes belong to the VirtualService that delegates to it.
 pub async fn a_delegate_copies_as_its_root_would(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     let delegate = virtual_service(json!({"name": "delegated", "mirrors": [mirror(CANARY, 100)]}));
@@ -31,7 +31,7 @@ async fn put_elsewhere(ns: &TestNamespace, export_to: &str) -> Result<(), Error>
     ns.put(merged(virtual_service(route), theirs)).await
 }
 
-/// Of several VirtualServices of one host the oldest is obeyed, whatever its namespace; the others are accepted, and do
+/// Of several VirtualServices of one host the oldest applies, whatever its namespace; the others are accepted, and do
 /// nothing.
 pub async fn an_older_virtual_service_of_another_namespace_wins(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
@@ -43,7 +43,7 @@ pub async fn an_older_virtual_service_of_another_namespace_wins(ns: TestNamespac
     Ok(())
 }
 
-/// One that is exported to the caller's namespace by name is obeyed even if it is younger.
+/// One that is exported to the client's namespace by name applies even if it is younger.
 pub async fn a_virtual_service_that_is_exported_to_the_caller_wins(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;
@@ -55,7 +55,7 @@ pub async fn a_virtual_service_that_is_exported_to_the_caller_wins(ns: TestNames
     Ok(())
 }
 
-/// istiod tells all it knows at once: who has its answer to a later write has that to an earlier one.
+/// istiod pushes everything it knows at once: a proxy that has the effect of a later write has that of an earlier one.
 async fn until_all_is_known(ns: &TestNamespace) -> Result<(), Error> {
     let marker = json!({"name": "marker", "route": [{"destination": {"host": OTHER}}]});
     let host = json!({"metadata": {"name": "marker"}, "spec": {"hosts": [OTHER]}});
@@ -63,7 +63,7 @@ async fn until_all_is_known(ns: &TestNamespace) -> Result<(), Error> {
     ns.until_route(OTHER, "the marker", |route| route.name == "marker").await.map(drop)
 }
 
-/// To istiod an HTTPRoute on a Service is one more VirtualService of its host: the oldest is obeyed.
+/// To istiod an HTTPRoute on a Service is one more VirtualService of its host: the oldest applies.
 pub async fn an_older_http_route_on_the_service_wins(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.put(http_route(the_service(), json!({}))).await?;
@@ -76,8 +76,8 @@ pub async fn an_older_http_route_on_the_service_wins(ns: TestNamespace) -> Resul
     Ok(())
 }
 
-/// Istio completes a name without dots by the namespace of the VirtualService that says it, and takes a name with dots
-/// for a full one. So `web.shop` and `web.shop.svc` are names of nothing: Envoy gets a mirror that goes nowhere.
+/// Istio completes a name without dots with the namespace of the VirtualService, and takes a name with dots for a full
+/// one. So `web.shop` and `web.shop.svc` do not resolve: Envoy gets a mirror that goes nowhere.
 pub async fn a_name_resolves_in_the_namespace_of_its_virtual_service(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     let namespace = ns.name();
@@ -100,9 +100,9 @@ pub async fn a_name_resolves_in_the_namespace_of_its_virtual_service(ns: TestNam
     Ok(())
 }
 
-/// Callers may say less of a Service's name than all, and its route is obeyed. A VirtualService whose host says less is
-/// not of the Service, but where it is the oldest it takes the requests that say the same.
-pub async fn a_caller_may_say_less_of_the_name(ns: TestNamespace) -> Result<(), Error> {
+/// Clients may use a shorter name of a Service, and its route applies. A VirtualService with a shorter host is not the
+/// Service's, but if it is the oldest, it takes the requests that use the same name.
+pub async fn a_client_may_use_a_shorter_name(ns: TestNamespace) -> Result<(), Error> {
     world(&ns).await?;
     ns.put(virtual_service(json!({"name": "ours", "mirrors": [mirror(CANARY, 100)]}))).await?;
     until_named(&ns, "ours").await?;

@@ -1,19 +1,19 @@
-//! Trials that are judged by a Prometheus.
+//! Trials that are evaluated with a Prometheus.
 
 use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
 use super::{TRIAL, condition, text};
 
-/// Waits until the clock stands still, and says why.
+/// Waits until validation is paused, with this reason.
 pub async fn until_held(ns: &TestNamespace, why: &str) -> Result<Value, Error> {
     let met = |kanary: &Value| {
         condition(kanary, "Running")["reason"] == "Held" && text(condition(kanary, "Running"), "/message").contains(why)
     };
-    ns.until_kanary(TRIAL, &format!("the clock stands still: {why}"), met).await
+    ns.until_kanary(TRIAL, &format!("validation is paused: {why}"), met).await
 }
 
-/// Lets the controller read this Secret of the namespace, as a person would who grants it.
+/// Lets the controller read this Secret of the namespace, as a user would grant it.
 pub async fn may_read_secret(ns: &TestNamespace, name: &str) -> Result<(), Error> {
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({

@@ -1,7 +1,8 @@
-//! Who plays: the base `web` with its Service `web`, and `trial`, a KanaryDeployment that tries `web:2` in its place.
+//! The objects of most tests: the base `web` with its Service `web`, and `trial`, a KanaryDeployment that tries
+//! `web:2`.
 //!
-//! Each is made by a function that takes what is different this time, as a JSON merge patch. Unless told otherwise a
-//! trial has no traffic and waits for a person, so that the test decides how long it takes and how it ends.
+//! Each is made by a function that takes what differs, as a JSON merge patch. By default a trial has no traffic and
+//! waits for a manual verdict, so that the test decides how long it takes and how it ends.
 
 #![allow(dead_code, unreachable_pub, unused_imports)] // each test binary needs its own part
 
@@ -41,11 +42,11 @@ pub const WEB: &str = "web";
 pub const TRIAL: &str = "trial";
 /// Its Deployment, its HorizontalPodAutoscaler and its Service.
 pub const CANARY: &str = "trial-kanary";
-/// The label on all that a trial makes; its value is the trial's name.
+/// The label on everything that a trial creates; its value is the trial's name.
 pub const CANARY_LABEL: &str = "kanary.k8s.io/canary";
 
-/// As a JSON merge patch: objects are merged, null removes, all else replaces. A null that removes nothing stays, so
-/// that changes can be merged with each other.
+/// As a JSON merge patch: objects are merged, null removes, everything else replaces. A null that removes nothing
+/// stays, so that changes can be merged with each other.
 pub fn merged(mut value: Value, change: Value) -> Value {
     let Value::Object(changes) = change else { return change };
     if !value.is_object() {
@@ -103,7 +104,7 @@ pub fn image(image: &str) -> Value {
     pods(json!({"spec": {"containers": [{"name": "web", "image": image}]}}))
 }
 
-/// A change of `spec.template`: its pods play this, e.g. `crash-loop`.
+/// A change of `spec.template`: kwok simulates this for its pods, e.g. `crash-loop`.
 pub fn playing(play: &str) -> Value {
     pods(json!({"metadata": {"annotations": {PLAY: play}}}))
 }
@@ -118,34 +119,34 @@ pub fn traffic(source: &str) -> Value {
     json!({"traffic": {"source": source}})
 }
 
-/// An item that fails when a canary pod carries the label `bad=yes`, judged for so long.
+/// An item that fails when a canary pod has the label `bad=yes`, with this validation period.
 pub fn watching(period: &str) -> Value {
     let watch = json!({"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
     json!({"validation": {"validationPeriod": period, "items": [watch]}})
 }
 
-/// The base and its Service stand in production.
+/// Creates the base and its Service, and waits until it is available.
 pub async fn production(ns: &TestNamespace) -> Result<(), Error> {
     ns.apply(service(json!({}))).await?;
     ns.apply(web(json!({}))).await?;
     ns.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
 }
 
-/// Production stands, and the trial is being judged.
+/// Creates production and the trial, and waits until it is being evaluated.
 pub async fn validating(ns: &TestNamespace, change: Value) -> Result<Value, Error> {
     production(ns).await?;
     ns.apply(trial(change)).await?;
     ns.until_phase(TRIAL, "Validating").await
 }
 
-/// A person says `valid` or `invalid`.
-pub async fn say(ns: &TestNamespace, word: &str) -> Result<Value, Error> {
-    say_of(ns, TRIAL, word).await
+/// Sets the manual verdict `valid` or `invalid`.
+pub async fn set_verdict(ns: &TestNamespace, verdict: &str) -> Result<Value, Error> {
+    set_verdict_of(ns, TRIAL, verdict).await
 }
 
-/// A person says `valid` or `invalid` of a trial of another name.
-pub async fn say_of(ns: &TestNamespace, name: &str, word: &str) -> Result<Value, Error> {
-    ns.patch_kanary(name, json!({"spec": {"validation": {"manual": {"status": word}}}})).await
+/// Sets the manual verdict on a trial of another name.
+pub async fn set_verdict_of(ns: &TestNamespace, name: &str, verdict: &str) -> Result<Value, Error> {
+    ns.patch_kanary(name, json!({"spec": {"validation": {"manual": {"status": verdict}}}})).await
 }
 
 /// A change of the trial's `spec`.
@@ -159,20 +160,23 @@ pub async fn until_reason(ns: &TestNamespace, type_: &str, reason: &str) -> Resu
     ns.until_kanary(TRIAL, &awaited, |kanary| condition(kanary, type_)["reason"] == reason).await
 }
 
-/// Waits until the controller has answered the spec as it was when `written` was returned.
+/// Waits until the status is about the spec as it was when `written` was returned.
 pub async fn until_answered(ns: &TestNamespace, written: &Value) -> Result<Value, Error> {
     let generation = written["metadata"]["generation"].clone();
-    ns.until_kanary(TRIAL, "answers the spec", |kanary| kanary["status"]["observedGeneration"] == generation).await
+    ns.until_kanary(TRIAL, "the status is about this spec", |kanary| {
+        kanary["status"]["observedGeneration"] == generation
+    })
+    .await
 }
 
 /// Waits for an event of the trial.
 pub async fn until_event(ns: &TestNamespace, reason: &str) -> Result<Event, Error> {
-    let fits = |event: &&Event| {
+    let matches = |event: &&Event| {
         event.reason.as_deref() == Some(reason) && event.involved_object.kind.as_deref() == Some("KanaryDeployment")
     };
     let awaited = format!("the event {reason}");
-    let events = ns.until_all::<Event>("", &awaited, |events| events.values().any(|event| fits(&event))).await?;
-    events.values().find(fits).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
+    let events = ns.until_all::<Event>("", &awaited, |events| events.values().any(|event| matches(&event))).await?;
+    events.values().find(matches).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
 }
 
 /// A condition of a KanaryDeployment; null if it has none of this type.
@@ -206,7 +210,7 @@ pub fn assert_contains(whole: &Value, part: &Value) {
                 let items = list.iter().enumerate();
                 items.into_iter().find_map(|(n, part)| differs(&whole[n], part, &format!("{at}/{n}")))
             }
-            part => (whole != part).then(|| format!("{at} is {whole}, not {part}")),
+            part => (whole != part).then(|| format!("{at} is {whole}, expected {part}")),
         }
     }
     if let Some(difference) = differs(whole, part, "") {
@@ -232,12 +236,12 @@ pub async fn base_image(ns: &TestNamespace) -> Result<String, Error> {
     ns.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
 }
 
-/// Replicas that a Deployment asks for.
+/// The desired replicas of a Deployment.
 pub fn replicas_of(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
-/// So many pods of the present template are available, and there is no other.
+/// `count` pods of the current template are available, and there is no other.
 pub fn has_available(deployment: &Deployment, count: i32) -> bool {
     let generation = deployment.metadata.generation;
     deployment.status.as_ref().is_some_and(|status| {
@@ -248,7 +252,7 @@ pub fn has_available(deployment: &Deployment, count: i32) -> bool {
     })
 }
 
-/// Waits for so many canary pods that exist and are not on their way out.
+/// Waits until `count` canary pods exist that are not being deleted.
 pub async fn until_canary_pods(ns: &TestNamespace, count: usize) -> Result<Vec<Pod>, Error> {
     let awaited = format!("{count} canary pods");
     let live = |pods: &Objects<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
@@ -257,7 +261,7 @@ pub async fn until_canary_pods(ns: &TestNamespace, count: usize) -> Result<Vec<P
     Ok(pods.into_values().collect())
 }
 
-/// A pod that plays `never-ready` becomes well. Not before it was seen to be ill: the lab may have its illness in hand.
+/// A pod that plays `never-ready` recovers. Only after it was seen unready, because kwok may still be making it so.
 pub async fn recovers(ns: &TestNamespace, pod: &str) -> Result<(), Error> {
     ns.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
     ns.play(pod, None).await?;
@@ -276,19 +280,19 @@ pub async fn canary_pod(ns: &TestNamespace) -> Result<String, Error> {
     pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("no canary pod"))
 }
 
-/// The label selector of all that a trial makes.
+/// The label selector of everything that a trial creates.
 pub fn canary_labels(name: &str) -> String {
     format!("{CANARY_LABEL}={name}")
 }
 
-/// Names of the ready pods that a Service sends traffic to.
+/// Names of the ready pods of a Service.
 pub fn served(slices: &Objects<EndpointSlice>) -> BTreeSet<String> {
     let endpoints = slices.values().flat_map(|slice| &slice.endpoints);
     let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true));
     ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
 }
 
-/// Waits until a Service serves so many pods of the base and so many of the canary.
+/// Waits until a Service has this many ready pods of the base and of the canary.
 pub async fn until_serves(ns: &TestNamespace, service: &str, base: usize, canary: usize) -> Result<(), Error> {
     let labels = format!("kubernetes.io/service-name={service}");
     let awaited = format!("{base} base pods and {canary} canary pods get traffic");
@@ -299,7 +303,7 @@ pub async fn until_serves(ns: &TestNamespace, service: &str, base: usize, canary
     ns.until_all(&labels, &awaited, met).await.map(drop)
 }
 
-/// Nothing of any trial is there, not even on its way out.
+/// No object of any trial exists, not even one that is being deleted.
 pub async fn assert_nothing_is_left(ns: &TestNamespace) -> Result<(), Error> {
     async fn names<K: Kind>(ns: &TestNamespace) -> Result<Vec<String>, Error> {
         Ok(ns.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
@@ -314,7 +318,7 @@ pub async fn assert_nothing_is_left(ns: &TestNamespace) -> Result<(), Error> {
     Ok(())
 }
 
-/// Waits until nothing of a trial is there.
+/// Waits until no object of a trial exists.
 pub async fn until_all_is_gone(ns: &TestNamespace, trial: &str) -> Result<(), Error> {
     async fn gone<K: Kind>(ns: &TestNamespace, labels: &str) -> Result<(), Error> {
         ns.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)

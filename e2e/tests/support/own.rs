@@ -1,16 +1,16 @@
-//! Controllers of a namespace's own: they serve its namespace alone and have their lease there, so that they can be
-//! killed while other tests go on.
+//! Controllers for one test: they serve its namespace only and have their Lease there, so that they can be killed while
+//! other tests run.
 
 use kanary_e2e::{Error, TestNamespace, controller::NAMESPACE};
 use serde_json::json;
 
-/// Arguments of a controller for this namespace alone; a restart under the same name need not wait for the lease.
+/// Arguments of a controller for this namespace alone; a restart under the same name need not wait for the Lease.
 pub fn alone(ns: &TestNamespace, identity: &str) -> [String; 3] {
     let namespace = ns.name();
     [format!("--namespace={namespace}"), format!("--lease-namespace={namespace}"), format!("--identity={identity}")]
 }
 
-/// Lets the controller's account have a lease here: the shipped role gives it one in its own namespace only.
+/// Lets the controller's ServiceAccount use a Lease here: the shipped role grants it one in its own namespace only.
 pub async fn may_lead(ns: &TestNamespace) -> Result<(), Error> {
     let rbac = "rbac.authorization.k8s.io";
     let leases =

@@ -1,23 +1,23 @@
-//! `kubectl kanary`, as a person calls it in the namespace's namespace.
+//! `kubectl kanary`, as a user runs it in the test's namespace.
 
 use std::path::PathBuf;
 
 use kanary_e2e::{Context, Error, TestNamespace};
 use tokio::process::Command;
 
-/// What the tool said, and how it ended.
-pub struct Said {
+/// What the plugin printed, and its exit code.
+pub struct Output {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-/// Where it is.
+/// Its path.
 pub fn program(ns: &TestNamespace) -> Result<PathBuf, Error> {
     ns.lab()?.artifacts().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
 }
 
-/// A call of it that is yet to be made, in the namespace's namespace.
+/// A command that is yet to be run, in the test's namespace.
 pub fn command(ns: &TestNamespace, arguments: &[&str]) -> Result<Command, Error> {
     let mut command = Command::new(program(ns)?);
     command.args(arguments).args(["-n", ns.name()]).env("KUBECONFIG", ns.lab()?.kubeconfig());
@@ -25,25 +25,25 @@ pub fn command(ns: &TestNamespace, arguments: &[&str]) -> Result<Command, Error>
     Ok(command)
 }
 
-/// `kubectl kanary ARGUMENTS`, in the namespace's namespace.
-pub async fn call(ns: &TestNamespace, arguments: &[&str]) -> Result<Said, Error> {
-    let output = command(ns, arguments)?.output().await.context(|| format!("run {arguments:?}"))?;
+/// `kubectl kanary ARGUMENTS`, in the test's namespace.
+pub async fn call(ns: &TestNamespace, arguments: &[&str]) -> Result<Output, Error> {
+    let done = command(ns, arguments)?.output().await.context(|| format!("run {arguments:?}"))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    Ok(Output { code: done.status.code(), out: text(done.stdout), err: text(done.stderr) })
 }
 
-/// The same; it must go well.
+/// The same; it must succeed.
 pub async fn good(ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
-    let said = call(ns, arguments).await?;
-    assert_eq!(said.code, Some(0), "{arguments:?}: {}{}", said.out, said.err);
-    Ok(said.out)
+    let output = call(ns, arguments).await?;
+    assert_eq!(output.code, Some(0), "{arguments:?}: {}{}", output.out, output.err);
+    Ok(output.out)
 }
 
-/// The same; it must fail, with these words.
+/// The same; it must fail with this message.
 pub async fn refused(ns: &TestNamespace, arguments: &[&str], words: &str) -> Result<(), Error> {
-    let said = call(ns, arguments).await?;
-    assert_eq!(said.code, Some(1), "{arguments:?}: {}{}", said.out, said.err);
-    assert!(said.err.contains(words), "{arguments:?}: {words:?} is not in {:?}", said.err);
-    assert_eq!(said.out, "", "{arguments:?}");
+    let output = call(ns, arguments).await?;
+    assert_eq!(output.code, Some(1), "{arguments:?}: {}{}", output.out, output.err);
+    assert!(output.err.contains(words), "{arguments:?}: {words:?} is not in {:?}", output.err);
+    assert_eq!(output.out, "", "{arguments:?}");
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! docs/transcripts: what a person types and sees, as it really was. `KANARY_TRANSCRIPTS=write` writes them anew; else
-//! they are compared, so that the docs show what is printed.
+//! docs/transcripts: real commands and their output. `KANARY_TRANSCRIPTS=write` rewrites them; otherwise they are
+//! compared, so that the docs show what is printed.
 //!
-//! Times, ages and the random part of names are replaced by constants, and tables drawn again with these.
+//! Times, ages and the random part of names are replaced by constants, and tables are aligned again.
 
 use std::{env, fs};
 
@@ -61,25 +61,25 @@ impl<'a> Transcript<'a> {
         Self { file, text: String::new() }
     }
 
-    /// Calls the tool, and writes down what it says.
+    /// Runs the plugin, and records what it prints.
     async fn add(&mut self, ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
-        let said = call(ns, arguments).await?;
+        let output = call(ns, arguments).await?;
         let quoted = |word: &&str| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() };
         let words: Vec<String> = arguments.iter().map(quoted).collect();
-        let text = drawn_again(&constant(&format!("{}{}", said.out, said.err), ns.name())?);
+        let text = realigned(&constant(&format!("{}{}", output.out, output.err), ns.name())?);
         if !self.text.is_empty() {
             self.text.push('\n');
         }
         self.text += &format!("$ kubectl kanary {}\n{text}", words.join(" "));
-        Ok(said.out)
+        Ok(output.out)
     }
 
     fn done(self) -> Result<(), Error> {
         let path = manifests::repository().join("docs/transcripts").join(self.file);
-        let told = || format!("write {}", path.display());
+        let what = || format!("write {}", path.display());
         if env::var("KANARY_TRANSCRIPTS").is_ok_and(|value| value == "write") {
-            fs::create_dir_all(path.parent().unwrap_or(&path)).context(told)?;
-            fs::write(&path, &self.text).context(told)?;
+            fs::create_dir_all(path.parent().unwrap_or(&path)).context(what)?;
+            fs::write(&path, &self.text).context(what)?;
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let how = "KANARY_TRANSCRIPTS=write cargo test -p kanary-e2e --test cli -- the_docs";
@@ -102,8 +102,9 @@ fn constant(text: &str, namespace: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Lines that follow each other with as many cells, three spaces or more apart, are a table: its columns are aligned.
-fn drawn_again(text: &str) -> String {
+/// Lines that follow each other with equally many cells, three spaces or more apart, are a table: its columns are
+/// aligned.
+fn realigned(text: &str) -> String {
     let cells = |line: &str| -> Vec<String> {
         let indent = line.len() - line.trim_start().len();
         let mut cells: Vec<String> =
@@ -114,7 +115,7 @@ fn drawn_again(text: &str) -> String {
         cells
     };
     let rows: Vec<Vec<String>> = text.lines().map(cells).collect();
-    let mut drawn = String::new();
+    let mut aligned = String::new();
     let mut from = 0;
     while from < rows.len() {
         let columns = rows[from].len();
@@ -122,15 +123,15 @@ fn drawn_again(text: &str) -> String {
         let width = |column: usize| rows[from..to].iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         for (row, line) in rows[from..to].iter().zip(text.lines().skip(from)) {
             if columns < 3 {
-                drawn += line;
+                aligned += line;
             } else {
                 let padded =
                     row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
-                drawn += padded.collect::<Vec<_>>().join("   ").trim_end();
+                aligned += padded.collect::<Vec<_>>().join("   ").trim_end();
             }
-            drawn.push('\n');
+            aligned.push('\n');
         }
         from = to;
     }
-    drawn
+    aligned
 }
