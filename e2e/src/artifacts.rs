@@ -75,8 +75,11 @@ impl Wanted {
 
     fn tools(self) -> Vec<Tool> {
         let kubectl = (self.kubectl || self.user).then_some(Tool::Kubectl);
-        let extras = self.extras().filter(|_| !self.in_background);
-        CONTROL_PLANE.into_iter().chain(kubectl).chain(extras).collect()
+        let mut tools: Vec<Tool> = CONTROL_PLANE.into_iter().chain(kubectl).collect();
+        if !self.in_background {
+            tools.extend(self.extras());
+        }
+        tools
     }
 
     /// What is not part of the control plane.
@@ -88,10 +91,17 @@ impl Wanted {
 
     /// The lab's ports that can be reached from the host.
     pub fn ports(self) -> Vec<u16> {
-        let user = self.user.then_some(network::API_SERVER_PORT);
-        let prometheus = (self.user && self.prometheus).then_some(network::FIRST_PROMETHEUS_PORT);
-        let mesh = network::MESH_PORTS.into_iter().filter(|_| self.user && self.mesh);
-        user.into_iter().chain(prometheus).chain(mesh).collect()
+        if !self.user {
+            return Vec::new();
+        }
+        let mut ports = vec![network::API_SERVER_PORT];
+        if self.prometheus {
+            ports.push(network::FIRST_PROMETHEUS_PORT);
+        }
+        if self.mesh {
+            ports.extend(network::MESH_PORTS);
+        }
+        ports
     }
 }
 
@@ -133,12 +143,8 @@ fn parsed(messages: &str) -> impl Iterator<Item = Value> {
 }
 
 fn executable(messages: &str) -> Option<PathBuf> {
-    let binary = |message: &Value| {
-        let name = message.pointer("/target/name").and_then(Value::as_str);
-        let path = message.get("executable").and_then(Value::as_str);
-        path.filter(|_| name == Some("kanary")).map(PathBuf::from)
-    };
-    parsed(messages).filter_map(|message| binary(&message)).last()
+    let binaries = parsed(messages).filter(|message| message["target"]["name"] == "kanary");
+    binaries.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last()
 }
 
 fn diagnostics(messages: &str) -> String {

@@ -94,8 +94,10 @@ pub fn is_inner() -> bool {
 ///
 /// The variable alone is not enough: a program that the lab runs inherits it, but is never process 1.
 fn inherited() -> Option<Artifacts> {
-    let artifacts = env::var(ARTIFACTS).ok().filter(|_| std::process::id() == 1)?;
-    serde_json::from_str(&artifacts).ok()
+    if std::process::id() != 1 {
+        return None;
+    }
+    serde_json::from_str(&env::var(ARTIFACTS).ok()?).ok()
 }
 
 /// Runs `work` on another thread, so that this one can handle signals.

@@ -55,11 +55,14 @@ fn origin(tool: Tool) -> Origin {
 
 /// A binary that exists already: in envtest's directory, which contains three of them, or the user's own kubectl.
 fn given(tool: Tool) -> Option<PathBuf> {
-    let known = matches!(tool, Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl);
-    let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| known).map(PathBuf::from);
-    let path = env::var_os("PATH").filter(|_| tool == Tool::Kubectl).unwrap_or_default();
-    let dirs = assets.into_iter().chain(env::split_paths(&path));
-    dirs.map(|dir| dir.join(tool.name())).find(|file| file.is_file())
+    if !matches!(tool, Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl) {
+        return None;
+    }
+    let mut dirs: Vec<PathBuf> = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).into_iter().collect();
+    if tool == Tool::Kubectl {
+        dirs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    }
+    dirs.into_iter().map(|dir| dir.join(tool.name())).find(|file| file.is_file())
 }
 
 /// Istio and the Gateway API: one version of each, the one that istiod is built with.

@@ -91,8 +91,10 @@ impl Pods {
 /// Its address; a pod that has ended has none.
 fn ip(pod: &Pod) -> Option<&String> {
     let status = pod.status.as_ref()?;
-    let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    status.pod_ip.as_ref().filter(|_| !ended)
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    status.pod_ip.as_ref()
 }
 
 /// As Istio finds it: a ReplicaSet's name without its hash.

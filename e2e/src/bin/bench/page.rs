@@ -13,8 +13,10 @@ impl Page {
         self.0.lines().filter_map(move |line| {
             let (series, value) = line.rsplit_once(' ')?;
             let labels = series.strip_prefix(name)?;
-            let is_whole = labels.is_empty() || labels.starts_with('{');
-            Some((labels, value.parse().ok()?)).filter(|_| is_whole)
+            if !labels.is_empty() && !labels.starts_with('{') {
+                return None;
+            }
+            Some((labels, value.parse().ok()?))
         })
     }
 

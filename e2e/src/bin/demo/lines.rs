@@ -22,10 +22,15 @@ pub fn phase(before: &Value, status: &Value) -> Vec<Line> {
         "Failing" | "Failed" => Style::Red,
         _ => Style::Bold,
     };
-    let verdict = status["conditions"].as_array().into_iter().flatten().find(|c| c["type"] == "Succeeded");
-    let verdict = verdict.filter(|_| phase == "Promoting").and_then(|condition| condition["message"].as_str());
+    let verdict = if phase == "Promoting" { verdict(status) } else { None };
     let message = verdict.or(status["message"].as_str()).unwrap_or_default();
     vec![("phase", style, phase.to_owned()), ("", Style::Plain, short(message))]
+}
+
+/// Why the run succeeded.
+fn verdict(status: &Value) -> Option<&str> {
+    let conditions = status["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == "Succeeded")?["message"].as_str()
 }
 
 /// Without the query, which is shown once, and whole.
