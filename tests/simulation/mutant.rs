@@ -10,7 +10,8 @@ use kanary::{
     decision::{Action, Kind, Observed, Patch, Plan, StatusUpdate},
     lifecycle::{
         self, base, children,
-        driver::{Done, Driver, Step, StepError, Wait},
+        driver::Driver,
+        step::{Done, Step, StepError, Wait},
     },
     objects::{Listed, Object},
     promql::{Evaluation, Evidence, Mark, Outcome},

@@ -15,7 +15,8 @@ use kanary::{
     decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate},
     lifecycle::{
         self,
-        driver::{Done, Driver, Step, StepError, Wait},
+        driver::Driver,
+        step::{Done, Step, StepError, Wait},
     },
     objects::{Listed, Object, Unavailable},
     promql::{Access, Mark, Outcome, Query},
