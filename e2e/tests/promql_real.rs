@@ -156,7 +156,7 @@ async fn the_shipped_rules_are_evaluated(ns: TestNamespace) -> Result<(), Error>
     for rule in rules {
         let expression = text(rule, "/expr");
         let found = prometheus.query(expression).await?;
-        assert!(rule["alert"] != "KanaryHasNoLeader" || found.is_empty(), "{rule} alarms: {found:?}");
+        assert!(rule["alert"] != "KanaryNoLeader" || found.is_empty(), "{rule} alarms: {found:?}");
         let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let unknown: Vec<&str> = words.filter(|word| word.starts_with("kanary_") && !known(word)).collect();
         assert_eq!(unknown, [""; 0], "{rule}: not among {metrics:?}");
