@@ -9,23 +9,23 @@ use kube::{
 };
 use tokio::{sync::Notify, task::JoinHandle};
 
-use super::{memory::Memory, watch::config};
+use super::{store::Store, watch::config};
 use crate::objects::EndpointSlice;
 
 /// A watch that ends when this is dropped.
-pub struct Following {
-    memory: Arc<Memory<EndpointSlice>>,
+pub struct EndpointWatch {
+    store: Arc<Store<EndpointSlice>>,
     namespace: String,
     task: JoinHandle<()>,
 }
 
-impl Following {
+impl EndpointWatch {
     /// Starts to watch; each change wakes the one who asked.
     pub fn start(client: &Client, namespace: &str, service: &str, signal: Arc<Notify>) -> Self {
         let api: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
         let config = config().labels(&format!("kubernetes.io/service-name={service}"));
-        let memory = Arc::new(Memory::default());
-        let fed = memory.clone();
+        let store = Arc::new(Store::default());
+        let fed = store.clone();
         let task = tokio::spawn(async move {
             let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
             while let Some(event) = stream.next().await {
@@ -36,17 +36,17 @@ impl Following {
                 }
             }
         });
-        Self { memory, namespace: namespace.to_owned(), task }
+        Self { store, namespace: namespace.to_owned(), task }
     }
 
     /// The pods that are listed; nothing before the first full list.
     pub fn listed(&self) -> Option<BTreeSet<String>> {
-        let slices = self.memory.all_in(&self.namespace);
-        self.memory.is_synced().then(|| slices.iter().flat_map(|slice| slice.pods.iter().cloned()).collect())
+        let slices = self.store.all_in(&self.namespace);
+        self.store.is_synced().then(|| slices.iter().flat_map(|slice| slice.pods.iter().cloned()).collect())
     }
 }
 
-impl Drop for Following {
+impl Drop for EndpointWatch {
     fn drop(&mut self) {
         self.task.abort();
     }

@@ -12,7 +12,7 @@ use kube::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-use super::{Context, memory::Memory, routes::Routes};
+use super::{Context, routes::Routes, store::Store};
 use crate::{
     api::{
         KanaryDeployment, KanaryDeploymentStatus,
@@ -27,7 +27,7 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a plan was not carried out to its end.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
+pub enum ExecuteError {
     /// Something is not as observed: look again.
     #[error("{0} is not as observed")]
     Stale(String),
@@ -62,22 +62,22 @@ pub async fn within<T>(
 /// Makes one write, and takes its result into memory.
 ///
 /// # Errors
-/// [`Stop`]; the rest of the plan is void.
-pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<(), Stop> {
+/// [`ExecuteError`]; the rest of the plan is void.
+pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<(), ExecuteError> {
     if !context.leadership.holds() {
-        return Err(Stop::Deposed);
+        return Err(ExecuteError::Deposed);
     }
-    let world = &context.world;
+    let stores = &context.stores;
     let result = match action.target().kind {
-        Kind::Deployment => write(context, &world.deployments, namespace, action).await,
-        Kind::Service => write::<Service>(context, &world.services, namespace, action).await,
-        Kind::HorizontalPodAutoscaler => write::<Autoscaler>(context, &world.autoscalers, namespace, action).await,
-        Kind::Pod => write::<Pod>(context, &world.pods, namespace, action).await,
+        Kind::Deployment => write(context, &stores.deployments, namespace, action).await,
+        Kind::Service => write::<Service>(context, &stores.services, namespace, action).await,
+        Kind::HorizontalPodAutoscaler => write::<Autoscaler>(context, &stores.autoscalers, namespace, action).await,
+        Kind::Pod => write::<Pod>(context, &stores.pods, namespace, action).await,
         Kind::VirtualService => {
-            write::<VirtualService>(context, &world.virtual_services.memory, namespace, action).await
+            write::<VirtualService>(context, &stores.virtual_services.store, namespace, action).await
         }
-        Kind::HTTPRoute => write::<HTTPRoute>(context, &world.http_routes.memory, namespace, action).await,
-        Kind::KanaryDeployment => write::<KanaryDeployment>(context, &world.kanaries, namespace, action).await,
+        Kind::HTTPRoute => write::<HTTPRoute>(context, &stores.http_routes.store, namespace, action).await,
+        Kind::KanaryDeployment => write::<KanaryDeployment>(context, &stores.kanaries, namespace, action).await,
     };
     context.metrics.acted(action, outcome(&result));
     // What fails is said by whoever decides whether to try again.
@@ -86,18 +86,18 @@ pub async fn act(context: &Context, namespace: &str, action: &Action) -> Result<
     Ok(())
 }
 
-async fn write<K>(context: &Context, memory: &Memory<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
+async fn write<K>(context: &Context, store: &Store<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + DeserializeOwned,
 {
     match action {
         Action::Create { object, .. } | Action::CreateBase { object, .. } => {
-            memory.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
+            store.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
         }
         Action::Patch { target, patch } | Action::Promote { target, patch } => {
-            memory.put(patched::<K>(context, namespace, target, patch, &params()).await?);
+            store.put(patched::<K>(context, namespace, target, patch, &params()).await?);
         }
-        Action::Delete { target, uid } => delete(context, memory, namespace, target, uid).await?,
+        Action::Delete { target, uid } => delete(context, store, namespace, target, uid).await?,
     }
     Ok(())
 }
@@ -149,7 +149,7 @@ fn params() -> PatchParams {
 /// that outlives them for long.
 async fn delete<K>(
     context: &Context,
-    memory: &Memory<K>,
+    store: &Store<K>,
     namespace: &str,
     target: &Target,
     uid: &str,
@@ -164,12 +164,12 @@ where
     };
     let request = Request::new(K::url_path(&(), Some(namespace))).delete(&target.name, &params);
     let request = request.map_err(kube::Error::BuildRequest)?;
-    let known = memory.get(namespace, &target.name).filter(|object| object.uid() == uid);
+    let known = store.get(namespace, &target.name).filter(|object| object.uid() == uid);
     match bounded(context.client.request::<Value>(request)).await {
         // The reply is the object on its way out, or a Status once it is gone.
-        Ok(evaluation) if evaluation["kind"] == "Status" => drop(known.and_then(|object| memory.forget(&*object))),
-        Ok(evaluation) => drop(memory.put(serde_json::from_value(evaluation).map_err(kube::Error::SerdeError)?)),
-        Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| memory.forget(&*object))),
+        Ok(evaluation) if evaluation["kind"] == "Status" => drop(known.and_then(|object| store.forget(&*object))),
+        Ok(evaluation) => drop(store.put(serde_json::from_value(evaluation).map_err(kube::Error::SerdeError)?)),
+        Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| store.forget(&*object))),
         Err(error) => return Err(error),
     }
     Ok(())
@@ -178,47 +178,47 @@ where
 /// Reads the canary and its pods into memory, past the watches.
 ///
 /// # Errors
-/// [`Stop`].
-pub async fn read_canary(context: &Context, kanary: &KanaryDeployment) -> Result<(), Stop> {
+/// [`ExecuteError`].
+pub async fn read_canary(context: &Context, kanary: &KanaryDeployment) -> Result<(), ExecuteError> {
     let (namespace, name) = (kanary.namespace(), names::canary(kanary));
     let canary = ListParams::default().fields(&format!("metadata.name={name}"));
     let pods = ListParams::default().labels(&format!("{}={}", names::CANARY_LABEL, kanary.name()));
-    let world = &context.world;
-    let known = world.deployments.get(namespace, &name).into_iter().collect();
-    refresh(context, &world.deployments, namespace, known, &canary).await?;
-    refresh(context, &world.pods, namespace, world.pods.of_canary(namespace, kanary.name()), &pods).await
+    let stores = &context.stores;
+    let known = stores.deployments.get(namespace, &name).into_iter().collect();
+    refresh(context, &stores.deployments, namespace, known, &canary).await?;
+    refresh(context, &stores.pods, namespace, stores.pods.of_canary(namespace, kanary.name()), &pods).await
 }
 
 /// Takes a list into memory, and forgets what was known before and is not in it.
 async fn refresh<K>(
     context: &Context,
-    memory: &Memory<K>,
+    store: &Store<K>,
     namespace: &str,
     known: Vec<Arc<K>>,
     params: &ListParams,
-) -> Result<(), Stop>
+) -> Result<(), ExecuteError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
 {
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     let list = bounded(api.list(params)).await.map_err(|error| stop(format!("list {}", K::plural(&())), &error))?;
     let is_there = |known: &Arc<K>| list.items.iter().any(|object| object.uid() == known.uid());
-    known.into_iter().filter(|known| !is_there(known)).for_each(|gone| drop(memory.forget(&*gone)));
-    list.items.into_iter().for_each(|object| drop(memory.put(object)));
+    known.into_iter().filter(|known| !is_there(known)).for_each(|gone| drop(store.forget(&*gone)));
+    list.items.into_iter().for_each(|object| drop(store.put(object)));
     Ok(())
 }
 
 /// Reads the routes of a namespace into memory, past the watch, which may be late.
 ///
 /// # Errors
-/// [`Stop`].
-pub async fn read_routes(context: &Context, namespace: &str) -> Result<(), Stop> {
-    let world = &context.world;
-    read::<VirtualService>(context, &world.virtual_services, namespace).await?;
-    read::<HTTPRoute>(context, &world.http_routes, namespace).await
+/// [`ExecuteError`].
+pub async fn read_routes(context: &Context, namespace: &str) -> Result<(), ExecuteError> {
+    let stores = &context.stores;
+    read::<VirtualService>(context, &stores.virtual_services, namespace).await?;
+    read::<HTTPRoute>(context, &stores.http_routes, namespace).await
 }
 
-async fn read<K>(context: &Context, routes: &Routes<K>, namespace: &str) -> Result<(), Stop>
+async fn read<K>(context: &Context, routes: &Routes<K>, namespace: &str) -> Result<(), ExecuteError>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
 {
@@ -227,7 +227,7 @@ where
     }
     let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
     match bounded(api.list(&ListParams::default())).await {
-        Ok(list) => list.items.into_iter().for_each(|route| drop(routes.memory.put(route))),
+        Ok(list) => list.items.into_iter().for_each(|route| drop(routes.store.put(route))),
         // The kind went away a moment ago, and its objects with it.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(stop(format!("list {}", K::plural(&())), &error)),
@@ -238,13 +238,13 @@ where
 /// Asks the API server what the promotion would make of the base.
 ///
 /// # Errors
-/// [`Stop`]; an outright refusal is an answer, not an error.
+/// [`ExecuteError`]; an outright refusal is an answer, not an error.
 pub async fn rehearse(
     context: &Context,
     namespace: &str,
     target: &Target,
     patch: &Patch,
-) -> Result<Result<DeploymentSpec, String>, Stop> {
+) -> Result<Result<DeploymentSpec, String>, ExecuteError> {
     let params = PatchParams { dry_run: true, ..params() };
     match patched::<Deployment>(context, namespace, target, patch, &params).await {
         Ok(base) => Ok(Ok(base.spec)),
@@ -297,10 +297,14 @@ struct Version {
 /// Persists the status, then publishes its events. A status that was decided on a stale view is refused with 409.
 ///
 /// # Errors
-/// [`Stop`].
-pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: &StatusUpdate) -> Result<(), Stop> {
+/// [`ExecuteError`].
+pub async fn tell(
+    context: &Arc<Context>,
+    kanary: &Arc<KanaryDeployment>,
+    tell: &StatusUpdate,
+) -> Result<(), ExecuteError> {
     if !context.leadership.holds() {
-        return Err(Stop::Deposed);
+        return Err(ExecuteError::Deposed);
     }
     let body = Telling {
         api_version: Kind::KanaryDeployment.api_version(),
@@ -323,7 +327,7 @@ pub async fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, tell: 
     let mut known = (**kanary).clone();
     known.metadata.resource_version = Some(written.metadata.resource_version);
     known.status = Some(tell.status.clone());
-    context.world.kanaries.put(known);
+    context.stores.kanaries.put(known);
     let phase = tell.status.phase;
     tracing::info!(namespace = kanary.namespace(), name = kanary.name(), ?phase, message = tell.status.message, "told");
     if !tell.notices.is_empty() {
@@ -369,15 +373,15 @@ fn outcome<T>(result: &Result<T, kube::Error>) -> &'static str {
 }
 
 /// Something is not as observed: changed, gone, or there.
-fn stop(action: String, error: &kube::Error) -> Stop {
+fn stop(action: String, error: &kube::Error) -> ExecuteError {
     // 409 alone does not say it: a webhook that denies may choose that code, too.
     let is_stale = |status: &kube::core::Status| {
         status.code == 404 || matches!(status.reason.as_str(), "Conflict" | "AlreadyExists")
     };
     match error {
-        kube::Error::Api(status) if is_stale(status) && !is_final(status) => Stop::Stale(action),
-        kube::Error::Api(status) => Stop::Failed(Fault { action, error: in_short(&status.message).to_owned() }),
-        other => Stop::Failed(Fault { action, error: other.to_string() }),
+        kube::Error::Api(status) if is_stale(status) && !is_final(status) => ExecuteError::Stale(action),
+        kube::Error::Api(status) => ExecuteError::Failed(Fault { action, error: in_short(&status.message).to_owned() }),
+        other => ExecuteError::Failed(Fault { action, error: other.to_string() }),
     }
 }
 

@@ -114,7 +114,7 @@ pub async fn campaign(context: Arc<Context>) {
         let before = known.take();
         match execute::within(patience, bid(&api, &context.identity, before.clone(), led)).await {
             Ok(Held::Mine(lease)) => {
-                context.said.resolve("leases");
+                context.warnings.resolve("leases");
                 let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
                 if context.leadership.set(reign) {
                     context.wake_all();
@@ -125,16 +125,16 @@ pub async fn campaign(context: Arc<Context>) {
                 (known, said_leader, pause) = (Some(*lease), None, RENEW_EVERY);
             }
             Ok(Held::By(leader)) => {
-                context.said.resolve("leases");
+                context.warnings.resolve("leases");
                 // Said once: two that were to serve different namespaces may have come to share a Lease.
                 if said_leader.as_ref() != Some(&leader) {
                     tracing::info!(leader, namespace = context.lease_namespace, "waits, for another one leads");
                     said_leader = Some(leader);
                 }
             }
-            Ok(Held::ByWhom) => context.said.resolve("leases"),
+            Ok(Held::ByWhom) => context.warnings.resolve("leases"),
             Err(error) => {
-                context.said.warn("leases", &error);
+                context.warnings.warn("leases", &error);
                 // One request less than to read it again; if it was written all the same, the next one says so.
                 known = before;
             }

@@ -3,19 +3,19 @@
 mod ask;
 mod endpoints;
 mod execute;
+mod index;
+mod lazy;
 mod leader;
-mod memory;
 mod metrics;
 mod observe;
 mod pod_selectors;
 mod routes;
 mod serve;
-mod shelf;
+mod store;
 mod supervise;
 mod tend;
-mod trouble;
 mod turn;
-mod unread;
+mod warn_once;
 mod watch;
 
 use std::{
@@ -32,7 +32,7 @@ use kube::{
 use leader::Leadership;
 use metrics::Metrics;
 use tokio::sync::{Notify, Semaphore};
-use watch::World;
+use watch::Stores;
 
 use crate::{
     api::{KanaryDeployment, names},
@@ -104,7 +104,7 @@ struct Context {
     asker: Arc<Asker>,
     metrics: Arc<Metrics>,
     recorder: Recorder,
-    world: World,
+    stores: Stores,
     leadership: Leadership,
     permits: Semaphore,
     namespace: Option<String>,
@@ -112,7 +112,7 @@ struct Context {
     cluster_domain: String,
     identity: String,
     tended: Mutex<HashMap<Key, Arc<Notify>>>,
-    said: trouble::Said,
+    warnings: warn_once::WarnOnce,
     weak: std::sync::Weak<Context>,
 }
 
@@ -125,7 +125,7 @@ impl Context {
             asker: Arc::new(Asker::new(access, client.clone(), metrics.clone())),
             metrics,
             client,
-            world: World::new(),
+            stores: Stores::new(),
             leadership: Leadership::default(),
             permits: Semaphore::new(MOST_PASSES),
             namespace: settings.namespace.clone(),
@@ -133,7 +133,7 @@ impl Context {
             cluster_domain: settings.cluster_domain.clone(),
             identity: settings.identity.clone(),
             tended: Mutex::default(),
-            said: trouble::Said::default(),
+            warnings: warn_once::WarnOnce::default(),
             weak: weak.clone(),
         })
     }
@@ -145,7 +145,7 @@ impl Context {
             return signal.notify_one();
         }
         let Some(context) = self.weak.upgrade() else { return };
-        if self.world.kanaries.get(&key.namespace, &key.name).is_some() {
+        if self.stores.kanaries.get(&key.namespace, &key.name).is_some() {
             let signal = Arc::new(Notify::new());
             tended.insert(key.clone(), signal.clone());
             let (what, key) = (format!("{}/{}", key.namespace, key.name), key.clone());
@@ -185,7 +185,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let served = tokio::spawn(serve::serve(settings.address, context.clone()));
     watch::start(&context);
     let lead = async {
-        context.world.synced().await;
+        context.stores.synced().await;
         tracing::info!("has a full view of the cluster");
         leader::campaign(context.clone()).await;
     };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp, Unit};
 
-use super::{Context, Key, tend::Notes};
+use super::{Context, Key, tend::TaskState};
 use crate::{
     api::{KanaryDeployment, names},
     decision::{Absence, Observed, Routes, services_of},
@@ -22,38 +22,38 @@ pub fn now() -> Timestamp {
 }
 
 /// The world around one resource; nothing, if the resource is gone.
-pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observed> {
-    let world = &context.world;
+pub fn observe(context: &Context, key: &Key, state: &mut TaskState) -> Option<Observed> {
+    let stores = &context.stores;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-    let kanary = world.kanaries.get(namespace, name)?;
+    let kanary = stores.kanaries.get(namespace, name)?;
     let routed = needs_routes(context, &kanary);
     let now = now();
     let (canary, pods) = canary(context, &kanary);
     Some(Observed {
         now,
-        base: world.deployments.get(namespace, &names::base(&kanary)),
+        base: stores.deployments.get(namespace, &names::base(&kanary)),
         canary,
         pods,
-        services: services(context, &kanary, &mut notes.services),
-        autoscalers: world.autoscalers.all_in(namespace),
-        pod_selectors: world.pod_selectors.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
-        endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
+        services: services(context, &kanary, &mut state.services),
+        autoscalers: stores.autoscalers.all_in(namespace),
+        pod_selectors: stores.pod_selectors.iter().flat_map(|store| store.all_in(namespace)).collect(),
+        endpoints: state.endpoints.as_ref().and_then(super::endpoints::EndpointWatch::listed),
         routes: if routed { all_routes(context) } else { Routes::default() },
         absences: absences(context, routed, now),
-        is_fresh: world.spoke_since(now - RECENTLY),
-        watch_broken_since: world.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
-        dry_run: notes.dry_run.clone(),
-        answers: notes.answers(),
+        is_fresh: stores.heard_since(now - RECENTLY),
+        watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
+        dry_run: state.dry_run.clone(),
+        answers: state.answers(),
         prometheus: context.asker.access().clone(),
-        faults: notes.faults.clone(),
+        faults: state.faults.clone(),
         kanary,
     })
 }
 
 /// The canary Deployment and its pods.
 pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deployment>>, Vec<Arc<Pod>>) {
-    let (world, namespace) = (&context.world, kanary.namespace());
-    (world.deployments.get(namespace, &names::canary(kanary)), world.pods.of_canary(namespace, kanary.name()))
+    let (stores, namespace) = (&context.stores, kanary.namespace());
+    (stores.deployments.get(namespace, &names::canary(kanary)), stores.pods.of_canary(namespace, kanary.name()))
 }
 
 /// Those of a namespace's Services that matter to a canary and are none's, as they were at the last look. There may be
@@ -66,27 +66,27 @@ pub struct Services {
 
 /// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
-    let (memory, namespace) = (&context.world.services, kanary.namespace());
-    let now = Some((memory.changes_of_nobody(), kanary.uid().to_owned(), kanary.metadata.generation));
+    let (store, namespace) = (&context.stores.services, kanary.namespace());
+    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation));
     if known.of != now {
-        *known = Services { of: now, found: memory.of_nobody(namespace, services_of(kanary)) };
+        *known = Services { of: now, found: store.unlabelled(namespace, services_of(kanary)) };
     }
     let mut services = known.found.clone();
-    services.extend(memory.of_canary(namespace, kanary.name()));
+    services.extend(store.of_canary(namespace, kanary.name()));
     let asked = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
-    let asked = asked.into_iter().flatten().filter_map(|name| memory.get(namespace, &name));
-    let missed: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
-    services.extend(missed);
+    let asked = asked.into_iter().flatten().filter_map(|name| store.get(namespace, &name));
+    let gaps: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
+    services.extend(gaps);
     services
 }
 
 /// When nobody led, and when who led did not see all. One that ends in the future was noted by a clock that was wrong.
 fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
-    let world = &context.world;
+    let stores = &context.stores;
     let mut absences = context.leadership.absences();
-    absences.extend(world.missed.all());
+    absences.extend(stores.gaps.all());
     if routed {
-        absences.extend(world.virtual_services.missed.all().into_iter().chain(world.http_routes.missed.all()));
+        absences.extend(stores.virtual_services.gaps.all().into_iter().chain(stores.http_routes.gaps.all()));
     }
     absences.retain(|absence| absence.until <= now);
     absences.sort_by_key(|absence| absence.from);
@@ -95,13 +95,13 @@ fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
 
 /// Most canaries have nothing to do with routes.
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
-    let own = context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name());
+    let own = context.stores.virtual_services.store.of_canary(kanary.namespace(), kanary.name());
     mirror::concerns(kanary, !own.is_empty())
 }
 
 fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
-    let world = &context.world;
-    let lost = [world.virtual_services.lost_since(), world.http_routes.lost_since()];
+    let stores = &context.stores;
+    let lost = [stores.virtual_services.lost_since(), stores.http_routes.lost_since()];
     lost.into_iter().flatten().filter(|_| routed).min()
 }
 
@@ -109,8 +109,8 @@ fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
 pub fn all_routes(context: &Context) -> Routes {
     Routes {
         domain: context.cluster_domain.clone(),
-        virtual_services: context.world.virtual_services.known(),
-        http_routes: context.world.http_routes.known(),
+        virtual_services: context.stores.virtual_services.known(),
+        http_routes: context.stores.http_routes.known(),
         is_fresh: false,
     }
 }

@@ -15,7 +15,7 @@ use kube::{
 
 use super::{
     Context, execute,
-    memory::Memory,
+    store::Store,
     watch::{LONGEST_PAUSE, config},
 };
 use crate::objects::PodSelector;
@@ -29,8 +29,8 @@ const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
 ];
 
 /// An empty memory of each kind.
-pub fn memories() -> Vec<Memory<PodSelector>> {
-    BYSTANDERS.iter().map(|_| Memory::default()).collect()
+pub fn stores() -> Vec<Store<PodSelector>> {
+    BYSTANDERS.iter().map(|_| Store::default()).collect()
 }
 
 /// Starts the watches of the kinds that the cluster has.
@@ -54,7 +54,7 @@ async fn is_served(context: &Context, gvk: &GroupVersionKind) -> bool {
             Ok(_) => return true,
             Err(kube::Error::Discovery(_)) => return false,
             Err(kube::Error::Api(status)) if status.code == 404 => return false,
-            Err(error) => context.said.warn(&gvk.kind, &error),
+            Err(error) => context.warnings.warn(&gvk.kind, &error),
         }
         tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
     }
@@ -72,13 +72,13 @@ fn follow(context: &Arc<Context>, index: usize, resource: ApiResource) {
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
-                    if let (Some(event), Some(memory)) =
-                        (selecting(event, &types), context.world.pod_selectors.get(index))
+                    if let (Some(event), Some(store)) =
+                        (selecting(event, &types), context.stores.pod_selectors.get(index))
                     {
-                        memory.apply(event);
+                        store.apply(event);
                     }
                 }
-                Err(error) => context.said.warn(&resource.plural, &error),
+                Err(error) => context.warnings.warn(&resource.plural, &error),
             }
         }
     });

@@ -20,10 +20,9 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch::Sender, task::JoinHandle};
 
 use super::{
-    Context,
-    memory::Memory,
-    observe,
-    watch::{self, Missed, World},
+    Context, observe,
+    store::Store,
+    watch::{self, Stores, WatchGaps},
 };
 use crate::objects::{HTTPRoute, Listed, Object, Unavailable, VirtualService};
 
@@ -32,17 +31,17 @@ const MOST_TRIES: usize = 8;
 
 /// What is known of one kind of routes.
 pub struct Routes<K> {
-    pub memory: Memory<K>,
+    pub store: Store<K>,
     /// When their watch was broken.
-    pub missed: Missed,
+    pub gaps: WatchGaps,
     unavailable: Sender<Option<Unavailable>>,
 }
 
 impl<K> Default for Routes<K> {
     fn default() -> Self {
         Self {
-            memory: Memory::default(),
-            missed: Missed::default(),
+            store: Store::default(),
+            gaps: WatchGaps::default(),
             unavailable: Sender::new(Some(Unavailable::Loading)),
         }
     }
@@ -52,7 +51,7 @@ impl<K: Object + Clone> Routes<K> {
     /// All of them, or why they are not known.
     pub fn known(&self) -> Listed<K> {
         match *self.unavailable.borrow() {
-            None => Listed::All(self.memory.all()),
+            None => Listed::All(self.store.all()),
             Some(why) => Listed::Not(why),
         }
     }
@@ -65,7 +64,7 @@ impl<K: Object + Clone> Routes<K> {
 
     /// Since when is its watch broken, if it is?
     pub fn lost_since(&self) -> Option<Timestamp> {
-        self.memory.lost_since()
+        self.store.lost_since()
     }
 
     fn set(&self, unavailable: Option<Unavailable>) -> bool {
@@ -75,12 +74,12 @@ impl<K: Object + Clone> Routes<K> {
 
 /// Begins to watch both kinds.
 pub fn start(context: &Arc<Context>) {
-    follow_definition::<VirtualService>(context, |world| &world.virtual_services);
-    follow_definition::<HTTPRoute>(context, |world| &world.http_routes);
+    follow_definition::<VirtualService>(context, |stores| &stores.virtual_services);
+    follow_definition::<HTTPRoute>(context, |stores| &stores.http_routes);
 }
 
 /// Follows one CustomResourceDefinition, by name: permission for these two does.
-fn follow_definition<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+fn follow_definition<K>(context: &Arc<Context>, routes: fn(&Stores) -> &Routes<K>)
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -91,19 +90,19 @@ where
     tokio::spawn(async move {
         let config = watch::config().fields(&format!("metadata.name={name}"));
         let mut stream = std::pin::pin!(watcher(definitions, config).default_backoff());
-        let mut follower = Follower { context: &context, routes, task: None, listed: false };
+        let mut crd_watch = CrdWatch { context: &context, routes, task: None, listed: false };
         while let Some(event) = stream.next().await {
             match event {
                 Ok(event) => {
-                    context.said.resolve("customresourcedefinitions");
-                    follower.take(event);
+                    context.warnings.resolve("customresourcedefinitions");
+                    crd_watch.take(event);
                 }
                 Err(error) => {
-                    context.said.warn("customresourcedefinitions", &error);
+                    context.warnings.warn("customresourcedefinitions", &error);
                     // A watch that is refused later is taken up where it was, and would not tell of the definition again.
                     let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
                     if is_unlisted && is_refused(&error, &[401, 403]) {
-                        follower.stop(Unavailable::NotPermitted);
+                        crd_watch.stop(Unavailable::NotPermitted);
                     }
                 }
             }
@@ -112,15 +111,15 @@ where
 }
 
 /// The watch of a kind, which comes and goes with its definition.
-struct Follower<'a, K> {
+struct CrdWatch<'a, K> {
     context: &'a Arc<Context>,
-    routes: fn(&World) -> &Routes<K>,
+    routes: fn(&Stores) -> &Routes<K>,
     task: Option<JoinHandle<()>>,
     /// Did the list that is under way bring the definition?
     listed: bool,
 }
 
-impl<K> Follower<'_, K>
+impl<K> CrdWatch<'_, K>
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -146,8 +145,8 @@ where
         if let Some(task) = self.task.take() {
             task.abort();
         }
-        let routes = (self.routes)(&self.context.world);
-        routes.memory.clear();
+        let routes = (self.routes)(&self.context.stores);
+        routes.store.clear();
         if routes.set(Some(why)) {
             wake_concerned(self.context);
         }
@@ -155,7 +154,7 @@ where
 }
 
 /// Watches the routes themselves. Ends when the API server does not serve them.
-async fn follow<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+async fn follow<K>(context: &Arc<Context>, routes: fn(&Stores) -> &Routes<K>)
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
@@ -171,11 +170,11 @@ where
                     if matches!(event, Event::InitDone) {
                         tries = 0;
                     }
-                    take_in(context, routes(&context.world), event);
+                    take_in(context, routes(&context.stores), event);
                 }
                 Err(error) => {
                     tries += usize::from(is_refused(&error, &[404]));
-                    lose(context, routes(&context.world), &error);
+                    lose(context, routes(&context.stores), &error);
                     break;
                 }
             }
@@ -190,7 +189,7 @@ where
 {
     let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
     let is_full = matches!(event, Event::InitDone);
-    watch::take_in(context, &routes.memory, &routes.missed, |_, _| Vec::new(), event);
+    watch::take_in(context, &routes.store, &routes.gaps, |_, _| Vec::new(), event);
     if is_full {
         routes.set(None);
     }
@@ -210,8 +209,8 @@ where
         _ => None,
     };
     match why {
-        Some(Unavailable::NotServed) => routes.memory.clear(),
-        _ => watch::lose(context, &routes.memory, error),
+        Some(Unavailable::NotServed) => routes.store.clear(),
+        _ => watch::lose(context, &routes.store, error),
     }
     if why.is_some_and(|why| routes.set(Some(why))) {
         wake_concerned(context);
@@ -234,7 +233,7 @@ fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
 
 /// A route may concern a canary of any namespace.
 fn wake_concerned(context: &Context) {
-    for kanary in context.world.kanaries.all() {
+    for kanary in context.stores.kanaries.all() {
         if observe::needs_routes(context, &kanary) {
             context.wake(&super::Key::of(&kanary));
         }

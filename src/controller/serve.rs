@@ -25,7 +25,7 @@ pub async fn serve(address: SocketAddr, context: Arc<Context>) -> std::io::Resul
 
 /// A follower is ready too: it has the view, and takes over at once.
 async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str) {
-    if context.world.is_synced() {
+    if context.stores.is_synced() {
         (StatusCode::OK, "ok\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "waiting for a full view of the cluster; the log says what is in the way\n")
@@ -34,7 +34,7 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
 
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
     let phase = |kanary: Arc<KanaryDeployment>| kanary.status.as_ref().and_then(|status| status.phase);
-    let phases: Vec<_> = context.world.kanaries.all().into_iter().filter_map(phase).collect();
-    let page = context.metrics.text(context.leadership.holds(), context.world.watch_broken_since().is_some(), &phases);
+    let phases: Vec<_> = context.stores.kanaries.all().into_iter().filter_map(phase).collect();
+    let page = context.metrics.text(context.leadership.holds(), context.stores.watch_broken_since().is_some(), &phases);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
 }

@@ -14,12 +14,12 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     Context, Key,
-    endpoints::Following,
+    endpoints::EndpointWatch,
     execute,
-    execute::Stop,
-    memory::Memory,
+    execute::ExecuteError,
     metrics::Metrics,
     observe::{self, Services},
+    store::Store,
     turn::{self, Turn},
 };
 use crate::{
@@ -46,13 +46,13 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// What a task remembers between passes; all of it can be lost without harm.
 #[derive(Default)]
-pub struct Notes {
+pub struct TaskState {
     /// The last dry run of the promotion.
     pub dry_run: Option<DryRun>,
     /// What the last pass met with.
     pub faults: Vec<Fault>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
-    pub endpoints: Option<Following>,
+    pub endpoints: Option<EndpointWatch>,
     /// The Services that matter and are nobody's.
     pub services: Services,
     /// There is progress to be told since then.
@@ -69,7 +69,7 @@ pub struct Notes {
 /// By name of the item.
 type Answers = Mutex<BTreeMap<String, QueryHistory>>;
 
-impl Notes {
+impl TaskState {
     /// What Prometheus was asked and answered so far.
     pub fn answers(&self) -> BTreeMap<String, QueryHistory> {
         lock(&self.answers).clone()
@@ -101,9 +101,9 @@ fn lock(answers: &Answers) -> MutexGuard<'_, BTreeMap<String, QueryHistory>> {
 
 /// Tends one resource until it is gone.
 pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
-    let mut notes = Notes { rested: observe::now(), ..Notes::default() };
+    let mut state = TaskState { rested: observe::now(), ..TaskState::default() };
     loop {
-        let sleep = pass(&context, &key, &signal, &mut notes).await;
+        let sleep = pass(&context, &key, &signal, &mut state).await;
         let Some(sleep) = sleep else { break };
         let looked = Instant::now();
         tokio::select! {
@@ -111,13 +111,13 @@ pub async fn tend(context: Arc<Context>, key: Key, signal: Arc<Notify>) {
             () = tokio::time::sleep(sleep) => {}
         }
     }
-    context.metrics.forget(&key, notes.answers().keys().map(String::as_str));
+    context.metrics.forget(&key, state.answers().keys().map(String::as_str));
     context.dismiss(&key);
 }
 
 /// What is judged, or must leave production, is looked at again soon.
 pub fn burst(context: &Context, key: &Key) -> Duration {
-    let kanary = context.world.kanaries.get(&key.namespace, &key.name);
+    let kanary = context.stores.kanaries.get(&key.namespace, &key.name);
     match kanary.and_then(|kanary| kanary.status.as_ref()?.phase) {
         Some(Phase::Validating | Phase::Failing) => BURST,
         Some(Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Succeeded | Phase::Failed) | None => {
@@ -127,38 +127,38 @@ pub fn burst(context: &Context, key: &Key) -> Duration {
 }
 
 /// Looks and acts until there is nothing to do. Answers how long to sleep, or nothing once the resource is gone.
-async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Duration> {
-    notes.woken = observe::now();
+async fn pass(context: &Arc<Context>, key: &Key, signal: &Arc<Notify>, state: &mut TaskState) -> Option<Duration> {
+    state.woken = observe::now();
     for _ in 0..MOST_STEPS {
-        let (permit, mut seen) = match turn::take(context, key, signal, notes).await? {
+        let (permit, mut seen) = match turn::take(context, key, signal, state).await? {
             Turn::Rest(sleep) => return Some(sleep),
             Turn::Act(permit, seen) => (permit, seen),
         };
-        let is_unanswered = ask(context, key, &mut seen, notes).await;
-        let plan = notes.decide(&seen);
+        let is_unanswered = ask(context, key, &mut seen, state).await;
+        let plan = state.decide(&seen);
         let step = carry_out(context, &seen, &plan).await;
         drop(permit);
         if plan.status.is_some() {
-            notes.untold_since = None;
+            state.untold_since = None;
         }
         match step {
-            Ok(Done::Nothing) if is_unanswered => return Some(retry(notes)),
-            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(notes, seen.now, plan.requeue_at)),
-            Ok(Done::Nothing | Done::All) => notes.faults.clear(),
+            Ok(Done::Nothing) if is_unanswered => return Some(retry(state)),
+            Ok(Done::Nothing) if seen.faults.is_empty() => return Some(rest(state, seen.now, plan.requeue_at)),
+            Ok(Done::Nothing | Done::All) => state.faults.clear(),
             // What failed before need not hinder what comes now, least of all that a canary leaves production.
-            Ok(Done::ToldOfFault) if plan.enters_phase(&seen) => notes.faults.clear(),
-            Ok(Done::ToldOfFault) | Err(Stop::Stale(_) | Stop::Deposed) => return Some(retry(notes)),
-            Err(Stop::Failed(fault)) => {
+            Ok(Done::ToldOfFault) if plan.enters_phase(&seen) => state.faults.clear(),
+            Ok(Done::ToldOfFault) | Err(ExecuteError::Stale(_) | ExecuteError::Deposed) => return Some(retry(state)),
+            Err(ExecuteError::Failed(fault)) => {
                 warn(key, &fault);
-                if notes.faults.first() == Some(&fault) {
-                    return Some(retry(notes));
+                if state.faults.first() == Some(&fault) {
+                    return Some(retry(state));
                 }
-                notes.faults = vec![fault];
+                state.faults = vec![fault];
             }
         }
     }
     // Whoever undoes our writes as fast as we make them does not get a storm for an answer.
-    Some(retry(notes))
+    Some(retry(state))
 }
 
 fn warn(key: &Key, fault: &Fault) {
@@ -167,19 +167,19 @@ fn warn(key: &Key, fault: &Fault) {
 }
 
 /// What is there now; what is to be asked of Prometheus is on its way then.
-pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Observed> {
+pub fn look(context: &Context, key: &Key, signal: &Arc<Notify>, state: &mut TaskState) -> Option<Observed> {
     // What is announced is in memory before that, so this look sees it; the signal is no reason for another.
     let _ = signal.notified().now_or_never();
     context.metrics.looked();
-    let mut seen = observe::observe(context, key, notes)?;
-    follow_endpoints(context, &seen, signal, notes);
-    inquire(context, key, &mut seen, signal, notes);
+    let mut seen = observe::observe(context, key, state)?;
+    follow_endpoints(context, &seen, signal, state);
+    inquire(context, key, &mut seen, signal, state);
     Some(seen)
 }
 
 /// Asks what the plan needs to know, if anything; was there no answer? A request that fails is a fault, which the plan
 /// tells of; or what was asked about is not as observed. The question is due at once then, but asked again with care.
-async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Notes) -> bool {
+async fn ask(context: &Context, key: &Key, seen: &mut Observed, state: &mut TaskState) -> bool {
     let answered = match lifecycle::lookup(seen) {
         None => return false,
         Some(Lookup::DryRunPromotion { target, patch, template_hash, base_hash }) => {
@@ -187,7 +187,7 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
             answer.map(|outcome| {
                 let before = seen.base.as_ref().map(|base| &base.spec);
                 let at = observe::now();
-                notes.dry_run = Some(DryRun::of(template_hash, base_hash, at, before, outcome));
+                state.dry_run = Some(DryRun::of(template_hash, base_hash, at, before, outcome));
             })
         }
         Some(Lookup::ReadCanary) => {
@@ -207,35 +207,35 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
     };
     match answered {
         Ok(()) => {}
-        Err(Stop::Stale(_) | Stop::Deposed) => return true,
-        Err(Stop::Failed(ref fault)) => {
+        Err(ExecuteError::Stale(_) | ExecuteError::Deposed) => return true,
+        Err(ExecuteError::Failed(ref fault)) => {
             warn(key, fault);
-            notes.faults = vec![fault.clone()];
+            state.faults = vec![fault.clone()];
         }
     }
-    seen.dry_run.clone_from(&notes.dry_run);
-    seen.faults.clone_from(&notes.faults);
+    seen.dry_run.clone_from(&state.dry_run);
+    seen.faults.clone_from(&state.faults);
     answered.is_err()
 }
 
 /// Sends what is due to Prometheus, and does not wait: each answer wakes the task when it comes.
-fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, notes: &Notes) {
+fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, state: &TaskState) {
     for query in lifecycle::due_queries(seen) {
-        lock(&notes.answers).entry(query.item.clone()).or_default().pending = Some(seen.now);
-        let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
+        lock(&state.answers).entry(query.item.clone()).or_default().pending = Some(seen.now);
+        let (asker, answers, signal) = (context.asker.clone(), state.answers.clone(), signal.clone());
         let (key, uid, context) = (key.clone(), seen.kanary.uid().to_owned(), context.weak.clone());
-        let since = notes.askable_since(query.due);
+        let since = state.askable_since(query.due);
         tokio::spawn(async move {
             let (at, outcome) = asker.ask(&key.namespace, &query).await;
             let Some(context) = context.upgrade() else { return };
             context.metrics.lagged(since.duration_until(at));
-            judge(&context.metrics, &context.world.kanaries, (&key, &uid), &query.item, &outcome);
+            judge(&context.metrics, &context.stores.kanaries, (&key, &uid), &query.item, &outcome);
             let sent = Mark { at, held: query.held };
             lock(&answers).entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
             signal.notify_one();
         });
     }
-    let mut answers = lock(&notes.answers);
+    let mut answers = lock(&state.answers);
     let known = seen.kanary.spec.validation.checks();
     let is_known = |name: &String| name == copies::NAME || known.iter().any(|(known, _)| known == name);
     let is_judged = seen.status().phase == Some(Phase::Validating);
@@ -247,7 +247,7 @@ fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notif
 
 /// Shows the value that an item is judged by. An answer may come after its resource is gone and its task has ended; nobody
 /// would take the value away then.
-fn judge(metrics: &Metrics, kanaries: &Memory<KanaryDeployment>, of: (&Key, &str), item: &str, outcome: &Outcome) {
+fn judge(metrics: &Metrics, kanaries: &Store<KanaryDeployment>, of: (&Key, &str), item: &str, outcome: &Outcome) {
     let (key, uid) = of;
     metrics.judged(key, item, outcome);
     // Not before it is shown: the task could end in between.
@@ -264,7 +264,7 @@ enum Done {
 }
 
 /// All writes, then the status. After a fault the status goes first: what fails again must not keep it from being seen.
-async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Result<Done, Stop> {
+async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Result<Done, ExecuteError> {
     let kanary = &seen.kanary;
     if let Some(tell) = plan.status.as_ref().filter(|_| !seen.faults.is_empty()) {
         return execute::tell(context, kanary, tell).await.map(|()| Done::ToldOfFault);
@@ -280,8 +280,8 @@ async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Resu
 }
 
 /// Nothing to do: sleep until something is due.
-pub fn rest(notes: &mut Notes, looked: Timestamp, requeue_at: Option<Timestamp>) -> Duration {
-    (notes.tries, notes.rested) = (0, looked);
+pub fn rest(state: &mut TaskState, looked: Timestamp, requeue_at: Option<Timestamp>) -> Duration {
+    (state.tries, state.rested) = (0, looked);
     until(requeue_at)
 }
 
@@ -290,23 +290,24 @@ pub fn until(requeue_at: Option<Timestamp>) -> Duration {
     due.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)
 }
 
-fn retry(notes: &mut Notes) -> Duration {
-    let wait = FIRST_RETRY.saturating_mul(1 << notes.tries.min(16)).min(LAST_RETRY);
-    notes.tries += 1;
+fn retry(state: &mut TaskState) -> Duration {
+    let wait = FIRST_RETRY.saturating_mul(1 << state.tries.min(16)).min(LAST_RETRY);
+    state.tries += 1;
     wait
 }
 
 /// While pods leave production, what the Service's EndpointSlices list is watched; and not a moment longer.
-fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, notes: &mut Notes) {
+fn follow_endpoints(context: &Context, seen: &Observed, signal: &Arc<Notify>, state: &mut TaskState) {
     let failing = seen.status().phase == Some(Phase::Failing);
     let wanted = failing && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
     let service = seen.kanary.spec.service_name.as_deref().filter(|_| wanted);
     match service {
-        Some(service) if notes.endpoints.is_none() => {
-            notes.endpoints = Some(Following::start(&context.client, seen.kanary.namespace(), service, signal.clone()));
+        Some(service) if state.endpoints.is_none() => {
+            state.endpoints =
+                Some(EndpointWatch::start(&context.client, seen.kanary.namespace(), service, signal.clone()));
         }
         Some(_) => {}
-        None => notes.endpoints = None,
+        None => state.endpoints = None,
     }
 }
 
@@ -320,14 +321,14 @@ mod tests {
     #[test]
     fn a_question_waits_from_when_it_could_be_sent() {
         let at = |second| Timestamp::from_second(second).unwrap_or_default();
-        let notes = Notes { rested: at(10), woken: at(15), ..Notes::default() };
-        assert_eq!(notes.askable_since(at(12)), at(12), "the timer was late");
-        assert_eq!(notes.askable_since(at(3)), at(15), "until it woke, its canary was not there");
+        let state = TaskState { rested: at(10), woken: at(15), ..TaskState::default() };
+        assert_eq!(state.askable_since(at(12)), at(12), "the timer was late");
+        assert_eq!(state.askable_since(at(3)), at(15), "until it woke, its canary was not there");
     }
 
     #[test]
     fn an_answer_that_comes_too_late_shows_no_value() {
-        let (metrics, kanaries) = (Metrics::new(), Memory::default());
+        let (metrics, kanaries) = (Metrics::new(), Store::default());
         let key = Key { namespace: "shop".into(), name: "try".into() };
         let kanary = |uid: &str| -> KanaryDeployment {
             let metadata = json!({"namespace": "shop", "name": "try", "uid": uid, "resourceVersion": "1"});

@@ -12,7 +12,7 @@ use tokio::{
 
 use super::{
     Context, Key, observe,
-    tend::{Notes, burst, look, rest, until},
+    tend::{TaskState, burst, look, rest, until},
 };
 use crate::{
     decision::{Observed, Plan},
@@ -28,22 +28,27 @@ pub enum Turn<'a> {
 }
 
 /// Waits for a turn, or until there is nothing to do; nothing, if the resource is gone.
-pub async fn take<'a>(context: &'a Context, key: &Key, signal: &Arc<Notify>, notes: &mut Notes) -> Option<Turn<'a>> {
+pub async fn take<'a>(
+    context: &'a Context,
+    key: &Key,
+    signal: &Arc<Notify>,
+    state: &mut TaskState,
+) -> Option<Turn<'a>> {
     let mut turn = pin!(context.permits.acquire());
     let mut mine = context.permits.try_acquire().ok().map(Ok);
     loop {
         if !context.leadership.holds() {
-            notes.endpoints = None;
-            context.world.kanaries.get(&key.namespace, &key.name)?;
-            return Some(Turn::Rest(rest(notes, observe::now(), None)));
+            state.endpoints = None;
+            context.stores.kanaries.get(&key.namespace, &key.name)?;
+            return Some(Turn::Rest(rest(state, observe::now(), None)));
         }
-        let seen = look(context, key, signal, notes)?;
+        let seen = look(context, key, signal, state)?;
         if let Some(permit) = mine {
             return Some(Turn::Act(permit, Box::new(seen)));
         }
-        let plan = notes.decide(&seen);
+        let plan = state.decide(&seen);
         if is_idle(&seen, &plan) {
-            return Some(Turn::Rest(rest(notes, seen.now, plan.requeue_at)));
+            return Some(Turn::Rest(rest(state, seen.now, plan.requeue_at)));
         }
         // What is due already is not to be asked, or waits for what is to be told.
         let wake = plan.requeue_at.filter(|wake| *wake > seen.now);

@@ -15,8 +15,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
-    Context, Key, memory::Memory, observe, pod_selectors, routes, routes::Routes, supervise::supervise, unread,
-    unread::Unread,
+    Context, Key, lazy, lazy::RawObject, observe, pod_selectors, routes, routes::Routes, store::Store,
+    supervise::supervise,
 };
 use crate::{
     api::{KanaryDeployment, names},
@@ -26,43 +26,43 @@ use crate::{
 
 /// All that is known of the cluster.
 #[derive(Default)]
-pub struct World {
-    pub kanaries: Memory<KanaryDeployment>,
-    pub deployments: Memory<Deployment>,
-    pub pods: Memory<Pod>,
-    pub services: Memory<Service>,
-    pub autoscalers: Memory<Autoscaler>,
+pub struct Stores {
+    pub kanaries: Store<KanaryDeployment>,
+    pub deployments: Store<Deployment>,
+    pub pods: Store<Pod>,
+    pub services: Store<Service>,
+    pub autoscalers: Store<Autoscaler>,
     pub virtual_services: Routes<VirtualService>,
     pub http_routes: Routes<HTTPRoute>,
     /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
-    pub pod_selectors: Vec<Memory<PodSelector>>,
+    pub pod_selectors: Vec<Store<PodSelector>>,
     /// When a watch that every canary depends on was broken.
-    pub missed: Missed,
+    pub gaps: WatchGaps,
 }
 
 /// When watches were broken, oldest first; all that is tended was woken after each.
 #[derive(Default)]
-pub struct Missed(Mutex<Vec<Absence>>);
+pub struct WatchGaps(Mutex<Vec<Absence>>);
 
-impl Missed {
+impl WatchGaps {
     /// All of them.
     pub fn all(&self) -> Vec<Absence> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn note(&self, absence: Absence) {
-        let mut missed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if missed.len() >= MOST_MISSED {
-            missed.remove(0);
+        let mut gaps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if gaps.len() >= MOST_MISSED {
+            gaps.remove(0);
         }
-        missed.push(absence);
+        gaps.push(absence);
     }
 }
 
-impl World {
+impl Stores {
     /// An empty memory of every kind.
     pub fn new() -> Self {
-        Self { pod_selectors: pod_selectors::memories(), ..Self::default() }
+        Self { pod_selectors: pod_selectors::stores(), ..Self::default() }
     }
 
     /// Waits for a full view of what decisions rest on.
@@ -87,8 +87,8 @@ impl World {
     }
 
     /// Did those that a verdict rests on tell anything since then?
-    pub fn spoke_since(&self, then: Timestamp) -> bool {
-        self.deployments.spoke_since(then) && self.pods.spoke_since(then)
+    pub fn heard_since(&self, then: Timestamp) -> bool {
+        self.deployments.heard_since(then) && self.pods.heard_since(then)
     }
 
     /// Since when is one of the watches broken?
@@ -118,8 +118,8 @@ const MOST_MISSED: usize = 32;
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    follow(context, watch::<Unread<KanaryDeployment>>, unread::read, |w| &w.kanaries, concerns_itself);
-    follow(context, watch::<Unread<Deployment>>, unread::read, |w| &w.deployments, concerns_deployment);
+    follow(context, watch::<RawObject<KanaryDeployment>>, lazy::read, |w| &w.kanaries, concerns_itself);
+    follow(context, watch::<RawObject<Deployment>>, lazy::read, |w| &w.deployments, concerns_deployment);
     follow(context, canary_pods, as_it_is, |w| &w.pods, concerns_pod);
     follow(context, watch::<Service>, as_it_is, |w| &w.services, concerns_service);
     follow(context, watch::<Autoscaler>, as_it_is, |w| &w.autoscalers, concerns_autoscaler);
@@ -158,7 +158,7 @@ pub fn config() -> Config {
 }
 
 /// What a watch brings is read already.
-fn as_it_is<K>(event: Event<K>, _: &Memory<K>) -> watcher::Result<Event<K>> {
+fn as_it_is<K>(event: Event<K>, _: &Store<K>) -> watcher::Result<Event<K>> {
     Ok(event)
 }
 
@@ -172,27 +172,27 @@ fn canary_pods(context: &Context) -> Events<Pod> {
 fn follow<R, K>(
     context: &Arc<Context>,
     begin: impl Fn(&Context) -> Events<R> + Send + Sync + 'static,
-    read: impl Fn(Event<R>, &Memory<K>) -> watcher::Result<Event<K>> + Send + Sync + 'static,
-    memory: impl Fn(&World) -> &Memory<K> + Send + Sync + 'static,
+    read: impl Fn(Event<R>, &Store<K>) -> watcher::Result<Event<K>> + Send + Sync + 'static,
+    store: impl Fn(&Stores) -> &Store<K> + Send + Sync + 'static,
     concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + Sync + 'static,
 ) where
     R: 'static,
     K: Object + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
 {
-    let shared = Arc::new((context.clone(), begin, read, memory, concerns));
+    let shared = Arc::new((context.clone(), begin, read, store, concerns));
     supervise(K::plural(&()), move || {
         let shared = shared.clone();
         async move {
-            let (context, begin, read, memory, concerns) = &*shared;
-            let memory = memory(&context.world);
+            let (context, begin, read, store, concerns) = &*shared;
+            let store = store(&context.stores);
             let mut backoff = DefaultBackoff::default();
             loop {
                 let mut events = begin(context);
                 while let Some(event) = events.next().await {
-                    match event.and_then(|event| read(event, memory)) {
-                        Ok(event) => take_in(context, memory, &context.world.missed, concerns, event),
+                    match event.and_then(|event| read(event, store)) {
+                        Ok(event) => take_in(context, store, &context.stores.gaps, concerns, event),
                         Err(error) => {
-                            lose(context, memory, &error);
+                            lose(context, store, &error);
                             break;
                         }
                     }
@@ -205,27 +205,27 @@ fn follow<R, K>(
 
 pub fn take_in<K>(
     context: &Context,
-    memory: &Memory<K>,
-    missed: &Missed,
+    store: &Store<K>,
+    gaps: &WatchGaps,
     concerns: impl Fn(&Context, &K) -> Vec<Key>,
     event: Event<K>,
 ) where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
     let is_full = matches!(event, Event::InitDone);
-    let lost_since = memory.lost_since().filter(|_| is_full);
+    let lost_since = store.lost_since().filter(|_| is_full);
     // Before it counts as seen again: who looks in between must not find a time that nobody accounts for.
     if let Some(from) = lost_since {
-        missed.note(Absence { from, until: observe::now() });
+        gaps.note(Absence { from, until: observe::now() });
     }
-    memory.hear(observe::now());
-    let writer = writer(memory, &event);
-    for object in memory.apply(event) {
+    store.hear(observe::now());
+    let writer = writer(store, &event);
+    for object in store.apply(event) {
         let others = concerns(context, &object).into_iter().filter(|key| Some(key) != writer.as_ref());
         others.for_each(|key| context.wake(&key));
     }
     if is_full {
-        context.said.resolve(&K::plural(&()));
+        context.warnings.resolve(&K::plural(&()));
     }
     if lost_since.is_some() {
         context.wake_all();
@@ -233,12 +233,12 @@ pub fn take_in<K>(
 }
 
 /// Whose task wrote what the event brings, if one did: it has read the reply, and looked again since.
-fn writer<K>(memory: &Memory<K>, event: &Event<K>) -> Option<Key>
+fn writer<K>(store: &Store<K>, event: &Event<K>) -> Option<Key>
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
     let (Event::Apply(object) | Event::Delete(object)) = event else { return None };
-    let known = memory.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
+    let known = store.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
     let is_echo = match event {
         Event::Delete(_) => known.is_none(),
         _ => known.is_some_and(|known| known.version() == object.version()),
@@ -249,13 +249,13 @@ where
 }
 
 /// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
-pub fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
+pub fn lose<K>(context: &Context, store: &Store<K>, error: &watcher::Error)
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
-    context.said.warn(&K::plural(&()), error);
-    let is_lasting = memory.lost_since().is_some();
-    memory.lose(observe::now());
+    context.warnings.warn(&K::plural(&()), error);
+    let is_lasting = store.lost_since().is_some();
+    store.lose(observe::now());
     if is_lasting {
         context.wake_all();
     }
@@ -271,7 +271,7 @@ fn concerns_deployment(context: &Context, deployment: &Deployment) -> Vec<Key> {
     if !owner.is_empty() {
         return owner;
     }
-    mentioning(context, deployment, deployment.name())
+    by_reference(context, deployment, deployment.name())
 }
 
 fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
@@ -282,21 +282,21 @@ fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
 /// Its owner; or, as any other Service may select canary pods, everybody in the namespace.
 fn concerns_service(context: &Context, service: &Service) -> Vec<Key> {
     if service.spec.selector.contains_key(names::CANARY_LABEL) {
-        return owner(service).into_iter().chain(mentioning(context, service, service.name())).collect();
+        return owner(service).into_iter().chain(by_reference(context, service, service.name())).collect();
     }
-    context.world.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
+    context.stores.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
 }
 
 /// Its owner, and those whose base or canary it scales.
 fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
-    let taken = mentioning(context, autoscaler, autoscaler.name());
-    let scaled = autoscaler.spec.deployment.as_deref().map(|name| mentioning(context, autoscaler, name));
+    let taken = by_reference(context, autoscaler, autoscaler.name());
+    let scaled = autoscaler.spec.deployment.as_deref().map(|name| by_reference(context, autoscaler, name));
     owner(autoscaler).into_iter().chain(taken).chain(scaled.into_iter().flatten()).collect()
 }
 
 /// Those whose base, canary or kanary service has that name, in the object's namespace.
-fn mentioning<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> {
-    context.world.kanaries.mentioning(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
+fn by_reference<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> {
+    context.stores.kanaries.by_reference(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
 }
 
 fn owner<K: Object>(object: &K) -> Vec<Key> {

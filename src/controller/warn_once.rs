@@ -8,15 +8,15 @@ use std::{
 
 /// What was said last, by resource.
 #[derive(Default)]
-pub struct Said(Mutex<HashMap<String, String>>);
+pub struct WarnOnce(Mutex<HashMap<String, String>>);
 
-impl Said {
+impl WarnOnce {
     /// Warns, unless the same was said of this or, where it concerns them all, of another resource.
     pub fn warn(&self, resource: &str, error: &impl Display) {
         let advice = advice(resource, &error.to_string());
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = said.values().all(|other| *other != advice);
-        said.insert(resource.to_owned(), advice.clone());
+        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = warnings.values().all(|other| *other != advice);
+        warnings.insert(resource.to_owned(), advice.clone());
         if is_news {
             tracing::warn!("{advice}; trying again");
         }
@@ -24,8 +24,9 @@ impl Said {
 
     /// Says that the trouble is over, if there was any and it was the last of its kind.
     pub fn resolve(&self, resource: &str) {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(advice) = said.remove(resource).filter(|advice| said.values().all(|other| other != advice)) {
+        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(advice) = warnings.remove(resource).filter(|advice| warnings.values().all(|other| other != advice))
+        {
             tracing::info!(was = advice, "works again");
         }
     }
