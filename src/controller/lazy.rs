@@ -17,7 +17,7 @@ use crate::{
     objects::{Deployment, DeploymentSpec, DeploymentStatus, Object, metadata::RawMetadata},
 };
 
-/// An object of a kind whose `metadata.generation` counts the changes of its spec.
+/// An object of a kind for which `metadata.generation` counts the changes of its spec.
 pub trait LazySpec: Object + Clone + Resource<DynamicType = ()> {
     type Spec: DeserializeOwned;
     type Status: Default + DeserializeOwned;

@@ -1,10 +1,16 @@
-//! Gathers an observation from memory. No request is made here.
+//! Gathers an observation from the stores. No request is made here.
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Key, tend::TaskState};
+use super::{
+    clock,
+    context::Context,
+    endpoints::EndpointWatch,
+    key::Key,
+    task_state::{Services, TaskState},
+};
 use crate::{
     api::{KanaryDeployment, names},
     decision::{Absence, Observed, Routes, services_of},
@@ -12,22 +18,16 @@ use crate::{
     traffic::mirror,
 };
 
-/// A watch that spoke so lately has not fallen silent.
+/// A watch that reported something within this time has not fallen silent.
 const RECENTLY: SignedDuration = SignedDuration::from_secs(5);
 
-/// Now, to the millisecond: that is what the status keeps.
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now)
-}
-
-/// The world around one resource; nothing, if the resource is gone.
-pub fn observe(context: &Context, key: &Key, state: &mut TaskState) -> Option<Observed> {
+/// What is known around one resource; none, if the resource is gone.
+pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Observed> {
     let stores = &context.stores;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
     let kanary = stores.kanaries.get(namespace, name)?;
     let routed = needs_routes(context, &kanary);
-    let now = now();
+    let now = clock::now();
     let (canary, pods) = canary(context, &kanary);
     Some(Observed {
         now,
@@ -37,7 +37,7 @@ pub fn observe(context: &Context, key: &Key, state: &mut TaskState) -> Option<Ob
         services: services(context, &kanary, &mut state.services),
         autoscalers: stores.autoscalers.all_in(namespace),
         pod_selectors: stores.pod_selectors.iter().flat_map(|store| store.all_in(namespace)).collect(),
-        endpoints: state.endpoints.as_ref().and_then(super::endpoints::EndpointWatch::listed),
+        endpoints: state.endpoints.as_ref().and_then(EndpointWatch::listed),
         routes: if routed { all_routes(context) } else { Routes::default() },
         absences: absences(context, routed, now),
         is_fresh: stores.heard_since(now - RECENTLY),
@@ -56,15 +56,8 @@ pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deplo
     (stores.deployments.get(namespace, &names::canary(kanary)), stores.pods.of_canary(namespace, kanary.name()))
 }
 
-/// Those of a namespace's Services that matter to a canary and are none's, as they were at the last look. There may be
-/// hundreds of them to go through, and they seldom change.
-#[derive(Default)]
-pub struct Services {
-    of: Option<(u64, String, Option<i64>)>,
-    found: Vec<Arc<Service>>,
-}
-
-/// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
+/// The Services that matter. Those of other canaries select only these canaries' pods; but one of them may have the very name
+/// that this canary refers to.
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
     let (store, namespace) = (&context.stores.services, kanary.namespace());
     let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation));
@@ -73,14 +66,16 @@ fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) 
     }
     let mut services = known.found.clone();
     services.extend(store.of_canary(namespace, kanary.name()));
-    let asked = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
-    let asked = asked.into_iter().flatten().filter_map(|name| store.get(namespace, &name));
-    let gaps: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
-    services.extend(gaps);
+    let named = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
+    let named = named.into_iter().flatten().filter_map(|name| store.get(namespace, &name));
+    let missing: Vec<_> =
+        named.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
+    services.extend(missing);
     services
 }
 
-/// When nobody led, and when who led did not see all. One that ends in the future was noted by a clock that was wrong.
+/// When there was no leader, and when a watch of the leader was broken. One that ends in the future was recorded by a clock
+/// that was wrong.
 fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
     let stores = &context.stores;
     let mut absences = context.leadership.absences();
@@ -108,7 +103,7 @@ fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
 /// Those of a mesh, of all namespaces.
 pub fn all_routes(context: &Context) -> Routes {
     Routes {
-        domain: context.cluster_domain.clone(),
+        domain: context.settings.cluster_domain.clone(),
         virtual_services: context.stores.virtual_services.known(),
         http_routes: context.stores.http_routes.known(),
         is_fresh: false,

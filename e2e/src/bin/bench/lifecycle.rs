@@ -26,7 +26,7 @@ pub async fn measure(scene: &Scene, count: usize) -> Result<Value, Error> {
     let took = begun.elapsed();
     until_told(&scene, count, "Succeeded").await?;
     let after = usage(controller.pid())?;
-    let looks = Page(controller.get("/metrics").await?.1).sum("kanary_looks_total", "");
+    let looks = Page(controller.get("/metrics").await?.1).sum("kanary_reconciles_total", "");
     let calls = asked(&audit, mark)?;
     let mark = audit.mark();
     tokio::time::sleep(REST).await;
