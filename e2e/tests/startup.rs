@@ -72,7 +72,7 @@ async fn without_a_permission(scene: &Scene) -> Result<(), Error> {
     }
     replace(&roles, &poorer).await?;
     let mut controller = scene.lab()?.start_controller(&alone(scene, "poor")).await?;
-    until_said_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
+    until_said_once(&mut controller, "may not access services; compare its roles with deploy/rbac.yaml").await?;
     let mut restored = roles.get("kanary").await.context(|| "get the role".into())?;
     restored.rules = shipped.rules;
     replace(&roles, &restored).await?;
@@ -91,7 +91,7 @@ async fn without_the_crd(scene: &Scene) -> Result<(), Error> {
         await_condition(crds, CRD, is_deleted(&uid)).await.context(|| "wait for the CRD to go".into())?;
     }
     let mut controller = scene.lab()?.start_controller(&alone(scene, "early")).await?;
-    until_said_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
+    until_said_once(&mut controller, "is not installed; run kubectl apply -k deploy").await?;
     scene.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
     controller.ready().await?;
     controller.stop().await

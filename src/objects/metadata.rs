@@ -1,6 +1,6 @@
-//! Metadata as it is read of every object: without what nothing here asks for.
+//! Metadata as it is read of every object: without what no decision reads.
 //!
-//! managedFields are as long as the rest of an object, and of a thousand events nobody asks who wrote a field. Of each entry
+//! managedFields are as long as the rest of an object, and in most events it does not matter who wrote a field. Of each entry
 //! only what was written of `spec` is kept: whether, and whether the pod template.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
-/// Reads the metadata of an object of which nobody asks who wrote it.
+/// Reads the metadata of an object without its writers.
 ///
 /// # Errors
 /// Those of the deserializer.
