@@ -1,6 +1,6 @@
-//! Metadata as it is read of every object: without what nothing here asks for.
+//! Metadata as it is read of every object: without what no decision reads.
 //!
-//! managedFields are as long as the rest of an object, and of a thousand events nobody asks who wrote a field. Of each entry
+//! managedFields are as long as the rest of an object, and in most events it does not matter who wrote a field. Of each entry
 //! only what was written of `spec` is kept: whether, and whether the pod template.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
-/// Reads the metadata of an object of which nobody asks who wrote it.
+/// Reads the metadata of an object without its writers.
 ///
 /// # Errors
 /// Those of the deserializer.
@@ -17,23 +17,23 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
     Read::<IgnoredAny>::deserialize(deserializer).map(|read| read.kept(|_| None))
 }
 
-/// Metadata of which it is not known yet whether somebody will ask.
+/// Metadata with managedFields as they came: whether their writers matter is not known yet.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Read<Box<RawValue>>")]
-pub struct Unsigned {
+pub struct RawMetadata {
     /// All but managedFields.
     pub rest: ObjectMeta,
     managed_fields: Option<Box<RawValue>>,
 }
 
-impl From<Read<Box<RawValue>>> for Unsigned {
+impl From<Read<Box<RawValue>>> for RawMetadata {
     fn from(mut read: Read<Box<RawValue>>) -> Self {
         let managed_fields = read.managed_fields.take();
         Self { rest: read.kept(|_| None), managed_fields }
     }
 }
 
-impl Unsigned {
+impl RawMetadata {
     /// The metadata, and of managedFields who wrote the spec.
     ///
     /// # Errors

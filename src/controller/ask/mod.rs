@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use super::{metrics::Metrics, observe};
+use super::{clock, metrics::Metrics};
 use crate::{
     api::Prometheus,
     promql::{Access, Outcome, Query},
@@ -103,12 +103,12 @@ impl Asker {
         // Before the server's queue: the API server may hang while this one answers.
         let credentials = match self.credentials(namespace, query.prom_ql.prometheus.as_ref()).await {
             Ok(credentials) => credentials,
-            Err(why) => return (observe::now(), Err(why)),
+            Err(why) => return (clock::now(), Err(why)),
         };
         let server = self.server(&query.url);
         // First in the queue of its own server: one that hangs must not use up what all share.
         let (_own, _all) = (server.acquire().await, self.all.acquire().await);
-        let at = observe::now();
+        let at = clock::now();
         let timer = std::time::Instant::now();
         let raw = wire::send(&self.clients, &self.access, query, &credentials, self.patience).await;
         self.metrics.sent(timer.elapsed());

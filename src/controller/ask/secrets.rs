@@ -5,7 +5,7 @@ use kube::{Api, Client};
 
 use crate::{
     api::{Prometheus, names::PROMETHEUS_LABEL},
-    controller::execute::bounded,
+    controller::request::bounded,
 };
 
 /// What a request carries.

@@ -1,32 +1,31 @@
-//! Errors of the watches and the lease in words that say what to do, each said once until it changes.
+//! Warnings about watches and the Lease that say how to fix them, each logged once until it changes.
 
-use std::{
-    collections::HashMap,
-    fmt::Display,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::HashMap, fmt::Display};
 
-/// What was said last, by resource.
+use parking_lot::Mutex;
+
+/// The last warning of each resource.
 #[derive(Default)]
-pub struct Said(Mutex<HashMap<String, String>>);
+pub struct WarnOnce(Mutex<HashMap<String, String>>);
 
-impl Said {
-    /// Warns, unless the same was said of this or, where it concerns them all, of another resource.
+impl WarnOnce {
+    /// Warns, unless the same was logged of this resource or, where it concerns them all, of another.
     pub fn warn(&self, resource: &str, error: &impl Display) {
         let advice = advice(resource, &error.to_string());
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = said.values().all(|other| *other != advice);
-        said.insert(resource.to_owned(), advice.clone());
+        let mut warnings = self.0.lock();
+        let is_news = warnings.values().all(|other| *other != advice);
+        warnings.insert(resource.to_owned(), advice.clone());
         if is_news {
-            tracing::warn!("{advice}; trying again");
+            tracing::warn!("{advice}; retrying");
         }
     }
 
-    /// Says that the trouble is over, if there was any and it was the last of its kind.
+    /// Logs that the problem is solved, if there was one and no other resource has the same.
     pub fn resolve(&self, resource: &str) {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(advice) = said.remove(resource).filter(|advice| said.values().all(|other| other != advice)) {
-            tracing::info!(was = advice, "works again");
+        let mut warnings = self.0.lock();
+        if let Some(advice) = warnings.remove(resource).filter(|advice| warnings.values().all(|other| other != advice))
+        {
+            tracing::info!(resolved = advice, "recovered");
         }
     }
 }
@@ -34,18 +33,19 @@ impl Said {
 fn advice(resource: &str, error: &str) -> String {
     let has = |needle: &str| error.contains(needle);
     if resource == "kanarydeployments" && (has("404") || has("NotFound") || has("not find the requested resource")) {
-        return "the CustomResourceDefinition kanarydeployments.kanary.k8s.io is not installed: kubectl apply -k deploy".into();
+        return "CustomResourceDefinition kanarydeployments.kanary.k8s.io is not installed; run kubectl apply -k deploy".into();
     }
     if has("Forbidden") || has("forbidden") {
         return format!(
-            "the controller's ServiceAccount may not use {resource}: compare its roles with deploy/rbac.yaml"
+            "the controller's ServiceAccount may not access {resource}; compare its roles with deploy/rbac.yaml"
         );
     }
     if has("Unauthorized") {
-        return "the API server does not accept the controller's credentials: check its ServiceAccount token or kubeconfig".into();
+        return "the API server rejected the controller's credentials; check its ServiceAccount token or kubeconfig"
+            .into();
     }
     if has("(Connect)") || has("Connection refused") || has("dns error") || has("tcp connect") {
-        return "cannot reach the API server: check the kubeconfig and the network".into();
+        return "cannot reach the API server; check the kubeconfig and the network".into();
     }
     format!("{resource}: {error}")
 }
@@ -55,7 +55,7 @@ mod tests {
     use super::advice;
 
     #[test]
-    fn says_what_to_do() {
+    fn each_warning_names_the_fix() {
         let cases = [
             ("kanarydeployments", "ApiError: 404 page not found (NotFound)", "kubectl apply -k deploy"),
             ("pods", "pods is forbidden: User \"x\" cannot list (Forbidden)", "deploy/rbac.yaml"),

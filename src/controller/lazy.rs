@@ -1,5 +1,5 @@
-//! Objects as a watch brings them: what did not change since is not read again, and what this version cannot read is left
-//! alone. Most news of an object are of its status; its spec is the longer part, and costs the most to read.
+//! Objects, decoded lazily: a spec whose generation is known is not decoded again, and what this version cannot decode is
+//! left alone. Most events are about the status; the spec is the longer part, and costs the most to decode.
 
 use std::{borrow::Cow, marker::PhantomData, sync::Arc};
 
@@ -11,25 +11,25 @@ use kube::{
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
-use super::memory::Memory;
+use super::store::Store;
 use crate::{
     api::{KanaryDeployment, KanaryDeploymentSpec, KanaryDeploymentStatus},
-    objects::{Deployment, DeploymentSpec, DeploymentStatus, Object, metadata::Unsigned},
+    objects::{Deployment, DeploymentSpec, DeploymentStatus, Object, metadata::RawMetadata},
 };
 
-/// An object of a kind whose `metadata.generation` counts the changes of its spec.
-pub trait Parts: Object + Clone + Resource<DynamicType = ()> {
+/// An object of a kind for which `metadata.generation` counts the changes of its spec.
+pub trait LazySpec: Object + Clone + Resource<DynamicType = ()> {
     type Spec: DeserializeOwned;
     type Status: Default + DeserializeOwned;
 
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, status: Self::Status) -> Self;
-    /// The same, with the spec of one that is known, and with what is known of who wrote it.
+    /// The same object with new metadata and status; the spec and its last writer stay.
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self;
-    /// What is told of one that cannot be read, if it may be left alone.
+    /// What stands for an object that cannot be decoded, if it may be left alone.
     fn unreadable(metadata: ObjectMeta) -> Option<Self>;
 }
 
-impl Parts for KanaryDeployment {
+impl LazySpec for KanaryDeployment {
     type Spec = KanaryDeploymentSpec;
     type Status = Option<KanaryDeploymentStatus>;
 
@@ -41,13 +41,13 @@ impl Parts for KanaryDeployment {
         Self { metadata, spec: self.spec.clone(), status }
     }
 
-    /// It was written past an older CRD, and must not break the watch of all others.
+    /// It was admitted by an older CRD, and must not break the watch of all others.
     fn unreadable(metadata: ObjectMeta) -> Option<Self> {
         Some(Self { metadata, spec: KanaryDeploymentSpec::default(), status: None })
     }
 }
 
-impl Parts for Deployment {
+impl LazySpec for Deployment {
     type Spec = DeploymentSpec;
     type Status = DeploymentStatus;
 
@@ -59,24 +59,24 @@ impl Parts for Deployment {
         Self { metadata, spec: self.spec.clone(), status, writer: self.writer.clone() }
     }
 
-    /// A base that nobody can read must not look like one that is gone.
+    /// A base that cannot be decoded must not look like one that is gone.
     fn unreadable(_: ObjectMeta) -> Option<Self> {
         None
     }
 }
 
-/// An object of which only the metadata is read.
+/// An object of which only the metadata is decoded.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(bound = "")]
-pub struct Unread<K> {
-    metadata: Unsigned,
+pub struct RawObject<K> {
+    metadata: RawMetadata,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
     #[serde(skip)]
     kind: PhantomData<K>,
 }
 
-impl<K: Resource<DynamicType = ()>> Resource for Unread<K> {
+impl<K: Resource<DynamicType = ()>> Resource for RawObject<K> {
     type DynamicType = ();
     type Scope = K::Scope;
 
@@ -105,42 +105,46 @@ impl<K: Resource<DynamicType = ()>> Resource for Unread<K> {
     }
 }
 
-/// Reads what is news, with a look at what is known. A full list is read whole: what is kept must not be older than that, whatever the generation says. It does not count
-/// what a new default or another spelling of a quantity makes of a spec.
-pub fn read<K: Parts>(event: Event<Unread<K>>, memory: &Memory<K>) -> watcher::Result<Event<K>> {
-    let known = |unread: &Unread<K>| {
-        let metadata = &unread.metadata.rest;
+/// Decodes what changed, given what is known. A full list is decoded whole, whatever the generations say: they do not count
+/// what a new default, or another spelling of a quantity, makes of a spec.
+pub fn read<K: LazySpec>(event: Event<RawObject<K>>, store: &Store<K>) -> watcher::Result<Event<K>> {
+    let known = |raw: &RawObject<K>| {
+        let metadata = &raw.metadata.rest;
         let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
-        let known = memory.get(namespace.unwrap_or_default(), name.unwrap_or_default());
+        let known = store.get(namespace.unwrap_or_default(), name.unwrap_or_default());
         known.filter(|known| has_same_spec(Object::meta(&**known), metadata))
     };
     match event {
-        Event::Apply(unread) => of_one(known(&unread), unread, Event::Apply),
-        Event::Delete(unread) => of_one(known(&unread), unread, Event::Delete),
-        Event::InitApply(unread) => of_one(None, unread, Event::InitApply),
+        Event::Apply(raw) => of_one(known(&raw), raw, Event::Apply),
+        Event::Delete(raw) => of_one(known(&raw), raw, Event::Delete),
+        Event::InitApply(raw) => of_one(None, raw, Event::InitApply),
         Event::Init => Ok(Event::Init),
         Event::InitDone => Ok(Event::InitDone),
     }
 }
 
-/// What is told of an object; of one that does not fit the types, that it is no more: what was known of it is not true.
-fn of_one<K: Parts>(known: Option<Arc<K>>, unread: Unread<K>, event: fn(K) -> Event<K>) -> watcher::Result<Event<K>> {
-    match unread.parse(known) {
+/// The event about one object. One that cannot be decoded is reported as deleted: what was known of it is not true any more.
+fn of_one<K: LazySpec>(
+    known: Option<Arc<K>>,
+    raw: RawObject<K>,
+    event: fn(K) -> Event<K>,
+) -> watcher::Result<Event<K>> {
+    match raw.parse(known) {
         Ok(object) => Ok(event(object)),
         Err(error) => {
-            let metadata = unread.metadata.rest;
+            let metadata = raw.metadata.rest;
             let (namespace, name) = (metadata.namespace.clone(), metadata.name.clone());
             let gone = K::unreadable(metadata).map(Event::Delete);
             gone.inspect(|_| {
                 let kind = K::kind(&());
-                tracing::error!(namespace, name, %error, "a {kind} does not fit this version: apply its CRD again");
+                tracing::error!(namespace, name, %error, "cannot decode a {kind}; apply the CRD of this version");
             })
             .ok_or_else(|| watcher::Error::WatchFailed(kube::Error::SerdeError(error)))
         }
     }
 }
 
-impl<K: Parts> Unread<K> {
+impl<K: LazySpec> RawObject<K> {
     fn parse(&self, known: Option<Arc<K>>) -> Result<K, serde_json::Error> {
         let status = self.status.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()?.unwrap_or_default();
         if let Some(known) = known {
@@ -161,48 +165,48 @@ mod tests {
 
     use super::*;
 
-    fn unread<K: Parts>(generation: u64, spec: Value) -> Unread<K> {
+    fn raw<K: LazySpec>(generation: u64, spec: Value) -> RawObject<K> {
         let metadata = json!({"name": "try", "namespace": "shop", "uid": "1", "generation": generation,
             "resourceVersion": "7"});
         serde_json::from_value(json!({"metadata": metadata, "spec": spec})).expect("anything that has metadata")
     }
 
     #[test]
-    fn who_no_longer_fits_the_types_is_forgotten() {
-        let readable = || unread::<KanaryDeployment>(1, json!({"template": {}}));
-        let memory = Memory::default();
-        let take_in = |event| memory.apply(read(event, &memory).expect("no error of the watch"));
+    fn what_cannot_be_decoded_any_more_is_removed() {
+        let readable = || raw::<KanaryDeployment>(1, json!({"template": {}}));
+        let store = Store::default();
+        let apply = |event| store.apply(read(event, &store).expect("no error of the watch"));
         for event in [Event::Apply, Event::Delete, Event::InitApply] {
             for spec in [json!({"template": "none"}), Value::Null] {
-                take_in(Event::Apply(readable()));
-                assert!(memory.get("shop", "try").is_some());
-                assert_eq!(take_in(event(unread(2, spec))).len(), 1, "it is told of");
-                assert!(memory.get("shop", "try").is_none());
+                apply(Event::Apply(readable()));
+                assert!(store.get("shop", "try").is_some());
+                assert_eq!(apply(event(raw(2, spec))).len(), 1, "it is reported");
+                assert!(store.get("shop", "try").is_none());
             }
         }
     }
 
     #[test]
-    fn a_base_that_cannot_be_read_is_not_gone() {
-        let mut base = unread::<Deployment>(1, json!({}));
+    fn a_base_that_cannot_be_decoded_is_not_gone() {
+        let mut base = raw::<Deployment>(1, json!({}));
         base.status = serde_json::from_value(json!({"conditions": 1})).expect("JSON");
-        assert!(read(Event::Apply(base), &Memory::default()).is_err(), "nobody sees it");
+        assert!(read(Event::Apply(base), &Store::default()).is_err(), "the watch is broken");
     }
 
     #[test]
-    fn a_spec_is_read_once_a_generation() {
-        let memory = Memory::<Deployment>::default();
-        let replicas = |event: fn(Unread<Deployment>) -> Event<Unread<Deployment>>, generation, replicas| {
-            let event = event(unread(generation, json!({"replicas": replicas})));
-            memory.apply(read(event, &memory).expect("no error of the watch"));
-            memory.get("shop", "try").map(|known| known.spec.replicas)
+    fn a_spec_is_decoded_once_a_generation() {
+        let store = Store::<Deployment>::default();
+        let replicas = |event: fn(RawObject<Deployment>) -> Event<RawObject<Deployment>>, generation, replicas| {
+            let event = event(raw(generation, json!({"replicas": replicas})));
+            store.apply(read(event, &store).expect("no error of the watch"));
+            store.get("shop", "try").map(|known| known.spec.replicas)
         };
         assert_eq!(replicas(Event::Apply, 1, 3), Some(3));
         assert_eq!(replicas(Event::Apply, 1, 4), Some(3), "the API server would have counted a change");
         assert_eq!(replicas(Event::Apply, 2, 5), Some(5));
-        memory.apply(Event::Init);
+        store.apply(Event::Init);
         replicas(Event::InitApply, 2, 6);
-        memory.apply(Event::InitDone);
-        assert_eq!(memory.get("shop", "try").map(|known| known.spec.replicas), Some(6), "a list is read whole");
+        store.apply(Event::InitDone);
+        assert_eq!(store.get("shop", "try").map(|known| known.spec.replicas), Some(6), "a list is decoded whole");
     }
 }

@@ -1,0 +1,108 @@
+//! Sends Prometheus queries that are due, in the background, and shows the values that items are evaluated on.
+
+use jiff::Timestamp;
+use tracing::Instrument;
+
+use super::{
+    key::Key,
+    metrics::Metrics,
+    store::Store,
+    task_state::{Task, TaskState},
+};
+use crate::{
+    api::{KanaryDeployment, Phase},
+    decision::Observed,
+    lifecycle,
+    objects::Object,
+    promql::{Mark, Outcome, Query},
+    validation::promql::copies,
+};
+
+/// Sends what is due, and does not wait: each answer wakes the task when it comes. Answers so far go into the observation.
+pub fn send_due(task: &Task, state: &TaskState, seen: &mut Observed) {
+    for query in lifecycle::due_queries(seen) {
+        state.answers.lock().entry(query.item.clone()).or_default().pending = Some(seen.now);
+        let since = state.sendable_since(query.due);
+        let answered = send(task.clone(), state, seen.kanary.uid().to_owned(), query, since);
+        tokio::spawn(answered.instrument(task.key.span(seen.status().run)));
+    }
+    forget_old(task, state, seen);
+    seen.answers = state.answers();
+}
+
+/// Sends one query, and records its answer.
+fn send(
+    task: Task,
+    state: &TaskState,
+    uid: String,
+    query: Query,
+    since: Timestamp,
+) -> impl Future<Output = ()> + Send + 'static {
+    let answers = state.answers.clone();
+    async move {
+        let context = &task.context;
+        let (at, outcome) = context.asker.ask(&task.key.namespace, &query).await;
+        tracing::debug!(item = query.item, outcome = outcome.word(), "query answered");
+        context.metrics.query_lagged(since.duration_until(at));
+        show(&context.metrics, &context.stores.kanaries, (&task.key, &uid), &query.item, &outcome);
+        let sent = Mark { at, held: query.held };
+        answers.lock().entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
+        task.signal.notify_one();
+    }
+}
+
+/// Drops the answers of items that are gone, and the values of all that are not evaluated any more.
+fn forget_old(task: &Task, state: &TaskState, seen: &Observed) {
+    let items = seen.kanary.spec.validation.checks();
+    let is_item = |name: &String| name == copies::NAME || items.iter().any(|(item, _)| item == name);
+    let is_evaluated = seen.status().phase == Some(Phase::Validating);
+    let mut answers = state.answers.lock();
+    let over = answers.keys().filter(|name| !(is_evaluated && is_item(name)));
+    task.context.metrics.forget(&task.key, over.map(String::as_str));
+    answers.retain(|name, history| history.pending.is_some() || is_item(name));
+}
+
+/// Shows the value that an item is evaluated on. An answer may come after its resource is gone and its task has ended; then
+/// no task would remove the value.
+fn show(metrics: &Metrics, kanaries: &Store<KanaryDeployment>, of: (&Key, &str), item: &str, outcome: &Outcome) {
+    let (key, uid) = of;
+    metrics.item_evaluated(key, item, outcome);
+    // Not before it is shown: the task could end in between.
+    if kanaries.get(&key.namespace, &key.name).is_none_or(|kanary| kanary.uid() != uid) {
+        metrics.forget(key, [item]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::promql::Evidence;
+
+    fn kanary(uid: &str) -> KanaryDeployment {
+        let metadata = json!({"namespace": "shop", "name": "try", "uid": uid, "resourceVersion": "1"});
+        serde_json::from_value(json!({
+            "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": metadata,
+            "spec": {"template": {"spec": {"template": {"spec": {}}}}},
+        }))
+        .expect("a KanaryDeployment")
+    }
+
+    #[test]
+    fn an_answer_that_comes_too_late_shows_no_value() {
+        let (metrics, kanaries) = (Metrics::new(), Store::default());
+        let key = Key::new("shop", "try");
+        let outcome = Outcome::True(Evidence { value: "1".into(), ..Evidence::default() });
+        let shows = || {
+            show(&metrics, &kanaries, (&key, "1"), "errors", &outcome);
+            metrics.text(true, false, &[]).contains("kanary_item_value{")
+        };
+        kanaries.put(kanary("1"));
+        assert!(shows());
+        kanaries.forget(&kanary("1"));
+        assert!(!shows(), "it is gone");
+        kanaries.put(kanary("2"));
+        assert!(!shows(), "another one has its name");
+    }
+}
