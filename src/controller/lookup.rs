@@ -20,33 +20,29 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, names},
-    decision::{DryRun, Lookup, Observed, Patch, Target},
+    decision::{Lookup, Patch, Target},
+    lifecycle::step::Done,
     objects::{Deployment, DeploymentSpec, HTTPRoute, Object, VirtualService},
 };
 
-/// Makes a lookup, and adds the answer to the observation. Returns that of a dry run, which is worth keeping.
+/// Makes a lookup.
 ///
 /// # Errors
 /// [`ExecuteError`].
-pub async fn perform(context: &Context, seen: &mut Observed, lookup: Lookup) -> Result<Option<DryRun>, ExecuteError> {
-    let kanary = seen.kanary.clone();
+pub async fn perform(context: &Context, kanary: &KanaryDeployment, lookup: &Lookup) -> Result<Done, ExecuteError> {
     match lookup {
-        Lookup::DryRunPromotion { target, patch, template_hash, base_hash } => {
-            let after = dry_run(context, kanary.namespace(), &target, &patch).await?;
-            let before = seen.base.as_ref().map(|base| &base.spec);
-            Ok(Some(DryRun::of(template_hash, base_hash, clock::now(), before, after)))
+        Lookup::DryRunPromotion { target, patch, .. } => {
+            let after = dry_run(context, kanary.namespace(), target, patch).await?;
+            Ok(Done::DryRun(clock::now(), after))
         }
         Lookup::ReadCanary => {
-            read_canary(context, &kanary).await?;
-            (seen.canary, seen.pods) = observe::canary(context, &kanary);
-            seen.is_fresh = true;
-            Ok(None)
+            read_canary(context, kanary).await?;
+            let (canary, pods) = observe::canary(context, kanary);
+            Ok(Done::Canary(canary, pods))
         }
         Lookup::ReadRoutes => {
             read_routes(context, kanary.namespace()).await?;
-            seen.routes = observe::all_routes(context);
-            seen.routes.is_fresh = true;
-            Ok(None)
+            Ok(Done::Routes(observe::all_routes(context)))
         }
     }
 }

@@ -30,7 +30,6 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
     let now = clock::now();
     let (canary, pods) = canary(context, &kanary);
     Some(Observed {
-        now,
         base: stores.deployments.get(namespace, &names::base(&kanary)),
         canary,
         pods,
@@ -42,11 +41,9 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
         absences: absences(context, routed, now),
         is_fresh: stores.heard_since(now - RECENTLY),
         watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
-        dry_run: state.dry_run.clone(),
-        answers: state.answers(),
         prometheus: context.asker.access().clone(),
-        faults: state.faults.clone(),
-        kanary,
+        // The driver adds what it remembers.
+        ..Observed::around(kanary, now)
     })
 }
 

@@ -11,23 +11,20 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, Phase},
-    decision::Observed,
-    lifecycle,
+    lifecycle::driver::Driver,
     objects::Object,
     promql::{Mark, Outcome, Query},
     validation::promql::copies,
 };
 
-/// Sends what is due, and does not wait: each answer wakes the task when it comes. Answers so far go into the observation.
-pub fn send_due(task: &Task, state: &TaskState, seen: &mut Observed) {
-    for query in lifecycle::due_queries(seen) {
-        state.answers.lock().entry(query.item.clone()).or_default().pending = Some(seen.now);
+/// Sends these, and does not wait: each answer wakes the task when it comes.
+pub fn send_all(task: &Task, state: &TaskState, kanary: &KanaryDeployment, queries: Vec<Query>) {
+    let run = kanary.status.as_ref().and_then(|status| status.run);
+    for query in queries {
         let since = state.sendable_since(query.due);
-        let answered = send(task.clone(), state, seen.kanary.uid().to_owned(), query, since);
-        tokio::spawn(answered.instrument(task.key.span(seen.status().run)));
+        let answered = send(task.clone(), state, kanary.uid().to_owned(), query, since);
+        tokio::spawn(answered.instrument(task.key.span(run)));
     }
-    forget_old(task, state, seen);
-    seen.answers = state.answers();
 }
 
 /// Sends one query, and records its answer.
@@ -46,20 +43,19 @@ fn send(
         context.metrics.query_lagged(since.duration_until(at));
         show(&context.metrics, &context.stores.kanaries, (&task.key, &uid), &query.item, &outcome);
         let sent = Mark { at, held: query.held };
-        answers.lock().entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
+        answers.lock().push((query, sent, outcome));
         task.signal.notify_one();
     }
 }
 
 /// Drops the answers of items that are gone, and the values of all that are not evaluated any more.
-fn forget_old(task: &Task, state: &TaskState, seen: &Observed) {
-    let items = seen.kanary.spec.validation.checks();
-    let is_item = |name: &String| name == copies::NAME || items.iter().any(|(item, _)| item == name);
-    let is_evaluated = seen.status().phase == Some(Phase::Validating);
-    let mut answers = state.answers.lock();
-    let over = answers.keys().filter(|name| !(is_evaluated && is_item(name)));
-    task.context.metrics.forget(&task.key, over.map(String::as_str));
-    answers.retain(|name, history| history.pending.is_some() || is_item(name));
+pub fn forget_old(task: &Task, driver: &mut Driver, kanary: &KanaryDeployment) {
+    let items = kanary.spec.validation.checks();
+    let is_item = |name: &str| name == copies::NAME || items.iter().any(|(item, _)| item == name);
+    let is_evaluated = kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Validating));
+    let names = driver.history().keys().map(String::as_str);
+    task.context.metrics.forget(&task.key, names.filter(|name| !(is_evaluated && is_item(name))));
+    driver.forget_items(is_item);
 }
 
 /// Shows the value that an item is evaluated on. An answer may come after its resource is gone and its task has ended; then

@@ -3,7 +3,7 @@
 //!
 //! A task of its own means that a request that hangs delays this canary only, and that no two reconciliations of it overlap.
 //!
-//! Not here: what comes next (`task_state`, `lifecycle`), and how it is done (`execute`, `lookup`, `queries`, `status`).
+//! Not here: what comes next (`lifecycle::driver`), and how it is done (`execute`, `lookup`, `queries`, `status`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -24,18 +24,15 @@ use super::{
     queue::New,
     status,
     supervise::supervise,
-    task_state::{Done, Task, TaskState, until},
+    task_state::{Task, TaskState, until},
 };
 use crate::{
-    api::Phase,
-    decision::{Action, Fault, Observed, Plan},
-    lifecycle,
+    api::{KanaryDeployment, Phase},
+    decision::{Fault, Observed},
+    lifecycle::step::{Done, Step, StepError, Wait},
     objects::Object,
     traffic,
 };
-
-/// More steps than this without a rest mean that another client undoes what is written.
-const MOST_STEPS: usize = 32;
 
 /// Spawns a task for each resource that is new in the queue.
 pub async fn dispatch(context: Arc<Context>, mut new: UnboundedReceiver<New>) {
@@ -67,33 +64,35 @@ async fn run(task: Task) {
             () = tokio::time::sleep(sleep) => {}
         }
     }
-    task.context.metrics.forget(&task.key, state.answers().keys().map(String::as_str));
+    task.context.metrics.forget(&task.key, state.driver.history().keys().map(String::as_str));
     retire(&task.context, &task.key);
 }
 
 /// Steps until there is nothing to do. Returns how long to sleep, or nothing once the resource is gone.
 async fn reconcile(task: &Task, state: &mut TaskState) -> Option<Duration> {
     state.woken = clock::now();
-    for _ in 0..MOST_STEPS {
-        let (permit, seen) = match acquire_permit(task, state).await? {
-            Ready::Idle(sleep) => return Some(sleep),
-            Ready::Permit(permit, seen) => (permit, seen),
+    loop {
+        let wait = match acquire_permit(task, state).await? {
+            Ready::Idle(wait) => Some(wait),
+            Ready::Permit(_permit, step) => perform_all(task, state, step).await,
         };
-        let sleep = step(task, state, *seen).await;
-        drop(permit);
-        if sleep.is_some() {
-            return sleep;
+        match wait {
+            None => {}
+            Some(Wait::BackOff(wait)) => return Some(wait),
+            Some(Wait::Until(time)) => {
+                state.rested = state.driver.seen().map_or_else(clock::now, |seen| seen.now);
+                return Some(until(time));
+            }
         }
     }
-    Some(state.retry())
 }
 
 /// Whether there is something to do.
 enum Ready<'a> {
-    /// There is nothing to do for this long.
-    Idle(Duration),
-    /// There is something to do, as far as can be seen now, and requests may be made for it.
-    Permit(Result<SemaphorePermit<'a>, AcquireError>, Box<Observed>),
+    /// Not for this long.
+    Idle(Wait),
+    /// This, as far as can be seen now, and requests may be made for it.
+    Permit(Result<SemaphorePermit<'a>, AcquireError>, Step),
 }
 
 /// Waits for a permit to make requests to the API server, or until there is nothing to do; none, if the resource is gone.
@@ -107,102 +106,83 @@ async fn acquire_permit<'a>(task: &'a Task, state: &mut TaskState) -> Option<Rea
     loop {
         if !task.context.leadership.holds() {
             state.endpoints = None;
-            return task.context.is_known(&task.key).then(|| Ready::Idle(state.rest(clock::now(), None)));
+            return task.context.is_known(&task.key).then_some(Ready::Idle(Wait::Until(None)));
         }
-        let seen = observe(task, state)?;
-        if let Some(permit) = mine {
-            return Some(Ready::Permit(permit, Box::new(seen)));
-        }
-        let plan = state.decide(&seen);
-        if is_idle(&seen, &plan) {
-            return Some(Ready::Idle(state.rest(seen.now, plan.requeue_at)));
-        }
-        // What is due already needs the permit, or waits for a status update that does.
-        let wake = plan.requeue_at.filter(|wake| *wake > seen.now);
+        let requeue_at = match observe(task, state)? {
+            Step::Sleep(wait) => return Some(Ready::Idle(wait)),
+            Step::Observe => continue,
+            step @ (Step::Lookup(_) | Step::Apply(_) | Step::WriteStatus(_)) => match mine {
+                Some(permit) => return Some(Ready::Permit(permit, step)),
+                None => state.driver.requeue_at(),
+            },
+        };
         // All events that come until then are observed together: where many tasks wait, there are many.
         let observed = Instant::now();
         let events = async {
             task.signal.notified().await;
             tokio::time::sleep_until(observed + task.burst()).await;
         };
+        // What is due already needs the permit, or waits for a status update that does.
+        let due = requeue_at.filter(|due| *due > clock::now());
         tokio::select! {
             permit = &mut permit => mine = Some(permit),
             () = events => {}
-            () = tokio::time::sleep(until(wake)) => {}
+            () = tokio::time::sleep(until(due)) => {}
         }
     }
 }
 
-/// Is no request to the API server needed?
-fn is_idle(seen: &Observed, plan: &Plan) -> bool {
-    let is_clear = seen.faults.is_empty() && lifecycle::lookup(seen).is_none();
-    is_clear && plan.actions.is_empty() && plan.status.is_none()
-}
-
-/// What is there now; Prometheus queries that are due are sent.
-fn observe(task: &Task, state: &mut TaskState) -> Option<Observed> {
+/// Observes what is there now, and decides what comes next; none, if the resource is gone.
+fn observe(task: &Task, state: &mut TaskState) -> Option<Step> {
     // What an event reports is in a store before it wakes the task, so this observation has it: the signal is used up.
     let _ = task.signal.notified().now_or_never();
     task.context.metrics.reconciled();
-    let mut seen = observe::gather(&task.context, &task.key, state)?;
+    state.take_answers();
+    let seen = observe::gather(&task.context, &task.key, state)?;
     watch_endpoints(task, state, &seen);
-    queries::send_due(task, state, &mut seen);
-    Some(seen)
+    let kanary = seen.kanary.clone();
+    state.driver.observed(seen);
+    let (queries, step) = state.driver.next();
+    queries::send_all(task, state, &kanary, queries);
+    queries::forget_old(task, &mut state.driver, &kanary);
+    Some(step)
 }
 
-/// One step: a lookup, the writes, the status. Returns how long to sleep; none: the next step follows at once.
-async fn step(task: &Task, state: &mut TaskState, mut seen: Observed) -> Option<Duration> {
-    let span = task.key.span(seen.status().run);
-    let is_unanswered = look_up(task, state, &mut seen).instrument(span).await;
-    let plan = state.decide(&seen);
-    // A status may begin a run.
-    let run = plan.status.as_ref().map_or(seen.status().run, |update| update.status.run);
-    let result = async {
-        log_plan(&plan);
-        carry_out(&task.context, &seen, &plan).await.inspect_err(log_error)
+/// Performs steps until something must be observed, which returns nothing, or there is nothing to do for a while.
+async fn perform_all(task: &Task, state: &mut TaskState, mut step: Step) -> Option<Wait> {
+    let kanary = state.driver.seen()?.kanary.clone();
+    loop {
+        // A status may begin a run.
+        let update = state.driver.plan().status.as_ref().map(|update| &update.status);
+        let run = update.or(kanary.status.as_ref()).and_then(|status| status.run);
+        let result = match step {
+            Step::Observe => return None,
+            Step::Sleep(wait) => return Some(wait),
+            Step::Lookup(_) | Step::Apply(_) | Step::WriteStatus(_) => {
+                perform(task, &kanary, &step).instrument(task.key.span(run)).await
+            }
+        };
+        state.driver.done(result);
+        (_, step) = state.driver.next();
+    }
+}
+
+async fn perform(task: &Task, kanary: &Arc<KanaryDeployment>, step: &Step) -> Result<Done, StepError> {
+    tracing::debug!(step = step.describe(), "performing");
+    let context = &task.context;
+    let result = match step {
+        Step::Lookup(lookup) => lookup::perform(context, kanary, lookup).await,
+        Step::Apply(action) => execute::apply(context, kanary.namespace(), action).await.map(|()| Done::Written),
+        Step::WriteStatus(update) => status::write(context, kanary, update).await.map(|()| Done::Written),
+        Step::Observe | Step::Sleep(_) => Ok(Done::Written),
     };
-    let result = result.instrument(task.key.span(run)).await;
-    state.conclude(&seen, &plan, is_unanswered, result)
-}
-
-/// Makes the lookup that is due, if one is. Was there no answer? It is still due then, and made again after a pause.
-async fn look_up(task: &Task, state: &mut TaskState, seen: &mut Observed) -> bool {
-    let Some(lookup) = lifecycle::lookup(seen) else { return false };
-    tracing::debug!(?lookup, "looking up");
-    let result = lookup::perform(&task.context, seen, lookup).await;
-    if let Err(error) = &result {
-        log_error(error);
-    }
-    match result {
-        Ok(Some(dry_run)) => state.dry_run = Some(dry_run),
-        Ok(None) => {}
-        // What the lookup was about is not as observed: the next observation decides.
-        Err(ExecuteError::Stale(_) | ExecuteError::NotLeader) => return true,
-        // The plan reports it.
-        Err(ExecuteError::Failed(fault)) => {
-            state.fail(fault);
-            seen.faults.clone_from(&state.faults);
-            return true;
+    result.map_err(|error| {
+        log_error(&error);
+        match error {
+            ExecuteError::Stale(_) | ExecuteError::NotLeader => StepError::Stale,
+            ExecuteError::Failed(fault) => StepError::Failed(fault),
         }
-    }
-    seen.dry_run.clone_from(&state.dry_run);
-    false
-}
-
-/// All writes, then the status. After a failed request the status comes first: what fails again must not keep it unreported.
-async fn carry_out(context: &Arc<Context>, seen: &Observed, plan: &Plan) -> Result<Done, ExecuteError> {
-    let kanary = &seen.kanary;
-    if let Some(update) = plan.status.as_ref().filter(|_| !seen.faults.is_empty()) {
-        return status::write(context, kanary, update).await.map(|()| Done::FaultReported);
-    }
-    for action in &plan.actions {
-        execute::apply(context, kanary.namespace(), action).await?;
-    }
-    match &plan.status {
-        Some(update) => status::write(context, kanary, update).await.map(|()| Done::All),
-        None if plan.actions.is_empty() => Ok(Done::Nothing),
-        None => Ok(Done::All),
-    }
+    })
 }
 
 /// While pods leave production, the EndpointSlices of the production Service are watched; and no longer.
@@ -217,14 +197,6 @@ fn watch_endpoints(task: &Task, state: &mut TaskState, seen: &Observed) {
         }
         Some(_) | None => state.endpoints = None,
     }
-}
-
-fn log_plan(plan: &Plan) {
-    let actions: Vec<_> = plan.actions.iter().map(Action::describe).collect();
-    let update = plan.status.as_ref().map(|update| &update.status);
-    let phase = update.and_then(|status| status.phase).map(tracing::field::debug);
-    let cause = update.and_then(|status| status.message.as_deref());
-    tracing::debug!(?actions, phase, cause, requeue_at = plan.requeue_at.map(tracing::field::display), "decided");
 }
 
 fn log_error(error: &ExecuteError) {

@@ -1,23 +1,19 @@
-//! What the task of one resource remembers, and what it decides from that: whether progress is reported now, and when the
-//! next step follows. It makes no request.
+//! What the task of one resource remembers. It decides nothing (`lifecycle::driver` does) and makes no request.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{clock, context::Context, endpoints::EndpointWatch, execute::ExecuteError, key::Key};
+use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
 use crate::{
     api::Phase,
-    decision::{DryRun, Fault, Observed, Plan},
-    lifecycle,
+    lifecycle::driver::Driver,
     objects::Service,
-    promql::QueryHistory,
+    promql::{Mark, Outcome, Query},
 };
 
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LAST_RETRY: Duration = Duration::from_secs(60);
 /// Events come in bursts: a pod, its Deployment, its Service. Those that follow an observation within this time are observed
 /// together; a single one, such as an invalidation label, is observed when it comes.
 const BURST: Duration = Duration::from_millis(50);
@@ -48,8 +44,8 @@ impl Task {
     }
 }
 
-/// By name of the item.
-pub type Answers = Mutex<BTreeMap<String, QueryHistory>>;
+/// A result that came from Prometheus: of which query, when it was sent, and what it says.
+pub type Answer = (Query, Mark, Outcome);
 
 /// The Services of a namespace that matter to a canary and have no canary's label, as of the last observation. There may be
 /// hundreds of others, and they seldom change.
@@ -60,43 +56,26 @@ pub struct Services {
     pub found: Vec<Arc<Service>>,
 }
 
-/// What a task remembers between steps; all of it can be lost without harm.
+/// What a task remembers between observations; all of it can be lost without harm.
 #[derive(Default)]
 pub struct TaskState {
-    /// The last dry run of the promotion.
-    pub dry_run: Option<DryRun>,
-    /// The request that failed in the last step.
-    pub faults: Vec<Fault>,
+    /// Decides what comes next.
+    pub driver: Driver,
+    /// Results that the driver does not know yet; one may come at any time.
+    pub answers: Arc<Mutex<Vec<Answer>>>,
     /// The watch of the production Service's EndpointSlices, while the canary leaves it.
     pub endpoints: Option<EndpointWatch>,
     /// The Services that matter and have no canary's label.
     pub services: Services,
-    /// Prometheus queries and their answers; an answer may come at any time.
-    pub answers: Arc<Answers>,
     /// When this task last woke up.
     pub woken: Timestamp,
-    /// There is progress to be reported since then.
-    unreported_since: Option<Timestamp>,
-    tries: u32,
     /// When there was last nothing left to do, so no query was due either.
-    rested: Timestamp,
-}
-
-/// How far a plan was carried out.
-pub enum Done {
-    Nothing,
-    FaultReported,
-    All,
+    pub rested: Timestamp,
 }
 
 impl TaskState {
     pub fn new(now: Timestamp) -> Self {
         Self { rested: now, ..Self::default() }
-    }
-
-    /// Prometheus queries and their answers so far.
-    pub fn answers(&self) -> BTreeMap<String, QueryHistory> {
-        self.answers.lock().clone()
     }
 
     /// Since when a query that was due then could have been sent. At rest none was due: one that was due before that could
@@ -105,65 +84,11 @@ impl TaskState {
         if due < self.rested { self.woken } else { due }
     }
 
-    /// What to do now. Mere progress is not reported yet, unless a request failed: then it explains what is stuck.
-    pub fn decide(&mut self, seen: &Observed) -> Plan {
-        let mut plan = lifecycle::plan(seen);
-        let update = plan.status.as_ref().filter(|_| seen.faults.is_empty());
-        self.unreported_since = update.map(|_| self.unreported_since.unwrap_or(seen.now));
-        let until =
-            update.zip(self.unreported_since).and_then(|(update, since)| update.deferred_until(since, seen.now));
-        if let Some(until) = until {
-            plan.status = None;
-            plan.requeue_at = plan.requeue_at.into_iter().chain([until]).min();
+    /// Results that came go to the driver.
+    pub fn take_answers(&mut self) {
+        for (query, sent, outcome) in self.answers.lock().drain(..) {
+            self.driver.evaluated(query, sent, outcome);
         }
-        plan
-    }
-
-    /// A request failed; did the same one fail in the last step already?
-    pub fn fail(&mut self, fault: Fault) -> bool {
-        let is_repeated = self.faults.first() == Some(&fault);
-        self.faults = vec![fault];
-        is_repeated
-    }
-
-    /// How long to sleep after a step; none: the next one follows at once.
-    pub fn conclude(
-        &mut self,
-        seen: &Observed,
-        plan: &Plan,
-        is_unanswered: bool,
-        result: Result<Done, ExecuteError>,
-    ) -> Option<Duration> {
-        if plan.status.is_some() {
-            self.unreported_since = None;
-        }
-        match result {
-            Ok(Done::Nothing) if is_unanswered => Some(self.retry()),
-            Ok(Done::Nothing) if seen.faults.is_empty() => Some(self.rest(seen.now, plan.requeue_at)),
-            Ok(Done::Nothing | Done::All) => self.go_on(),
-            // What failed before need not hinder what comes now, least of all that a canary leaves production.
-            Ok(Done::FaultReported) if plan.enters_phase(seen) => self.go_on(),
-            Ok(Done::FaultReported) | Err(ExecuteError::Stale(_) | ExecuteError::NotLeader) => Some(self.retry()),
-            Err(ExecuteError::Failed(fault)) => self.fail(fault).then(|| self.retry()),
-        }
-    }
-
-    fn go_on(&mut self) -> Option<Duration> {
-        self.faults.clear();
-        None
-    }
-
-    /// Nothing to do: how long until something is due.
-    pub fn rest(&mut self, observed: Timestamp, requeue_at: Option<Timestamp>) -> Duration {
-        (self.tries, self.rested) = (0, observed);
-        until(requeue_at)
-    }
-
-    /// How long to wait before the next try.
-    pub fn retry(&mut self) -> Duration {
-        let wait = FIRST_RETRY.saturating_mul(1 << self.tries.min(16)).min(LAST_RETRY);
-        self.tries += 1;
-        wait
     }
 }
 

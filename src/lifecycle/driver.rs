@@ -126,6 +126,12 @@ impl Driver {
         &self.plan
     }
 
+    /// When the plan that is being carried out wants the next observation.
+    #[must_use]
+    pub fn requeue_at(&self) -> Option<Timestamp> {
+        if matches!(self.state, State::UnderWay { .. }) { self.plan.requeue_at } else { None }
+    }
+
     /// The writes of the plan that are not made yet.
     pub fn writes(&self) -> impl Iterator<Item = &Action> {
         let next = match self.state {
