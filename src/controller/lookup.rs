@@ -24,6 +24,15 @@ use crate::{
     objects::{Deployment, DeploymentSpec, HTTPRoute, Object, VirtualService},
 };
 
+/// The lookup in a log line: a patch may hold what does not belong there.
+pub fn describe(lookup: &Lookup) -> &'static str {
+    match lookup {
+        Lookup::DryRunPromotion { .. } => "dry run of the promotion",
+        Lookup::ReadCanary => "canary and its pods",
+        Lookup::ReadRoutes => "routes of the namespace",
+    }
+}
+
 /// Makes a lookup, and adds the answer to the observation. Returns that of a dry run, which is worth keeping.
 ///
 /// # Errors

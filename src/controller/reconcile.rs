@@ -168,7 +168,7 @@ async fn step(task: &Task, state: &mut TaskState, mut seen: Observed) -> Option<
 /// Makes the lookup that is due, if one is. Was there no answer? It is still due then, and made again after a pause.
 async fn look_up(task: &Task, state: &mut TaskState, seen: &mut Observed) -> bool {
     let Some(lookup) = lifecycle::lookup(seen) else { return false };
-    tracing::debug!(?lookup, "looking up");
+    tracing::debug!(lookup = lookup::describe(&lookup), "looking up");
     let result = lookup::perform(&task.context, seen, lookup).await;
     if let Err(error) = &result {
         log_error(error);
@@ -220,6 +220,9 @@ fn watch_endpoints(task: &Task, state: &mut TaskState, seen: &Observed) {
 }
 
 fn log_plan(plan: &Plan) {
+    if !tracing::enabled!(tracing::Level::DEBUG) {
+        return;
+    }
     let actions: Vec<_> = plan.actions.iter().map(Action::describe).collect();
     let update = plan.status.as_ref().map(|update| &update.status);
     let phase = update.and_then(|status| status.phase).map(tracing::field::debug);
