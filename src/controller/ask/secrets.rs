@@ -1,5 +1,6 @@
 //! Credentials for a Prometheus, read by name at the moment of asking. Secrets are never listed, watched, kept or logged.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
@@ -78,8 +79,5 @@ fn value(secret: &Secret, key: &str) -> Result<Vec<u8>, Unfit> {
 }
 
 fn basic_auth(user: &[u8], password: &[u8]) -> Vec<u8> {
-    // A ByteString serializes as base64, as in a Secret's own JSON.
-    let both = k8s_openapi::ByteString([user, b":", password].concat());
-    let base64 = serde_json::to_value(&both).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
-    format!("Basic {base64}").into_bytes()
+    format!("Basic {}", BASE64_STANDARD.encode([user, b":", password].concat())).into_bytes()
 }
