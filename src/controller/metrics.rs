@@ -125,7 +125,7 @@ impl Metrics {
 
     /// An answer came, or did not.
     pub fn answered(&self, outcome: &Outcome) {
-        self.queries.get_or_create(&Answered { outcome: outcome.word() }).inc();
+        self.queries.get_or_create(&Answered { outcome: outcome.as_str() }).inc();
     }
 
     /// An item is judged by this answer; without evidence it has no value.

@@ -1,6 +1,5 @@
 //! The only asynchronous folder: watches, memory, the lease, and the carrying out of plans. It decides nothing.
 
-mod ask;
 mod endpoints;
 mod execute;
 mod leader;
@@ -8,6 +7,7 @@ mod memory;
 mod metrics;
 mod observe;
 mod pod_selectors;
+mod prometheus;
 mod routes;
 mod serve;
 mod shelf;
@@ -24,21 +24,21 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use ask::Asker;
 use kube::{
     Client, Config,
     runtime::events::{Recorder, Reporter},
 };
 use leader::Leadership;
 use metrics::Metrics;
+use prometheus::PrometheusClient;
 use tokio::sync::{Notify, Semaphore};
 use watch::World;
 
 use crate::{
     api::{KanaryDeployment, names},
     objects::Object,
-    promql::{Access, address::Refused},
-    validation::promql::copies,
+    promql::{EgressPolicy, egress::Refused},
+    validation::promql::mirror_check,
 };
 
 /// Passes with requests to the API server that may be under way at once.
@@ -101,7 +101,7 @@ impl Key {
 /// What all tasks share.
 struct Context {
     client: Client,
-    asker: Arc<Asker>,
+    prometheus: Arc<PrometheusClient>,
     metrics: Arc<Metrics>,
     recorder: Recorder,
     world: World,
@@ -117,12 +117,12 @@ struct Context {
 }
 
 impl Context {
-    fn new(client: Client, settings: &Settings, access: Access) -> Arc<Self> {
+    fn new(client: Client, settings: &Settings, access: EgressPolicy) -> Arc<Self> {
         let metrics = Arc::new(Metrics::new());
         let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(settings.identity.clone()) };
         Arc::new_cyclic(|weak| Self {
             recorder: Recorder::new(client.clone(), reporter),
-            asker: Arc::new(Asker::new(access, client.clone(), metrics.clone())),
+            prometheus: Arc::new(PrometheusClient::new(access, client.clone(), metrics.clone())),
             metrics,
             client,
             world: World::new(),
@@ -200,7 +200,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
 }
 
 /// Where questions may go: not to the API server, wherever its name leads.
-async fn access(settings: &Settings, config: &Config) -> Result<Access, Error> {
+async fn access(settings: &Settings, config: &Config) -> Result<EgressPolicy, Error> {
     let host = config.cluster_url.host().unwrap_or_default();
     let port = config.cluster_url.port_u16().unwrap_or(443);
     let api_server: BTreeSet<_> = match tokio::net::lookup_host((host.trim_matches(['[', ']']), port)).await {
@@ -212,9 +212,9 @@ async fn access(settings: &Settings, config: &Config) -> Result<Access, Error> {
     };
     let allow = settings.prometheus_allow.iter().map(|host| host.to_ascii_lowercase()).collect();
     let copies_query = settings.mirror_copies_query.clone();
-    let access = Access { url: settings.prometheus_url.clone(), allow, api_server, copies_query };
+    let access = EgressPolicy { url: settings.prometheus_url.clone(), allow, api_server, copies_query };
     if let Some(query) = &access.copies_query {
-        copies::check(query).map_err(Error::BadCopiesQuery)?;
+        mirror_check::check(query).map_err(Error::BadCopiesQuery)?;
     }
     if access.url.is_some() {
         access.url(None).map_err(Error::BadPrometheus)?;

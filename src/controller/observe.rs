@@ -44,7 +44,7 @@ pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observ
         watch_broken_since: world.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
         dry_run: notes.dry_run.clone(),
         answers: notes.answers(),
-        prometheus: context.asker.access().clone(),
+        prometheus: context.prometheus.egress().clone(),
         faults: notes.faults.clone(),
         kanary,
     })

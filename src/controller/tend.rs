@@ -27,9 +27,9 @@ use crate::{
     decision::{DryRun, Fault, Lookup, Observed, Plan},
     lifecycle,
     objects::Object,
-    promql::{Mark, Outcome, QueryHistory},
+    promql::{ClockMark, Outcome, QueryHistory},
     traffic,
-    validation::promql::copies,
+    validation::promql::mirror_check,
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -222,22 +222,22 @@ async fn ask(context: &Context, key: &Key, seen: &mut Observed, notes: &mut Note
 fn inquire(context: &Context, key: &Key, seen: &mut Observed, signal: &Arc<Notify>, notes: &Notes) {
     for query in lifecycle::due_queries(seen) {
         lock(&notes.answers).entry(query.item.clone()).or_default().pending = Some(seen.now);
-        let (asker, answers, signal) = (context.asker.clone(), notes.answers.clone(), signal.clone());
+        let (prometheus, answers, signal) = (context.prometheus.clone(), notes.answers.clone(), signal.clone());
         let (key, uid, context) = (key.clone(), seen.kanary.uid().to_owned(), context.weak.clone());
         let since = notes.askable_since(query.due);
         tokio::spawn(async move {
-            let (at, outcome) = asker.ask(&key.namespace, &query).await;
+            let (at, outcome) = prometheus.query(&key.namespace, &query).await;
             let Some(context) = context.upgrade() else { return };
             context.metrics.lagged(since.duration_until(at));
             judge(&context.metrics, &context.world.kanaries, (&key, &uid), &query.item, &outcome);
-            let sent = Mark { at, held: query.held };
-            lock(&answers).entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
+            let sent = ClockMark { at, held: query.held };
+            lock(&answers).entry(query.item).or_default().record(query.hash, query.query, sent, outcome);
             signal.notify_one();
         });
     }
     let mut answers = lock(&notes.answers);
     let known = seen.kanary.spec.validation.checks();
-    let is_known = |name: &String| name == copies::NAME || known.iter().any(|(known, _)| known == name);
+    let is_known = |name: &String| name == mirror_check::NAME || known.iter().any(|(known, _)| known == name);
     let is_judged = seen.status().phase == Some(Phase::Validating);
     let over = answers.keys().filter(|name| !(is_judged && is_known(name)));
     context.metrics.forget(key, over.map(String::as_str));

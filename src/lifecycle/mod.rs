@@ -23,7 +23,7 @@ use crate::{
     objects::Object,
     promql::Query,
     traffic::{self, Obstacle, TrafficStatus, mirror},
-    validation::{self, Assessment, Timing, promql::copies},
+    validation::{self, Assessment, Timing, promql::mirror_check},
 };
 
 /// After a failure the canary's pods get so long to leave the production Service's EndpointSlices.
@@ -71,7 +71,7 @@ pub fn due_queries(seen: &Observed) -> Vec<Query> {
         return Vec::new();
     }
     if mirror::count_at(seen, status).is_some_and(|due| due <= seen.now) {
-        return copies::query(seen, status).into_iter().collect();
+        return mirror_check::query(seen, status).into_iter().collect();
     }
     let is_under_way = status.phase == Some(Phase::Validating);
     // An edit is told first: what is asked meanwhile would not count.
@@ -344,10 +344,10 @@ fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -
             clock::begin_evidence(status, seen);
         }
         clock::account_for(status, &seen.absences);
-        if let Some(missing) = validation::missing(seen, status) {
+        if let Some(missing) = validation::unrecorded_gap(seen, status) {
             clock::set_back(status, missing);
         }
-        gap = validation::gap(seen, status).filter(|_| at_work);
+        gap = validation::current_gap(seen, status).filter(|_| at_work);
         let standstill =
             if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(clock::hold_since(status, seen)) };
         clock::advance(status, seen, standstill);
@@ -358,7 +358,7 @@ fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts) -
     let (mut assessment, mut items) = (Assessment::Open { message: None }, status.items.clone());
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         (assessment, items) = validation::judge(seen, status, moment);
-        status.items = validation::settle(&status.items, &items);
+        status.items = validation::coalesce(&status.items, &items);
     }
     Guards {
         due: run::is_due(seen),

@@ -148,7 +148,7 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         (None, None, Readiness::Ready) => held_while_ready(seen, status, facts),
     };
     // After a restart the first answer is on its way as a rule: that is no reason to warn.
-    let stands = if guards.gap.as_ref().is_some_and(|gap| !gap.asked) { "Asking" } else { "Held" };
+    let stands = if guards.gap.as_ref().is_some_and(|gap| !gap.was_queried) { "Asking" } else { "Held" };
     let (reason, message) = match (&guards.assessment, guards.judgeable) {
         (_, false) => (stands, format!("the clock stands still: {held}")),
         (Assessment::Open { message: Some(waits) }, true) => {

@@ -35,7 +35,7 @@ mod tests {
         let cases = [(1.0, "true"), (1.1, "true"), (0.9, "true"), (1.100_001, "false"), (0.899_999, "false")];
         for (value, expected) in cases {
             let item = json!({"continuousValueDeviation": {"maxDeviationPercent": 10}});
-            assert_eq!(judged(item, &vector(&[("a", 1.0), ("b", value)])).word(), expected, "{value}");
+            assert_eq!(judged(item, &vector(&[("a", 1.0), ("b", value)])).as_str(), expected, "{value}");
         }
     }
 }

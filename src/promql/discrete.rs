@@ -81,9 +81,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{
-        answer::{QueryResult, Sample},
         judge::given::judged,
         outcome::Outcome,
+        result::{QueryResult, Sample},
     };
 
     fn counts(samples: &[(&str, &str, f64)]) -> QueryResult {
@@ -102,43 +102,43 @@ mod tests {
 
     #[test]
     fn as_much_as_tolerated_is_good() {
-        let at = |bad: f64| judged(item(json!({})), &counts(&[("a", "200", 99.0), ("a", "500", bad)])).word();
+        let at = |bad: f64| judged(item(json!({})), &counts(&[("a", "200", 99.0), ("a", "500", bad)])).as_str();
         assert_eq!((at(1.0), at(1.01), at(0.0)), ("true", "false", "true"));
     }
 
     /// In the original, rates were cut to whole numbers: below 1 they counted for nothing, and sparse errors passed.
     #[test]
     fn rates_below_one_count() {
-        let answer = counts(&[("a", "200", 0.5), ("a", "500", 0.02)]);
-        assert_eq!(judged(item(json!({})), &answer).word(), "false");
+        let result = counts(&[("a", "200", 0.5), ("a", "500", 0.02)]);
+        assert_eq!(judged(item(json!({})), &result).as_str(), "false");
         let sparse = counts(&[("a", "200", 0.5), ("a", "500", 0.004)]);
-        assert_eq!(judged(item(json!({})), &sparse).word(), "true");
+        assert_eq!(judged(item(json!({})), &sparse).as_str(), "true");
     }
 
     #[test]
     fn good_values_go_before_bad_ones() {
         let good = item(json!({"goodValues": ["200"]}));
-        assert_eq!(judged(good.clone(), &counts(&[("a", "404", 1.0)])).word(), "false");
-        assert_eq!(judged(good, &counts(&[("a", "200", 1.0)])).word(), "true");
-        assert_eq!(judged(item(json!({})), &counts(&[("a", "404", 1.0)])).word(), "true");
+        assert_eq!(judged(good.clone(), &counts(&[("a", "404", 1.0)])).as_str(), "false");
+        assert_eq!(judged(good, &counts(&[("a", "200", 1.0)])).as_str(), "true");
+        assert_eq!(judged(item(json!({})), &counts(&[("a", "404", 1.0)])).as_str(), "true");
     }
 
     #[test]
     fn each_pod_has_a_share_of_its_own_unless_all_are_one_set() {
-        let answer = counts(&[("a", "200", 1000.0), ("b", "200", 1.0), ("b", "503", 1.0)]);
-        let Outcome::False(evidence) = judged(item(json!({})), &answer) else { panic!("not false") };
+        let result = counts(&[("a", "200", 1000.0), ("b", "200", 1.0), ("b", "503", 1.0)]);
+        let Outcome::False(evidence) = judged(item(json!({})), &result) else { panic!("not false") };
         assert!(evidence.message.contains("pod b") && evidence.message.contains("503"), "{}", evidence.message);
         assert_eq!(evidence.value, "50%");
         let mut all = item(json!({}));
         all["allPodsQuery"] = json!(true);
-        assert_eq!(judged(all, &answer).word(), "true");
+        assert_eq!(judged(all, &result).as_str(), "true");
     }
 
     #[test]
     fn what_cannot_be_counted_is_unknown() {
         let keyless = QueryResult::Vector(vec![Sample { labels: [("pod".into(), "a".into())].into(), value: 1.0 }]);
-        for answer in [keyless, counts(&[("a", "200", 0.0)]), counts(&[("a", "200", -1.0)])] {
-            assert_eq!(judged(item(json!({})), &answer).word(), "unknown", "{answer:?}");
+        for result in [keyless, counts(&[("a", "200", 0.0)]), counts(&[("a", "200", -1.0)])] {
+            assert_eq!(judged(item(json!({})), &result).as_str(), "unknown", "{result:?}");
         }
     }
 }

@@ -26,17 +26,17 @@ pub struct Evaluation {
     /// What the answer means.
     pub outcome: Outcome,
     /// So many answers in a row were not conclusive.
-    pub doubts: u32,
+    pub inconclusive: u32,
     /// The last question that had a conclusive answer.
-    pub conclusive: Option<Mark>,
+    pub conclusive: Option<ClockMark>,
     /// The last one before that.
-    pub previous: Option<Mark>,
+    pub previous: Option<ClockMark>,
 }
 
 /// A moment, and how long the clock of the validation had stood still by then. It makes moments comparable, whatever was
 /// held between them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Mark {
+pub struct ClockMark {
     /// When.
     pub at: Timestamp,
     /// How long the clock had stood still.
@@ -45,16 +45,16 @@ pub struct Mark {
 
 impl QueryHistory {
     /// A question was answered.
-    pub fn take_in(&mut self, hash: String, query: String, sent: Mark, outcome: Outcome) {
+    pub fn record(&mut self, hash: String, query: String, sent: ClockMark, outcome: Outcome) {
         let before = self.last.take().filter(|before| before.hash == hash);
-        let known = before.as_ref().map(|before| (before.doubts, before.conclusive, before.previous));
-        let (doubts, conclusive, previous) = known.unwrap_or_default();
-        let (doubts, conclusive, previous) = if outcome.is_conclusive() {
+        let counts = before.as_ref().map(|before| (before.inconclusive, before.conclusive, before.previous));
+        let (inconclusive, conclusive, previous) = counts.unwrap_or_default();
+        let (inconclusive, conclusive, previous) = if outcome.is_conclusive() {
             (0, Some(sent), conclusive)
         } else {
-            (doubts.saturating_add(1), conclusive, previous)
+            (inconclusive.saturating_add(1), conclusive, previous)
         };
         self.pending = None;
-        self.last = Some(Evaluation { hash, query, at: sent.at, outcome, doubts, conclusive, previous });
+        self.last = Some(Evaluation { hash, query, at: sent.at, outcome, inconclusive, conclusive, previous });
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Labels, Sample, shortened};
+use super::result::{Labels, Sample, shortened};
 
 /// What one evaluation says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ impl Outcome {
 
     /// One word, as for a metric's label.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Outcome::True(_) => "true",
             Outcome::False(_) => "false",

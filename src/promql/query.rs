@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, answer, judge::judge};
+use super::{Outcome, judge::judge, result};
 use crate::api::PromQl;
 
 /// A question that is due.
@@ -32,9 +32,9 @@ impl Query {
     /// Reads what came.
     #[must_use]
     pub fn read(&self, status: u16, body: &[u8]) -> Outcome {
-        match answer::read(status, body) {
-            Ok(answer) => judge(&self.prom_ql, &self.pods, &answer),
-            Err(doubt) => Outcome::Unknown(doubt.to_string()),
+        match result::read(status, body) {
+            Ok(result) => judge(&self.prom_ql, &self.pods, &result),
+            Err(error) => Outcome::Unknown(error.to_string()),
         }
     }
 }

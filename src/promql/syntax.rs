@@ -8,15 +8,15 @@
 
 use promql_parser::parser::{self, BinModifier, BinaryExpr, Expr, token, value::ValueType};
 
-use super::{code, memo::Memo};
+use super::{lexer, memo::Memo};
 
 /// Operators and parentheses that a query may have. The parser takes the square of their number, and as many frames of
 /// the stack: eight thousand took four seconds.
-const MOST_PARTS: usize = 500;
+const MAX_OPERATORS: usize = 500;
 /// With more comparisons than these it is not worked out what to write instead: each takes a parse.
-const MOST_COMPARISONS: usize = 8;
+const MAX_COMPARISONS: usize = 8;
 /// And in more lines than these the wrong one is not looked for.
-const MOST_LINES: usize = 64;
+const MAX_LINES: usize = 64;
 
 /// Why a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum Fault {
     },
     /// Too many operators and parentheses.
     #[error(
-        "it has {0} operators and parentheses, and more than {MOST_PARTS} are not looked at; let recording rules compute \
+        "it has {0} operators and parentheses, and more than {MAX_OPERATORS} are not looked at; let recording rules compute \
          parts of it"
     )]
     Large(usize),
@@ -57,7 +57,7 @@ pub enum Fault {
 
 static CHECKED: Memo<Result<(), Fault>> = Memo::new();
 
-/// Checks a query: the template, and what it was rendered as. `is_truth`: it must answer true or false by itself.
+/// Checks a query: the template, and what it was rendered as. `is_boolean`: it must answer true or false by itself.
 /// `render` renders a template that is tried in its place.
 ///
 /// # Errors
@@ -65,18 +65,18 @@ static CHECKED: Memo<Result<(), Fault>> = Memo::new();
 pub fn check(
     template: &str,
     query: &str,
-    is_truth: bool,
+    is_boolean: bool,
     render: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(), Fault> {
     // The same text may be checked both ways.
-    let key = format!("{is_truth}\0{template}\0{query}");
-    CHECKED.get(&key, || find(template, query, is_truth, render)).as_ref().clone()
+    let key = format!("{is_boolean}\0{template}\0{query}");
+    CHECKED.get(&key, || find(template, query, is_boolean, render)).as_ref().clone()
 }
 
-fn find(template: &str, query: &str, is_truth: bool, render: &dyn Fn(&str) -> Option<String>) -> Result<(), Fault> {
-    let parts = code::parts(query);
-    if parts > MOST_PARTS {
-        return Err(Fault::Large(parts));
+fn find(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Result<(), Fault> {
+    let operators = lexer::operator_count(query);
+    if operators > MAX_OPERATORS {
+        return Err(Fault::Large(operators));
     }
     let tree = match parse(query) {
         Ok(tree) => tree,
@@ -85,8 +85,8 @@ fn find(template: &str, query: &str, is_truth: bool, render: &dyn Fn(&str) -> Op
     };
     match tree.value_type() {
         ValueType::Matrix => Err(Fault::Range),
-        ValueType::String if !is_truth => Err(Fault::Text),
-        ValueType::Vector if is_truth && filters(&tree) => {
+        ValueType::String if !is_boolean => Err(Fault::Text),
+        ValueType::Vector if is_boolean && filters(&tree) => {
             Err(Fault::Filters { corrected: corrected(template, tree, render) })
         }
         ValueType::Vector | ValueType::Scalar | ValueType::String => Ok(()),
@@ -96,7 +96,7 @@ fn find(template: &str, query: &str, is_truth: bool, render: &dyn Fn(&str) -> Op
 /// The parser compiles every regular expression that it finds: hundreds of them take minutes and gigabytes. It is shown
 /// none.
 fn parse(query: &str) -> Result<Expr, String> {
-    parser::parse(&code::without_regexes(query))
+    parser::parse(&lexer::without_regexes(query))
 }
 
 /// Is it the server's to refuse? An unknown function is; and without the regular expressions nobody can tell whether a
@@ -110,7 +110,7 @@ fn is_servers(why: &str) -> bool {
 /// The parser tells no line: it is the first whose text, cut off there, already fails in the same way.
 fn line_of(query: &str, why: &str) -> Option<usize> {
     let lines = query.lines().count().max(1);
-    if lines > MOST_LINES {
+    if lines > MAX_LINES {
         return None;
     }
     let ends = query.char_indices().filter(|(_, c)| *c == '\n').map(|(at, _)| at);
@@ -141,19 +141,19 @@ fn passes(binary: &BinaryExpr) -> Vec<&Expr> {
 }
 
 /// Adds `bool` wherever it is missing.
-fn mend(tree: &mut Expr) {
+fn add_bool(tree: &mut Expr) {
     match tree {
-        Expr::Paren(inner) => mend(&mut inner.expr),
+        Expr::Paren(inner) => add_bool(&mut inner.expr),
         Expr::Binary(binary) => {
             if compares(binary) {
                 binary.modifier.get_or_insert_with(BinModifier::default).return_bool = true;
             }
             match binary.op.id() {
                 token::T_LOR => {
-                    mend(&mut binary.lhs);
-                    mend(&mut binary.rhs);
+                    add_bool(&mut binary.lhs);
+                    add_bool(&mut binary.rhs);
                 }
-                token::T_LAND | token::T_LUNLESS => mend(&mut binary.lhs),
+                token::T_LAND | token::T_LUNLESS => add_bool(&mut binary.lhs),
                 _ => {}
             }
         }
@@ -161,25 +161,25 @@ fn mend(tree: &mut Expr) {
     }
 }
 
-fn mended(mut tree: Expr) -> Expr {
-    mend(&mut tree);
+fn with_bool_added(mut tree: Expr) -> Expr {
+    add_bool(&mut tree);
     tree
 }
 
 /// The text of the user with `bool` in the places that make it the mended query. From the last place on, for then those
 /// before it stay where they are.
 fn corrected(template: &str, mut tree: Expr, render: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let places = code::comparisons(template);
-    if places.len() > MOST_COMPARISONS {
+    let places = lexer::comparisons(template);
+    if places.len() > MAX_COMPARISONS {
         return None;
     }
-    let goal = mended(tree.clone());
+    let goal = with_bool_added(tree.clone());
     let mut text = template.to_owned();
     for place in places.into_iter().rev() {
         let candidate = with_bool(&text, place);
         let parsed = render(&candidate).and_then(|query| parse(&query).ok());
         // It is another query, and lacks nothing but further ones.
-        if let Some(nearer) = parsed.filter(|parsed| *parsed != tree && mended(parsed.clone()) == goal) {
+        if let Some(nearer) = parsed.filter(|parsed| *parsed != tree && with_bool_added(parsed.clone()) == goal) {
             (text, tree) = (candidate, nearer);
         }
     }
@@ -196,9 +196,9 @@ fn with_bool(template: &str, end: usize) -> String {
 mod tests {
     use super::*;
 
-    fn check(query: &str, is_truth: bool) -> Result<(), Fault> {
+    fn check(query: &str, is_boolean: bool) -> Result<(), Fault> {
         let render = |text: &str| Some(text.replace("{{namespace}}", "shop"));
-        super::check(query, &render(query).expect("a query"), is_truth, &render)
+        super::check(query, &render(query).expect("a query"), is_boolean, &render)
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
     fn an_analyser_may_filter_but_needs_numbers() {
         assert_eq!(check("a / b < 0.01", false), Ok(()));
         assert_eq!(check("\"true\"", false), Err(Fault::Text));
-        for is_truth in [true, false] {
-            assert_eq!(check("a[5m]", is_truth), Err(Fault::Range));
+        for is_boolean in [true, false] {
+            assert_eq!(check("a[5m]", is_boolean), Err(Fault::Range));
         }
     }
 

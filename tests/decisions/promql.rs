@@ -7,7 +7,7 @@ use kanary::{
     api::{KanaryDeploymentStatus, Phase},
     decision::{Absence, Observed},
     lifecycle::{due_queries, plan},
-    promql::{Access, Evidence, Mark, Outcome, Query, QueryHistory},
+    promql::{ClockMark, EgressPolicy, Evidence, Outcome, Query, QueryHistory},
 };
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
         kanary::validation::promql::query_id(&kanary::validation::promql::identity(seen, &query(seen)), seen.status());
     let mut asked = seen.answers.remove("errors").unwrap_or_default();
     let held = seen.status().held;
-    asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);
+    asked.record(hash, "the query as sent".into(), ClockMark { at: at(second), held }, outcome);
     seen.answers.insert("errors".into(), asked);
 }
 
@@ -212,7 +212,7 @@ fn a_pod_on_its_way_out_is_not_judged() {
     let query = asked(&seen).expect("a question");
     assert_eq!(query.query, "errors{pod=~\"try-kanary-1\"}");
     let outcome = query.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
-    assert_eq!(outcome.word(), "true", "{outcome:?}");
+    assert_eq!(outcome.as_str(), "true", "{outcome:?}");
 }
 
 #[test]
@@ -453,7 +453,7 @@ fn a_wrong_question_is_told_before_anything_is_made() {
 fn the_operators_prometheus_is_asked_where_none_is_named() {
     let mut seen = seen_at(15, json!({"prometheus": {"url": null}}), json!({}));
     assert_eq!(asked(&seen), None);
-    seen.prometheus = Access { url: Some("http://localhost:9090".into()), ..Access::default() };
+    seen.prometheus = EgressPolicy { url: Some("http://localhost:9090".into()), ..EgressPolicy::default() };
     assert_eq!(asked(&seen).map(|query| query.url).as_deref(), Some("http://localhost:9090"));
 }
 

@@ -15,7 +15,7 @@ use kanary::{
     decision::{Absence, Action, Fault, Lookup, Observed, Plan, Routes, StatusUpdate},
     lifecycle,
     objects::{Listed, Object, Unavailable},
-    promql::{Access, Mark, Outcome, QueryHistory},
+    promql::{ClockMark, EgressPolicy, Outcome, QueryHistory},
     traffic,
 };
 
@@ -255,8 +255,8 @@ impl Shell {
         let flight = self.flights.swap_remove(index);
         let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.query.item.clone());
         let (hash, query) = (flight.query.hash.clone(), flight.query.query.clone());
-        let sent = Mark { at: flight.at, held: flight.query.held };
-        asked.or_default().take_in(hash, query, sent, outcome.clone());
+        let sent = ClockMark { at: flight.at, held: flight.query.held };
+        asked.or_default().record(hash, query, sent, outcome.clone());
         self.dirty.insert(flight.kanary.clone());
         Some((flight, outcome))
     }
@@ -352,7 +352,7 @@ impl Shell {
             is_fresh: false,
             dry_run: self.dry_runs.get(name).cloned(),
             answers: self.answers.get(name).cloned().unwrap_or_default(),
-            prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
+            prometheus: EgressPolicy { url: Some("http://prometheus:9090".into()), ..EgressPolicy::default() },
             faults: self.faults.get(name).cloned().unwrap_or_default(),
             kanary,
         })

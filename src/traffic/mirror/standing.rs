@@ -7,7 +7,7 @@ use crate::{
     api::{ConditionStatus, Confirm, KanaryDeploymentStatus, Phase, Provider, Source},
     decision::Observed,
     traffic::TrafficStatus,
-    validation::promql::copies,
+    validation::promql::mirror_check,
 };
 
 /// Where the mirror stands, if nothing is in its way.
@@ -54,8 +54,8 @@ fn confirmed(mirror: &Mirror) -> TrafficStatus {
 fn unseen(seen: &Observed) -> Option<String> {
     let status = seen.status();
     let begins = !matches!(status.phase, Some(Phase::Validating | Phase::Promoting));
-    let arrived = copies::counted(seen, status).map(|copies| copies.arrived);
-    match arrived.or_else(|| copies::obstacle(seen).map(Err)) {
+    let arrived = mirror_check::counted(seen, status).map(|copies| copies.arrived);
+    match arrived.or_else(|| mirror_check::obstacle(seen).map(Err)) {
         _ if !begins => None,
         Some(Ok(true)) => None,
         None | Some(Ok(false)) => Some("waiting for the first copy of a request to arrive at the canary".into()),
@@ -69,7 +69,7 @@ pub fn count_at(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Time
     let waits = status.phase == Some(Phase::Starting)
         && seen.kanary.spec.traffic.source == Source::Mirror
         && standing(seen).reason == "NoCopiesSeen";
-    waits.then(|| copies::due(seen, status)).flatten()
+    waits.then(|| mirror_check::due(seen, status)).flatten()
 }
 
 /// What to say, if somebody took the mirror out of a route that carried it when the status was last told.

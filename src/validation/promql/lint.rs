@@ -1,4 +1,4 @@
-//! What is wrong with an item before anything is asked. Nothing is created meanwhile.
+//! What is wrong with an item before any query is sent. Nothing is created meanwhile.
 
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
@@ -15,7 +15,7 @@ use crate::{
 pub struct Objection {
     /// One word.
     pub reason: &'static str,
-    /// One sentence that names the field and the cure.
+    /// One sentence that names the field and the fix.
     pub message: String,
 }
 
@@ -39,11 +39,11 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Objection> {
         Ok(query) => query,
         Err(fault) => return object("BadQuery", "query", fault.to_string()),
     };
-    let is_truth = item.value_in_range.is_none()
+    let is_boolean = item.value_in_range.is_none()
         && item.continuous_value_deviation.is_none()
         && item.discrete_value_out_of_list.is_none();
     let render = |text: &str| template::render_once(text, &values).ok();
-    if let Err(fault) = syntax::check(&item.query, &query, is_truth, &render) {
+    if let Err(fault) = syntax::check(&item.query, &query, is_boolean, &render) {
         return object("BadQuery", "query", fault.to_string());
     }
     let at = item.prometheus.as_ref();

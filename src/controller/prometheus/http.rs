@@ -1,13 +1,8 @@
 //! One request to a Prometheus: bounded in time and size, without redirects, to an address that was checked.
 
-use std::{
-    collections::HashMap,
-    error::Error,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::HashMap, error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
+use parking_lot::Mutex;
 use reqwest::{
     Certificate, Client, ClientBuilder,
     dns::{Addrs, Name, Resolve, Resolving},
@@ -16,24 +11,24 @@ use reqwest::{
 };
 use url::{Url, form_urlencoded};
 
-use super::{lock, secrets::Credentials};
-use crate::promql::{Access, Query};
+use super::secrets::Credentials;
+use crate::promql::{EgressPolicy, Query};
 
-/// Judging needs a few samples; more than this is a query that forgot to aggregate.
-const MOST_BYTES: usize = 1 << 20;
+/// An evaluation needs a few samples; more than this is a query that does not aggregate.
+const MAX_BYTES: usize = 1 << 20;
 /// One for each server, and no more than a cluster has.
-const MOST_CLIENTS: usize = 64;
+const MAX_CLIENTS: usize = 64;
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum SendError {
     #[error("no answer within {0:?}")]
     Late(Duration),
     #[error("cannot connect: {0}")]
     Unreachable(String),
     #[error("the answer broke off: {0}")]
     BrokeOff(String),
-    #[error("the answer is longer than {MOST_BYTES} bytes; aggregate in the query")]
+    #[error("the answer is longer than {MAX_BYTES} bytes; aggregate in the query")]
     TooLong,
     #[error("cannot set up TLS: {0}; see caSecretRef")]
     Tls(String),
@@ -42,23 +37,29 @@ pub enum Lost {
 }
 
 /// Connections that are kept, by server, and by whether it is the operator's own: what may be reached through one of those
-/// nobody else may reach.
+/// is forbidden to all others.
 #[derive(Default)]
 pub struct Clients(Mutex<HashMap<(String, bool), Client>>);
 
 impl Clients {
-    fn get(&self, access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, Lost> {
-        // A CA of its own may change with its Secret, so such a client is made for one question.
+    fn get(
+        &self,
+        egress: &Arc<EgressPolicy>,
+        url: &Url,
+        written: &str,
+        ca: Option<&[u8]>,
+    ) -> Result<Client, SendError> {
+        // A CA of its own may change with its Secret, so such a client is made for one query.
         if ca.is_some() {
-            return client(access, url, written, ca);
+            return client(egress, url, written, ca);
         }
-        let key = (authority(written), access.is_trusted(written));
-        if let Some(client) = lock(&self.0).get(&key) {
+        let key = (authority(written), egress.is_trusted(written));
+        if let Some(client) = self.0.lock().get(&key) {
             return Ok(client.clone());
         }
-        let made = client(access, url, written, None)?;
-        let mut clients = lock(&self.0);
-        if clients.len() >= MOST_CLIENTS {
+        let made = client(egress, url, written, None)?;
+        let mut clients = self.0.lock();
+        if clients.len() >= MAX_CLIENTS {
             clients.clear();
         }
         clients.insert(key, made.clone());
@@ -71,13 +72,13 @@ pub fn authority(url: &str) -> String {
     Url::parse(url).map(|url| url[..url::Position::BeforePath].to_owned()).unwrap_or_default()
 }
 
-fn client(access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, Lost> {
+fn client(egress: &Arc<EgressPolicy>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, SendError> {
     // A second provider in the process would make both panic; that one is installed already is no error.
     drop(rustls::crypto::ring::default_provider().install_default());
-    let resolver = Checked {
-        access: access.clone(),
+    let resolver = CheckedResolver {
+        egress: egress.clone(),
         port: url.port_or_known_default().unwrap_or_default(),
-        is_trusted: access.is_trusted(written),
+        is_trusted: egress.is_trusted(written),
     };
     let builder = Client::builder()
         .user_agent(concat!("kanary/", env!("CARGO_PKG_VERSION")))
@@ -85,14 +86,14 @@ fn client(access: &Arc<Access>, url: &Url, written: &str, ca: Option<&[u8]>) -> 
         .no_proxy()
         .dns_resolver(Arc::new(resolver))
         .pool_max_idle_per_host(2);
-    trusting(builder, url, ca)?.build().map_err(|error| Lost::Tls(deepest(&error)))
+    trusting(builder, url, ca)?.build().map_err(|error| SendError::Tls(deepest(&error)))
 }
 
-/// Whom to trust. A plain connection needs nobody, and must not fail where the system has no certificates.
-fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<ClientBuilder, Lost> {
+/// Which certificates to trust. A plain connection needs none, and must not fail where the system has no certificates.
+fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<ClientBuilder, SendError> {
     match ca {
         Some(pem) => {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| Lost::Tls(deepest(&error)))?;
+            let certificates = Certificate::from_pem_bundle(pem).map_err(|error| SendError::Tls(deepest(&error)))?;
             Ok(builder.tls_certs_only(certificates))
         }
         None if url.scheme() == "http" => Ok(builder.tls_certs_only([])),
@@ -100,36 +101,36 @@ fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<Clie
     }
 }
 
-/// Sends the question; answers status and body.
+/// Sends the query; returns status and body.
 pub async fn send(
     clients: &Clients,
-    access: &Arc<Access>,
+    egress: &Arc<EgressPolicy>,
     query: &Query,
     credentials: &Credentials,
-    patience: Duration,
-) -> Result<(u16, Vec<u8>), Lost> {
+    timeout: Duration,
+) -> Result<(u16, Vec<u8>), SendError> {
     let url = endpoint(&query.url)?;
     let headers = headers(query, credentials)?;
-    let client = clients.get(access, &url, &query.url, credentials.ca.as_deref())?;
+    let client = clients.get(egress, &url, &query.url, credentials.ca.as_deref())?;
     let body = form_urlencoded::Serializer::new(String::new())
         .append_pair("query", &query.query)
-        .append_pair("timeout", &format!("{}ms", patience.as_millis()))
+        .append_pair("timeout", &format!("{}ms", timeout.as_millis()))
         .finish();
     let exchange = async {
-        let response = client.post(url).headers(headers).body(body).send().await.map_err(unsent)?;
+        let response = client.post(url).headers(headers).body(body).send().await.map_err(send_error)?;
         Ok((response.status().as_u16(), read(response).await?))
     };
-    tokio::time::timeout(patience, exchange).await.map_err(|_| Lost::Late(patience))?
+    tokio::time::timeout(timeout, exchange).await.map_err(|_| SendError::Late(timeout))?
 }
 
 /// The path of the URL is kept: many servers stand behind one.
-fn endpoint(base: &str) -> Result<Url, Lost> {
+fn endpoint(base: &str) -> Result<Url, SendError> {
     let url = format!("{}/api/v1/query", base.trim_end_matches('/'));
-    Url::parse(&url).map_err(|error| Lost::Unsendable(error.to_string()))
+    Url::parse(&url).map_err(|error| SendError::Unsendable(error.to_string()))
 }
 
-fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, Lost> {
-    let bad = |what: &str| Lost::Unsendable(format!("{what} is not a header that can be sent"));
+fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, SendError> {
+    let bad = |what: &str| SendError::Unsendable(format!("{what} is not a header that can be sent"));
     let mut headers = HeaderMap::new();
     for (name, value) in query.prom_ql.prometheus.iter().flat_map(|at| &at.headers) {
         let parsed: HeaderName = name.parse().map_err(|_| bad(name))?;
@@ -144,19 +145,19 @@ fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, Lost> 
     Ok(headers)
 }
 
-async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, Lost> {
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, SendError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| Lost::BrokeOff(deepest(&error)))? {
-        if body.len() + chunk.len() > MOST_BYTES {
-            return Err(Lost::TooLong);
+    while let Some(chunk) = response.chunk().await.map_err(|error| SendError::BrokeOff(deepest(&error)))? {
+        if body.len() + chunk.len() > MAX_BYTES {
+            return Err(SendError::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-fn unsent(error: reqwest::Error) -> Lost {
-    if error.is_connect() { Lost::Unreachable(deepest(&error)) } else { Lost::BrokeOff(deepest(&error)) }
+fn send_error(error: reqwest::Error) -> SendError {
+    if error.is_connect() { SendError::Unreachable(deepest(&error)) } else { SendError::BrokeOff(deepest(&error)) }
 }
 
 /// What went wrong in the end; the layers above only say that something did.
@@ -170,22 +171,22 @@ fn deepest(error: &dyn Error) -> String {
 
 /// Resolves a name, and lets only those addresses through that may be reached: a name can point anywhere, and elsewhere
 /// the next time.
-struct Checked {
-    access: Arc<Access>,
+struct CheckedResolver {
+    egress: Arc<EgressPolicy>,
     port: u16,
     is_trusted: bool,
 }
 
-impl Resolve for Checked {
+impl Resolve for CheckedResolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let (access, port, is_trusted) = (self.access.clone(), self.port, self.is_trusted);
+        let (egress, port, is_trusted) = (self.egress.clone(), self.port, self.is_trusted);
         Box::pin(async move {
             let found: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), port)).await?.collect();
-            let (good, bad): (Vec<_>, Vec<_>) =
-                found.into_iter().map(|at| (at, access.reach(at))).partition(|(_, may)| is_trusted || may.is_ok());
-            match bad.into_iter().find_map(|(_, may)| may.err()) {
-                Some(refused) if good.is_empty() => Err(refused.into()),
-                Some(_) | None => Ok(Box::new(good.into_iter().map(|(at, _)| at)) as Addrs),
+            let (allowed, refused): (Vec<_>, Vec<_>) =
+                found.into_iter().map(|at| (at, egress.check(at))).partition(|(_, may)| is_trusted || may.is_ok());
+            match refused.into_iter().find_map(|(_, may)| may.err()) {
+                Some(error) if allowed.is_empty() => Err(error.into()),
+                Some(_) | None => Ok(Box::new(allowed.into_iter().map(|(at, _)| at)) as Addrs),
             }
         })
     }

@@ -1,13 +1,13 @@
 //! A query that answers true or false by itself: 1 is true, 0 is false, and so are the strings.
 
 use super::{
-    answer::{QueryResult, Sample},
     outcome::{Evidence, Outcome, labels},
+    result::{QueryResult, Sample},
 };
 
 /// Any sample that is 0 makes it false; anything that is neither 0 nor 1 leaves it open.
-pub fn judge(answer: &QueryResult) -> Outcome {
-    match answer {
+pub fn judge(result: &QueryResult) -> Outcome {
+    match result {
         QueryResult::Scalar(value) => one(*value),
         QueryResult::Vector(samples) => all(samples),
         QueryResult::Text(text) => word(text),
@@ -72,8 +72,8 @@ mod tests {
             (vector(&[("a", 1.0), ("b", 0.0)]), "false"),
             (vector(&[("a", f64::NAN), ("b", 0.0)]), "false"),
         ];
-        for (answer, expected) in cases {
-            assert_eq!(judge(&answer).word(), expected, "{answer:?}");
+        for (result, expected) in cases {
+            assert_eq!(judge(&result).as_str(), expected, "{result:?}");
         }
     }
 
@@ -81,15 +81,15 @@ mod tests {
     fn anything_else_is_unknown() {
         let odd = [0.5, 2.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
         let answers = odd.iter().flat_map(|value| [QueryResult::Scalar(*value), vector(&[("a", 1.0), ("b", *value)])]);
-        for answer in answers.chain([QueryResult::Text("True".into()), QueryResult::Text(String::new())]) {
-            assert_eq!(judge(&answer).word(), "unknown", "{answer:?}");
+        for result in answers.chain([QueryResult::Text("True".into()), QueryResult::Text(String::new())]) {
+            assert_eq!(judge(&result).as_str(), "unknown", "{result:?}");
         }
     }
 
     /// In the original, a query that found nothing was success: a typing error promoted.
     #[test]
     fn no_data_is_no_success() {
-        assert_eq!(judge(&vector(&[])).word(), "unknown");
+        assert_eq!(judge(&vector(&[])).as_str(), "unknown");
     }
 
     #[test]

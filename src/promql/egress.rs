@@ -16,7 +16,7 @@ use url::{Host, Url};
 /// What the operator of the controller allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Access {
+pub struct EgressPolicy {
     /// `--prometheus-url`: where questions go that name no URL. It may be anywhere.
     pub url: Option<String>,
     /// `--prometheus-allow`: hosts, or `*.suffix`; empty means any.
@@ -62,7 +62,7 @@ const METADATA: [IpAddr; 3] = [
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-impl Access {
+impl EgressPolicy {
     /// The URL that a question goes to.
     ///
     /// # Errors
@@ -88,8 +88,8 @@ impl Access {
         }
         let port = parsed.port_or_known_default().unwrap_or_default();
         match host {
-            Host::Ipv4(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
-            Host::Ipv6(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Ipv4(ip) => self.check(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Ipv6(ip) => self.check(SocketAddr::new(ip.into(), port)).map(|()| url),
             Host::Domain(_) => Ok(url),
         }
     }
@@ -104,10 +104,10 @@ impl Access {
     ///
     /// # Errors
     /// [`Refused::Forbidden`].
-    pub fn reach(&self, address: SocketAddr) -> Result<(), Refused> {
-        let ip = plain(address.ip());
-        let is_api_server = self.api_server.iter().any(|api| plain(api.ip()) == ip && api.port() == address.port());
-        let what = if is_api_server { Some("the API server") } else { nobodys(ip) };
+    pub fn check(&self, address: SocketAddr) -> Result<(), Refused> {
+        let ip = canonical(address.ip());
+        let is_api_server = self.api_server.iter().any(|api| canonical(api.ip()) == ip && api.port() == address.port());
+        let what = if is_api_server { Some("the API server") } else { forbidden(ip) };
         what.map_or(Ok(()), |what| Err(Refused::Forbidden { address: ip, what }))
     }
 
@@ -122,7 +122,7 @@ impl Access {
 }
 
 /// The address that packets go to: IPv6 has two other ways to write one of IPv4, as mapped and for NAT64 (RFC 6052).
-fn plain(ip: IpAddr) -> IpAddr {
+fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     match v6.octets() {
         [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
@@ -130,7 +130,7 @@ fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn nobodys(ip: IpAddr) -> Option<&'static str> {
+fn forbidden(ip: IpAddr) -> Option<&'static str> {
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
@@ -149,8 +149,8 @@ fn nobodys(ip: IpAddr) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn access() -> Access {
-        Access { api_server: ["10.96.0.1:443".parse().expect("an address")].into(), ..Access::default() }
+    fn policy() -> EgressPolicy {
+        EgressPolicy { api_server: ["10.96.0.1:443".parse().expect("an address")].into(), ..EgressPolicy::default() }
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
             "http://168.63.129.17:9090",
         ];
         for url in good {
-            assert_eq!(access().url(Some(url)), Ok(url));
+            assert_eq!(policy().url(Some(url)), Ok(url));
         }
     }
 
@@ -202,15 +202,16 @@ mod tests {
             ("/prometheus", "not an http"),
         ];
         for (url, why) in bad {
-            let refused = access().url(Some(url)).expect_err(url).to_string();
+            let refused = policy().url(Some(url)).expect_err(url).to_string();
             assert!(refused.contains(why), "{url}: {refused}");
         }
-        assert_eq!(access().url(None), Err(Refused::Missing));
+        assert_eq!(policy().url(None), Err(Refused::Missing));
     }
 
     #[test]
     fn the_operators_own_may_be_anywhere() {
-        let own = Access { url: Some("http://127.0.0.1:9090".into()), allow: vec!["elsewhere".into()], ..access() };
+        let own =
+            EgressPolicy { url: Some("http://127.0.0.1:9090".into()), allow: vec!["elsewhere".into()], ..policy() };
         assert_eq!(own.url(None), Ok("http://127.0.0.1:9090"));
         assert_eq!(own.url(Some("http://127.0.0.1:9090")), Ok("http://127.0.0.1:9090"));
         assert!(own.url(Some("http://127.0.0.1:9091")).is_err());
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn a_list_narrows() {
         let allow = vec!["prometheus.istio-system".into(), "*.monitoring.svc".into()];
-        let narrow = Access { allow, ..access() };
+        let narrow = EgressPolicy { allow, ..policy() };
         for url in ["http://prometheus.istio-system:9090", "http://a.monitoring.svc", "http://Prometheus.istio-system"]
         {
             assert_eq!(narrow.url(Some(url)), Ok(url));
