@@ -9,7 +9,7 @@ use reqwest::{
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
-use url::{Url, form_urlencoded};
+use url::Url;
 
 use super::secrets::Credentials;
 use crate::promql::{EgressPolicy, Query};
@@ -101,7 +101,8 @@ fn trusting(builder: ClientBuilder, url: &Url, ca: Option<&[u8]>) -> Result<Clie
     }
 }
 
-/// Sends the query; returns status and body.
+/// Sends the query; returns status and body. The crate builds the request and sends it through our own client; the body is
+/// read here, because the crate would read it without a limit.
 pub async fn send(
     clients: &Clients,
     egress: &Arc<EgressPolicy>,
@@ -109,34 +110,31 @@ pub async fn send(
     credentials: &Credentials,
     timeout: Duration,
 ) -> Result<(u16, Vec<u8>), SendError> {
-    let url = endpoint(&query.url)?;
-    let headers = headers(query, credentials)?;
+    // The path of the URL is kept: many servers stand behind one.
+    let base = query.url.trim_end_matches('/');
+    let url = Url::parse(base).map_err(|error| SendError::Unsendable(error.to_string()))?;
     let client = clients.get(egress, &url, &query.url, credentials.ca.as_deref())?;
-    let body = form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", &query.query)
-        .append_pair("timeout", &format!("{}ms", timeout.as_millis()))
-        .finish();
+    let client = prometheus_http_query::Client::from(client, base).map_err(send_error)?;
+    let mut request = client.query(&query.query).timeout(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
+    for (name, value) in &headers(query, credentials)? {
+        request = request.header(name, value);
+    }
     let exchange = async {
-        let response = client.post(url).headers(headers).body(body).send().await.map_err(send_error)?;
+        let response = request.post_raw().await.map_err(send_error)?;
         Ok((response.status().as_u16(), read(response).await?))
     };
     tokio::time::timeout(timeout, exchange).await.map_err(|_| SendError::Late(timeout))?
 }
 
-/// The path of the URL is kept: many servers stand behind one.
-fn endpoint(base: &str) -> Result<Url, SendError> {
-    let url = format!("{}/api/v1/query", base.trim_end_matches('/'));
-    Url::parse(&url).map_err(|error| SendError::Unsendable(error.to_string()))
-}
-
+/// The user's headers and ours. The form's own Content-Type stays.
 fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, SendError> {
     let bad = |what: &str| SendError::Unsendable(format!("{what} is not a header that can be sent"));
     let mut headers = HeaderMap::new();
-    for (name, value) in query.prom_ql.prometheus.iter().flat_map(|at| &at.headers) {
+    for (name, value) in query.prom_ql.prometheus.iter().flat_map(|server| &server.headers) {
         let parsed: HeaderName = name.parse().map_err(|_| bad(name))?;
         headers.insert(parsed, HeaderValue::from_str(value).map_err(|_| bad(name))?);
     }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    headers.remove(CONTENT_TYPE);
     if let Some(authorization) = &credentials.authorization {
         let mut value = HeaderValue::from_bytes(authorization).map_err(|_| bad("the Secret's content"))?;
         value.set_sensitive(true);
@@ -156,8 +154,16 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, SendError> {
     Ok(body)
 }
 
-fn send_error(error: reqwest::Error) -> SendError {
-    if error.is_connect() { SendError::Unreachable(deepest(&error)) } else { SendError::BrokeOff(deepest(&error)) }
+fn send_error(error: prometheus_http_query::Error) -> SendError {
+    let cause = deepest(&error);
+    match error {
+        prometheus_http_query::Error::Client(error) if error.inner().is_some_and(reqwest::Error::is_connect) => {
+            SendError::Unreachable(cause)
+        }
+        prometheus_http_query::Error::Client(_) => SendError::BrokeOff(cause),
+        // A URL that cannot be parsed, or what a later version of the crate adds.
+        _ => SendError::Unsendable(cause),
+    }
 }
 
 /// What went wrong in the end; the layers above only say that something did.
