@@ -17,7 +17,7 @@ use crate::{
 #[must_use]
 pub fn identity(seen: &Observed, item: &PromQl) -> String {
     let timeless = Values { pods: BTreeSet::new(), elapsed: String::new(), ..values(seen, Timestamp::MIN) };
-    let query = template::render(&item.query, &timeless).unwrap_or_default();
+    let query = template::render_memoized(&item.query, &timeless).unwrap_or_default();
     hash::of(&json!([item, query]))
 }
 
