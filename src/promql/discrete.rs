@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{About, Evidence, Outcome};
+use super::{
+    figures::{Relation, comparison},
+    outcome::{About, Evidence, Outcome},
+};
 use crate::api::DiscreteValueOutOfList;
 
 /// What was counted for one pod, or for all.
@@ -29,7 +32,7 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
         if !count(discrete, about, tallies.entry(about.pod).or_default()) {
             let key = &discrete.key;
             return Outcome::Unknown(format!(
-                "a sample has no label {key} (discreteValueOutOfList.key), or is negative"
+                "a sample is negative or has no label {key}; see discreteValueOutOfList.key"
             ));
         }
     }
@@ -38,8 +41,11 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
     }
     let busy = tallies.iter().filter(|(_, tally)| tally.all > 0.0);
     match busy.max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share())) {
-        None => Outcome::Unknown("nothing was counted: no traffic yet, perhaps".into()),
-        Some((pod, worst)) => verdict(discrete, *pod, worst, samples.len()),
+        None => Outcome::Unknown("nothing was counted, possibly because there is no traffic yet".into()),
+        Some((pod, worst)) => {
+            let pod = pod.filter(|_| tallies.len() > 1);
+            verdict(discrete, pod, worst, samples.len())
+        }
     }
 }
 
@@ -65,15 +71,19 @@ fn is_bad(discrete: &DiscreteValueOutOfList, value: &String) -> bool {
 
 fn verdict(discrete: &DiscreteValueOutOfList, pod: Option<&str>, worst: &Tally, samples: usize) -> Outcome {
     let key = &discrete.key;
-    let bound = format!("at most {}% with a bad {key}", discrete.tolerance_percent);
     // Not divided, so that the tolerance itself is not lost to rounding.
-    let good = 100.0 * worst.bad <= discrete.tolerance_percent * worst.all;
-    let whose = pod.map(|pod| format!(" of pod {pod}")).unwrap_or_default();
+    let is_good = 100.0 * worst.bad <= discrete.tolerance_percent * worst.all;
+    let relation = if is_good { Relation::AtMost } else { Relation::Above };
+    let comparison = comparison(worst.bad / worst.all, relation, discrete.tolerance_percent / 100.0, true);
     let mostly = worst.worst.as_ref().map(|(_, value)| format!(", mostly {value:?}")).unwrap_or_default();
-    let value = format!("{}%", worst.share());
-    let message = format!("{value}{whose} have a bad {key}{mostly}; allowed: {bound} ({samples} samples)");
-    let evidence = Evidence { message, value, bound, samples };
-    if good { Outcome::True(evidence) } else { Outcome::False(evidence) }
+    let pod = pod.map(|pod| format!(", pod {pod}")).unwrap_or_default();
+    let evidence = Evidence {
+        message: format!("{comparison} (tolerancePercent) with a bad {key}{mostly}{pod}"),
+        value: format!("{}%", worst.share()),
+        bound: format!("at most {}% with a bad {key}", discrete.tolerance_percent),
+        samples,
+    };
+    if is_good { Outcome::True(evidence) } else { Outcome::False(evidence) }
 }
 
 #[cfg(test)]
@@ -127,7 +137,7 @@ mod tests {
     fn each_pod_has_a_share_of_its_own_unless_all_are_one_set() {
         let result = counts(&[("a", "200", 1000.0), ("b", "200", 1.0), ("b", "503", 1.0)]);
         let Outcome::False(evidence) = judged(item(json!({})), &result) else { panic!("not false") };
-        assert!(evidence.message.contains("pod b") && evidence.message.contains("503"), "{}", evidence.message);
+        assert_eq!(evidence.message, "50 % > 1 % (tolerancePercent) with a bad code, mostly \"503\", pod b");
         assert_eq!(evidence.value, "50%");
         let mut all = item(json!({}));
         all["allPodsQuery"] = json!(true);

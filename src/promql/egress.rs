@@ -1,9 +1,9 @@
-//! Where a question may go. Whoever may write a `KanaryDeployment` makes the controller send requests from its own place in the
-//! network, so what is known to be nobody's Prometheus is not reached: the cloud's metadata, loopback, link-local
-//! addresses, the API server where the controller calls it. Not known are the addresses of the controller's pod and of its
-//! node; `--prometheus-allow` keeps from those.
+//! Where queries can go. A user who can write a `KanaryDeployment` makes the controller send requests from its own place in
+//! the network, so addresses where no Prometheus can be are blocked: cloud metadata, loopback, link-local addresses, the
+//! API server where the controller calls it. The addresses of the controller's own pod and node are not known;
+//! `--prometheus-allow` keeps queries from those.
 //!
-//! The address is checked twice: as it is written, and, by `controller::ask`, as its name resolves.
+//! An address is checked twice: as it is written, and, by `controller::prometheus`, as its name resolves.
 
 use std::{
     collections::BTreeSet,
@@ -17,36 +17,36 @@ use url::{Host, Url};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EgressPolicy {
-    /// `--prometheus-url`: where questions go that name no URL. It may be anywhere.
+    /// `--prometheus-url`: for queries of items without a URL. It may be anywhere.
     pub url: Option<String>,
     /// `--prometheus-allow`: hosts, or `*.suffix`; empty means any.
     pub allow: Vec<String>,
     /// Where the API server listens.
     pub api_server: BTreeSet<SocketAddr>,
-    /// `--mirror-copies-query`: tells in place of the query that is compiled in whether copies arrive.
+    /// `--mirror-copies-query`: replaces the compiled-in query for whether mirrored requests arrive.
     pub copies_query: Option<String>,
 }
 
-/// Why a question may not be sent there.
+/// Why a query cannot be sent there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no URL.
-    #[error("no Prometheus is named: set promQL.prometheus.url, or run the controller with --prometheus-url")]
+    #[error("no Prometheus URL: set promQL.prometheus.url, or start the controller with --prometheus-url")]
     Missing,
     /// Not an http or https URL.
     #[error("{0} is not an http or https URL")]
     NotAUrl(String),
     /// It has a password in it.
-    #[error("the URL holds credentials that everybody can read here; use basicAuthSecretRef")]
+    #[error("the URL contains credentials, which everyone who can read this object sees; use basicAuthSecretRef")]
     Credentials,
     /// It has more than a path.
-    #[error("the URL has a query string; only a path may follow the host")]
+    #[error("the URL has a query string or a fragment; only a path is allowed after the host")]
     Query,
     /// The operator allows other hosts only.
     #[error("the controller's --prometheus-allow does not list {0}")]
     NotListed(String),
-    /// Nobody's Prometheus is there.
-    #[error("{address} is {what}; no question is sent there")]
+    /// No Prometheus can be there.
+    #[error("{address} is {what}; queries are not sent there")]
     Forbidden {
         /// The address.
         address: IpAddr,
@@ -55,7 +55,7 @@ pub enum Refused {
     },
 }
 
-/// Services that clouds offer at addresses of their own, beside the link-local one.
+/// Cloud metadata services at addresses of their own, beside the link-local one.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
@@ -63,7 +63,7 @@ const METADATA: [IpAddr; 3] = [
 ];
 
 impl EgressPolicy {
-    /// The URL that a question goes to.
+    /// The URL that a query goes to.
     ///
     /// # Errors
     /// [`Refused`], as far as the text of the URL says it.
@@ -135,12 +135,12 @@ fn forbidden(ip: IpAddr) -> Option<&'static str> {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let everybody = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_group = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
     match () {
         () if ip.is_loopback() || ip.is_unspecified() => Some("the controller's own host"),
-        () if link_local => Some("link-local, as the metadata of clouds are"),
-        () if METADATA.contains(&ip) => Some("where clouds keep their metadata"),
-        () if everybody => Some("no single host"),
+        () if link_local => Some("a link-local address, as used for cloud metadata"),
+        () if METADATA.contains(&ip) => Some("a cloud metadata address"),
+        () if is_group => Some("a multicast or broadcast address"),
         () => None,
     }
 }
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_not_reach_is_refused() {
+    fn what_a_user_must_not_reach_is_refused() {
         let bad = [
             ("http://169.254.169.254/latest/meta-data", "metadata"),
             ("http://[fe80::1]:9090", "link-local"),
@@ -191,7 +191,7 @@ mod tests {
             ("https://10.96.0.1", "the API server"),
             ("http://10.96.0.1:443", "the API server"),
             ("http://[::ffff:10.96.0.1]:443", "the API server"),
-            ("http://224.0.0.1", "no single host"),
+            ("http://224.0.0.1", "multicast"),
             ("http://user:secret@prometheus:9090", "basicAuthSecretRef"),
             ("http://prometheus:9090/?match[]=up", "query string"),
             ("http://2130706433:8080", "own host"),

@@ -10,11 +10,11 @@ use super::{
 };
 use crate::api::PromQl;
 
-/// Judges an answer as the item says. `pods` are the canary's: samples of others are not about it.
+/// Judges a result as the item says. `pods` are the canary's: samples of others are not about it.
 #[must_use]
 pub fn judge(item: &PromQl, pods: &BTreeSet<String>, result: &QueryResult) -> Outcome {
     if let Some(range) = &item.value_in_range {
-        return about(item, pods, result, |samples| range::judge(range, samples));
+        return about(item, pods, result, |samples| range::judge(range, &item.query, samples));
     }
     if let Some(deviation) = &item.continuous_value_deviation {
         return about(item, pods, result, |samples| deviation::judge(deviation, samples));
@@ -35,7 +35,7 @@ fn about(
     let samples = match result {
         QueryResult::Vector(samples) => samples.clone(),
         QueryResult::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
-        QueryResult::Text(_) => return Outcome::Unknown("the answer is a string, not a number".into()),
+        QueryResult::Text(_) => return Outcome::Unknown("the result is a string, not a number".into()),
     };
     if samples.is_empty() {
         return Outcome::empty();
@@ -55,11 +55,11 @@ fn by_pod<'a>(key: &str, pods: &BTreeSet<String>, samples: &'a [Sample]) -> Resu
     let Some(all) = samples.iter().map(named).collect::<Option<Vec<_>>>() else {
         return Err(format!(
             "a sample has no label {key} that names its pod; keep it in the query (by ({key})), set podNameKey, or set \
-             allPodsQuery: true if all samples are one set"
+             allPodsQuery: true if the samples are not per pod"
         ));
     };
     let ours: Vec<_> = all.into_iter().filter(|about| about.pod.is_some_and(|pod| pods.contains(pod))).collect();
-    let foreign = || format!("no sample is about a canary pod: label {key} names none of them");
+    let foreign = || format!("no sample is about a canary pod: label {key} names none of them; see podNameKey");
     if ours.is_empty() { Err(foreign()) } else { Ok(ours) }
 }
 
@@ -74,7 +74,7 @@ pub(super) mod given {
         QueryResult::Vector(samples.iter().map(sample).collect())
     }
 
-    /// An item, as YAML would say it, judges an answer about the canary pods a, b and c.
+    /// An item, as written in YAML, judges a result about the canary pods a, b and c.
     pub fn judged(item: serde_json::Value, result: &QueryResult) -> Outcome {
         let mut all = serde_json::json!({"query": "x"});
         all.as_object_mut().expect("an object").extend(item.as_object().expect("an object").clone());

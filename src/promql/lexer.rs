@@ -1,7 +1,7 @@
-//! The text of a query without what is in its strings and comments: enough to say how much it is before it is parsed.
+//! The text of a query without what is in its strings and comments: enough to measure it before it is parsed.
 //!
 //! It reads as the parser's own lexer does, escapes in backticks included: what is a string to one and not to the other
-//! would pass by the bounds.
+//! would evade the limits.
 
 /// A character that is code.
 struct CodeChar {
@@ -42,7 +42,7 @@ fn after(state: State, c: char) -> State {
     }
 }
 
-/// So many operators and parentheses: the tree is never larger in any direction.
+/// How many operators and parentheses it has: the tree is never larger in any direction.
 pub fn operator_count(query: &str) -> usize {
     let (mut count, mut word) = (0, String::new());
     let is_set = |word: &str| ["and", "or", "unless", "atan2"].iter().any(|set| word.eq_ignore_ascii_case(set));
@@ -64,6 +64,11 @@ pub fn operator_count(query: &str) -> usize {
 
 fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
+}
+
+/// Does it divide?
+pub fn divides(query: &str) -> bool {
+    code_chars(query).any(|char| char.is == '/' && !char.in_braces)
 }
 
 /// Where comparison operators end.

@@ -1,4 +1,4 @@
-//! Of the queries in `prometheus/queries` the one that the controller asks by itself; all of them are tested here.
+//! The query of `prometheus/queries` that the controller sends by itself; all of them are tested here.
 
 /// Did any request arrive at the canary? For `confirm: requests`, unless the controller is given another one.
 pub const ISTIO_COPIES: &str = include_str!("../../prometheus/queries/istio-copies.promql");

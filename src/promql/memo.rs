@@ -1,4 +1,4 @@
-//! Remembers what was made of a text. The results are those of pure functions, so it changes nothing but the time.
+//! Remembers what was made of a text. The results are those of pure functions, so it changes only the time that it takes.
 
 use std::{
     collections::HashMap,

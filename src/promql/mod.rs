@@ -7,6 +7,7 @@ mod boolean;
 mod deviation;
 mod discrete;
 pub mod egress;
+mod figures;
 pub mod history;
 mod judge;
 mod lexer;
@@ -18,6 +19,7 @@ mod range;
 pub mod result;
 pub mod syntax;
 pub mod template;
+mod worst;
 
 pub use egress::EgressPolicy;
 pub use history::{ClockMark, Evaluation, QueryHistory};

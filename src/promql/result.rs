@@ -37,39 +37,39 @@ pub struct Sample {
 /// Why there is no result. Missing evidence is never success, and by itself never failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// It refused, or something before it did.
-    #[error("Prometheus answers {status}{}", cure(*.status))]
+    /// Prometheus refused, or something before it did.
+    #[error("Prometheus returned {status}{}", fix(*.status))]
     Refused {
         /// The HTTP status.
         status: u16,
     },
-    /// It refused, and says why.
-    #[error("Prometheus answers {status}: {why}{}", cure(*.status))]
+    /// Prometheus refused, and says why.
+    #[error("Prometheus returned {status}: {why}{}", fix(*.status))]
     Explained {
         /// The HTTP status.
         status: u16,
-        /// In its own words, shortened.
+        /// Its own text, shortened.
         why: String,
     },
     /// Not the JSON of its API.
-    #[error("the answer is not that of a Prometheus API; does the URL lead to one?")]
+    #[error("the response is not from a Prometheus API; check prometheus.url")]
     Foreign,
     /// A range vector.
-    #[error("the answer is a range vector; the query must give an instant vector or a scalar")]
+    #[error("the result is a range vector; the query must return an instant vector or a scalar")]
     Range,
     /// A native histogram among the samples.
-    #[error("a sample is a native histogram, not a number; use histogram_quantile() or the like")]
+    #[error("a sample is a native histogram, not a number; use histogram_quantile() or a similar function")]
     Histogram,
-    /// It says itself that the answer may be incomplete.
-    #[error("Prometheus warns that the answer may be incomplete: {0}")]
+    /// Prometheus says itself that the result may be incomplete.
+    #[error("Prometheus warns that the result may be incomplete: {0}")]
     Warned(String),
 }
 
-fn cure(status: u16) -> &'static str {
+fn fix(status: u16) -> &'static str {
     match status {
-        300..=399 => " (redirects are not followed: give the URL that it leads to)",
+        300..=399 => " (redirects are not followed; use the URL that it points to)",
         401 | 403 => " (credentials: see bearerTokenSecretRef and basicAuthSecretRef)",
-        404 => " (is the URL that of a Prometheus, without /api/v1?)",
+        404 => " (prometheus.url must be the base URL, without /api/v1)",
         429 => " (too many queries)",
         _ => "",
     }
@@ -215,12 +215,12 @@ mod tests {
             (ok(ranges), "range vector"),
             (ok(histograms), "range vector"),
             (ok(histogram), "native histogram"),
-            (ok(json!({"resultType": "vector", "result": [{"metric": {}}]})), "not that of a Prometheus"),
-            (ok(json!({"resultType": "scalar", "result": [1, "one"]})), "not that of a Prometheus"),
-            (ok(json!({"resultType": "scalar", "result": [1, 1]})), "not that of a Prometheus"),
-            (ok(json!(null)), "not that of a Prometheus"),
-            (read(200, b"<html>"), "not that of a Prometheus"),
-            (read(200, b"{\"status\":\"success\",\"data\":{\"resultType\":\"sca"), "not that of a Prometheus"),
+            (ok(json!({"resultType": "vector", "result": [{"metric": {}}]})), "not from a Prometheus"),
+            (ok(json!({"resultType": "scalar", "result": [1, "one"]})), "not from a Prometheus"),
+            (ok(json!({"resultType": "scalar", "result": [1, 1]})), "not from a Prometheus"),
+            (ok(json!(null)), "not from a Prometheus"),
+            (read(200, b"<html>"), "not from a Prometheus"),
+            (read(200, b"{\"status\":\"success\",\"data\":{\"resultType\":\"sca"), "not from a Prometheus"),
             (read(302, b""), "302 (redirects"),
             (read(401, b"Unauthorized"), "401 (credentials"),
             (read(403, b""), "403 (credentials"),
