@@ -229,7 +229,7 @@ async fn a_watch_without_a_terminal_ends_with_the_run(scene: Scene) -> Result<()
     let (said, told) = tokio::join!(watch(), reject());
     let (said, _) = (said?, told?);
     assert_eq!(said.code, Some(1), "a run that failed fails the script: {}{}", said.out, said.err);
-    assert!(said.out.contains("  Failed: a person said invalid"), "{}", said.out);
+    assert!(said.out.contains("  Failed: rejected manually"), "{}", said.out);
     Ok(())
 }
 

@@ -140,12 +140,12 @@ async fn a_bad_answer_fails_and_says_all(scene: Scene) -> Result<(), Error> {
     validating(&scene, asking).await?;
     let kd = scene.kd_phase(TRIAL, "Failed").await?;
     let message = text(&kd, "/status/message");
-    for told in ["errors", "0.7", "0 to 0.3", "query: latency"] {
+    for told in ["errors", "0.7 > 0.3 (max)", "query: latency"] {
         assert!(message.contains(told), "{message} tells {told}");
     }
     assert_eq!((&item(&kd)["value"], &item(&kd)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
     let event = until_event(&scene, "Invalid").await?.message.unwrap_or_default();
-    assert!(event.contains("0 to 0.3"), "{event}");
+    assert!(event.contains("0.7 > 0.3 (max)"), "{event}");
     assert_eq!(base_image(&scene).await?, "web:1");
     assert_nothing_is_left(&scene).await
 }
@@ -176,16 +176,16 @@ async fn no_evidence_holds_and_is_told(scene: Scene) -> Result<(), Error> {
         ("503", "503"),
         ("hangs", "no answer within 5s"),
         ("redirects", "redirects are not followed"),
-        ("truncated", "not that of a Prometheus"),
-        ("html", "not that of a Prometheus"),
-        ("oversized", "longer than"),
+        ("truncated", "not from a Prometheus"),
+        ("html", "not from a Prometheus"),
+        ("oversized", "larger than 1 MiB"),
         ("NaN", "NaN or infinite"),
         ("+Inf", "NaN or infinite"),
         ("-Inf", "NaN or infinite"),
-        ("0.5", "neither 0 nor 1"),
-        ("string", "neither true nor false"),
+        ("0.5", "other than 0 and 1"),
+        ("string", "neither \"true\" nor \"false\""),
         ("matrix", "range vector"),
-        ("empty", "the answer is empty"),
+        ("empty", "the result is empty"),
     ];
     play(&scene, "empty");
     let asking = asking(&scene, "2s", json!({})).await?;
@@ -252,7 +252,7 @@ async fn a_wrong_question_makes_nothing_until_it_is_mended(scene: Scene) -> Resu
         spec
     };
     let wrongs = [
-        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "no variable namespce"),
+        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "unknown variable namespce"),
         (json!({"query": "sum(up == bool 1"}), "BadQuery", "line 1"),
         (json!({"query": "up{n=\"{{namespace}}\"} == 1"}), "BadQuery", "up{n=\"{{namespace}}\"} == bool 1"),
         (json!({"prometheus": null}), "BadPrometheus", "--prometheus-url"),
@@ -296,12 +296,12 @@ async fn a_token_is_read_from_a_secret_that_the_role_names(scene: Scene) -> Resu
     let token = json!({"prometheus": {"bearerTokenSecretRef": {"name": "metrics", "key": "token"}}});
     let asking = asking(&scene, "2s", token).await?;
     validating(&scene, asking).await?;
-    until_held(&scene, "may not read Secret metrics").await?;
+    until_held(&scene, "not allowed to read Secret metrics").await?;
     may_read_secret(&scene, "metrics").await?;
-    until_held(&scene, "no Secret metrics").await?;
+    until_held(&scene, "Secret metrics does not exist").await?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": "sesame"}});
     scene.apply(secret).await?;
-    until_held(&scene, "does not carry the label").await?;
+    until_held(&scene, "does not have the label").await?;
     let label = json!({"metadata": {"labels": {"kanary.k8s.io/prometheus": "true"}}});
     scene.patch::<Secret>("metrics", label).await?;
     scene.kd_phase(TRIAL, "Succeeded").await?;

@@ -23,18 +23,18 @@ pub(super) fn evaluate(
     let mut bad_pods: Vec<&str> = tested.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {
-        return ItemResult::new(Verdict::Invalid, format!("pod {pod} carries the labels of invalidation"));
+        return ItemResult::new(Verdict::Invalid, format!("pod {pod} matches the invalidation labels"));
     }
     if let Some(canary) = seen.own_canary().filter(|canary| matches(deployments, &canary.labels())) {
         return ItemResult::new(
             Verdict::Invalid,
-            format!("Deployment {} carries the labels of invalidation", canary.name()),
+            format!("Deployment {} matches the invalidation labels", canary.name()),
         );
     }
     if timing.period_over {
-        return ItemResult::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
+        return ItemResult::new(Verdict::Valid, "no failure label during the validation period");
     }
-    ItemResult::new(Verdict::Unknown, "watches until the deadline")
+    ItemResult::new(Verdict::Unknown, "no failure label so far")
 }
 
 fn matches((labels, selector): (&Option<Labels>, &Option<LabelSelector>), on: &Labels) -> bool {

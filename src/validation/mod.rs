@@ -1,6 +1,6 @@
 //! Is the canary good? Each item gives a verdict on the evidence so far; together they make the run's.
 //!
-//! No evidence is never success: an item that cannot tell holds the run.
+//! Missing evidence never counts as success: an item without a verdict holds the run.
 
 mod item_result;
 mod label_watch;
@@ -44,8 +44,8 @@ fn combine(seen: &Observed, checks: &[(String, &Item)], results: &[ItemResult], 
     let named = || checks.iter().map(|(name, _)| name).zip(results);
     let whole_run = seen.kanary.spec.validation.manual.as_ref();
     if let Some(manual) = whole_run.filter(|manual| manual.status == Some(ManualStatus::Invalid)) {
-        let reason = manual.reason.as_deref().unwrap_or("no reason given");
-        return Assessment::Invalid { message: format!("a person said invalid: {reason}") };
+        let reason = manual.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Assessment::Invalid { message: format!("rejected manually{reason}") };
     }
     if let Some((name, result)) = named().find(|(_, result)| result.verdict == Verdict::Invalid) {
         return Assessment::Invalid { message: format!("{name}: {}", result.message) };

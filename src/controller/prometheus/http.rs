@@ -26,13 +26,13 @@ pub enum SendError {
     Late(Duration),
     #[error("cannot connect: {0}")]
     Unreachable(String),
-    #[error("the answer broke off: {0}")]
+    #[error("the connection broke before the response was complete: {0}")]
     BrokeOff(String),
-    #[error("the answer is longer than {MAX_BYTES} bytes; aggregate in the query")]
+    #[error("the response is larger than 1 MiB; aggregate in the query")]
     TooLong,
     #[error("cannot set up TLS: {0}; see caSecretRef")]
     Tls(String),
-    #[error("cannot be sent: {0}")]
+    #[error("cannot build the request: {0}")]
     Unsendable(String),
 }
 
@@ -128,7 +128,7 @@ pub async fn send(
 
 /// The user's headers and ours. The form's own Content-Type stays.
 fn headers(query: &Query, credentials: &Credentials) -> Result<HeaderMap, SendError> {
-    let bad = |what: &str| SendError::Unsendable(format!("{what} is not a header that can be sent"));
+    let bad = |what: &str| SendError::Unsendable(format!("{what} cannot be sent as a header"));
     let mut headers = HeaderMap::new();
     for (name, value) in query.prom_ql.prometheus.iter().flat_map(|server| &server.headers) {
         let parsed: HeaderName = name.parse().map_err(|_| bad(name))?;

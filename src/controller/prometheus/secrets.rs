@@ -22,13 +22,13 @@ pub struct Credentials {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error(
-        "the controller may not read Secret {0}: give its ServiceAccount a Role with resourceNames, as in \
+        "the controller is not allowed to read Secret {0}; grant its ServiceAccount a Role with resourceNames, as in \
          examples/promql-secret"
     )]
     Forbidden(String),
-    #[error("there is no Secret {0}")]
+    #[error("Secret {0} does not exist")]
     Missing(String),
-    #[error("Secret {0} does not carry the label {PROMETHEUS_LABEL}: \"true\", so it is not sent")]
+    #[error("Secret {0} is not used because it does not have the label {PROMETHEUS_LABEL}: \"true\"")]
     Unlabelled(String),
     #[error("Secret {0} has no key {1}")]
     NoKey(String, String),

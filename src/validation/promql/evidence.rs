@@ -60,9 +60,9 @@ fn count(before: Option<&ItemStatus>, evaluation: Option<&Evaluation>) -> (i32, 
 fn failed(before: Option<&ItemStatus>, evaluation: Option<&Evaluation>, failures: i32) -> ItemResult {
     let Some(Evaluation { outcome: Outcome::False(evidence), query, .. }) = evaluation else {
         let message = before.and_then(|before| before.message.clone());
-        return ItemResult::new(Verdict::Invalid, message.unwrap_or_else(|| format!("{failures} false answers")));
+        return ItemResult::new(Verdict::Invalid, message.unwrap_or_else(|| format!("{failures} failed evaluations")));
     };
-    let count = if failures > 1 { format!(" (false answer {failures})") } else { String::new() };
+    let count = if failures > 1 { format!(" (failed evaluation {failures})") } else { String::new() };
     let message = format!("{}{count}; query: {}", evidence.message, shortened(query, 300));
     ItemResult { measurement: Some(Measurement::of(evidence, query)), ..ItemResult::new(Verdict::Invalid, message) }
 }
@@ -75,7 +75,8 @@ fn conclude(item: &PromqlItem<'_>, evaluation: &Evaluation, failures: i32) -> It
             ..ItemResult::new(Verdict::Valid, &evidence.message)
         },
         Outcome::False(evidence) => {
-            let tolerated = format!("forgiven {failures} of {}: {}", item.spec.failure_limit, evidence.message);
+            let tolerated =
+                format!("tolerated failure {failures} of {}: {}", item.spec.failure_limit, evidence.message);
             ItemResult {
                 measurement: Some(Measurement::of(evidence, &evaluation.query)),
                 ..ItemResult::new(Verdict::Unknown, tolerated)

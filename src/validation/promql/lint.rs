@@ -13,7 +13,7 @@ use crate::{
 /// Something that the user, or the operator, must change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
-    /// One word.
+    /// `BadQuery` or `BadPrometheus`.
     pub reason: &'static str,
     /// One sentence that names the field and the fix.
     pub message: String,
@@ -53,20 +53,22 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Objection> {
     at.and_then(bad_header).and_then(|why| object("BadPrometheus", "prometheus.headers", why))
 }
 
-/// Headers that say where a request goes, how long it is, or who sends it, are not the user's: two of a kind could make
-/// a proxy see another request than the server.
+/// Headers that say where a request goes, how long it is, or who sends it, are set by the controller: two of a kind could
+/// make a proxy see another request than the server.
 fn bad_header(at: &Prometheus) -> Option<String> {
     at.headers.iter().find_map(|(name, value)| {
         let Ok(parsed) = name.parse::<HeaderName>() else {
-            return Some(format!("{name:?} is not the name of a header"));
+            return Some(format!("{name:?} is not a valid header name"));
         };
         let sendable = HeaderValue::from_str(value).is_ok();
         match () {
-            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => {
-                Some(format!("{name} would be readable here; use bearerTokenSecretRef or basicAuthSecretRef"))
+            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => Some(format!(
+                "everyone who can read this object would see {name}; use bearerTokenSecretRef or basicAuthSecretRef"
+            )),
+            () if is_reserved(&parsed) => Some(format!("{name} is set by the controller; remove it")),
+            () if !sendable => {
+                Some(format!("the value of {name} contains characters that are not allowed in a header"))
             }
-            () if is_reserved(&parsed) => Some(format!("{name} is the controller's to set; leave it out")),
-            () if !sendable => Some(format!("the value of {name} has characters that no header may have")),
             () => None,
         }
     })

@@ -132,20 +132,20 @@ async fn evaluated(client: &Arc<PrometheusClient>, url: &str, prometheus: Value)
 }
 
 #[tokio::test]
-async fn each_trouble_is_told_by_its_name() {
+async fn each_failure_is_reported_by_its_name() {
     let (server, client) = (served().await, client());
     let plays = [
         ("true", "true"),
         ("401", "401 (credentials"),
         ("403", "403 (credentials"),
-        ("404", "404 (is the URL"),
+        ("404", "404 (prometheus.url must"),
         ("422", "422"),
         ("429", "429"),
         ("500", "500"),
         ("503", "503"),
         ("redirects", "302 (redirects are not followed"),
-        ("breaks-off", "broke off"),
-        ("floods", "longer than 1048576 bytes"),
+        ("breaks-off", "broke before the response"),
+        ("floods", "larger than 1 MiB"),
     ];
     for (play, expected) in plays {
         let outcome = evaluated(&client, &format!("{server}/{play}"), json!(null)).await;
@@ -159,7 +159,7 @@ async fn each_trouble_is_told_by_its_name() {
 
 /// In the original, a Prometheus that hung stopped every canary.
 #[tokio::test]
-async fn a_server_that_hangs_delays_its_own_only() {
+async fn a_server_that_hangs_delays_only_its_own_queries() {
     let server = served().await;
     let client = Arc::new(PrometheusClient {
         timeout: Duration::from_secs(1),
@@ -183,7 +183,7 @@ async fn a_server_that_hangs_delays_its_own_only() {
 }
 
 #[tokio::test]
-async fn the_same_question_at_the_same_time_is_sent_once() {
+async fn the_same_query_at_the_same_time_is_sent_once() {
     let (server, client) = (served().await, client());
     let url = format!("{server}/counts");
     let all = futures::future::join_all((0..20).map(|_| evaluated(&client, &url, json!(null)))).await;
@@ -193,7 +193,7 @@ async fn the_same_question_at_the_same_time_is_sent_once() {
 }
 
 #[tokio::test]
-async fn what_is_sent_is_what_the_user_asked_for() {
+async fn what_is_sent_is_what_the_user_wrote() {
     let secrets = json!({
         "token": secret(json!({"token": "c2VjcmV0Cg=="}), true),
         "login": secret(json!({"username": "YW5u", "password": "cHc="}), true),
@@ -221,7 +221,7 @@ fn secret(data: Value, labelled: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_secret_that_does_not_serve_is_named() {
+async fn a_secret_that_cannot_be_used_is_named() {
     let secrets = json!({
         "unlabelled": secret(json!({"token": "c2VjcmV0"}), false),
         "empty": secret(json!({}), true),
@@ -229,10 +229,10 @@ async fn a_secret_that_does_not_serve_is_named() {
     });
     let (server, client) = (served().await, client_of(EgressPolicy::default(), secrets));
     let cases = [
-        ("unlabelled", "does not carry the label"),
+        ("unlabelled", "does not have the label"),
         ("empty", "has no key token"),
-        ("hidden", "may not read Secret hidden"),
-        ("missing", "no Secret missing"),
+        ("hidden", "not allowed to read Secret hidden"),
+        ("missing", "Secret missing does not exist"),
     ];
     for (name, expected) in cases {
         let outcome =
@@ -242,7 +242,7 @@ async fn a_secret_that_does_not_serve_is_named() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_a_forbidden_address_leads_nowhere() {
+async fn a_name_that_resolves_to_a_forbidden_address_is_refused() {
     let server = served().await.replace("127.0.0.1", "localhost");
     let outcome = evaluated(&client(), &format!("{server}/true"), json!(null)).await;
     assert!(outcome.contains("the controller's own host"), "{outcome}");
@@ -252,7 +252,7 @@ async fn a_name_that_leads_to_a_forbidden_address_leads_nowhere() {
 
 /// The operator's own may be on the controller's host, and is known by its whole URL.
 #[tokio::test]
-async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
+async fn what_the_operator_trusts_is_trusted_in_no_other_spelling() {
     let server = served().await.replace("127.0.0.1", "localhost");
     let (own, other) = (format!("{server}/true"), format!("{server}/true/"));
     for order in [[&own, &other, &own], [&other, &own, &other]] {
@@ -265,9 +265,9 @@ async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
     }
 }
 
-/// A Prometheus that answers is asked while the API server does not.
+/// A Prometheus that answers is queried while the API server does not.
 #[tokio::test]
-async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_ever() {
+async fn secrets_that_hang_delay_only_their_own_queries_and_for_a_limited_time() {
     let server = served().await;
     let client_for =
         |timeout| PrometheusClient { timeout, ..client_with(EgressPolicy::default(), json!({"slow": null})) };
@@ -283,7 +283,7 @@ async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_ever() {
         .collect();
     tokio::task::yield_now().await;
     assert_eq!(evaluated(&client, &format!("{server}/true"), json!(null)).await, "true");
-    assert!(hung.iter().all(|one| !one.is_finished()), "that question did not wait for these");
+    assert!(hung.iter().all(|one| !one.is_finished()), "that query did not wait for these");
     hung.iter().for_each(tokio::task::JoinHandle::abort);
     let query = query(&format!("{server}/true"), slow);
     let outcome = Arc::new(client_for(Duration::from_millis(5))).query("shop", &query).await.1;
