@@ -42,16 +42,17 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
     let busy = tallies.iter().filter(|(_, tally)| tally.all > 0.0);
     match busy.max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share())) {
         None => Outcome::Unknown("nothing was counted, possibly because there is no traffic yet".into()),
-        Some((pod, worst)) => {
-            let pod = pod.filter(|_| tallies.len() > 1);
-            verdict(discrete, pod, worst, samples.len())
-        }
+        Some((pod, worst)) if tallies.len() > 1 => verdict(discrete, *pod, worst, samples.len()),
+        Some((_, worst)) => verdict(discrete, None, worst, samples.len()),
     }
 }
 
 fn count(discrete: &DiscreteValueOutOfList, about: &About<'_>, tally: &mut Tally) -> bool {
     let value = about.sample.value;
-    let Some(found) = about.sample.labels.get(&discrete.key).filter(|_| value >= 0.0) else { return false };
+    if value < 0.0 {
+        return false;
+    }
+    let Some(found) = about.sample.labels.get(&discrete.key) else { return false };
     tally.all += value;
     if is_bad(discrete, found) {
         tally.bad += value;

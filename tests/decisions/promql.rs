@@ -350,7 +350,10 @@ fn a_tolerated_failure_at_the_end_waits_for_a_success() {
     let item = json!({"failureLimit": 5});
     let seen = written(evaluated(steady(seen_at(60, item, json!({})), 55), 60, failed()), 65);
     let status = seen.status();
-    assert!(status.message.as_deref().is_some_and(|message| message.contains("tolerated failure 1 of 5")), "{status:?}");
+    assert!(
+        status.message.as_deref().is_some_and(|message| message.contains("tolerated failure 1 of 5")),
+        "{status:?}"
+    );
     assert_eq!(status_after(&evaluated(seen, 65, passed())).phase, Some(Phase::Promoting));
 }
 
@@ -418,8 +421,11 @@ fn the_status_is_not_written_for_a_new_value() {
     assert_eq!(plan(&again).status, None);
     let mut end = again;
     end.now = at(60);
-    let status =
-        status_after(&evaluated(evaluated(evaluated(end, 35, passed()), 50, passed()), 60, Outcome::True(evidence("0.003"))));
+    let status = status_after(&evaluated(
+        evaluated(evaluated(end, 35, passed()), 50, passed()),
+        60,
+        Outcome::True(evidence("0.003")),
+    ));
     assert_eq!((status.phase, status.items[0].value.as_deref()), (Some(Phase::Promoting), Some("0.003")));
 }
 

@@ -22,7 +22,10 @@ pub struct Gap {
 
 /// The time without evidence, if there is too much of it.
 pub fn current_gap(item: &PromqlItem<'_>) -> Option<Gap> {
-    let base = item.base().filter(|_| item.lacks_evidence())?;
+    if !item.lacks_evidence() {
+        return None;
+    }
+    let base = item.base()?;
     let since = base.strftime("%H:%M:%SZ");
     let why = match item.evaluation.map(|evaluation| &evaluation.outcome) {
         Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
