@@ -225,7 +225,7 @@ async fn a_watch_without_a_terminal_ends_with_the_run(ns: TestNamespace) -> Resu
     let (output, approval) = tokio::join!(watch(), reject());
     let (output, _) = (output?, approval?);
     assert_eq!(output.code, Some(1), "a run that failed fails the script: {}{}", output.out, output.err);
-    assert!(output.out.contains("  Failed: a person said invalid"), "{}", output.out);
+    assert!(output.out.contains("  Failed: rejected manually"), "{}", output.out);
     Ok(())
 }
 

@@ -145,12 +145,12 @@ async fn a_bad_result_fails_with_all_details(ns: TestNamespace) -> Result<(), Er
     validating(&ns, asking).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     let message = text(&kanary, "/status/message");
-    for told in ["errors", "0.7", "0 to 0.3", "query: latency"] {
+    for told in ["errors", "0.7 > 0.3 (max)", "query: latency"] {
         assert!(message.contains(told), "{message} tells {told}");
     }
     assert_eq!((&item(&kanary)["value"], &item(&kanary)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
     let event = until_event(&ns, "Invalid").await?.message.unwrap_or_default();
-    assert!(event.contains("0 to 0.3"), "{event}");
+    assert!(event.contains("0.7 > 0.3 (max)"), "{event}");
     assert_eq!(base_image(&ns).await?, "web:1");
     assert_nothing_is_left(&ns).await
 }
@@ -181,16 +181,16 @@ async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<()
         ("503", "503"),
         ("hangs", "no answer within 5s"),
         ("redirects", "redirects are not followed"),
-        ("truncated", "not that of a Prometheus"),
-        ("html", "not that of a Prometheus"),
-        ("oversized", "longer than"),
+        ("truncated", "not from a Prometheus"),
+        ("html", "not from a Prometheus"),
+        ("oversized", "larger than 1 MiB"),
         ("NaN", "NaN or infinite"),
         ("+Inf", "NaN or infinite"),
         ("-Inf", "NaN or infinite"),
-        ("0.5", "neither 0 nor 1"),
-        ("string", "neither true nor false"),
+        ("0.5", "other than 0 and 1"),
+        ("string", "neither \"true\" nor \"false\""),
         ("matrix", "range vector"),
-        ("empty", "the answer is empty"),
+        ("empty", "the result is empty"),
     ];
     play(&ns, "empty");
     let asking = asking(&ns, "2s", json!({})).await?;
@@ -257,7 +257,7 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
         spec
     };
     let wrongs = [
-        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "no variable namespce"),
+        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "unknown variable namespce"),
         (json!({"query": "sum(up == bool 1"}), "BadQuery", "line 1"),
         (json!({"query": "up{n=\"{{namespace}}\"} == 1"}), "BadQuery", "up{n=\"{{namespace}}\"} == bool 1"),
         (json!({"prometheus": null}), "BadPrometheus", "--prometheus-url"),

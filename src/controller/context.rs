@@ -9,16 +9,16 @@ use kube::{
 use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
 
 use super::{
-    ask::Asker,
     key::Key,
     leadership::Leadership,
     metrics::Metrics,
+    prometheus::PrometheusClient,
     queue::{New, Queue},
     settings::Settings,
     stores::Stores,
     warn_once::WarnOnce,
 };
-use crate::{api::names, promql::Access};
+use crate::{api::names, promql::EgressPolicy};
 
 /// Reconciliations that may make requests to the API server at the same time.
 const CONCURRENCY: usize = 32;
@@ -27,7 +27,7 @@ const CONCURRENCY: usize = 32;
 pub struct Context {
     pub settings: Settings,
     pub client: Client,
-    pub asker: Arc<Asker>,
+    pub prometheus: Arc<PrometheusClient>,
     pub metrics: Arc<Metrics>,
     pub recorder: Recorder,
     pub stores: Stores,
@@ -39,14 +39,14 @@ pub struct Context {
 
 impl Context {
     /// With empty stores and an empty queue; and where the dispatcher receives what is new in it.
-    pub fn new(client: Client, settings: Settings, access: Access) -> (Arc<Self>, UnboundedReceiver<New>) {
+    pub fn new(client: Client, settings: Settings, access: EgressPolicy) -> (Arc<Self>, UnboundedReceiver<New>) {
         let metrics = Arc::new(Metrics::new());
         let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(settings.identity.clone()) };
         let (queue, new) = Queue::new();
         let context = Self {
             settings,
             recorder: Recorder::new(client.clone(), reporter),
-            asker: Arc::new(Asker::new(access, client.clone(), metrics.clone())),
+            prometheus: Arc::new(PrometheusClient::new(access, client.clone(), metrics.clone())),
             metrics,
             client,
             stores: Stores::default(),

@@ -133,7 +133,7 @@ impl Metrics {
 
     /// A query was answered, or was not.
     pub fn answered(&self, outcome: &Outcome) {
-        self.queries.get_or_create(&QueryLabels { outcome: outcome.word() }).inc();
+        self.queries.get_or_create(&QueryLabels { outcome: outcome.as_str() }).inc();
     }
 
     /// An item is evaluated on this answer; without evidence it has no value.

@@ -1,6 +1,5 @@
 //! The asynchronous shell: watches, stores, the Lease, and the execution of plans. It decides nothing.
 
-mod ask;
 mod clock;
 mod context;
 mod endpoints;
@@ -14,6 +13,7 @@ mod lookup;
 mod metrics;
 mod observe;
 mod pod_selectors;
+mod prometheus;
 mod queries;
 mod queue;
 mod reconcile;

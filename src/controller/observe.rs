@@ -41,7 +41,7 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
         absences: absences(context, routed, now),
         is_fresh: stores.heard_since(now - RECENTLY),
         watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
-        prometheus: context.asker.access().clone(),
+        prometheus: context.prometheus.egress().clone(),
         // The driver adds what it remembers.
         ..Observed::around(kanary, now)
     })

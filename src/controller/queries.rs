@@ -13,8 +13,8 @@ use crate::{
     api::{KanaryDeployment, Phase},
     lifecycle::driver::Driver,
     objects::Object,
-    promql::{Mark, Outcome, Query},
-    validation::promql::copies,
+    promql::{ClockMark, Outcome, Query},
+    validation::promql::mirror_check,
 };
 
 /// Sends these, and does not wait: each answer wakes the task when it comes.
@@ -38,11 +38,11 @@ fn send(
     let answers = state.answers.clone();
     async move {
         let context = &task.context;
-        let (at, outcome) = context.asker.ask(&task.key.namespace, &query).await;
-        tracing::debug!(item = query.item, outcome = outcome.word(), "query answered");
+        let (at, outcome) = context.prometheus.query(&task.key.namespace, &query).await;
+        tracing::debug!(item = query.item, outcome = outcome.as_str(), "query answered");
         context.metrics.query_lagged(since.duration_until(at));
         show(&context.metrics, &context.stores.kanaries, (&task.key, &uid), &query.item, &outcome);
-        let sent = Mark { at, held: query.held };
+        let sent = ClockMark { at, held: query.held };
         answers.lock().push((query, sent, outcome));
         task.signal.notify_one();
     }
@@ -51,7 +51,7 @@ fn send(
 /// Drops the answers of items that are gone, and the values of all that are not evaluated any more.
 pub fn forget_old(task: &Task, driver: &mut Driver, kanary: &KanaryDeployment) {
     let items = kanary.spec.validation.checks();
-    let is_item = |name: &str| name == copies::NAME || items.iter().any(|(item, _)| item == name);
+    let is_item = |name: &str| name == mirror_check::NAME || items.iter().any(|(item, _)| item == name);
     let is_evaluated = kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Validating));
     let names = driver.history().keys().map(String::as_str);
     task.context.metrics.forget(&task.key, names.filter(|name| !(is_evaluated && is_item(name))));

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, net::SocketAddr};
 use kube::Config;
 
 use crate::{
-    promql::{Access, address::Refused},
-    validation::promql::copies,
+    promql::{EgressPolicy, egress::Refused},
+    validation::promql::mirror_check,
 };
 
 /// How the controller runs.
@@ -52,16 +52,16 @@ pub enum Error {
 
 impl Settings {
     /// Where Prometheus queries may go: not to the API server, by whatever name.
-    pub(super) async fn access(&self, config: &Config) -> Result<Access, Error> {
+    pub(super) async fn access(&self, config: &Config) -> Result<EgressPolicy, Error> {
         let allow = self.prometheus_allow.iter().map(|host| host.to_ascii_lowercase()).collect();
-        let access = Access {
+        let access = EgressPolicy {
             url: self.prometheus_url.clone(),
             allow,
             api_server: api_server(config).await,
             copies_query: self.mirror_copies_query.clone(),
         };
         if let Some(query) = &access.copies_query {
-            copies::check(query).map_err(Error::BadCopiesQuery)?;
+            mirror_check::check(query).map_err(Error::BadCopiesQuery)?;
         }
         if access.url.is_some() {
             access.url(None).map_err(Error::BadPrometheus)?;

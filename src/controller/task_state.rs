@@ -11,7 +11,7 @@ use crate::{
     api::Phase,
     lifecycle::driver::Driver,
     objects::Service,
-    promql::{Mark, Outcome, Query},
+    promql::{ClockMark, Outcome, Query},
 };
 
 /// Events come in bursts: a pod, its Deployment, its Service. Those that follow an observation within this time are observed
@@ -45,7 +45,7 @@ impl Task {
 }
 
 /// A result that came from Prometheus: of which query, when it was sent, and what it says.
-pub type Answer = (Query, Mark, Outcome);
+pub type Answer = (Query, ClockMark, Outcome);
 
 /// The Services of a namespace that matter to a canary and have no canary's label, as of the last observation. There may be
 /// hundreds of others, and they seldom change.

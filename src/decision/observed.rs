@@ -16,7 +16,7 @@ use crate::{
         Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, Service, VirtualService,
         map_selects,
     },
-    promql::{Access, QueryHistory},
+    promql::{EgressPolicy, QueryHistory},
 };
 
 /// The world around one `KanaryDeployment`, as last seen.
@@ -55,7 +55,7 @@ pub struct Observed {
     pub answers: BTreeMap<String, QueryHistory>,
     /// Where questions may go.
     #[serde(default)]
-    pub prometheus: Access,
+    pub prometheus: EgressPolicy,
     /// What went wrong when the last plan was carried out.
     pub faults: Vec<Fault>,
 }
@@ -154,7 +154,7 @@ impl Observed {
             is_fresh: true,
             dry_run: None,
             answers: BTreeMap::new(),
-            prometheus: Access::default(),
+            prometheus: EgressPolicy::default(),
             faults: Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     decision::{Action, DryRun, Fault, Kind, Lookup, Observed, Patch, Plan, Routes, Target},
     lifecycle,
     objects::{DeploymentSpec, Listed, Object},
-    promql::{Access, Mark, QueryHistory},
+    promql::{ClockMark, EgressPolicy, QueryHistory},
 };
 
 /// Far more rounds than any run takes; one that needs them does not end.
@@ -156,10 +156,10 @@ impl Play {
             Some(Lookup::ReadCanary | Lookup::ReadRoutes) | None => {}
         }
         for query in lifecycle::due_queries(&self.observe()) {
-            let sent = Mark { at: self.world.now, held: query.held };
+            let sent = ClockMark { at: self.world.now, held: query.held };
             let outcome = prometheus::answer(&query);
             let asked = self.answers.entry(query.item).or_default();
-            asked.take_in(query.hash, query.query, sent, outcome);
+            asked.record(query.hash, query.query, sent, outcome);
         }
     }
 
@@ -185,7 +185,7 @@ impl Play {
             },
             dry_run: self.dry_run.clone(),
             answers: self.answers.clone(),
-            prometheus: Access { url: Some(PROMETHEUS.into()), ..Access::default() },
+            prometheus: EgressPolicy { url: Some(PROMETHEUS.into()), ..EgressPolicy::default() },
             faults: self.faults.clone(),
             ..Observed::around(kanary.clone(), world.now)
         }

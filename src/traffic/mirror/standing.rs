@@ -8,7 +8,7 @@ use crate::{
     decision::Observed,
     promql::Query,
     traffic::TrafficStatus,
-    validation::promql::copies,
+    validation::promql::mirror_check,
 };
 
 /// Where the mirror stands, if nothing is in its way.
@@ -59,8 +59,8 @@ fn confirmed(mirror: &Mirror) -> TrafficStatus {
 fn unseen(seen: &Observed) -> Option<String> {
     let status = seen.status();
     let begins = !matches!(status.phase, Some(Phase::Validating | Phase::Promoting));
-    let arrived = copies::counted(seen, status).map(|copies| copies.arrived);
-    match arrived.or_else(|| copies::obstacle(seen).map(Err)) {
+    let arrived = mirror_check::counted(seen, status).map(|copies| copies.arrived);
+    match arrived.or_else(|| mirror_check::obstacle(seen).map(Err)) {
         _ if !begins => None,
         Some(Ok(true)) => None,
         None | Some(Ok(false)) => Some("waiting for the first copy of a request to arrive at the canary".into()),
@@ -71,13 +71,13 @@ fn unseen(seen: &Observed) -> Option<String> {
 /// When Prometheus is to be queried for whether copies arrive, while that is awaited.
 #[must_use]
 pub fn count_at(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
-    copies::due(seen, status)
+    mirror_check::due(seen, status)
 }
 
 /// That query.
 #[must_use]
 pub fn count_query(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Query> {
-    copies::query(seen, status)
+    mirror_check::query(seen, status)
 }
 
 /// What to say, if somebody took the mirror out of a route that carried it when the status was last told.

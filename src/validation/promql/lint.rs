@@ -1,4 +1,4 @@
-//! What is wrong with an item before anything is asked. Nothing is created meanwhile.
+//! What is wrong with an item before any query is sent. Nothing is created meanwhile.
 
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
@@ -30,11 +30,11 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
         Ok(query) => query,
         Err(fault) => return object(Reason::BadQuery, "query", fault.to_string()),
     };
-    let is_truth = item.value_in_range.is_none()
+    let is_boolean = item.value_in_range.is_none()
         && item.continuous_value_deviation.is_none()
         && item.discrete_value_out_of_list.is_none();
     let render = |text: &str| template::render_once(text, &values).ok();
-    if let Err(fault) = syntax::check(&item.query, &query, is_truth, &render) {
+    if let Err(fault) = syntax::check(&item.query, &query, is_boolean, &render) {
         return object(Reason::BadQuery, "query", fault.to_string());
     }
     let at = item.prometheus.as_ref();
@@ -44,20 +44,22 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
     at.and_then(bad_header).and_then(|why| object(Reason::BadPrometheus, "prometheus.headers", why))
 }
 
-/// Headers that say where a request goes, how long it is, or who sends it, are not the user's: two of a kind could make
-/// a proxy see another request than the server.
+/// Headers that say where a request goes, how long it is, or who sends it, are set by the controller: two of a kind could
+/// make a proxy see another request than the server.
 fn bad_header(at: &Prometheus) -> Option<String> {
     at.headers.iter().find_map(|(name, value)| {
         let Ok(parsed) = name.parse::<HeaderName>() else {
-            return Some(format!("{name:?} is not the name of a header"));
+            return Some(format!("{name:?} is not a valid header name"));
         };
         let sendable = HeaderValue::from_str(value).is_ok();
         match () {
-            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => {
-                Some(format!("{name} would be readable here; use bearerTokenSecretRef or basicAuthSecretRef"))
+            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => Some(format!(
+                "everyone who can read this object would see {name}; use bearerTokenSecretRef or basicAuthSecretRef"
+            )),
+            () if is_reserved(&parsed) => Some(format!("{name} is set by the controller; remove it")),
+            () if !sendable => {
+                Some(format!("the value of {name} contains characters that are not allowed in a header"))
             }
-            () if is_reserved(&parsed) => Some(format!("{name} is the controller's to set; leave it out")),
-            () if !sendable => Some(format!("the value of {name} has characters that no header may have")),
             () => None,
         }
     })

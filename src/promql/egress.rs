@@ -1,9 +1,9 @@
-//! Where a question may go. Whoever may write a `KanaryDeployment` makes the controller send requests from its own place in the
-//! network, so what is known to be nobody's Prometheus is not reached: the cloud's metadata, loopback, link-local
-//! addresses, the API server where the controller calls it. Not known are the addresses of the controller's pod and of its
-//! node; `--prometheus-allow` keeps from those.
+//! Where queries can go. A user who can write a `KanaryDeployment` makes the controller send requests from its own place in
+//! the network, so addresses where no Prometheus can be are blocked: cloud metadata, loopback, link-local addresses, the
+//! API server where the controller calls it. The addresses of the controller's own pod and node are not known;
+//! `--prometheus-allow` keeps queries from those.
 //!
-//! The address is checked twice: as it is written, and, by `controller::ask`, as its name resolves.
+//! An address is checked twice: as it is written, and, by `controller::prometheus`, as its name resolves.
 
 use std::{
     collections::BTreeSet,
@@ -16,37 +16,37 @@ use url::{Host, Url};
 /// What the operator of the controller allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Access {
-    /// `--prometheus-url`: where questions go that name no URL. It may be anywhere.
+pub struct EgressPolicy {
+    /// `--prometheus-url`: for queries of items without a URL. It may be anywhere.
     pub url: Option<String>,
     /// `--prometheus-allow`: hosts, or `*.suffix`; empty means any.
     pub allow: Vec<String>,
     /// Where the API server listens.
     pub api_server: BTreeSet<SocketAddr>,
-    /// `--mirror-copies-query`: tells in place of the query that is compiled in whether copies arrive.
+    /// `--mirror-copies-query`: replaces the compiled-in query for whether mirrored requests arrive.
     pub copies_query: Option<String>,
 }
 
-/// Why a question may not be sent there.
+/// Why a query cannot be sent there.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// There is no URL.
-    #[error("no Prometheus is named: set promQL.prometheus.url, or run the controller with --prometheus-url")]
+    #[error("no Prometheus URL: set promQL.prometheus.url, or start the controller with --prometheus-url")]
     Missing,
     /// Not an http or https URL.
     #[error("{0} is not an http or https URL")]
     NotAUrl(String),
     /// It has a password in it.
-    #[error("the URL holds credentials that everybody can read here; use basicAuthSecretRef")]
+    #[error("the URL contains credentials, which everyone who can read this object sees; use basicAuthSecretRef")]
     Credentials,
     /// It has more than a path.
-    #[error("the URL has a query string; only a path may follow the host")]
+    #[error("the URL has a query string or a fragment; only a path is allowed after the host")]
     Query,
     /// The operator allows other hosts only.
     #[error("the controller's --prometheus-allow does not list {0}")]
     NotListed(String),
-    /// Nobody's Prometheus is there.
-    #[error("{address} is {what}; no question is sent there")]
+    /// No Prometheus can be there.
+    #[error("{address} is {what}; queries are not sent there")]
     Forbidden {
         /// The address.
         address: IpAddr,
@@ -55,15 +55,15 @@ pub enum Refused {
     },
 }
 
-/// Services that clouds offer at addresses of their own, beside the link-local one.
+/// Cloud metadata services at addresses of their own, beside the link-local one.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
 ];
 
-impl Access {
-    /// The URL that a question goes to.
+impl EgressPolicy {
+    /// The URL that a query goes to.
     ///
     /// # Errors
     /// [`Refused`], as far as the text of the URL says it.
@@ -88,8 +88,8 @@ impl Access {
         }
         let port = parsed.port_or_known_default().unwrap_or_default();
         match host {
-            Host::Ipv4(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
-            Host::Ipv6(ip) => self.reach(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Ipv4(ip) => self.check(SocketAddr::new(ip.into(), port)).map(|()| url),
+            Host::Ipv6(ip) => self.check(SocketAddr::new(ip.into(), port)).map(|()| url),
             Host::Domain(_) => Ok(url),
         }
     }
@@ -104,10 +104,10 @@ impl Access {
     ///
     /// # Errors
     /// [`Refused::Forbidden`].
-    pub fn reach(&self, address: SocketAddr) -> Result<(), Refused> {
-        let ip = plain(address.ip());
-        let is_api_server = self.api_server.iter().any(|api| plain(api.ip()) == ip && api.port() == address.port());
-        let what = if is_api_server { Some("the API server") } else { nobodys(ip) };
+    pub fn check(&self, address: SocketAddr) -> Result<(), Refused> {
+        let ip = canonical(address.ip());
+        let is_api_server = self.api_server.iter().any(|api| canonical(api.ip()) == ip && api.port() == address.port());
+        let what = if is_api_server { Some("the API server") } else { forbidden(ip) };
         what.map_or(Ok(()), |what| Err(Refused::Forbidden { address: ip, what }))
     }
 
@@ -122,7 +122,7 @@ impl Access {
 }
 
 /// The address that packets go to: IPv6 has two other ways to write one of IPv4, as mapped and for NAT64 (RFC 6052).
-fn plain(ip: IpAddr) -> IpAddr {
+fn canonical(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(v6) = ip else { return ip };
     match v6.octets() {
         [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
@@ -130,17 +130,17 @@ fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
-fn nobodys(ip: IpAddr) -> Option<&'static str> {
+fn forbidden(ip: IpAddr) -> Option<&'static str> {
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_unicast_link_local(),
     };
-    let everybody = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
+    let is_group = ip.is_multicast() || ip == IpAddr::V4(Ipv4Addr::BROADCAST);
     match () {
         () if ip.is_loopback() || ip.is_unspecified() => Some("the controller's own host"),
-        () if link_local => Some("link-local, as the metadata of clouds are"),
-        () if METADATA.contains(&ip) => Some("where clouds keep their metadata"),
-        () if everybody => Some("no single host"),
+        () if link_local => Some("a link-local address, as used for cloud metadata"),
+        () if METADATA.contains(&ip) => Some("a cloud metadata address"),
+        () if is_group => Some("a multicast or broadcast address"),
         () => None,
     }
 }
@@ -149,8 +149,8 @@ fn nobodys(ip: IpAddr) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn access() -> Access {
-        Access { api_server: ["10.96.0.1:443".parse().expect("an address")].into(), ..Access::default() }
+    fn policy() -> EgressPolicy {
+        EgressPolicy { api_server: ["10.96.0.1:443".parse().expect("an address")].into(), ..EgressPolicy::default() }
     }
 
     #[test]
@@ -165,12 +165,12 @@ mod tests {
             "http://168.63.129.17:9090",
         ];
         for url in good {
-            assert_eq!(access().url(Some(url)), Ok(url));
+            assert_eq!(policy().url(Some(url)), Ok(url));
         }
     }
 
     #[test]
-    fn what_a_person_must_not_reach_is_refused() {
+    fn what_a_user_must_not_reach_is_refused() {
         let bad = [
             ("http://169.254.169.254/latest/meta-data", "metadata"),
             ("http://[fe80::1]:9090", "link-local"),
@@ -191,7 +191,7 @@ mod tests {
             ("https://10.96.0.1", "the API server"),
             ("http://10.96.0.1:443", "the API server"),
             ("http://[::ffff:10.96.0.1]:443", "the API server"),
-            ("http://224.0.0.1", "no single host"),
+            ("http://224.0.0.1", "multicast"),
             ("http://user:secret@prometheus:9090", "basicAuthSecretRef"),
             ("http://prometheus:9090/?match[]=up", "query string"),
             ("http://2130706433:8080", "own host"),
@@ -202,15 +202,16 @@ mod tests {
             ("/prometheus", "not an http"),
         ];
         for (url, why) in bad {
-            let refused = access().url(Some(url)).expect_err(url).to_string();
+            let refused = policy().url(Some(url)).expect_err(url).to_string();
             assert!(refused.contains(why), "{url}: {refused}");
         }
-        assert_eq!(access().url(None), Err(Refused::Missing));
+        assert_eq!(policy().url(None), Err(Refused::Missing));
     }
 
     #[test]
     fn the_operators_own_may_be_anywhere() {
-        let own = Access { url: Some("http://127.0.0.1:9090".into()), allow: vec!["elsewhere".into()], ..access() };
+        let own =
+            EgressPolicy { url: Some("http://127.0.0.1:9090".into()), allow: vec!["elsewhere".into()], ..policy() };
         assert_eq!(own.url(None), Ok("http://127.0.0.1:9090"));
         assert_eq!(own.url(Some("http://127.0.0.1:9090")), Ok("http://127.0.0.1:9090"));
         assert!(own.url(Some("http://127.0.0.1:9091")).is_err());
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn a_list_narrows() {
         let allow = vec!["prometheus.istio-system".into(), "*.monitoring.svc".into()];
-        let narrow = Access { allow, ..access() };
+        let narrow = EgressPolicy { allow, ..policy() };
         for url in ["http://prometheus.istio-system:9090", "http://a.monitoring.svc", "http://Prometheus.istio-system"]
         {
             assert_eq!(narrow.url(Some(url)), Ok(url));

@@ -1,5 +1,6 @@
-//! Credentials for a Prometheus, read by name at the moment of asking. Secrets are never listed, watched, kept or logged.
+//! Credentials for a Prometheus, read by name for each query. Secrets are never listed, watched, kept or logged.
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 
@@ -17,17 +18,17 @@ pub struct Credentials {
     pub ca: Option<Vec<u8>>,
 }
 
-/// Why a Secret does not serve.
+/// Why a Secret cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum Unfit {
+pub enum SecretError {
     #[error(
-        "the controller may not read Secret {0}: give its ServiceAccount a Role with resourceNames, as in \
+        "the controller is not allowed to read Secret {0}; grant its ServiceAccount a Role with resourceNames, as in \
          examples/promql-secret"
     )]
     Forbidden(String),
-    #[error("there is no Secret {0}")]
+    #[error("Secret {0} does not exist")]
     Missing(String),
-    #[error("Secret {0} does not carry the label {PROMETHEUS_LABEL}: \"true\", so it is not sent")]
+    #[error("Secret {0} is not used because it does not have the label {PROMETHEUS_LABEL}: \"true\"")]
     Unlabelled(String),
     #[error("Secret {0} has no key {1}")]
     NoKey(String, String),
@@ -40,8 +41,8 @@ pub fn are_named(at: &Prometheus) -> bool {
     at.bearer_token_secret_ref.is_some() || at.basic_auth_secret_ref.is_some() || at.ca_secret_ref.is_some()
 }
 
-/// Reads what the question refers to.
-pub async fn read(client: &Client, namespace: &str, at: &Prometheus) -> Result<Credentials, Unfit> {
+/// Reads what the query refers to.
+pub async fn read(client: &Client, namespace: &str, at: &Prometheus) -> Result<Credentials, SecretError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
     let mut credentials = Credentials::default();
     if let Some(token) = &at.bearer_token_secret_ref {
@@ -59,27 +60,24 @@ pub async fn read(client: &Client, namespace: &str, at: &Prometheus) -> Result<C
     Ok(credentials)
 }
 
-async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, Unfit> {
+async fn get(api: &Api<Secret>, name: &str) -> Result<Secret, SecretError> {
     let secret = match bounded(api.get(name)).await {
         Ok(secret) => secret,
-        Err(kube::Error::Api(status)) if status.code == 403 => return Err(Unfit::Forbidden(name.into())),
-        Err(kube::Error::Api(status)) if status.code == 404 => return Err(Unfit::Missing(name.into())),
-        Err(error) => return Err(Unfit::Failed(name.into(), error.to_string())),
+        Err(kube::Error::Api(status)) if status.code == 403 => return Err(SecretError::Forbidden(name.into())),
+        Err(kube::Error::Api(status)) if status.code == 404 => return Err(SecretError::Missing(name.into())),
+        Err(error) => return Err(SecretError::Failed(name.into(), error.to_string())),
     };
     let label = secret.metadata.labels.as_ref().and_then(|labels| labels.get(PROMETHEUS_LABEL));
     let labelled = label.is_some_and(|on| on == "true");
-    if labelled { Ok(secret) } else { Err(Unfit::Unlabelled(name.into())) }
+    if labelled { Ok(secret) } else { Err(SecretError::Unlabelled(name.into())) }
 }
 
-fn value(secret: &Secret, key: &str) -> Result<Vec<u8>, Unfit> {
+fn value(secret: &Secret, key: &str) -> Result<Vec<u8>, SecretError> {
     let value = secret.data.as_ref().and_then(|data| data.get(key));
     let name = || secret.metadata.name.clone().unwrap_or_default();
-    value.map(|value| value.0.clone()).ok_or_else(|| Unfit::NoKey(name(), key.to_owned()))
+    value.map(|value| value.0.clone()).ok_or_else(|| SecretError::NoKey(name(), key.to_owned()))
 }
 
 fn basic_auth(user: &[u8], password: &[u8]) -> Vec<u8> {
-    // A ByteString serializes as base64, as in a Secret's own JSON.
-    let both = k8s_openapi::ByteString([user, b":", password].concat());
-    let base64 = serde_json::to_value(&both).ok().and_then(|text| text.as_str().map(str::to_owned)).unwrap_or_default();
-    format!("Basic {base64}").into_bytes()
+    format!("Basic {}", BASE64_STANDARD.encode([user, b":", password].concat())).into_bytes()
 }

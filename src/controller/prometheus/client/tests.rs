@@ -1,10 +1,9 @@
-//! The asking, against a server that behaves as a Prometheus, a proxy, or neither.
+//! Queries to a server that behaves as a Prometheus, a proxy, or neither.
 
 use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
 };
 
 use axum::{
@@ -77,7 +76,7 @@ async fn served() -> String {
 
 /// A cluster that has these Secrets, and no other. For one that is null it does not answer.
 fn cluster(secrets: Value) -> kube::Client {
-    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+    let service = tower::service_fn(move |request: ::http::Request<kube::client::Body>| {
         let name = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let hangs = secrets.get(&name).is_some_and(Value::is_null);
         let (status, body) = match secrets.get(&name) {
@@ -88,7 +87,7 @@ fn cluster(secrets: Value) -> kube::Client {
             None => (404, json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound"})),
         };
         let response =
-            http::Response::builder().status(status).body(kube::client::Body::from(body.to_string().into_bytes()));
+            ::http::Response::builder().status(status).body(kube::client::Body::from(body.to_string().into_bytes()));
         async move {
             if hangs {
                 std::future::pending::<()>().await;
@@ -99,19 +98,19 @@ fn cluster(secrets: Value) -> kube::Client {
     kube::Client::new(service, "shop")
 }
 
-fn asker_with(access: Access, secrets: Value) -> Asker {
-    Asker::new(access, cluster(secrets), Arc::new(Metrics::new()))
+fn client_with(egress: EgressPolicy, secrets: Value) -> PrometheusClient {
+    PrometheusClient::new(egress, cluster(secrets), Arc::new(Metrics::new()))
 }
 
-fn asker_of(access: Access, secrets: Value) -> Arc<Asker> {
-    Arc::new(asker_with(access, secrets))
+fn client_of(egress: EgressPolicy, secrets: Value) -> Arc<PrometheusClient> {
+    Arc::new(client_with(egress, secrets))
 }
 
-fn asker() -> Arc<Asker> {
-    asker_of(Access::default(), json!({}))
+fn client() -> Arc<PrometheusClient> {
+    client_of(EgressPolicy::default(), json!({}))
 }
 
-fn question(url: &str, prometheus: Value) -> Query {
+fn query(url: &str, prometheus: Value) -> Query {
     let prom_ql: PromQl = serde_json::from_value(json!({"query": "up", "prometheus": prometheus})).expect("an item");
     Query {
         item: "errors".into(),
@@ -125,78 +124,81 @@ fn question(url: &str, prometheus: Value) -> Query {
     }
 }
 
-async fn asked(asker: &Arc<Asker>, url: &str, prometheus: Value) -> String {
-    match asker.ask("shop", &question(url, prometheus)).await.1 {
+async fn evaluated(client: &Arc<PrometheusClient>, url: &str, prometheus: Value) -> String {
+    match client.query("shop", &query(url, prometheus)).await.1 {
         Outcome::Unknown(why) => why,
-        conclusive => conclusive.word().into(),
+        conclusive => conclusive.as_str().into(),
     }
 }
 
 #[tokio::test]
-async fn each_trouble_is_told_by_its_name() {
-    let (server, asker) = (served().await, asker());
+async fn each_failure_is_reported_by_its_name() {
+    let (server, client) = (served().await, client());
     let plays = [
         ("true", "true"),
         ("401", "401 (credentials"),
         ("403", "403 (credentials"),
-        ("404", "404 (is the URL"),
+        ("404", "404 (prometheus.url must"),
         ("422", "422"),
         ("429", "429"),
         ("500", "500"),
         ("503", "503"),
         ("redirects", "302 (redirects are not followed"),
-        ("breaks-off", "broke off"),
-        ("floods", "longer than 1048576 bytes"),
+        ("breaks-off", "broke before the response"),
+        ("floods", "larger than 1 MiB"),
     ];
-    for (play, told) in plays {
-        let answer = asked(&asker, &format!("{server}/{play}"), json!(null)).await;
-        assert!(answer.contains(told), "{play}: {answer}");
+    for (play, expected) in plays {
+        let outcome = evaluated(&client, &format!("{server}/{play}"), json!(null)).await;
+        assert!(outcome.contains(expected), "{play}: {outcome}");
     }
     // Nobody listens there any more.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
-    let answer = asked(&asker, &format!("http://{closed}"), json!(null)).await;
-    assert!(answer.contains("cannot connect") && answer.contains("refused"), "{answer}");
+    let outcome = evaluated(&client, &format!("http://{closed}"), json!(null)).await;
+    assert!(outcome.contains("cannot connect") && outcome.contains("refused"), "{outcome}");
 }
 
 /// In the original, a Prometheus that hung stopped every canary.
 #[tokio::test]
-async fn a_server_that_hangs_delays_its_own_only() {
+async fn a_server_that_hangs_delays_only_its_own_queries() {
     let server = served().await;
-    let asker = Arc::new(Asker { patience: Duration::from_secs(1), ..asker_with(Access::default(), json!({})) });
-    let hung: Vec<_> = (0..MOST_TO_ONE * 2)
+    let client = Arc::new(PrometheusClient {
+        timeout: Duration::from_secs(1),
+        ..client_with(EgressPolicy::default(), json!({}))
+    });
+    let hung: Vec<_> = (0..MAX_TO_ONE_SERVER * 2)
         .map(|n| {
-            let mut question = question(&format!("{server}/hangs"), json!(null));
-            question.query = format!("vector({n})");
-            let asker = asker.clone();
-            tokio::spawn(async move { asker.ask("shop", &question).await.1 })
+            let mut query = query(&format!("{server}/hangs"), json!(null));
+            query.query = format!("vector({n})");
+            let client = client.clone();
+            tokio::spawn(async move { client.query("shop", &query).await.1 })
         })
         .collect();
     let other = served().await;
-    assert_eq!(asked(&asker, &format!("{other}/true"), json!(null)).await, "true");
+    assert_eq!(evaluated(&client, &format!("{other}/true"), json!(null)).await, "true");
     assert!(hung.iter().all(|one| !one.is_finished()), "the other server did not wait for this one");
     for one in hung {
         assert_eq!(one.await.expect("no panic"), Outcome::Unknown("no answer within 1s".into()));
     }
-    assert_eq!(asked(&asker, &format!("{server}/drips"), json!(null)).await, "no answer within 1s");
+    assert_eq!(evaluated(&client, &format!("{server}/drips"), json!(null)).await, "no answer within 1s");
 }
 
 #[tokio::test]
-async fn the_same_question_at_the_same_time_is_sent_once() {
-    let (server, asker) = (served().await, asker());
+async fn the_same_query_at_the_same_time_is_sent_once() {
+    let (server, client) = (served().await, client());
     let url = format!("{server}/counts");
-    let all = futures::future::join_all((0..20).map(|_| asked(&asker, &url, json!(null)))).await;
-    assert!(all.iter().all(|answer| answer == "true"), "{all:?}");
+    let all = futures::future::join_all((0..20).map(|_| evaluated(&client, &url, json!(null)))).await;
+    assert!(all.iter().all(|outcome| outcome == "true"), "{all:?}");
     assert_eq!(COUNT.load(Ordering::SeqCst), 1);
-    assert!(lock(&asker.flights).is_empty(), "nothing is kept");
+    assert!(client.running.lock().is_empty(), "nothing is kept");
 }
 
 #[tokio::test]
-async fn what_is_sent_is_what_the_user_asked_for() {
+async fn what_is_sent_is_what_the_user_wrote() {
     let secrets = json!({
         "token": secret(json!({"token": "c2VjcmV0Cg=="}), true),
         "login": secret(json!({"username": "YW5u", "password": "cHc="}), true),
     });
-    let (server, asker) = (served().await, asker_of(Access::default(), secrets));
+    let (server, client) = (served().await, client_of(EgressPolicy::default(), secrets));
     let cases = [
         (json!({}), ["", ""]),
         (
@@ -206,8 +208,8 @@ async fn what_is_sent_is_what_the_user_asked_for() {
         (json!({"basicAuthSecretRef": {"name": "login"}}), ["Basic YW5uOnB3", ""]),
     ];
     for (prometheus, [authorization, tenant]) in cases {
-        let answer = asked(&asker, &format!("{server}/echoes"), prometheus).await;
-        let seen: Value = serde_json::from_str(&answer[answer.find('[').expect("a list")..]).expect("JSON");
+        let outcome = evaluated(&client, &format!("{server}/echoes"), prometheus).await;
+        let seen: Value = serde_json::from_str(&outcome[outcome.find('[').expect("a list")..]).expect("JSON");
         let form = json!({"query": "up{a=\"ä&b\"} == bool 1", "timeout": "5000ms"});
         assert_eq!(seen, json!([authorization, concat!("kanary/", env!("CARGO_PKG_VERSION")), tenant, form]));
     }
@@ -219,77 +221,79 @@ fn secret(data: Value, labelled: bool) -> Value {
 }
 
 #[tokio::test]
-async fn a_secret_that_does_not_serve_is_named() {
+async fn a_secret_that_cannot_be_used_is_named() {
     let secrets = json!({
         "unlabelled": secret(json!({"token": "c2VjcmV0"}), false),
         "empty": secret(json!({}), true),
         "hidden": "403",
     });
-    let (server, asker) = (served().await, asker_of(Access::default(), secrets));
+    let (server, client) = (served().await, client_of(EgressPolicy::default(), secrets));
     let cases = [
-        ("unlabelled", "does not carry the label"),
+        ("unlabelled", "does not have the label"),
         ("empty", "has no key token"),
-        ("hidden", "may not read Secret hidden"),
-        ("missing", "no Secret missing"),
+        ("hidden", "not allowed to read Secret hidden"),
+        ("missing", "Secret missing does not exist"),
     ];
-    for (name, told) in cases {
-        let answer = asked(&asker, &format!("{server}/true"), json!({"bearerTokenSecretRef": {"name": name}})).await;
-        assert!(answer.contains(told), "{answer}");
+    for (name, expected) in cases {
+        let outcome =
+            evaluated(&client, &format!("{server}/true"), json!({"bearerTokenSecretRef": {"name": name}})).await;
+        assert!(outcome.contains(expected), "{outcome}");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_a_forbidden_address_leads_nowhere() {
+async fn a_name_that_resolves_to_a_forbidden_address_is_refused() {
     let server = served().await.replace("127.0.0.1", "localhost");
-    let answer = asked(&asker(), &format!("{server}/true"), json!(null)).await;
-    assert!(answer.contains("the controller's own host"), "{answer}");
-    let trusted = Access { url: Some(format!("{server}/true")), ..Access::default() };
-    assert_eq!(asked(&asker_of(trusted, json!({})), &format!("{server}/true"), json!(null)).await, "true");
+    let outcome = evaluated(&client(), &format!("{server}/true"), json!(null)).await;
+    assert!(outcome.contains("the controller's own host"), "{outcome}");
+    let trusted = EgressPolicy { url: Some(format!("{server}/true")), ..EgressPolicy::default() };
+    assert_eq!(evaluated(&client_of(trusted, json!({})), &format!("{server}/true"), json!(null)).await, "true");
 }
 
 /// The operator's own may be on the controller's host, and is known by its whole URL.
 #[tokio::test]
-async fn what_the_operator_trusts_is_trusted_in_no_other_words() {
+async fn what_the_operator_trusts_is_trusted_in_no_other_spelling() {
     let server = served().await.replace("127.0.0.1", "localhost");
     let (own, other) = (format!("{server}/true"), format!("{server}/true/"));
     for order in [[&own, &other, &own], [&other, &own, &other]] {
-        let asker = asker_of(Access { url: Some(own.clone()), ..Access::default() }, json!({}));
+        let client = client_of(EgressPolicy { url: Some(own.clone()), ..EgressPolicy::default() }, json!({}));
         for url in order {
-            let answer = asked(&asker, url, json!(null)).await;
-            assert_eq!(answer == "true", url == &own, "{url}: {answer}");
-            assert!(url == &own || answer.contains("the controller's own host"), "{url}: {answer}");
+            let outcome = evaluated(&client, url, json!(null)).await;
+            assert_eq!(outcome == "true", url == &own, "{url}: {outcome}");
+            assert!(url == &own || outcome.contains("the controller's own host"), "{url}: {outcome}");
         }
     }
 }
 
-/// A Prometheus that answers is asked while the API server does not.
+/// A Prometheus that answers is queried while the API server does not.
 #[tokio::test]
-async fn secrets_that_hang_delay_their_own_questions_only_and_not_for_ever() {
+async fn secrets_that_hang_delay_only_their_own_queries_and_for_a_limited_time() {
     let server = served().await;
-    let asker_for = |patience| Asker { patience, ..asker_with(Access::default(), json!({"slow": null})) };
-    let asker = Arc::new(asker_for(Duration::from_secs(600)));
+    let client_for =
+        |timeout| PrometheusClient { timeout, ..client_with(EgressPolicy::default(), json!({"slow": null})) };
+    let client = Arc::new(client_for(Duration::from_secs(600)));
     let slow = json!({"basicAuthSecretRef": {"name": "slow"}, "caSecretRef": {"name": "slow"}});
-    let hung: Vec<_> = (0..MOST_TO_ONE)
+    let hung: Vec<_> = (0..MAX_TO_ONE_SERVER)
         .map(|n| {
-            let mut question = question(&format!("{server}/true"), slow.clone());
-            question.query = format!("vector({n})");
-            let asker = asker.clone();
-            tokio::spawn(async move { asker.ask("shop", &question).await.1 })
+            let mut query = query(&format!("{server}/true"), slow.clone());
+            query.query = format!("vector({n})");
+            let client = client.clone();
+            tokio::spawn(async move { client.query("shop", &query).await.1 })
         })
         .collect();
     tokio::task::yield_now().await;
-    assert_eq!(asked(&asker, &format!("{server}/true"), json!(null)).await, "true");
-    assert!(hung.iter().all(|one| !one.is_finished()), "that question did not wait for these");
+    assert_eq!(evaluated(&client, &format!("{server}/true"), json!(null)).await, "true");
+    assert!(hung.iter().all(|one| !one.is_finished()), "that query did not wait for these");
     hung.iter().for_each(tokio::task::JoinHandle::abort);
-    let question = question(&format!("{server}/true"), slow);
-    let told = Arc::new(asker_for(Duration::from_millis(5))).ask("shop", &question).await.1;
-    assert_eq!(told, Outcome::Unknown("cannot read its Secrets: no answer within 5ms".into()));
+    let query = query(&format!("{server}/true"), slow);
+    let outcome = Arc::new(client_for(Duration::from_millis(5))).query("shop", &query).await.1;
+    assert_eq!(outcome, Outcome::Unknown("cannot read its Secrets: no answer within 5ms".into()));
 }
 
 #[tokio::test]
 async fn a_broken_certificate_authority_is_no_panic() {
     let secrets = json!({"ca": secret(json!({"ca.crt": "bm8gUEVN"}), true)});
-    let asker = asker_of(Access::default(), secrets);
-    let answer = asked(&asker, "https://127.0.0.1:1", json!({"caSecretRef": {"name": "ca"}})).await;
-    assert!(answer.contains("TLS") || answer.contains("connect"), "{answer}");
+    let client = client_of(EgressPolicy::default(), secrets);
+    let outcome = evaluated(&client, "https://127.0.0.1:1", json!({"caSecretRef": {"name": "ca"}})).await;
+    assert!(outcome.contains("TLS") || outcome.contains("connect"), "{outcome}");
 }

@@ -1,15 +1,20 @@
-//! From the bytes that a Prometheus sent to a typed answer. Whatever they are, it never panics.
+//! From the bytes that a Prometheus sent to a typed result. Whatever they are, it never panics.
 //!
-//! Not here: what an answer means for the canary (`truth`, `range`, `deviation`, `discrete`).
+//! The crate's types decode vectors and scalars. What they do not know is decoded here: a string, warnings beside the data,
+//! and what is wrong with anything else.
+//!
+//! Not here: what a result means for the canary (`boolean`, `range`, `deviation`, `discrete`).
 
 use std::collections::BTreeMap;
 
+use prometheus_http_query::response::{Data, InstantVector};
 use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
 
 /// Labels of a sample.
 pub type Labels = BTreeMap<String, String>;
 
-/// What an instant query can answer.
+/// What an instant query can return.
 #[derive(Clone, Debug, PartialEq)]
 pub enum QueryResult {
     /// A number without labels.
@@ -29,52 +34,53 @@ pub struct Sample {
     pub value: f64,
 }
 
-/// Why there is no answer. No evidence is never success, and by itself never failure.
+/// Why there is no result. Missing evidence is never success, and by itself never failure.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// It refused, or something before it did.
-    #[error("Prometheus answers {status}{}", cure(*.status))]
+    /// Prometheus refused, or something before it did.
+    #[error("Prometheus returned {status}{}", fix(*.status))]
     Refused {
         /// The HTTP status.
         status: u16,
     },
-    /// It refused, and says why.
-    #[error("Prometheus answers {status}: {why}{}", cure(*.status))]
+    /// Prometheus refused, and says why.
+    #[error("Prometheus returned {status}: {why}{}", fix(*.status))]
     Explained {
         /// The HTTP status.
         status: u16,
-        /// In its own words, shortened.
+        /// Its own text, shortened.
         why: String,
     },
     /// Not the JSON of its API.
-    #[error("the answer is not that of a Prometheus API; does the URL lead to one?")]
+    #[error("the response is not from a Prometheus API; check prometheus.url")]
     Foreign,
     /// A range vector.
-    #[error("the answer is a range vector; the query must give an instant vector or a scalar")]
+    #[error("the result is a range vector; the query must return an instant vector or a scalar")]
     Range,
     /// A native histogram among the samples.
-    #[error("a sample is a native histogram, not a number; use histogram_quantile() or the like")]
+    #[error("a sample is a native histogram, not a number; use histogram_quantile() or a similar function")]
     Histogram,
-    /// It says itself that the answer may be incomplete.
-    #[error("Prometheus warns that the answer may be incomplete: {0}")]
+    /// Prometheus says itself that the result may be incomplete.
+    #[error("Prometheus warns that the result may be incomplete: {0}")]
     Warned(String),
 }
 
-fn cure(status: u16) -> &'static str {
+fn fix(status: u16) -> &'static str {
     match status {
-        300..=399 => " (redirects are not followed: give the URL that it leads to)",
+        300..=399 => " (redirects are not followed; use the URL that it points to)",
         401 | 403 => " (credentials: see bearerTokenSecretRef and basicAuthSecretRef)",
-        404 => " (is the URL that of a Prometheus, without /api/v1?)",
+        404 => " (prometheus.url must be the base URL, without /api/v1)",
         429 => " (too many queries)",
         _ => "",
     }
 }
 
-/// Only what is read; anything else in an answer is no business of ours.
+/// Only what is read; anything else in a response is of no interest.
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     status: Status,
-    data: Option<Data>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
     #[serde(default)]
     error: String,
     #[serde(default)]
@@ -88,44 +94,29 @@ enum Status {
     Error,
 }
 
+/// What the crate's [`Data`] does not decode.
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Data {
-    Scalar((IgnoredAny, Number)),
-    Vector(Vec<Item>),
+enum OtherData {
     String((IgnoredAny, String)),
+    Vector(Vec<OtherSample>),
     Matrix(IgnoredAny),
 }
 
 #[derive(Deserialize)]
-struct Item {
-    #[serde(default)]
-    metric: Labels,
-    value: Option<(IgnoredAny, Number)>,
+struct OtherSample {
+    histogram: Option<IgnoredAny>,
 }
 
-/// A number as Prometheus writes it: in a string, for JSON has neither NaN nor infinities.
-#[derive(Deserialize)]
-#[serde(try_from = "String")]
-struct Number(f64);
-
-impl TryFrom<String> for Number {
-    type Error = std::num::ParseFloatError;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
-    }
-}
-
-/// Reads a reply to `/api/v1/query`.
+/// Reads a response to `/api/v1/query`.
 ///
 /// # Errors
 /// [`QueryError`]; it says what is wrong.
 pub fn read(status: u16, body: &[u8]) -> Result<QueryResult, QueryError> {
-    let envelope: Option<Envelope> = serde_json::from_slice(body).ok();
+    let envelope: Option<Envelope<'_>> = serde_json::from_slice(body).ok();
     match (status, envelope) {
         (200..=299, Some(Envelope { status: Status::Success, data: Some(data), warnings, .. })) => {
-            typed(data, warnings)
+            complete(&warnings).and_then(|()| decode(data.get()))
         }
         (200..=299, None | Some(Envelope { status: Status::Success, .. })) => Err(QueryError::Foreign),
         (_, Some(Envelope { error, .. })) if !error.is_empty() => {
@@ -135,31 +126,44 @@ pub fn read(status: u16, body: &[u8]) -> Result<QueryResult, QueryError> {
     }
 }
 
-fn typed(data: Data, warnings: Vec<String>) -> Result<QueryResult, QueryError> {
-    if let Some(warning) = warnings.iter().find(|warning| !is_remark(warning)) {
-        return Err(QueryError::Warned(shortened(warning, 300)));
-    }
-    match data {
-        Data::Scalar((_, Number(value))) => Ok(QueryResult::Scalar(value)),
-        Data::Vector(items) => items.into_iter().map(sample).collect::<Result<_, _>>().map(QueryResult::Vector),
-        Data::String((_, text)) => Ok(QueryResult::Text(text)),
-        Data::Matrix(_) => Err(QueryError::Range),
+fn complete(warnings: &[String]) -> Result<(), QueryError> {
+    let warning = warnings.iter().find(|warning| !is_remark(warning));
+    warning.map_or(Ok(()), |warning| Err(QueryError::Warned(shortened(warning, 300))))
+}
+
+fn decode(data: &str) -> Result<QueryResult, QueryError> {
+    match serde_json::from_str(data) {
+        Ok(Data::Scalar(sample)) => Ok(QueryResult::Scalar(sample.value())),
+        Ok(Data::Vector(series)) => Ok(QueryResult::Vector(series.into_iter().map(sample).collect())),
+        Ok(Data::Matrix(_)) => Err(QueryError::Range),
+        Err(_) => decode_other(data),
     }
 }
 
+fn decode_other(data: &str) -> Result<QueryResult, QueryError> {
+    match serde_json::from_str(data) {
+        Ok(OtherData::String((_, text))) => Ok(QueryResult::Text(text)),
+        Ok(OtherData::Vector(samples)) if samples.iter().any(|sample| sample.histogram.is_some()) => {
+            Err(QueryError::Histogram)
+        }
+        Ok(OtherData::Matrix(_)) => Err(QueryError::Range),
+        Ok(OtherData::Vector(_)) | Err(_) => Err(QueryError::Foreign),
+    }
+}
+
+fn sample(series: InstantVector) -> Sample {
+    let (labels, sample) = series.into_inner();
+    Sample { labels: labels.into_iter().collect(), value: sample.value() }
+}
+
 /// Before Prometheus told them apart, and in Thanos still, remarks on the query stand among the warnings. They say nothing
-/// of what was found, and come with every answer. What is called a warning says that something was left out: samples of a
-/// kind that does not fit, buckets without bounds, ranges that are too short.
+/// about what was found, and come with every response. What is called a warning says that something was left out: samples
+/// of a kind that does not fit, buckets without bounds, ranges that are too short.
 fn is_remark(warning: &str) -> bool {
     warning.starts_with("PromQL info:")
 }
 
-fn sample(item: Item) -> Result<Sample, QueryError> {
-    let (_, Number(value)) = item.value.ok_or(QueryError::Histogram)?;
-    Ok(Sample { labels: item.metric, value })
-}
-
-/// At most so many characters: what others say must not fill the status.
+/// At most so many characters: foreign text must not fill the status.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_vectors_and_strings_are_answers() {
+    fn scalars_vectors_and_strings_are_results() {
         let scalar = ok(json!({"resultType": "scalar", "result": [1435781451.781, "1"]}));
         assert_eq!(scalar, Ok(QueryResult::Scalar(1.0)));
         let text = ok(json!({"result": [1, "true"], "resultType": "string"}));
@@ -187,6 +191,8 @@ mod tests {
         let sample = Sample { labels: [("pod".into(), "a".into())].into(), value: 0.5 };
         assert_eq!(vector, Ok(QueryResult::Vector(vec![sample])));
         assert_eq!(ok(json!({"resultType": "vector", "result": []})), Ok(QueryResult::Vector(Vec::new())));
+        let body = br#"{"status":"success","data":{"result":[1,"1"],"stats":{},"resultType":"scalar"},"infos":["x"]}"#;
+        assert_eq!(read(200, body), Ok(QueryResult::Scalar(1.0)), "whatever else there is");
     }
 
     #[test]
@@ -199,16 +205,22 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_in_doubt_and_says_why() {
+    fn everything_else_is_an_error_that_says_why() {
         let histogram = json!({"resultType": "vector", "result": [{"metric": {}, "histogram": [1, {"count": "3"}]}]});
+        let ranges = json!({"resultType": "matrix", "result": [{"metric": {}, "values": [[1, "1"]]}]});
+        let histograms =
+            json!({"resultType": "matrix", "result": [{"metric": {}, "histograms": [[1, {"count": "3"}]]}]});
         let cases = [
             (ok(json!({"resultType": "matrix", "result": []})), "range vector"),
+            (ok(ranges), "range vector"),
+            (ok(histograms), "range vector"),
             (ok(histogram), "native histogram"),
-            (ok(json!({"resultType": "scalar", "result": [1, "one"]})), "not that of a Prometheus"),
-            (ok(json!({"resultType": "scalar", "result": [1, 1]})), "not that of a Prometheus"),
-            (ok(json!(null)), "not that of a Prometheus"),
-            (read(200, b"<html>"), "not that of a Prometheus"),
-            (read(200, b"{\"status\":\"success\",\"data\":{\"resultType\":\"sca"), "not that of a Prometheus"),
+            (ok(json!({"resultType": "vector", "result": [{"metric": {}}]})), "not from a Prometheus"),
+            (ok(json!({"resultType": "scalar", "result": [1, "one"]})), "not from a Prometheus"),
+            (ok(json!({"resultType": "scalar", "result": [1, 1]})), "not from a Prometheus"),
+            (ok(json!(null)), "not from a Prometheus"),
+            (read(200, b"<html>"), "not from a Prometheus"),
+            (read(200, b"{\"status\":\"success\",\"data\":{\"resultType\":\"sca"), "not from a Prometheus"),
             (read(302, b""), "302 (redirects"),
             (read(401, b"Unauthorized"), "401 (credentials"),
             (read(403, b""), "403 (credentials"),
@@ -218,9 +230,9 @@ mod tests {
             (read(422, br#"{"status":"error","errorType":"execution","error":"too many samples"}"#), "422: too many"),
             (read(200, br#"{"status":"error","error":"odd"}"#), "odd"),
         ];
-        for (answer, why) in cases {
-            let doubt = answer.expect_err(why).to_string();
-            assert!(doubt.contains(why), "{doubt} does not say {why}");
+        for (result, why) in cases {
+            let error = result.expect_err(why).to_string();
+            assert!(error.contains(why), "{error} does not say {why}");
         }
     }
 
@@ -231,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_may_be_incomplete_is_none() {
+    fn a_result_that_may_be_incomplete_is_none() {
         let info =
             "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)";
         let mixed = "PromQL warning: encountered a mix of histograms and floats for metric name \"x\" (1:6)";
@@ -243,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_remark_on_the_query_does_not_make_its_answer_incomplete() {
+    fn a_remark_on_the_query_does_not_make_its_result_incomplete() {
         let remarks = [
             "PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"x\" (1:6)",
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (1:21)",
@@ -259,12 +271,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_an_answer_or_a_doubt(status in any::<u16>(), body in proptest::collection::vec(any::<u8>(), 0..512)) {
+        fn any_bytes_are_a_result_or_an_error(status in any::<u16>(), body in proptest::collection::vec(any::<u8>(), 0..512)) {
             drop(read(status, &body));
         }
 
         #[test]
-        fn a_mangled_answer_is_an_answer_or_a_doubt(at in 0_usize..120, byte in any::<u8>(), cut in 0_usize..140) {
+        fn a_mangled_response_is_a_result_or_an_error(at in 0_usize..120, byte in any::<u8>(), cut in 0_usize..140) {
             let mut body = br#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"pod":"a"},"value":[1,"0.5"]}]}}"#.to_vec();
             let at = at % body.len();
             body[at] = byte;

@@ -1,10 +1,10 @@
-//! The text of a query without what is in its strings and comments: enough to say how much it is before it is parsed.
+//! The text of a query without what is in its strings and comments: enough to measure it before it is parsed.
 //!
 //! It reads as the parser's own lexer does, escapes in backticks included: what is a string to one and not to the other
-//! would pass by the bounds.
+//! would evade the limits.
 
 /// A character that is code.
-struct Letter {
+struct CodeChar {
     at: usize,
     is: char,
     /// Among the matchers of a selector.
@@ -19,14 +19,14 @@ enum State {
     Escape(char),
 }
 
-fn letters(query: &str) -> impl Iterator<Item = Letter> {
+fn code_chars(query: &str) -> impl Iterator<Item = CodeChar> {
     let (mut state, mut in_braces) = (State::Code, false);
     query.char_indices().filter_map(move |(at, is)| {
         let before = state;
         state = after(before, is);
         let is_code = matches!((before, state), (State::Code, State::Code));
         in_braces = is_code && is == '{' || in_braces && !(is_code && is == '}');
-        is_code.then_some(Letter { at, is, in_braces })
+        is_code.then_some(CodeChar { at, is, in_braces })
     })
 }
 
@@ -42,22 +42,22 @@ fn after(state: State, c: char) -> State {
     }
 }
 
-/// So many operators and parentheses: the tree is never larger in any direction.
-pub fn parts(query: &str) -> usize {
+/// How many operators and parentheses it has: the tree is never larger in any direction.
+pub fn operator_count(query: &str) -> usize {
     let (mut count, mut word) = (0, String::new());
     let is_set = |word: &str| ["and", "or", "unless", "atan2"].iter().any(|set| word.eq_ignore_ascii_case(set));
     let mut end = 0;
-    for letter in letters(query).filter(|letter| !letter.in_braces) {
+    for char in code_chars(query).filter(|char| !char.in_braces) {
         // What stands between two letters, such as a string, ends a word.
-        if letter.at != end || !is_of_word(letter.is) {
+        if char.at != end || !is_of_word(char.is) {
             count += usize::from(is_set(&word));
             word.clear();
         }
-        end = letter.at + letter.is.len_utf8();
-        if is_of_word(letter.is) {
-            word.push(letter.is);
+        end = char.at + char.is.len_utf8();
+        if is_of_word(char.is) {
+            word.push(char.is);
         }
-        count += usize::from("(+-*/%^=!<>".contains(letter.is));
+        count += usize::from("(+-*/%^=!<>".contains(char.is));
     }
     count + usize::from(is_set(&word))
 }
@@ -66,17 +66,22 @@ fn is_of_word(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
+/// Does it divide?
+pub fn divides(query: &str) -> bool {
+    code_chars(query).any(|char| char.is == '/' && !char.in_braces)
+}
+
 /// Where comparison operators end.
 pub fn comparisons(template: &str) -> Vec<usize> {
-    let code: Vec<Letter> = letters(template).filter(|letter| !letter.in_braces).collect();
-    let follows = |one: &Letter, other: &Letter| one.at + 1 == other.at;
+    let code: Vec<CodeChar> = code_chars(template).filter(|char| !char.in_braces).collect();
+    let follows = |one: &CodeChar, other: &CodeChar| one.at + 1 == other.at;
     let mut ends = Vec::new();
-    for (index, letter) in code.iter().enumerate() {
-        let before = index.checked_sub(1).and_then(|index| code.get(index)).filter(|before| follows(before, letter));
-        let next = code.get(index + 1).filter(|next| follows(letter, next)).map(|next| next.is);
-        match (before.map(|before| before.is), letter.is, next) {
-            (Some('=' | '!' | '<' | '>'), '=', _) => ends.push(letter.at + 1),
-            (_, '<' | '>', next) if next != Some('=') => ends.push(letter.at + 1),
+    for (index, char) in code.iter().enumerate() {
+        let before = index.checked_sub(1).and_then(|index| code.get(index)).filter(|before| follows(before, char));
+        let next = code.get(index + 1).filter(|next| follows(char, next)).map(|next| next.is);
+        match (before.map(|before| before.is), char.is, next) {
+            (Some('=' | '!' | '<' | '>'), '=', _) => ends.push(char.at + 1),
+            (_, '<' | '>', next) if next != Some('=') => ends.push(char.at + 1),
             _ => {}
         }
     }
@@ -86,7 +91,7 @@ pub fn comparisons(template: &str) -> Vec<usize> {
 /// The query with `=` for `=~`, and `!=` for `!~`. Everything stays in its place.
 pub fn without_regexes(query: &str) -> String {
     let mut bytes = query.as_bytes().to_vec();
-    for tilde in letters(query).filter(|letter| letter.in_braces && letter.is == '~' && letter.at > 0) {
+    for tilde in code_chars(query).filter(|char| char.in_braces && char.is == '~' && char.at > 0) {
         match bytes[tilde.at - 1] {
             b'=' => bytes[tilde.at] = b' ',
             b'!' => bytes[tilde.at] = b'=',
@@ -115,7 +120,7 @@ mod tests {
             ("-(-1)", 3),
         ];
         for (query, expected) in cases {
-            assert_eq!(parts(query), expected, "{query}");
+            assert_eq!(operator_count(query), expected, "{query}");
         }
     }
 
@@ -171,7 +176,7 @@ mod tests {
         #[test]
         fn it_reads_as_the_parser_does(query in query()) {
             if let Ok(tree) = parser::parse(&without_regexes(&query)) {
-                prop_assert!(depth(&tree) <= parts(&query) + 1, "{query}");
+                prop_assert!(depth(&tree) <= operator_count(&query) + 1, "{query}");
                 prop_assert!(!format!("{tree:?}").contains("Re("), "{query}");
             }
         }

@@ -1,6 +1,7 @@
-//! Do the copies that a mirror sends arrive at the canary? Asked of Prometheus with `confirm: requests`, before the clock starts.
+//! Do the requests that a mirror copies arrive at the canary? With `confirm: requests` Prometheus is queried for it before
+//! the clock starts.
 //!
-//! Pure. When it is asked is `lifecycle`'s to say, and what follows from the answer `traffic::mirror`'s.
+//! Pure. Not here: when the query is sent (`lifecycle`), and what follows from the result (`traffic::mirror`).
 
 use std::collections::BTreeSet;
 
@@ -16,13 +17,13 @@ use crate::{
     },
 };
 
-/// The answer is kept under this name. No item can have it: what it asks is another question.
+/// The history of the query is kept under this name, which no item can have.
 pub const NAME: &str = "traffic.mirror";
 
-/// Between two questions.
+/// Between two queries.
 const EVERY: SignedDuration = SignedDuration::from_secs(5);
 
-/// What was counted of the copies that a mirror sends.
+/// What was counted of the mirrored requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copies {
     /// When.
@@ -31,7 +32,7 @@ pub struct Copies {
     pub arrived: Result<bool, String>,
 }
 
-/// What was answered last in this run, if it was asked.
+/// The last result in this run, if there is one.
 #[must_use]
 pub fn counted(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Copies> {
     let query = text(seen)?;
@@ -45,21 +46,22 @@ pub fn counted(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Copie
     Some(Copies { at: evaluation.at, arrived })
 }
 
-/// Why it cannot be asked.
+/// Why the query cannot be sent.
 #[must_use]
 pub fn obstacle(seen: &Observed) -> Option<String> {
     seen.prometheus.url(server(seen).and_then(|server| server.url.as_deref())).err().map(|why| why.to_string())
 }
 
-/// When it is to be asked next; nothing while it is under way, or if it cannot be asked.
+/// When the query is due next; nothing while it is under way, or if it cannot be sent.
 #[must_use]
 pub fn due(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
-    let pending = seen.answers.get(NAME).is_some_and(|asked| asked.pending.is_some());
-    let next = counted(seen, status).map_or(Some(seen.now), |copies| copies.at.saturating_add(EVERY).ok());
-    next.filter(|_| !pending && obstacle(seen).is_none())
+    if seen.answers.get(NAME).is_some_and(|history| history.pending.is_some()) || obstacle(seen).is_some() {
+        return None;
+    }
+    counted(seen, status).map_or(Some(seen.now), |copies| copies.at.saturating_add(EVERY).ok())
 }
 
-/// The question, unless it is under way.
+/// The query, unless it is under way.
 #[must_use]
 pub fn query(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Query> {
     let due = due(seen, status)?;
@@ -78,7 +80,7 @@ pub fn query(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Query> 
     })
 }
 
-/// What is wrong with a query that is to be asked in place of the one that is compiled in.
+/// What is wrong with a query that replaces the one that is compiled in.
 ///
 /// # Errors
 /// One sentence.
@@ -104,7 +106,7 @@ fn text(seen: &Observed) -> Option<String> {
     template::render(text, &values(seen, seen.now)).ok()
 }
 
-/// The Prometheus of the first item that names one: it judges this canary. Else the controller's.
+/// The Prometheus of the first item that names one, because it evaluates this canary. Else the controller's.
 fn server(seen: &Observed) -> Option<&Prometheus> {
     let items = seen.kanary.spec.validation.items.iter();
     items.filter_map(|item| item.prom_ql.as_ref()?.prometheus.as_ref()).find(|server| server.url.is_some())

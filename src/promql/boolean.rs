@@ -1,16 +1,16 @@
-//! A query that answers true or false by itself: 1 is true, 0 is false, and so are the strings.
+//! A query that is true or false by itself: 1 is true, 0 is false, and so are the strings.
 
 use super::{
-    answer::{QueryResult, Sample},
     outcome::{Evidence, Outcome, labels},
+    result::{QueryResult, Sample},
 };
 
 /// Any sample that is 0 makes it false; anything that is neither 0 nor 1 leaves it open.
-pub fn judge(answer: &QueryResult) -> Outcome {
-    match answer {
+pub fn judge(result: &QueryResult) -> Outcome {
+    match result {
         QueryResult::Scalar(value) => one(*value),
         QueryResult::Vector(samples) => all(samples),
-        QueryResult::Text(text) => word(text),
+        QueryResult::Text(text) => string(text),
     }
 }
 
@@ -28,8 +28,10 @@ fn one(value: f64) -> Outcome {
 
 fn all(samples: &[Sample]) -> Outcome {
     let count = samples.len();
-    if let Some(bad) = samples.iter().find(|sample| sample.value == 0.0) {
-        let message = format!("the query is false for {} (of {count} samples)", labels(&bad.labels));
+    let bad: Vec<&Sample> = samples.iter().filter(|sample| sample.value == 0.0).collect();
+    if let Some(first) = bad.first() {
+        let which = format!(" for {} ({} of {count} samples)", labels(&first.labels), bad.len());
+        let message = format!("the query is false{}", if count > 1 { which } else { String::new() });
         return Outcome::False(evidence(message, "0", count));
     }
     match samples.iter().find(|sample| sample.value != 1.0) {
@@ -39,20 +41,18 @@ fn all(samples: &[Sample]) -> Outcome {
     }
 }
 
-fn word(text: &str) -> Outcome {
+fn string(text: &str) -> Outcome {
     match text {
         "true" => Outcome::True(evidence("the query is true".into(), text, 1)),
         "false" => Outcome::False(evidence("the query is false".into(), text, 1)),
-        _ => Outcome::Unknown("the answer is a string that is neither true nor false".into()),
+        _ => Outcome::Unknown("the result is a string that is neither \"true\" nor \"false\"".into()),
     }
 }
 
-/// Which number it is changes at each look, so it is not said.
+/// Which number it is changes each time, so the message does not say it.
 fn neither(value: f64) -> Outcome {
-    let what = if value.is_finite() { "a number" } else { "NaN or infinite" };
-    Outcome::Unknown(format!(
-        "the answer is {what}, neither 0 nor 1; compare with `bool`, or use valueInRange to judge a number"
-    ))
+    let what = if value.is_finite() { "a number other than 0 and 1" } else { "NaN or infinite, not 0 or 1" };
+    Outcome::Unknown(format!("the result is {what}; compare with `bool`, or use valueInRange to evaluate a number"))
 }
 
 #[cfg(test)]
@@ -72,30 +72,30 @@ mod tests {
             (vector(&[("a", 1.0), ("b", 0.0)]), "false"),
             (vector(&[("a", f64::NAN), ("b", 0.0)]), "false"),
         ];
-        for (answer, expected) in cases {
-            assert_eq!(judge(&answer).word(), expected, "{answer:?}");
+        for (result, expected) in cases {
+            assert_eq!(judge(&result).as_str(), expected, "{result:?}");
         }
     }
 
     #[test]
     fn anything_else_is_unknown() {
         let odd = [0.5, 2.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY];
-        let answers = odd.iter().flat_map(|value| [QueryResult::Scalar(*value), vector(&[("a", 1.0), ("b", *value)])]);
-        for answer in answers.chain([QueryResult::Text("True".into()), QueryResult::Text(String::new())]) {
-            assert_eq!(judge(&answer).word(), "unknown", "{answer:?}");
+        let results = odd.iter().flat_map(|value| [QueryResult::Scalar(*value), vector(&[("a", 1.0), ("b", *value)])]);
+        for result in results.chain([QueryResult::Text("True".into()), QueryResult::Text(String::new())]) {
+            assert_eq!(judge(&result).as_str(), "unknown", "{result:?}");
         }
     }
 
     /// In the original, a query that found nothing was success: a typing error promoted.
     #[test]
     fn no_data_is_no_success() {
-        assert_eq!(judge(&vector(&[])).word(), "unknown");
+        assert_eq!(judge(&vector(&[])).as_str(), "unknown");
     }
 
     #[test]
     fn the_bad_sample_is_named() {
         let Outcome::False(evidence) = judge(&vector(&[("good", 1.0), ("bad", 0.0)])) else { panic!("not false") };
-        assert!(evidence.message.contains(r#"{pod="bad"}"#), "{}", evidence.message);
+        assert_eq!(evidence.message, r#"the query is false for {pod="bad"} (1 of 2 samples)"#);
         assert_eq!(evidence.samples, 2);
     }
 }
