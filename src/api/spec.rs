@@ -151,7 +151,7 @@ pub struct Traffic {
 }
 
 /// Where the canary's traffic comes from.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Source {
@@ -217,7 +217,7 @@ impl Traffic {
 }
 
 /// Whose routes carry the mirror.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs)]
 pub enum Provider {
