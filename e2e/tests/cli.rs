@@ -132,7 +132,7 @@ async fn runs_are_listed_in_every_form(ns: TestNamespace) -> Result<(), Error> {
     for cell in [ns.name(), TRIAL, "Validating", "web", "static 1", "none", "labelWatch", "/1h"] {
         assert!(row.contains(cell), "{cell} in {row}");
     }
-    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("the canary is judged until"));
+    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("waiting for approval"));
     assert_eq!(good(&ns, &["get", "-o", "name"]).await?, format!("kanarydeployment.kanary.k8s.io/{TRIAL}\n"));
     let one: Value = serde_json::from_str(&good(&ns, &["get", TRIAL, "-o", "json"]).await?)?;
     assert_eq!(one["metadata"]["name"], TRIAL);

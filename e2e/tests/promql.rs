@@ -201,7 +201,7 @@ async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<()
         assert_eq!((phase(&kanary), &item(&kanary)["verdict"]), ("Validating", &json!("Unknown")), "{trouble}");
     }
     assert_eq!(base_image(&ns).await?, "web:1");
-    until_event(&ns, "Held").await?;
+    until_event(&ns, "Paused").await?;
     play(&ns, "true");
     ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
@@ -266,9 +266,9 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
     for (n, (item, reason, told)) in wrongs.into_iter().enumerate() {
         let name = format!("wrong-{n}");
         ns.apply(trial_of(&name, with(item))).await?;
-        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let met = |kanary: &Value| text(condition(kanary, "Stalled"), "/message").contains(told);
         let kanary = ns.until_kanary(&name, told, met).await?;
-        assert_eq!((phase(&kanary), &condition(&kanary, "Errored")["reason"]), ("Starting", &json!(reason)));
+        assert_eq!((phase(&kanary), &condition(&kanary, "Stalled")["reason"]), ("Starting", &json!(reason)));
     }
     assert_nothing_is_left(&ns).await?;
     ns.patch_kanary("wrong-0", json!({"spec": good})).await?;
@@ -285,9 +285,9 @@ async fn what_must_not_be_reached_is_not_reached(ns: TestNamespace) -> Result<()
         let mut spec = asking(&ns, "1s", json!({})).await?;
         spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!(url);
         ns.apply(trial_of(name, spec)).await?;
-        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let met = |kanary: &Value| text(condition(kanary, "Stalled"), "/message").contains(told);
         let kanary = ns.until_kanary(name, told, met).await?;
-        assert_eq!(condition(&kanary, "Errored")["reason"], "BadPrometheus");
+        assert_eq!(condition(&kanary, "Stalled")["reason"], "BadPrometheus");
     }
     // A name resolves to what its owner chooses, which shows when it is queried.
     let mut spec = asking(&ns, "1s", json!({})).await?;

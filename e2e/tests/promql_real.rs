@@ -85,7 +85,7 @@ async fn a_canary_without_requests_proves_nothing(ns: TestNamespace) -> Result<(
             production(&ns).await?;
         }
         ns.apply(trial_of(name, json!({"validation": validation}))).await?;
-        let held = |kanary: &Value| condition(kanary, "Running")["reason"] == "Held";
+        let held = |kanary: &Value| condition(kanary, "Running")["reason"] == "Paused";
         let kanary = ns.until_kanary(name, "the clock stands still", held).await?;
         assert!(message(&kanary).contains("no traffic yet"), "{kanary}");
     }

@@ -253,7 +253,7 @@ async fn meets(ns: TestNamespace, trouble: &'static Trouble) -> Result<(), Error
     }
     let kanary = ns.until_phase("try", "Validating").await?;
     let mut conditions = kanary["status"]["conditions"].as_array().into_iter().flatten();
-    assert!(!conditions.any(|c| c["type"] == "Errored" && c["status"] == "True"), "the trouble is over: {kanary}");
+    assert!(!conditions.any(|c| c["type"] == "Stalled" && c["status"] == "True"), "the trouble is over: {kanary}");
     Ok(())
 }
 
