@@ -32,10 +32,10 @@ pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
 
 fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
     let count = format!("{available} of {wanted} canary pods available");
-    let mut troubled: Vec<&Pod> = seen.live_pods().filter(|pod| pod.status.trouble.is_some()).collect();
+    let mut troubled: Vec<&Pod> = seen.live_pods().filter(|pod| pod.status.waiting.is_some()).collect();
     troubled.sort_by_key(|pod| pod.name());
     // The reason only: the kubelet's message counts seconds.
-    if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.trouble.as_ref()?))) {
+    if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.waiting.as_ref()?))) {
         let reason = if trouble.reason.is_empty() { Reason::Waiting } else { Reason::from(trouble.reason.as_str()) };
         return not_ready(reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
     }

@@ -611,7 +611,7 @@ fn of_two_of_our_own_the_older_one_stays() {
 #[test]
 fn who_takes_it_out_is_named() {
     let mut route: VirtualService = serde_json::from_value(web()).expect("a VirtualService");
-    route.writer = Some("argocd-controller".into());
+    route.last_manager = Some("argocd-controller".into());
     let mut seen = mirroring(json!({}), &[]);
     seen.routes.virtual_services = Listed::All(vec![Arc::new(route)]);
     let kanary = Arc::make_mut(&mut seen.kanary);
@@ -642,7 +642,7 @@ fn who_wrote_last_is_read_from_the_managed_fields() {
     ]);
     let mut route: VirtualService = serde_json::from_value(object).expect("a VirtualService");
     route.prune();
-    assert_eq!(route.writer.as_deref(), Some("argocd-controller"));
+    assert_eq!(route.last_manager.as_deref(), Some("argocd-controller"));
     assert!(route.metadata.managed_fields.is_none(), "no more than that is kept");
     let dump = serde_json::to_value(&route).expect("it serializes");
     assert_eq!(serde_json::from_value::<VirtualService>(dump).expect("it deserializes"), route);

@@ -25,7 +25,7 @@ fn carrier<'a>(seen: &Observed, route: &'a HTTPRoute, own: &[String]) -> Carrier
         target: Target { kind: Kind::HTTPRoute, name: route.name().to_owned() },
         namespace: route.namespace(),
         version: route.version(),
-        writer: route.writer.as_deref(),
+        writer: route.last_manager.as_deref(),
         is_own: seen.is_ours(route),
         accepted: accepted(route),
         rules: rules.collect(),

@@ -29,7 +29,7 @@ fn carrier<'a>(seen: &Observed, route: &'a VirtualService, own: &[String]) -> Ca
         target: Target { kind: Kind::VirtualService, name: route.name().to_owned() },
         namespace: route.namespace(),
         version: route.version(),
-        writer: route.writer.as_deref(),
+        writer: route.last_manager.as_deref(),
         is_own: seen.is_ours(route),
         // Istio reports nothing.
         accepted: Ok(()),
