@@ -9,7 +9,7 @@ use crate::{
     api::{KanaryDeployment, names},
     decision::{Absence, Observed, Routes, services_of},
     objects::{Deployment, Object, Pod, Service},
-    traffic::mirror,
+    traffic,
 };
 
 /// A watch that spoke so lately has not fallen silent.
@@ -96,7 +96,7 @@ fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
 /// Most canaries have nothing to do with routes.
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
     let own = context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name());
-    mirror::concerns(kanary, !own.is_empty())
+    traffic::concerns_routes(kanary, !own.is_empty())
 }
 
 fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
