@@ -33,8 +33,8 @@ pub fn taken(seen: &Observed, traffic: &Traffic) -> Option<Target> {
 /// the first pod, last.
 #[must_use]
 pub(super) fn ensure(seen: &Observed, facts: &Facts) -> Vec<Action> {
-    let canary = canary::upkeep(seen, &facts.withheld, &facts.desired_hash);
-    scale::upkeep_autoscaler(seen).into_iter().chain(canary).collect()
+    let canary = canary::ensure(seen, &facts.withheld, &facts.desired_hash);
+    scale::ensure_autoscaler(seen).into_iter().chain(canary).collect()
 }
 
 /// Removes everything of the canary: first what sends it copies and what writes to the Deployment, then the Deployment,
