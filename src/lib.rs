@@ -2,14 +2,27 @@
 //!
 //! The walk, on one screen:
 //! ```text
-//! event    a watch says something changed       controller::watch      memory of each kind, pruned to what is read
-//! observe  read memory, never the network       controller::observe    Observed { now, kanary, base, canary, pods, … }
-//! ask      only the question that is due        controller::tend       lifecycle::question → API server → Observed
-//! decide   one pure function, it never fails    lifecycle::plan        Plan { actions, tell, wake }
-//! act      nothing, or what differs             controller::execute    at most one write an object, each guarded
-//! tell     status if it changed, then events    controller::execute    a decision on a stale view is refused, and made again
+//! event    a watch reports a change             controller::watch       a store of each kind, pruned to what is read
+//! observe  read the stores, never the network   controller::observe     Observed { now, kanary, base, canary, pods, answers, … }
+//! lookup   the one request that is due          controller::reconcile   lifecycle::lookup → API server → Observed
+//! query    what is due, in the background       controller::prometheus  lifecycle::due_queries → Prometheus → Observed.answers
+//! decide   one pure function, it never fails    lifecycle::plan         Plan { actions, status, requeue_at }
+//! act      nothing, or what differs             controller::execute     at most one write per object, each guarded
+//! status   written if it changed, then events   controller::execute     a decision on a stale view is refused, and made again
 //! ```
-//! All above `act` is deterministic. [`decision::Observed`] serializes: a dump of it replays a decision.
+//! [`lifecycle::driver::Driver`] says which of these steps comes next, without I/O: the controller, `kubectl kanary plan`
+//! and the simulation run the same loop. [`decision::Observed`] serializes, so a dump of it replays a decision.
+//!
+//! The layers; arrows only point down, and `tests/tidy.rs` checks it:
+//! ```text
+//! controller   cli                             do not name each other
+//! lifecycle                                    what happens next
+//! traffic   validation   canary   scale        one concern each
+//! decision                                     the vocabulary that planners and controller share
+//! objects   promql                             pruned Kubernetes objects; queries and their results
+//! api
+//! hash
+//! ```
 
 pub mod api;
 pub mod canary;

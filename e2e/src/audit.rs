@@ -1,14 +1,16 @@
-//! What a user asked of the API server, as the API server itself recorded it.
+//! The requests of a user to the API server, as the API server itself recorded them.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
 use crate::{Context, Error};
 
-/// Records requests of the ServiceAccounts of Kanary's namespace, and of nobody else.
+/// Records only requests of the ServiceAccounts of Kanary's namespace.
 ///
 /// The first stage is left out, so that a request is one line; a watch is two, its start and its end.
 pub const POLICY: &str = r#"
@@ -21,7 +23,7 @@ rules:
 - level: None
 "#;
 
-/// Of one request at level Metadata, in bytes.
+/// The longest line for one request at level Metadata, in bytes.
 const LONGEST_LINE: u64 = 64 << 10;
 
 /// The audit log of a lab.
@@ -37,9 +39,9 @@ pub struct Mark(u64);
 /// One request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Who asked, e.g. `system:serviceaccount:kanary-system:kanary`.
+    /// The user, e.g. `system:serviceaccount:kanary-system:kanary`.
     pub user: String,
-    /// The program that asked.
+    /// The user agent.
     pub agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`.
     pub verb: String,
@@ -53,7 +55,7 @@ pub struct Call {
     pub name: String,
     /// The HTTP status.
     pub code: u16,
-    /// Path and query, for the reader of a failure.
+    /// Path and query, for messages of a failed test.
     pub uri: String,
 }
 
@@ -63,7 +65,7 @@ impl Call {
         self.verb == "watch"
     }
 
-    /// Whether it renewed or read a Lease, which goes on for ever.
+    /// Whether it renewed or read a Lease, which a controller does indefinitely.
     pub fn is_lease(&self) -> bool {
         self.group == "coordination.k8s.io" && self.resource == "leases"
     }
@@ -80,7 +82,7 @@ impl Audit {
         Self { log: path.to_owned() }
     }
 
-    /// Now. The API server writes a line before it answers, so what was answered by now is before the mark.
+    /// Now. The API server writes a line before it responds, so requests that were answered by now are before the mark.
     pub fn mark(&self) -> Mark {
         Mark(self.log.metadata().map(|meta| meta.len()).unwrap_or(0))
     }
@@ -95,7 +97,7 @@ impl Audit {
         Ok(counted.map(Call::from).filter(|call| call.user.ends_with(user)).collect())
     }
 
-    /// From the beginning of the line that was being written at the mark, if one was: nobody had its answer yet.
+    /// From the beginning of the line that was being written at the mark, if one was: its client had no response yet.
     fn text(&self, Mark(mark): Mark) -> std::io::Result<String> {
         if !self.log.exists() {
             return Ok(String::new());
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_counts_once_and_a_line_half_written_not_yet() -> Result<(), crate::Error> {
+    fn a_watch_counts_once_and_a_half_written_line_not_yet() -> Result<(), crate::Error> {
         let dir = tempfile::tempdir()?;
         let audit = Audit::at(&dir.path().join("audit.log"));
         let before = audit.mark();
@@ -199,7 +201,7 @@ mod tests {
         assert_eq!(audit.since(within, "")?, []);
         let rest = line("ResponseComplete", "patch", "a").replacen(r#"{"stage":"Resp"#, "", 1);
         std::fs::write(dir.path().join("audit.log"), text.concat() + &rest)?;
-        assert_eq!(audit.since(within, "a")?.len(), 1, "its answer came after the mark");
+        assert_eq!(audit.since(within, "a")?.len(), 1, "its response came after the mark");
         assert_eq!(audit.since(audit.mark(), "")?, []);
         Ok(())
     }

@@ -1,25 +1,28 @@
-//! Where the lab keeps what it builds, once per machine, for every checkout and every lab on it.
+//! Where the lab keeps what it builds, once per machine, for all checkouts and all labs.
 
-use std::env;
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::{
+    env,
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
 
 use sha2::{Digest, Sha256};
 
-use crate::progress::Step;
-use crate::{Context, Error};
+use crate::{Context, Error, progress::Step};
 
-/// The directory; it exists.
+/// The directory, which is created if needed.
 pub fn dir() -> Result<PathBuf, Error> {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     let base = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home);
-    let dir = base.ok_or_else(|| Error::Lacking("set HOME or XDG_CACHE_HOME: the lab keeps what it builds".into()))?;
+    let dir =
+        base.ok_or_else(|| Error::Lacking("the lab needs a cache directory: set HOME or XDG_CACHE_HOME".into()))?;
     let dir = dir.join("kanary-lab");
     fs::create_dir_all(&dir).context(|| format!("create {}", dir.display()))?;
     Ok(dir)
 }
 
-/// A name for what these files and flags make: another hash is another file, so an upgrade never meets a stale binary.
+/// A name for what is built from these files and flags: another hash is another file, so an upgrade never finds a stale
+/// binary.
 pub fn stem<'a>(files: &[PathBuf], flags: impl IntoIterator<Item = &'a str>) -> Result<String, Error> {
     let mut hash = Sha256::new();
     for file in files {
@@ -29,19 +32,19 @@ pub fn stem<'a>(files: &[PathBuf], flags: impl IntoIterator<Item = &'a str>) -> 
     Ok(hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// Two labs must not build the same: the second waits here, and then finds everything in place.
+/// Two labs must not build the same tools: the second one waits here, and then finds everything built.
 pub fn lock(stem: &str, step: &mut Step) -> Result<File, Error> {
     let path = dir()?.join(format!("{stem}.lock"));
-    let told = || format!("lock {}", path.display());
-    let file = File::create(&path).context(told)?;
+    let what = || format!("lock {}", path.display());
+    let file = File::create(&path).context(what)?;
     if file.try_lock().is_err() {
-        step.says("another lab builds this, waiting for it");
-        file.lock().context(told)?;
+        step.report("waiting for another lab that is building this");
+        file.lock().context(what)?;
     }
     Ok(file)
 }
 
-/// Puts a file that is complete into its place.
+/// Moves a complete file to its place.
 pub fn keep(from: &Path, to: &Path) -> Result<(), Error> {
     fs::rename(from, to).context(|| format!("keep {}", to.display()))
 }

@@ -1,33 +1,39 @@
-//! A Kubernetes control plane out of five processes, with the flags that make it small and its own.
+//! A Kubernetes control plane of five processes, with flags that keep it small and private.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::{Node, ServiceAccount};
-use kube::api::{Api, PostParams};
-use kube::{Client, ResourceExt};
+use kube::{
+    Client, ResourceExt,
+    api::{Api, PostParams},
+};
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::access::{self, ADMIN};
-use crate::audit::{Audit, POLICY};
-use crate::flags::Flags;
-use crate::kit::Kit;
-use crate::pki::Pki;
-use crate::process::Process;
-use crate::tools::Tool;
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    access::{self, ADMIN},
+    artifacts::Artifacts,
+    audit::{Audit, POLICY},
+    flags::Flags,
+    pki::Pki,
+    process::Process,
+    tool::Tool,
+};
 
-/// A slow machine may take this long for anything.
+/// For any step; generous, because the machine may be slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 const BEAT: Duration = Duration::from_millis(40);
-/// Enough that a test can tell one from another; each has room for a million pods.
+/// More than one, so that a test can distinguish them; each has room for a million pods.
 const NODES: [&str; 3] = ["node-0", "node-1", "node-2"];
 /// The running processes.
 pub struct ControlPlane {
-    kit: Kit,
+    artifacts: Artifacts,
     flags: Flags,
     processes: Vec<Process>,
     /// A client of the lab's admin.
@@ -37,21 +43,21 @@ pub struct ControlPlane {
 impl ControlPlane {
     /// Starts the API server and its store, the scheduler and the kubelets.
     ///
-    /// CRDs belong here, before the controllers: the garbage collector looks for new kinds every 30 seconds only,
-    /// and what it does not know is not collected.
-    pub async fn serve(kit: Kit) -> Result<Self, Error> {
-        fs::create_dir_all(kit.dir.join("logs")).context(|| "create the directory of logs".into())?;
-        let pki = Pki::create(&kit.dir)?;
-        let tokens = access::write_all(&kit.dir, &pki.ca_pem)?;
-        fs::write(kit.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
-        let client = access::client(&ADMIN.kubeconfig(&kit.dir)).await?;
-        let flags = Flags { dir: kit.dir.clone(), pki };
-        let mut plane = Self { kit, flags, processes: Vec::new(), client };
+    /// Install CRDs after this and before the controllers: the garbage collector discovers new kinds every 30 s only,
+    /// and does not collect kinds that it has not discovered.
+    pub async fn start_api_server(artifacts: Artifacts) -> Result<Self, Error> {
+        fs::create_dir_all(artifacts.dir.join("logs")).context(|| "create the log directory".into())?;
+        let pki = Pki::create(&artifacts.dir)?;
+        let tokens = access::write_all(&artifacts.dir, &pki.ca_pem)?;
+        fs::write(artifacts.dir.join("audit-policy.yaml"), POLICY).context(|| "write the audit policy".into())?;
+        let client = access::client(&ADMIN.kubeconfig(&artifacts.dir)).await?;
+        let flags = Flags { dir: artifacts.dir.clone(), pki };
+        let mut plane = Self { artifacts, flags, processes: Vec::new(), client };
         plane.spawn(Tool::Etcd, plane.flags.etcd())?;
         plane.await_port(2379).await?;
         plane.spawn(Tool::KubeApiserver, plane.flags.apiserver(&tokens))?;
         plane.await_port(6443).await?;
-        // These need nothing of it yet, and load while it becomes ready.
+        // These need nothing from it yet, and load while it becomes ready.
         plane.spawn(Tool::KubeScheduler, plane.flags.scheduler())?;
         plane.spawn(Tool::Kwok, plane.flags.kwok()?)?;
         plane.await_ready().await?;
@@ -59,7 +65,7 @@ impl ControlPlane {
     }
 
     /// Starts the controllers, and waits until pods can run.
-    pub async fn act(&mut self) -> Result<(), Error> {
+    pub async fn start_controllers(&mut self) -> Result<(), Error> {
         self.spawn(Tool::KubeControllerManager, self.flags.controller_manager())?;
         try_join_all(NODES.map(|name| self.create_node(name))).await?;
         self.await_pods_possible().await
@@ -67,12 +73,12 @@ impl ControlPlane {
 
     /// Where the lab's files are.
     pub fn dir(&self) -> &Path {
-        &self.kit.dir
+        &self.artifacts.dir
     }
 
-    /// What it runs.
-    pub fn kit(&self) -> &Kit {
-        &self.kit
+    /// What it was built from.
+    pub fn artifacts(&self) -> &Artifacts {
+        &self.artifacts
     }
 
     /// The lab's keys.
@@ -87,28 +93,28 @@ impl ControlPlane {
 
     /// The admin's kubeconfig, for processes inside the lab.
     pub fn kubeconfig(&self) -> PathBuf {
-        ADMIN.kubeconfig(&self.kit.dir)
+        ADMIN.kubeconfig(&self.artifacts.dir)
     }
 
     /// The audit log.
     pub fn audit(&self) -> Audit {
-        Audit::at(&self.kit.dir.join("audit.log"))
+        Audit::at(&self.artifacts.dir.join("audit.log"))
     }
 
-    /// The processes, for those who measure them.
+    /// The processes, for measurements.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }
 
     fn spawn(&mut self, tool: Tool, args: Vec<String>) -> Result<(), Error> {
-        let mut command = Command::new(self.kit.tools.path(tool)?);
-        command.args(args).current_dir(&self.kit.dir);
-        let log = self.kit.dir.join("logs").join(format!("{}.log", tool.name()));
+        let mut command = Command::new(self.artifacts.tools.path(tool)?);
+        command.args(args).current_dir(&self.artifacts.dir);
+        let log = self.artifacts.dir.join("logs").join(format!("{}.log", tool.name()));
         self.processes.push(Process::spawn(tool.name(), command, log)?);
         Ok(())
     }
 
-    /// The error of the first process that ended.
+    /// The error of the first process that exited.
     fn check(&mut self) -> Result<(), Error> {
         self.processes.iter_mut().find_map(Process::ended).map_or(Ok(()), Err)
     }
@@ -153,7 +159,7 @@ impl ControlPlane {
     async fn beat(&mut self, begun: Instant, what: impl FnOnce() -> String) -> Result<(), Error> {
         self.check()?;
         if begun.elapsed() > PATIENCE {
-            return Err(Error::wrong(format!("the lab did not start: {}", what())));
+            return Err(Error::wrong(format!("the lab has not started within {} s: {}", PATIENCE.as_secs(), what())));
         }
         tokio::time::sleep(BEAT).await;
         Ok(())

@@ -1,32 +1,34 @@
-//! Kanary's controller as a process of the lab, as itself and never as admin.
+//! Kanary's controller as a process of the lab, with its own ServiceAccount and never as admin.
 
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::authentication::v1::TokenRequest;
-use k8s_openapi::api::core::v1::ServiceAccount;
-use kube::Api;
-use kube::api::PostParams;
+use k8s_openapi::api::{authentication::v1::TokenRequest, core::v1::ServiceAccount};
+use kube::{Api, api::PostParams};
 use nix::sys::signal::Signal;
 use serde_json::json;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    process::Command,
+};
 
-use crate::access;
-use crate::control_plane::ControlPlane;
-use crate::process::{self, Process};
-use crate::{Context, Error};
+use crate::{
+    Context, Error, access,
+    control_plane::ControlPlane,
+    network::FIRST_CONTROLLER_PORT,
+    process::{self, Process},
+};
 
 /// The namespace of the shipped manifests.
 pub const NAMESPACE: &str = "kanary-system";
 /// The ServiceAccount of the shipped manifests.
 pub const ACCOUNT: &str = "kanary";
 
-/// Controllers share a network, so each serves its probes and metrics on a port of its own.
-pub const FIRST_PORT: u16 = 18080;
-/// A full view of a cluster this small takes a second.
+/// To sync its caches; for a cluster this small it takes a second.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 static COUNT: AtomicU16 = AtomicU16::new(0);
@@ -39,17 +41,19 @@ pub struct Controller {
 }
 
 impl Controller {
-    /// Starts `kanary run ARGS…` with a kubeconfig of the ServiceAccount's own token, for the API server at that address.
+    /// Starts `kanary run ARGS…` with a kubeconfig of the ServiceAccount's own token, for the API server at that
+    /// address.
     ///
-    /// It has just been started when this returns; [`Self::ready`] waits for more.
+    /// It has just been started when this returns; [`Self::ready`] waits until it is ready.
     pub async fn start<S: AsRef<str>>(plane: &ControlPlane, server: &str, args: &[S]) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
-        let (name, port) = (format!("kanary-{nth}"), FIRST_PORT + nth);
-        let program = plane.kit().kanary.as_ref();
-        let program = program.ok_or_else(|| Error::wrong("this lab was set up without the controller"))?;
+        let (name, port) = (format!("kanary-{nth}"), FIRST_CONTROLLER_PORT + nth);
+        let program = plane.artifacts().kanary.as_ref();
+        let program =
+            program.ok_or_else(|| Error::wrong("this lab has no controller: it was set up with `Setup::bare`"))?;
         let mut command = Command::new(program);
         command.arg("run").arg(format!("--address=127.0.0.1:{port}")).args(args.iter().map(AsRef::as_ref));
-        // What the shipped Deployment gives by the downward API. A name is never given twice: `--identity` does that.
+        // What the shipped Deployment sets through the downward API. Each name is unique; `--identity` can repeat one.
         command.env("POD_NAMESPACE", NAMESPACE).env("POD_NAME", &name);
         command
             .env("KUBECONFIG", kubeconfig(plane, server, &name).await?)
@@ -59,7 +63,7 @@ impl Controller {
         Ok(Self { process: Process::spawn(&name, command, log)?, port })
     }
 
-    /// Waits until `/readyz` says so; the error has the end of the log.
+    /// Waits until `/readyz` returns 200; the error has the end of the log.
     pub async fn ready(&mut self) -> Result<(), Error> {
         let begun = Instant::now();
         while self.get("/readyz").await?.0 != 200 {
@@ -69,8 +73,9 @@ impl Controller {
             if begun.elapsed() > PATIENCE {
                 let tail = process::tail(self.log(), 15);
                 return Err(Error::wrong(format!(
-                    "{} does not become ready; the end of its log:\n{tail}",
-                    self.name()
+                    "{} is not ready after {} s; the end of its log:\n{tail}",
+                    self.name(),
+                    PATIENCE.as_secs()
                 )));
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -78,19 +83,19 @@ impl Controller {
         Ok(())
     }
 
-    /// Asks it for a page, e.g. `/metrics`: the status and the body. The status is 0 while nothing answers.
+    /// Gets a page, e.g. `/metrics`: the status and the body. The status is 0 while nothing listens.
     pub async fn get(&self, path: &str) -> Result<(u16, String), Error> {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else { return Ok((0, String::new())) };
-        let told = || format!("GET {path} of {}", self.name());
+        let what = || format!("GET {path} of {}", self.name());
         let request = format!("GET {path} HTTP/1.0\r\nHost: kanary\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.context(told)?;
+        stream.write_all(request.as_bytes()).await.context(what)?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.context(told)?;
+        stream.read_to_string(&mut answer).await.context(what)?;
         let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
         Ok((status, answer.split_once("\r\n\r\n").map_or(String::new(), |(_, body)| body.to_owned())))
     }
 
-    /// The POD_NAME it was started with, so its likely identity in a Lease.
+    /// The POD_NAME that it was started with, and so its default identity in a Lease.
     pub fn name(&self) -> &str {
         self.process.name()
     }
@@ -105,12 +110,12 @@ impl Controller {
         self.process.log()
     }
 
-    /// SIGKILL: a node that lost power.
+    /// SIGKILL, like a node that loses power.
     pub async fn kill(mut self) -> Result<(), Error> {
         self.process.kill().await.map(drop)
     }
 
-    /// SIGTERM, as the kubelet ends a pod.
+    /// SIGTERM, as from a kubelet that stops a pod.
     pub async fn stop(mut self) -> Result<(), Error> {
         self.process.stop().await.map(drop)
     }
@@ -120,12 +125,12 @@ impl Controller {
         self.process.signal(Signal::SIGSTOP)
     }
 
-    /// SIGCONT: it goes on where it hung, with what it knew then.
+    /// SIGCONT: it continues with the state that it had when it hung.
     pub fn thaw(&self) -> Result<(), Error> {
         self.process.signal(Signal::SIGCONT)
     }
 
-    /// The error that tells of its end, if it ended by itself.
+    /// The error that reports its exit, if it has exited by itself.
     pub fn ended(&mut self) -> Option<Error> {
         self.process.ended()
     }
@@ -142,7 +147,10 @@ async fn kubeconfig(plane: &ControlPlane, server: &str, name: &str) -> Result<Pa
 pub async fn token(plane: &ControlPlane, account: &str) -> Result<String, Error> {
     let accounts: Api<ServiceAccount> = Api::namespaced(plane.client.clone(), NAMESPACE);
     let request: TokenRequest = serde_json::from_value(json!({"spec": {"audiences": [], "expirationSeconds": 86400}}))?;
-    let told = || format!("get a token of ServiceAccount {NAMESPACE}/{account}");
-    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.context(told)?;
-    answer.status.map(|status| status.token).ok_or_else(|| Error::wrong("a TokenRequest without an answer"))
+    let what = || format!("get a token of ServiceAccount {NAMESPACE}/{account}");
+    let answer = accounts.create_token_request(account, &PostParams::default(), &request).await.context(what)?;
+    answer
+        .status
+        .map(|status| status.token)
+        .ok_or_else(|| Error::wrong("the API server returned no token for a TokenRequest"))
 }

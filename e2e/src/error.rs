@@ -1,14 +1,13 @@
-//! What can go wrong in the lab, with the object and the cause in the sentence.
+//! What can go wrong in the lab; each message names the object and the cause.
 
-use std::error::Error as StdError;
-use std::process::ExitStatus;
+use std::{error::Error as StdError, process::ExitStatus};
 
 use crate::wait::Unmet;
 
 /// Why a lab did not start, or why a test did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// An operation failed; `what` says which one, on which object.
+    /// An operation failed; `what` names it and its object.
     #[error("{what}: {source}")]
     Failed {
         /// What was being done, e.g. `create Deployment shop/web`.
@@ -17,34 +16,34 @@ pub enum Error {
         #[source]
         source: Box<dyn StdError + Send + Sync>,
     },
-    /// The machine lacks something, and the sentence says what to do about it.
+    /// The machine lacks something; the message says what to install or change.
     #[error("{0}")]
     Lacking(String),
-    /// A process left although it should run.
-    #[error("{name} ended ({status}); the end of its log:\n{tail}")]
+    /// A process exited although it should run.
+    #[error("{name} exited ({status}); the end of its log:\n{tail}")]
     Ended {
         /// Which process.
         name: String,
-        /// How it ended.
+        /// Its exit status.
         status: ExitStatus,
         /// The last lines of its log.
         tail: String,
     },
-    /// Something awaited did not happen in time.
+    /// An expectation was not met in time.
     #[error(transparent)]
     Unmet(#[from] Box<Unmet>),
-    /// A test's own finding.
+    /// A failed check, e.g. of a test.
     #[error("{0}")]
     Wrong(String),
 }
 
 impl Error {
-    /// A test's own finding, from a sentence.
-    pub fn wrong(finding: impl Into<String>) -> Self {
-        Self::Wrong(finding.into())
+    /// A failed check, from its message.
+    pub fn wrong(message: impl Into<String>) -> Self {
+        Self::Wrong(message.into())
     }
 
-    /// What the API server answered, if that is what went wrong: for tests that expect a refusal.
+    /// The API server's response, if it refused a request: for tests that expect that.
     pub fn refusal(&self) -> Option<&kube::core::Status> {
         let Self::Failed { source, .. } = self else {
             return None;
@@ -56,9 +55,9 @@ impl Error {
     }
 }
 
-/// Names what was being done when it failed.
+/// Adds what was being done when it failed.
 pub trait Context<T> {
-    /// Wraps the cause; `what` reads as the start of a sentence that the cause ends.
+    /// Wraps the cause; the message is `what`, a colon and the cause.
     fn context(self, what: impl FnOnce() -> String) -> Result<T, Error>;
 }
 
@@ -68,7 +67,7 @@ impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for Result<T, E> {
     }
 }
 
-/// Lets a test use `?` on what it calls itself; the helpers of the scene name the object as well.
+/// Lets a test use `?` on its own calls; the helpers of the test namespace name the object as well.
 macro_rules! plain {
     ($($cause:ty => $what:literal),* $(,)?) => {$(
         impl From<$cause> for Error {
@@ -80,7 +79,7 @@ macro_rules! plain {
 }
 
 plain! {
-    kube::Error => "a call to the API server",
+    kube::Error => "request to the API server",
     std::io::Error => "input or output",
     serde_json::Error => "JSON",
 }

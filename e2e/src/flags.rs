@@ -1,15 +1,18 @@
-//! The flags that make a control plane small, and the lab's own.
+//! The flags that keep a control plane small and private to the lab.
 
 use std::path::{Path, PathBuf};
 
-use crate::access::{CONTROLLER_MANAGER, KWOK, SCHEDULER};
-use crate::network::NODE_IP;
-use crate::pki::Pki;
-use crate::{Error, manifests};
+use crate::{
+    Error,
+    access::{CONTROLLER_MANAGER, KWOK, SCHEDULER},
+    manifests,
+    network::NODE_IP,
+    pki::Pki,
+};
 
 const ETCD: &str = "http://127.0.0.1:2379";
 
-/// Controllers that need a cloud, a disk or a bootstrap that is not there.
+/// All controllers, except those that need a cloud, a disk or a bootstrap token.
 const CONTROLLERS: &str = "*,-nodeipam,-node-route-controller,-service-lb-controller,-cloud-node-lifecycle,\
     -persistentvolume-binder-controller,-persistentvolume-attach-detach-controller,-persistentvolume-expander-controller,\
     -ephemeral-volume-controller,-certificatesigningrequest-signing-controller";
@@ -54,11 +57,12 @@ impl Flags {
             format!("--token-auth-file={}", tokens.display()),
             "--authorization-mode=RBAC".into(),
             "--allow-privileged".into(),
-            // OpenShift runs it; without it a role that lacks the finalizers subresource passes here and fails there.
+            // OpenShift enables it; without it, a role that lacks the finalizers subresource works here and fails
+            // there.
             "--enable-admission-plugins=OwnerReferencesPermissionEnforcement".into(),
             format!("--audit-policy-file={}", self.file("audit-policy.yaml")),
             format!("--audit-log-path={}", self.dir.join("audit.log").display()),
-            // Written before the answer, so that a test that has the answer can count it.
+            // Written before the response, so that a test that has the response can count it.
             "--audit-log-mode=blocking-strict".into(),
             "--audit-log-maxsize=4096".into(),
         ]
@@ -72,9 +76,9 @@ impl Flags {
             format!("--service-account-private-key-file={}", self.pki.token_key.display()),
             format!("--root-ca-file={}", self.pki.ca.display()),
             format!("--controllers={CONTROLLERS}"),
-            // 15 s by default, which a test would wait.
+            // 15 s by default, which a test would have to wait for.
             "--horizontal-pod-autoscaler-sync-period=2s".into(),
-            // A machine that is busy renews the nodes' leases late; that must not make all pods unready.
+            // A busy machine renews the nodes' leases late, which must not make all pods unready.
             "--node-monitor-grace-period=1h".into(),
         ];
         let scale = "--kube-api-qps=500 --kube-api-burst=1000 --concurrent-deployment-syncs=20 \

@@ -1,18 +1,23 @@
-//! Builds the programs of a Go module into the cache, once per machine, and keeps files that modules hold besides.
+//! Builds the programs of a Go module into the cache, once per machine, and keeps YAML files that modules contain.
 //!
-//! What can share a module does: kwok and etcd then share most of what they depend on with Kubernetes, and it is compiled
-//! once. Istio and Prometheus disagree with it about versions, so each has a module of its own.
+//! Programs share a module where they can: kwok and etcd have most dependencies in common with Kubernetes, which are
+//! then compiled once. Istio and Prometheus need other versions, so each has a module of its own.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::{
+    env,
+    fs::{self, File},
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
-use crate::job::Scratch;
-use crate::progress::{Progress, Step};
-use crate::tools::Tool;
-use crate::{Context, Error, cache, job, manifests};
+use crate::{
+    Context, Error, cache, job,
+    job::Scratch,
+    manifests,
+    progress::{Progress, Step},
+    tool::Tool,
+};
 
 /// Inlining costs a third of the build and is worth a fifth at run time; the linker drops debug information anyway.
 const COMPILE: &str = "all=-l -dwarf=false";
@@ -22,7 +27,7 @@ const COMPILE: &str = "all=-l -dwarf=false";
 pub struct Module {
     /// Its directory in `tools/`.
     pub name: &'static str,
-    /// What it makes, for people.
+    /// What it builds, for messages.
     pub makes: &'static str,
     /// Build tags.
     pub tags: &'static str,
@@ -30,16 +35,16 @@ pub struct Module {
     pub link: &'static str,
 }
 
-/// What a tool is made of.
+/// What a tool consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// A program, by its Go package.
     Program(&'static str),
     /// YAML of another Go module that this one depends on: a file, or all files of a directory.
     Yaml {
-        /// Whose.
+        /// The other module.
         module: &'static str,
-        /// Where in it.
+        /// The path in it.
         path: &'static str,
     },
 }
@@ -53,7 +58,7 @@ pub struct Build {
 }
 
 impl Build {
-    /// These tools of that module.
+    /// A build of these tools of that module.
     pub fn of(module: &'static Module, wanted: Vec<(Tool, Part)>) -> Result<Self, Error> {
         let files = ["go.mod", "go.sum"].map(|file| module.dir().join(file));
         let stem = cache::stem(&files, [COMPILE, module.tags, module.link])?;
@@ -72,7 +77,7 @@ impl Build {
         Ok(self.cached()?.len() == self.wanted.len())
     }
 
-    /// Go is there, and new enough or able to fetch what is.
+    /// Checks that Go is installed, and new enough or able to fetch a newer one.
     pub fn check_go(&self) -> Result<(), Error> {
         let (wanted, makes) = (go_directive(&self.module.dir()), self.module.makes);
         let lacking = |why: &str| {
@@ -88,7 +93,7 @@ impl Build {
         }
     }
 
-    /// Builds those that were not, and returns all.
+    /// Builds those that are missing, and returns all.
     pub fn carry_out(&self, progress: &Progress) -> Result<Vec<(Tool, PathBuf)>, Error> {
         let dir = cache::dir()?;
         let mut step = progress.step(self.module.makes);
@@ -116,7 +121,7 @@ impl Build {
         }
     }
 
-    /// One `go build` for all programs: they share most packages, and their links run beside each other.
+    /// One `go build` for all programs: they share most packages, and they are linked in parallel.
     fn compile(&self, wanted: &[(Tool, Part)], out: &Path, step: &mut Step) -> Result<(), Error> {
         let programs = wanted.iter().filter_map(|(_, part)| match part {
             Part::Program(package) => Some(*package),
@@ -125,32 +130,32 @@ impl Build {
         if programs.clone().next().is_none() {
             return Ok(());
         }
-        // Downloads what is needed, and says how much there is to compile.
+        // Downloads the dependencies, and counts the packages to compile.
         let list = out.join("packages");
         let into = File::create(&list).context(|| format!("create {}", list.display()))?;
         let (tags, module) = (format!("-tags={}", self.module.tags), self.module);
         run(module, module.go().args(["list", "-deps"]).arg(&tags).args(programs.clone()).stdout(into), |line| {
-            step.says(line.trim_start_matches("go: "));
+            step.report(line.trim_start_matches("go: "));
         })?;
         let all = fs::read_to_string(&list).unwrap_or_default().lines().count();
         let mut build = module.go();
-        // Where what is half built is: a build that is stopped may leave it.
+        // The compiler's temporary files: a build that is stopped may leave them.
         build.env("GOTMPDIR", out);
         build.args(["build", "-v", "-trimpath"]).arg(tags).arg(format!("-gcflags={COMPILE}"));
         build.arg(format!("-ldflags=-s -w {}", module.link)).arg("-o").arg(out.join("")).args(programs);
         let mut compiled = 0;
         run(module, &mut build, |_| {
             compiled += 1;
-            step.counts(compiled, all);
+            step.count(compiled, all);
         })
     }
 
-    /// One YAML file out of what a Go module holds; it is kept, since the module need not stay where Go put it.
+    /// One YAML file with what a Go module contains; it is kept, because the module may be removed from Go's cache.
     fn gather(&self, module: &str, path: &str, out: &Path) -> Result<PathBuf, Error> {
         let mut download = self.module.go();
         run(self.module, download.args(["mod", "download", module]), |_| {})?;
-        let told = || format!("find the Go module {module}");
-        let listed = self.module.go().args(["list", "-m", "-f", "{{.Dir}}", module]).output().context(told)?;
+        let what = || format!("find the Go module {module}");
+        let listed = self.module.go().args(["list", "-m", "-f", "{{.Dir}}", module]).output().context(what)?;
         let at = Path::new(String::from_utf8_lossy(&listed.stdout).trim()).join(path);
         let files = if at.is_dir() { manifests::files(&at)? } else { vec![at] };
         let texts = files.iter().map(|file| fs::read_to_string(file).context(|| format!("read {}", file.display())));
@@ -168,7 +173,7 @@ impl Module {
 
     fn go(&self) -> Command {
         let mut command = Command::new("go");
-        // The compiler's own collector costs a tenth of the build; no C compiler is needed.
+        // Garbage collection in the compiler takes a tenth of the build's time. No C compiler is needed.
         command.current_dir(self.dir()).env("GOWORK", "off").env("CGO_ENABLED", "0").stdin(Stdio::null());
         if env::var_os("GOGC").is_none() {
             command.env("GOGC", "off").env("GOMEMLIMIT", "1GiB");
@@ -177,23 +182,23 @@ impl Module {
     }
 }
 
-/// Runs a `go` command to its end, line by line of what it says; the error has what it said and was not progress.
+/// Runs a `go` command to its end and reports its progress line by line; the error has everything else that it printed.
 fn run(module: &Module, command: &mut Command, mut progress: impl FnMut(&str)) -> Result<(), Error> {
     let mut go = job::start(command.stderr(Stdio::piped()), || "start go".into())?;
-    let mut said = String::new();
+    let mut errors = String::new();
     let lines = go.child.stderr.take().map(|stderr| BufReader::new(stderr).lines().map_while(Result::ok));
     for line in lines.into_iter().flatten() {
-        // A package, or a download; all else is a complaint.
+        // A package, or a download; everything else is an error.
         if line.starts_with("go: downloading ") || !line.contains([' ', '#', ':']) {
             progress(&line);
         } else {
-            said.push_str(&line);
-            said.push('\n');
+            errors.push_str(&line);
+            errors.push('\n');
         }
     }
     match go.wait(|| "wait for go".into())?.success() {
         true => Ok(()),
-        false => Err(Error::wrong(format!("{} could not be built; go said:\n{said}", module.makes))),
+        false => Err(Error::wrong(format!("cannot build {}; go printed:\n{errors}", module.makes))),
     }
 }
 

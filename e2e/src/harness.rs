@@ -1,10 +1,10 @@
-//! A test binary: one lab, and one scene for each test.
+//! A test binary: one lab, and one namespace for each test.
 //!
 //! ```no_run
-//! use kanary_e2e::{Error, Scene, Setup, cases, harness};
+//! use kanary_e2e::{Error, TestNamespace, Setup, cases, harness};
 //!
-//! async fn promotes(scene: Scene) -> Result<(), Error> {
-//!     scene.kd_phase("web", "Succeeded").await.map(drop)
+//! async fn promotes(namespace: TestNamespace) -> Result<(), Error> {
+//!     namespace.until_phase("web", "Succeeded").await.map(drop)
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
@@ -12,117 +12,48 @@
 //! }
 //! ```
 
-use std::env;
-use std::pin::Pin;
-use std::process::ExitCode;
-use std::sync::Arc;
+use std::{env, pin::Pin, process::ExitCode, sync::Arc};
 
-use kube::Client;
-use kube::config::{Config, KubeConfigOptions};
+use kube::{
+    Client,
+    config::{Config, KubeConfigOptions},
+};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use tokio::runtime::{Handle, Runtime};
 
-use crate::kit::{Kit, Wanted};
-use crate::namespace::{self, Interrupt};
-use crate::scene::Stage;
-use crate::{Context, Error, Lab, Scene};
+use crate::{
+    Context, Error, Lab, TestNamespace,
+    artifacts::Artifacts,
+    sandbox::{self, Interrupt},
+    setup::Setup,
+    test_namespace::Cluster,
+};
 
-/// The only way to run against a cluster that is not a lab: name its context.
+/// Set to the name of a context, it runs the tests against that cluster instead of a lab.
 const CONTEXT: &str = "KANARY_E2E_CONTEXT";
-/// Tests wait far more than they compute.
+/// Tests mostly wait.
 const THREADS: usize = 8;
 
 type Run = Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>;
-
-/// What the lab of a test binary has.
-#[derive(Debug, Clone, Default)]
-pub struct Setup {
-    installs: bool,
-    kubectl: bool,
-    controller: Option<Vec<String>>,
-    mesh: bool,
-    prometheus: bool,
-    helm: bool,
-    /// More CRDs, e.g. a mesh's: files that are applied before the controllers start.
-    pub crds: Vec<std::path::PathBuf>,
-}
-
-impl Setup {
-    /// A control plane and nothing else.
-    pub fn bare() -> Self {
-        Self::default()
-    }
-
-    /// The CRD and the manifests, and no controller: for tests that start, stop and kill their own.
-    pub fn installed() -> Self {
-        Self { installs: true, ..Self::default() }
-    }
-
-    /// One controller that all tests share, run with these arguments.
-    pub fn controller(args: &[&str]) -> Self {
-        let args = args.iter().map(|&arg| arg.to_owned()).collect();
-        Self { installs: true, controller: Some(args), ..Self::default() }
-    }
-
-    /// And a kubectl among the lab's tools.
-    pub fn with_kubectl(self) -> Self {
-        Self { kubectl: true, ..self }
-    }
-
-    /// And istiod, Envoy as a sidecar and as a gateway, and pods that answer.
-    pub fn with_mesh(self) -> Self {
-        Self { mesh: true, ..self }
-    }
-
-    /// And a Helm among the lab's tools.
-    pub fn with_helm(self) -> Self {
-        Self { helm: true, ..self }
-    }
-
-    /// And a Prometheus, and pods that answer and have metrics.
-    pub fn with_prometheus(self) -> Self {
-        Self { prometheus: true, ..self }
-    }
-
-    /// Whether Kanary is installed.
-    pub fn installs(&self) -> bool {
-        self.installs
-    }
-
-    /// Whether there is a mesh.
-    pub fn mesh(&self) -> bool {
-        self.mesh
-    }
-
-    /// Whether there is a Prometheus.
-    pub fn prometheus(&self) -> bool {
-        self.prometheus
-    }
-
-    fn wanted(&self) -> Wanted {
-        let Self { installs, kubectl, mesh, prometheus, helm, .. } = *self;
-        Wanted { kanary: installs, kubectl, mesh, prometheus, helm, ..Wanted::default() }
-    }
-}
 
 /// One test.
 pub struct Case {
     name: &'static str,
     lab_only: bool,
-    run: Box<dyn FnOnce(Scene) -> Run + Send>,
+    run: Box<dyn FnOnce(TestNamespace) -> Run + Send>,
 }
 
 impl Case {
     /// A test of that name.
     pub fn new<F, R>(name: &'static str, run: F) -> Self
     where
-        F: FnOnce(Scene) -> R + Send + 'static,
+        F: FnOnce(TestNamespace) -> R + Send + 'static,
         R: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        Self { name, lab_only: false, run: Box::new(|scene| Box::pin(run(scene))) }
+        Self { name, lab_only: false, run: Box::new(|ns| Box::pin(run(ns))) }
     }
 
-    /// It needs the lab's powers (audit, plays, killing the controller), so it is ignored elsewhere.
+    /// It needs what only the lab offers (audit, plays, killing the controller), so it is ignored elsewhere.
     pub fn lab_only(self) -> Self {
         Self { lab_only: true, ..self }
     }
@@ -141,12 +72,12 @@ pub fn main(setup: Setup, cases: Vec<Case>) -> ExitCode {
     let mut args = Arguments::from_args();
     args.test_threads.get_or_insert(THREADS);
     let done = if args.list || idle(&args, &cases) {
-        // Nothing would run, so nothing need start.
+        // Nothing would run, so no lab is needed.
         Ok(libtest_mimic::run(&args, names(cases)).exit_code())
     } else if let Ok(context) = env::var(CONTEXT) {
         elsewhere(&context, &args, cases)
     } else {
-        namespace::main(setup.wanted(), Interrupt::Ends, |kit| inside(kit, &setup, &args, cases))
+        sandbox::main(setup.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, &setup, &args, cases))
     };
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -163,18 +94,18 @@ fn names(cases: Vec<Case>) -> Vec<Trial> {
     cases.into_iter().map(|case| Trial::test(case.name, || Ok(()))).collect()
 }
 
-fn inside(kit: Kit, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, setup: &Setup, args: &Arguments, cases: Vec<Case>) -> Result<ExitCode, Error> {
     let runtime = Runtime::new().context(|| "start a runtime".into())?;
-    let (stage, mut controller) = runtime.block_on(async {
-        let lab = Lab::start(kit, setup).await?;
-        let controller = match &setup.controller {
+    let (cluster, mut controller) = runtime.block_on(async {
+        let lab = Lab::start(artifacts, setup).await?;
+        let controller = match setup.shared_controller() {
             Some(args) => Some(lab.controller(args).await?),
             None => None,
         };
         let log = controller.as_ref().map(|controller| controller.log().to_owned());
-        Ok::<_, Error>((Stage { client: lab.client(), lab: Some(lab), log }, controller))
+        Ok::<_, Error>((Cluster { client: lab.client(), lab: Some(lab), log }, controller))
     })?;
-    let code = perform(&runtime, stage, args, cases);
+    let code = perform(&runtime, cluster, args, cases);
     match controller.as_mut().and_then(|controller| controller.ended()) {
         Some(error) => Err(error),
         None => Ok(code),
@@ -188,44 +119,44 @@ fn elsewhere(context: &str, args: &Arguments, cases: Vec<Case>) -> Result<ExitCo
         let config = Config::from_kubeconfig(&options).await.context(|| format!("use the context {context}"))?;
         Client::try_from(config).context(|| format!("use the context {context}"))
     })?;
-    Ok(perform(&runtime, Stage { client, lab: None, log: None }, args, cases))
+    Ok(perform(&runtime, Cluster { client, lab: None, log: None }, args, cases))
 }
 
-fn perform(runtime: &Runtime, stage: Stage, args: &Arguments, cases: Vec<Case>) -> ExitCode {
-    let stage = Arc::new(stage);
-    let trials = cases.into_iter().map(|case| trial(case, stage.clone(), runtime.handle().clone()));
+fn perform(runtime: &Runtime, cluster: Cluster, args: &Arguments, cases: Vec<Case>) -> ExitCode {
+    let cluster = Arc::new(cluster);
+    let trials = cases.into_iter().map(|case| trial(case, cluster.clone(), runtime.handle().clone()));
     libtest_mimic::run(args, trials.collect()).exit_code()
 }
 
-fn trial(case: Case, stage: Arc<Stage>, handle: Handle) -> Trial {
+fn trial(case: Case, cluster: Arc<Cluster>, handle: Handle) -> Trial {
     let name = case.name;
     Trial::ignorable_test(name, move || {
-        if case.lab_only && stage.lab.is_none() {
+        if case.lab_only && cluster.lab.is_none() {
             return Ok(Completion::ignored_with("needs the lab"));
         }
-        handle.block_on(play(case, stage)).map_err(Failed::from)?;
+        handle.block_on(run(case, cluster)).map_err(Failed::from)?;
         Ok(Completion::Completed)
     })
 }
 
-/// Runs one test in its namespace; a failure, also a panic, comes with the story of that namespace.
-async fn play(case: Case, stage: Arc<Stage>) -> Result<(), String> {
-    let scene = Scene::open(stage, case.name).await.map_err(|error| error.to_string())?;
-    let failure = match tokio::spawn((case.run)(scene.clone())).await {
+/// Runs one test in its namespace; a failure, also a panic, comes with the diagnostics of that namespace.
+async fn run(case: Case, cluster: Arc<Cluster>) -> Result<(), String> {
+    let ns = TestNamespace::open(cluster, case.name).await.map_err(|error| error.to_string())?;
+    let failure = match tokio::spawn((case.run)(ns.clone())).await {
         Ok(Ok(())) => None,
-        // What was awaited in vain carries the story of that moment.
+        // It has the diagnostics of that moment already.
         Ok(Err(error @ Error::Unmet(_))) => Some(error.to_string()),
-        Ok(Err(error)) => Some(format!("{error}\n{}", scene.story().await)),
-        Err(panic) => Some(format!("{}\n{}", told(panic), scene.story().await)),
+        Ok(Err(error)) => Some(format!("{error}\n{}", ns.diagnostics().await)),
+        Err(panic) => Some(format!("{}\n{}", message(panic), ns.diagnostics().await)),
     };
-    let closed = scene.close(failure.is_some()).await;
+    let closed = ns.close(failure.is_some()).await;
     match failure {
         Some(failure) => Err(failure),
         None => closed.map_err(|error| error.to_string()),
     }
 }
 
-fn told(panic: tokio::task::JoinError) -> String {
+fn message(panic: tokio::task::JoinError) -> String {
     match panic.try_into_panic() {
         Ok(payload) => match (payload.downcast_ref::<String>(), payload.downcast_ref::<&str>()) {
             (Some(text), _) => text.clone(),

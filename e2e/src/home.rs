@@ -1,10 +1,12 @@
-//! The directory of a lab's files, which outlives neither the lab nor, for long, a lab that was killed.
+//! The directory of a lab's files, which is removed with the lab, or by the next lab if this one was killed.
 
-use std::env;
-use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::{
+    env,
+    fs::{self, File, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use tempfile::TempDir;
 
@@ -13,7 +15,7 @@ use crate::{Context, Error};
 const PREFIX: &str = "kanary-lab-";
 const LOCK: &str = "lock";
 
-/// A directory for one lab's files; gone when dropped, and swept by the next lab if this process cannot.
+/// A directory for one lab's files; removed when dropped, or by the next lab if this process is killed.
 #[derive(Debug)]
 pub struct Home {
     dir: TempDir,
@@ -21,19 +23,19 @@ pub struct Home {
 }
 
 impl Home {
-    /// Makes one, and removes those whose owner was killed.
+    /// Creates one, and removes those of labs that were killed.
     pub fn create() -> Result<Self, Error> {
         let base = env::temp_dir();
         sweep(&base);
-        let told = || format!("create a directory in {}", base.display());
-        // It holds the keys of the cluster, and socket files that lead into it.
-        let mine = Permissions::from_mode(0o700);
-        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(mine).tempdir_in(&base).context(told)?;
-        // Locked before it has its name, or another lab would find it free and sweep.
-        let nameless = dir.path().join("nameless");
-        let lock = File::create(&nameless).context(told)?;
-        lock.lock().context(told)?;
-        fs::rename(nameless, dir.path().join(LOCK)).context(told)?;
+        let what = || format!("create a directory in {}", base.display());
+        // It contains the keys of the cluster, and socket files that connect to it.
+        let owner_only = Permissions::from_mode(0o700);
+        let dir = tempfile::Builder::new().prefix(PREFIX).permissions(owner_only).tempdir_in(&base).context(what)?;
+        // Locked before it has its name, or another lab would find it unlocked and remove the directory.
+        let unnamed = dir.path().join("unnamed");
+        let lock = File::create(&unnamed).context(what)?;
+        lock.lock().context(what)?;
+        fs::rename(unnamed, dir.path().join(LOCK)).context(what)?;
         Ok(Self { dir, _lock: lock })
     }
 
@@ -42,7 +44,7 @@ impl Home {
         self.dir.path().to_owned()
     }
 
-    /// Leaves it for somebody who wants to look; returns where it is.
+    /// Keeps it for inspection; returns its path.
     pub fn keep(self) -> PathBuf {
         self.dir.keep()
     }
@@ -53,7 +55,7 @@ impl Home {
     }
 }
 
-/// Removes a directory; a process that the kernel is still ending may write once more.
+/// Removes a directory, with retries, because a process that is still exiting may write once more.
 pub fn remove(dir: &Path) {
     for _ in 0..50 {
         if fs::remove_dir_all(dir).is_ok() {
@@ -63,7 +65,7 @@ pub fn remove(dir: &Path) {
     }
 }
 
-/// A directory whose lock is free belongs to nobody that lives.
+/// Removes directories that no process has locked.
 fn sweep(base: &Path) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let abandoned = || File::open(entry.path().join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok());

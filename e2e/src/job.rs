@@ -1,28 +1,32 @@
-//! Programs that build, and their end before their time: by a signal to the group that each of them leads, so that what
-//! it started ends as well, and what is half built is taken away.
+//! Programs that build, and stopping them early: by a signal to their process group, so that their children end as
+//! well, and with half-built files removed.
 //!
-//! Ctrl-C at a terminal does not reach them by itself; who hears it calls [`stop`].
+//! Ctrl-C at a terminal does not reach them; the process that receives it calls [`stop`].
 
-use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    os::unix::process::CommandExt,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use tempfile::TempDir;
 
 use crate::{Context, Error, home};
 
-/// How long a program may take to leave after SIGINT; one that was started where SIGINT is ignored never does.
+/// How long a program may take to exit after SIGINT; one that was started with SIGINT ignored never does.
 const GRACE: Duration = Duration::from_secs(3);
 
 static JOBS: Mutex<Jobs> = Mutex::new(Jobs { stopped: false, groups: BTreeSet::new(), scratches: 0 });
 static CHANGED: Condvar = Condvar::new();
 
-/// All of this process.
+/// All jobs of this process.
 struct Jobs {
     stopped: bool,
     groups: BTreeSet<u32>,
@@ -33,8 +37,8 @@ fn lock() -> MutexGuard<'static, Jobs> {
     JOBS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The lock, unless nothing more may begin.
-fn going() -> Result<MutexGuard<'static, Jobs>, Error> {
+/// The lock, unless nothing may be started any more.
+fn unless_stopped() -> Result<MutexGuard<'static, Jobs>, Error> {
     let jobs = lock();
     if jobs.stopped { Err(Error::wrong("the build was stopped")) } else { Ok(jobs) }
 }
@@ -55,49 +59,49 @@ impl Drop for Group {
         let mut jobs = lock();
         jobs.groups.remove(&self.0);
         if jobs.stopped {
-            // What it had started and did not wait for.
+            // Its children, if it did not wait for them.
             signal(self.0, Signal::SIGKILL);
         }
         CHANGED.notify_all();
     }
 }
 
-/// A group that has just ended needs none.
+/// A group that has just ended needs no signal.
 fn signal(group: u32, kind: Signal) {
     if let Ok(group) = i32::try_from(group) {
         let _ = killpg(Pid::from_raw(group), kind);
     }
 }
 
-/// Starts one, as the first of a process group.
-pub fn start(command: &mut Command, told: impl FnOnce() -> String) -> Result<Job, Error> {
-    let mut jobs = going()?;
-    let child = command.process_group(0).spawn().context(told)?;
+/// Starts one, as the leader of a process group.
+pub fn start(command: &mut Command, what: impl FnOnce() -> String) -> Result<Job, Error> {
+    let mut jobs = unless_stopped()?;
+    let child = command.process_group(0).spawn().context(what)?;
     jobs.groups.insert(child.id());
     Ok(Job { _group: Group(child.id()), child })
 }
 
-/// Runs one to its end, and has what it printed.
-pub fn output(command: &mut Command, told: impl Fn() -> String) -> Result<Output, Error> {
-    let job = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()), &told)?;
-    job.child.wait_with_output().context(told)
+/// Runs one to its end, and returns what it printed.
+pub fn output(command: &mut Command, what: impl Fn() -> String) -> Result<Output, Error> {
+    let job = start(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()), &what)?;
+    job.child.wait_with_output().context(what)
 }
 
 impl Job {
     /// Waits for its end.
-    pub fn wait(mut self, told: impl FnOnce() -> String) -> Result<ExitStatus, Error> {
-        self.child.wait().context(told)
+    pub fn wait(mut self, what: impl FnOnce() -> String) -> Result<ExitStatus, Error> {
+        self.child.wait().context(what)
     }
 }
 
-/// A directory for what is not complete yet; gone when dropped.
+/// A directory for files that are not complete yet; removed when dropped.
 #[derive(Debug)]
 pub struct Scratch(Option<TempDir>);
 
 impl Scratch {
-    /// Makes one in another, so that what is complete can be moved there.
+    /// Creates one inside `dir`, so that complete files can be moved there.
     pub fn within(dir: &Path) -> Result<Self, Error> {
-        let mut jobs = going()?;
+        let mut jobs = unless_stopped()?;
         let scratch = tempfile::tempdir_in(dir).context(|| format!("write to {}", dir.display()))?;
         jobs.scratches += 1;
         Ok(Self(Some(scratch)))
@@ -119,7 +123,7 @@ impl Drop for Scratch {
     }
 }
 
-/// Ends them all, and nothing more begins. Returns when nothing half built is left.
+/// Stops all of them, and lets nothing start any more. Returns when no half-built file is left.
 pub fn stop() {
     for kind in [Signal::SIGINT, Signal::SIGKILL] {
         let mut jobs = lock();
@@ -135,18 +139,17 @@ pub fn stop() {
 
 #[cfg(test)]
 mod tests {
-    use std::process::Command;
-    use std::thread;
+    use std::{process::Command, thread};
 
     use super::{Scratch, start, stop};
 
-    /// One test for all: after it nothing begins in this process.
+    /// One test for all: nothing can be started in this process afterwards.
     #[test]
-    fn what_is_stopped_leaves_nothing_and_nothing_more_begins() {
+    fn a_stopped_job_leaves_nothing_and_nothing_more_starts() {
         let dir = tempfile::tempdir().unwrap();
         let scratch = Scratch::within(dir.path()).unwrap();
         let half = scratch.path().to_owned();
-        // A shell that would wait for what it started.
+        // A shell that would wait for its child.
         let mut command = Command::new("sh");
         let job = start(command.args(["-c", "sleep 1000 & wait"]), || "start sh".into()).unwrap();
         let building = thread::spawn(move || {

@@ -1,30 +1,36 @@
-//! A running control plane, and Kanary in it.
+//! A running control plane with Kanary installed.
 
 use std::path::{Path, PathBuf};
 
 use futures::future::try_join_all;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::runtime::conditions;
-use kube::runtime::wait::await_condition;
-use kube::{Api, Client};
+use kube::{
+    Api, Client,
+    runtime::{conditions, wait::await_condition},
+};
 use tokio::sync::OnceCell;
 
-use crate::audit::Audit;
-use crate::backend::Backend;
-use crate::control_plane::ControlPlane;
-use crate::controller::{self, Controller};
-use crate::harness::Setup;
-use crate::kit::Kit;
-use crate::mesh::Mesh;
-use crate::process::Process;
-use crate::prometheus::Prometheus;
-use crate::tools::{Tool, Tools};
-use crate::{Context, Error, access, manifests, network};
+use crate::{
+    Context, Error, access,
+    artifacts::Artifacts,
+    audit::Audit,
+    backend::Backend,
+    control_plane::ControlPlane,
+    controller::{self, Controller},
+    manifests,
+    mesh::Mesh,
+    network,
+    process::Process,
+    prometheus::Prometheus,
+    setup::Setup,
+    tool::Tool,
+    tools::Tools,
+};
 
-/// What the repository ships and the lab installs, in this order.
+/// The shipped manifests that the lab installs, in this order.
 const MANIFESTS: [&str; 3] = ["crds/kanarydeployments.yaml", "deploy/namespace.yaml", "deploy/rbac.yaml"];
 
-/// A control plane of its own. There is one in each inner process, see [`crate::namespace`].
+/// A control plane of its own. There is one in each inner process, see [`crate::sandbox`].
 pub struct Lab {
     plane: ControlPlane,
     backend: OnceCell<Backend>,
@@ -33,57 +39,59 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Starts one, in the namespaces that this process entered.
-    pub async fn start(kit: Kit, setup: &Setup) -> Result<Self, Error> {
+    /// Starts one, in the kernel namespaces of this process.
+    pub async fn start(artifacts: Artifacts, setup: &Setup) -> Result<Self, Error> {
         network::up().await?;
-        let plane = ControlPlane::serve(kit).await?;
+        let plane = ControlPlane::start_api_server(artifacts).await?;
         let mut lab = Self { plane, backend: OnceCell::new(), prometheus: OnceCell::new(), mesh: OnceCell::new() };
         for crds in &setup.crds {
             lab.apply_file(crds).await?;
         }
         if setup.mesh() {
-            lab.know_routes(&lab.kit().tools).await?;
+            lab.install_route_crds(&lab.artifacts().tools).await?;
         }
         if setup.installs() {
             lab.install().await?;
         }
-        lab.plane.act().await?;
-        lab.equip(lab.kit(), setup).await?;
+        lab.plane.start_controllers().await?;
+        lab.start_addons(lab.artifacts(), setup).await?;
         Ok(lab)
     }
 
-    /// Starts what a setup has besides, in a lab that runs already: these tools were built meanwhile.
+    /// Starts the mesh and Prometheus of a setup in a lab that already runs, with tools that were built in the
+    /// meantime.
     ///
-    /// The garbage collector hears of the mesh's kinds half a minute late, see [`ControlPlane::serve`].
+    /// The garbage collector discovers the mesh's kinds up to 30 s later, see [`ControlPlane::start_api_server`].
     pub async fn extend(&self, tools: Tools, setup: &Setup) -> Result<(), Error> {
         if setup.mesh() {
-            self.know_routes(&tools).await?;
+            self.install_route_crds(&tools).await?;
         }
-        self.equip(&Kit { tools, ..self.kit().clone() }, setup).await
+        self.start_addons(&Artifacts { tools, ..self.artifacts().clone() }, setup).await
     }
 
-    async fn equip(&self, kit: &Kit, setup: &Setup) -> Result<(), Error> {
+    async fn start_addons(&self, artifacts: &Artifacts, setup: &Setup) -> Result<(), Error> {
         if setup.mesh() || setup.prometheus() {
             self.backend.get_or_try_init(|| Backend::start(self.client())).await?;
         }
         if setup.prometheus() {
-            self.prometheus.get_or_try_init(|| Prometheus::start(kit)).await?;
+            self.prometheus.get_or_try_init(|| Prometheus::start(artifacts)).await?;
         }
         if setup.mesh() {
-            self.mesh.get_or_try_init(|| Mesh::start(self.client(), kit)).await?;
+            self.mesh.get_or_try_init(|| Mesh::start(self.client(), artifacts)).await?;
         }
         Ok(())
     }
 
     /// Applies the CRDs of Istio and of the Gateway API.
-    async fn know_routes(&self, tools: &Tools) -> Result<(), Error> {
+    async fn install_route_crds(&self, tools: &Tools) -> Result<(), Error> {
         for tool in [Tool::IstioCrds, Tool::GatewayCrds] {
             self.apply_file(tools.path(tool)?).await?;
         }
         Ok(())
     }
 
-    /// Applies the CRD and the shipped manifests, except the controller's Deployment: nothing would run its image.
+    /// Applies the CRD and the shipped manifests, except the controller's Deployment, because nothing would run its
+    /// image.
     pub async fn install(&self) -> Result<(), Error> {
         for file in MANIFESTS {
             self.apply_file(&manifests::repository().join(file)).await?;
@@ -121,45 +129,49 @@ impl Lab {
         Controller::start(&self.plane, access::SERVER, args).await
     }
 
-    /// Starts a controller that looks for the API server at another address.
+    /// Starts a controller that finds the API server at another address.
     pub async fn controller_at<S: AsRef<str>>(&self, server: &str, args: &[S]) -> Result<Controller, Error> {
         Controller::start(&self.plane, server, args).await
     }
 
-    /// A client of the admin.
+    /// The admin's client.
     pub fn client(&self) -> Client {
         self.plane.client.clone()
     }
 
-    /// A client of a ServiceAccount in Kanary's namespace, e.g. to see what its role forbids.
+    /// The client of a ServiceAccount in Kanary's namespace, e.g. to test what its role forbids.
     pub async fn client_of(&self, account: &str) -> Result<Client, Error> {
         access::client_with(&controller::token(&self.plane, account).await?, self.plane.ca_pem()).await
     }
 
-    /// What answers for every pod.
+    /// The server that answers for every pod.
     pub fn backend(&self) -> Result<&Backend, Error> {
-        self.backend.get().ok_or_else(|| Error::wrong("pods answer with `with_mesh` or `with_prometheus` only"))
+        self.backend.get().ok_or_else(|| {
+            Error::wrong("pods do not answer requests in this lab: set it up with `with_mesh` or `with_prometheus`")
+        })
     }
 
-    /// The Prometheus that all tests share; to stop one, start one.
+    /// The Prometheus that all tests share; a test that stops one starts its own.
     pub fn prometheus(&self) -> Result<&Prometheus, Error> {
-        self.prometheus.get().ok_or_else(|| Error::wrong("this lab was set up without `with_prometheus`"))
+        self.prometheus
+            .get()
+            .ok_or_else(|| Error::wrong("this lab has no Prometheus: set it up with `with_prometheus`"))
     }
 
-    /// Starts a Prometheus of a test's own, which it may freeze and kill.
+    /// Starts a Prometheus for one test, which may freeze and kill it.
     pub async fn start_prometheus(&self) -> Result<Prometheus, Error> {
-        Prometheus::start(self.kit()).await
+        Prometheus::start(self.artifacts()).await
     }
 
-    /// Starts a Prometheus of a test's own that speaks https only and wants a password, see
-    /// [`Prometheus::start_guarded`]; and the certificate authority that it is known by.
+    /// Starts a Prometheus for one test that serves https only and requires a password, see
+    /// [`Prometheus::start_guarded`]; returns also the certificate authority that signed its certificate.
     pub fn start_guarded_prometheus(&self) -> Result<(Prometheus, &str), Error> {
-        Ok((Prometheus::start_guarded(self.kit(), self.plane.pki())?, self.plane.ca_pem()))
+        Ok((Prometheus::start_guarded(self.artifacts(), self.plane.pki())?, self.plane.ca_pem()))
     }
 
     /// The mesh.
     pub fn mesh(&self) -> Result<&Mesh, Error> {
-        self.mesh.get().ok_or_else(|| Error::wrong("this lab was set up without `with_mesh`"))
+        self.mesh.get().ok_or_else(|| Error::wrong("this lab has no mesh: set it up with `with_mesh`"))
     }
 
     /// The admin's kubeconfig, for processes inside the lab.
@@ -167,14 +179,14 @@ impl Lab {
         self.plane.kubeconfig()
     }
 
-    /// What the controllers asked of the API server.
+    /// The requests that the controllers sent to the API server.
     pub fn audit(&self) -> Audit {
         self.plane.audit()
     }
 
-    /// What it runs.
-    pub fn kit(&self) -> &Kit {
-        self.plane.kit()
+    /// What it was built from.
+    pub fn artifacts(&self) -> &Artifacts {
+        self.plane.artifacts()
     }
 
     /// The lab's files: logs, keys, the store.
@@ -182,7 +194,7 @@ impl Lab {
         self.plane.dir()
     }
 
-    /// The control plane's processes, for those who measure them.
+    /// The control plane's processes, for measurements.
     pub fn processes(&self) -> &[Process] {
         self.plane.processes()
     }

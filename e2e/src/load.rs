@@ -1,26 +1,32 @@
-//! Requests, as many as were asked for and no more, through a proxy of the lab or straight to its pods.
+//! A given number of requests, through a proxy of the lab or directly to its pods.
 //!
-//! Each is told apart: the answer carries the number that the pod gave its arrival, so an arrival that no answer carries
-//! was a copy, or a proxy's second try.
+//! Each can be identified: its response has the number that the pod gave its arrival, so an arrival without a response
+//! was a copy, or a retry of a proxy.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use axum::body::{Body, Bytes};
 use futures::future::join_all;
 use http::{HeaderMap, Request, Response, header};
 use tokio::task::JoinHandle;
 
-use crate::backend::{ARRIVAL, LOAD, POD};
-use crate::call::Caller;
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    backend::{ARRIVAL, LOAD, POD},
+    http_client::HttpClient,
+};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// Requests that are to be sent. Without further words: one GET of `/`.
+/// Requests to send. By default: one GET of `/`.
 #[derive(Debug, Clone)]
 pub struct Load {
     to: Vec<SocketAddr>,
@@ -33,49 +39,49 @@ pub struct Load {
 }
 
 impl Load {
-    /// To these addresses in turn, under this name. Only the lab's own are called.
+    /// To these addresses in turn, with this Host. Only addresses of the lab are allowed.
     pub fn new(to: Vec<SocketAddr>, host: &str) -> Result<Self, Error> {
-        if let Some(stranger) = to.iter().find(|address| !is_ours(address.ip())) {
-            return Err(Error::wrong(format!("{stranger} is no address of the lab")));
+        if let Some(foreign) = to.iter().find(|address| !is_ours(address.ip())) {
+            return Err(Error::wrong(format!("{foreign} is not an address of the lab")));
         }
         if to.is_empty() {
-            return Err(Error::wrong(format!("nobody is there to be called as {host}")));
+            return Err(Error::wrong(format!("no address to send requests for {host} to")));
         }
         let (method, path) = (http::Method::GET, "/".to_owned());
         Ok(Self { to, host: host.into(), method, path, count: 1, at_once: 16, per_second: None })
     }
 
-    /// Under another name of the same.
+    /// With another Host.
     pub fn host(self, host: &str) -> Self {
         Self { host: host.into(), ..self }
     }
 
-    /// So many in all.
+    /// Their total number.
     pub fn count(self, count: usize) -> Self {
         Self { count, ..self }
     }
 
-    /// So many at the same time; 16 otherwise.
+    /// How many at the same time; 16 by default.
     pub fn at_once(self, at_once: usize) -> Self {
         Self { at_once, ..self }
     }
 
-    /// At most so many a second; otherwise as fast as they are answered.
+    /// The maximum rate; by default as fast as they are answered.
     pub fn per_second(self, rate: f64) -> Self {
         Self { per_second: Some(rate), ..self }
     }
 
-    /// What is requested, e.g. `POST` of `/cart`.
+    /// Their method and path, e.g. `POST` of `/cart`.
     pub fn of(self, method: http::Method, path: &str) -> Self {
         Self { method, path: path.into(), ..self }
     }
 
-    /// Sends them all, and returns what was answered.
+    /// Sends them all, and returns the responses.
     pub async fn run(self) -> Report {
         self.send(Arc::default(), Arc::default()).await
     }
 
-    /// Sends them while the test does something else.
+    /// Sends them in the background.
     pub fn start(self) -> Running {
         let (stopped, answers) = (Arc::new(AtomicBool::new(false)), Answers::default());
         Running { task: tokio::spawn(self.send(stopped.clone(), answers.clone())), stopped, answers }
@@ -83,7 +89,7 @@ impl Load {
 
     async fn send(self, stopped: Arc<AtomicBool>, answers: Answers) -> Report {
         let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let (next, begun, caller) = (AtomicUsize::new(0), Instant::now(), Caller::default());
+        let (next, begun, client) = (AtomicUsize::new(0), Instant::now(), HttpClient::default());
         let worker = async || {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
@@ -94,7 +100,7 @@ impl Load {
                     let due = begun + Duration::from_secs_f64(nth as f64 / rate);
                     tokio::time::sleep_until(due.into()).await;
                 }
-                let answer = self.ask(&caller, nth, &id).await;
+                let answer = self.answer(&client, nth, &id).await;
                 lock(&answers).push(answer);
             }
         };
@@ -104,10 +110,10 @@ impl Load {
         Report { id, answers, elapsed }
     }
 
-    async fn ask(&self, caller: &Caller, nth: usize, id: &str) -> Answer {
+    async fn answer(&self, client: &HttpClient, nth: usize, id: &str) -> Answer {
         let begun = Instant::now();
         let answer = match self.request(nth, id) {
-            Ok(request) => caller.send(request).await,
+            Ok(request) => client.send(request).await,
             Err(error) => Err(error),
         };
         Answer::read(answer, begun.elapsed())
@@ -128,7 +134,7 @@ fn is_ours(address: IpAddr) -> bool {
     }
 }
 
-/// What was answered so far.
+/// The answers so far.
 type Answers = Arc<Mutex<Vec<Answer>>>;
 
 fn lock(answers: &Answers) -> MutexGuard<'_, Vec<Answer>> {
@@ -149,7 +155,7 @@ impl Running {
         lock(&self.answers).iter().filter(|answer| like(answer)).count()
     }
 
-    /// No more than what is under way; returns what was answered.
+    /// Sends no more requests; returns the answers once those in flight are done.
     pub async fn stop(self) -> Result<Report, Error> {
         self.stopped.store(true, Ordering::Relaxed);
         self.done().await
@@ -161,7 +167,7 @@ impl Running {
     }
 }
 
-/// A test that ends, ends its load.
+/// A load ends with its test.
 impl Drop for Running {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
@@ -171,11 +177,11 @@ impl Drop for Running {
 /// One answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Answer {
-    /// 0 = there was none.
+    /// The status; 0 = no response.
     pub status: u16,
-    /// The pod's name; of an answer that no pod gave, what was said instead.
+    /// The pod's name; if no pod answered, the body or the error.
     pub from: String,
-    /// Which arrival it answers; none if a proxy answered by itself.
+    /// The arrival that it answers; none if a proxy answered by itself.
     pub arrival: Option<u64>,
     /// How long it took.
     pub latency: Duration,
@@ -189,18 +195,18 @@ impl Answer {
         };
         let text = |headers: &HeaderMap, name| Some(headers.get(name)?.to_str().ok()?.to_owned());
         let arrival = text(answer.headers(), ARRIVAL).and_then(|number| number.parse().ok());
-        let said = || String::from_utf8_lossy(answer.body()).into_owned();
-        let from = text(answer.headers(), POD).unwrap_or_else(said);
+        let body = || String::from_utf8_lossy(answer.body()).into_owned();
+        let from = text(answer.headers(), POD).unwrap_or_else(body);
         Self { status: answer.status().as_u16(), from, arrival, latency }
     }
 }
 
-/// What became of a load.
+/// The result of a load.
 #[derive(Debug, Clone)]
 pub struct Report {
-    /// Its requests carry it in the header `x-lab-load`.
+    /// The value of its requests' header `x-lab-load`.
     pub id: String,
-    /// One for each request.
+    /// One answer for each request.
     pub answers: Vec<Answer>,
     /// From the first request to the last answer.
     pub elapsed: Duration,
@@ -239,7 +245,7 @@ mod tests {
     use super::{Answer, Load, Report};
 
     #[test]
-    fn nobody_outside_the_lab_is_called() {
+    fn only_addresses_of_the_lab_are_called() {
         let to = |address: &str| Load::new(vec![address.parse().unwrap()], "web").is_ok();
         assert!(to("127.0.0.1:80") && to("10.244.0.7:8080"));
         assert!(!to("192.0.2.1:80") && !to("8.8.8.8:53"));
@@ -247,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_is_an_answer_that_was_given() {
+    fn a_percentile_is_a_latency_that_was_measured() {
         let answer = |ms| Answer { status: 200, from: "a".into(), arrival: None, latency: Duration::from_millis(ms) };
         let report = Report { id: "x".into(), answers: (1..=100).map(answer).collect(), elapsed: Duration::ZERO };
         let percentiles = [0.0, 0.5, 0.99, 1.0].map(|share| report.percentile(share).as_millis());

@@ -1,11 +1,16 @@
-//! Files of this repository, and objects out of YAML.
+//! Files of this repository, and objects from YAML.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::{Api, Client, discovery};
+use kube::{
+    Api, Client,
+    api::{DynamicObject, Patch, PatchParams},
+    core::GroupVersionKind,
+    discovery,
+};
 use serde_json::Value;
 
 use crate::{Context, Error};
@@ -21,7 +26,7 @@ pub fn read(path: &Path) -> Result<Vec<Value>, Error> {
     parse(&text).context(|| format!("parse {}", path.display()))
 }
 
-/// The YAML files of a directory, in the order of their names.
+/// The YAML files of a directory, sorted by name.
 pub fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let entries = fs::read_dir(dir).context(|| format!("read {}", dir.display()))?;
     let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
@@ -30,17 +35,17 @@ pub fn files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// All documents of a YAML text; empty ones are left out.
+/// All non-empty documents of a YAML text.
 pub fn parse(text: &str) -> Result<Vec<Value>, Error> {
     let documents: Vec<Value> = serde_saphyr::from_multiple(text).context(|| "YAML".into())?;
     Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
 }
 
-/// Applies an object of any kind as the lab's admin, whether it exists or not.
+/// Creates or updates an object of any kind as the lab's admin.
 pub async fn apply(client: &Client, object: &Value) -> Result<DynamicObject, Error> {
     let (api, name) = locate(client, object, "default").await?;
-    let told = || format!("apply {}", describe(object));
-    api.patch(&name, &PatchParams::apply("lab").force(), &Patch::Apply(object)).await.context(told)
+    let what = || format!("apply {}", describe(object));
+    api.patch(&name, &PatchParams::apply("lab").force(), &Patch::Apply(object)).await.context(what)
 }
 
 /// The API for an object of any kind, and the object's name.

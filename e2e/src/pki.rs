@@ -1,17 +1,18 @@
 //! The lab's keys: one certificate authority, the API server's certificate, the key that signs ServiceAccount tokens.
 //!
-//! The API server would make its own, with RSA, which takes a second that every test binary would pay.
+//! The API server would generate its own, with RSA, which takes a second in every test binary.
 
-use std::fs;
-use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SanType};
 
-use crate::network::NODE_IP;
-use crate::{Context, Error};
+use crate::{Context, Error, network::NODE_IP};
 
-/// Names the API server is called by.
+/// The API server's names.
 const NAMES: [&str; 3] = ["localhost", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"];
 /// The first address of the Service range is the API server's own.
 const SERVICE_IP: [u8; 4] = [10, 96, 0, 1];
@@ -29,12 +30,12 @@ pub struct Pki {
     pub token_key: PathBuf,
     /// Checks ServiceAccount tokens.
     pub token_pub: PathBuf,
-    /// The certificate authority itself, for kubeconfigs that other machines' files do not reach.
+    /// The certificate authority itself, for kubeconfigs that must not refer to files.
     pub ca_pem: String,
 }
 
 impl Pki {
-    /// Makes all keys of one lab, in `dir`.
+    /// Generates all keys of one lab, in `dir`.
     pub fn create(dir: &Path) -> Result<Self, Error> {
         let (ca_pem, cert_pem, key_pem) = serving().context(|| "make certificates".into())?;
         let token = KeyPair::generate().context(|| "make the key for tokens".into())?;

@@ -1,17 +1,21 @@
-//! One child process with a log file of its own. It is known, and stopped, by its pid and never by its name.
+//! One child process with a log file of its own. It is identified, and stopped, by its pid and never by its name.
 
-use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
+    time::Duration,
+};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::process::{Child, Command};
 
 use crate::{Context, Error};
 
-/// How long a process may take to leave after SIGTERM. An API server whose etcd is gone never does.
+/// How long a process may take to exit after SIGTERM. An API server never does if its etcd has exited.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A running child.
@@ -26,7 +30,7 @@ pub struct Process {
 impl Process {
     /// Starts `command`; what it prints goes to `log`.
     ///
-    /// It gets a process group of its own, so that Ctrl-C at a terminal reaches the person's command only.
+    /// It gets a process group of its own, so that Ctrl-C at a terminal reaches the user's command only.
     pub fn spawn(name: &str, mut command: Command, log: PathBuf) -> Result<Self, Error> {
         let file = File::create(&log).context(|| format!("create {}", log.display()))?;
         let same = file.try_clone().context(|| format!("share {}", log.display()))?;
@@ -36,7 +40,7 @@ impl Process {
         Ok(Self { name: name.into(), pid, log, child })
     }
 
-    /// The name it goes by in messages.
+    /// Its name in messages.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -51,13 +55,13 @@ impl Process {
         &self.log
     }
 
-    /// The error that tells of its end, if it ended.
+    /// The error that reports its exit, if it has exited.
     pub fn ended(&mut self) -> Option<Error> {
         let status = self.child.try_wait().ok().flatten()?;
         Some(Error::Ended { name: self.name.clone(), status, tail: tail(&self.log, 15) })
     }
 
-    /// SIGTERM, and SIGKILL if it has not left after some seconds.
+    /// SIGTERM, and SIGKILL if it has not exited after 5 s.
     pub async fn stop(&mut self) -> Result<ExitStatus, Error> {
         self.signal(Signal::SIGTERM)?;
         match tokio::time::timeout(GRACE, self.child.wait()).await {
@@ -66,7 +70,7 @@ impl Process {
         }
     }
 
-    /// SIGKILL: the end that no program can prepare for.
+    /// SIGKILL: the program cannot handle it.
     pub async fn kill(&mut self) -> Result<ExitStatus, Error> {
         self.signal(Signal::SIGKILL)?;
         self.child.wait().await.context(|| format!("wait for {}", self.name))

@@ -1,14 +1,16 @@
-//! Says what is being built, on stderr: a line that moves at a terminal, plain lines elsewhere. Or to somebody who shows
-//! something else meanwhile.
+//! Reports what is being built, on stderr: a line that is redrawn at a terminal, plain lines elsewhere. Or to a
+//! channel, if stderr shows something else.
 
-use std::io::{self, IsTerminal};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    io::{self, IsTerminal},
+    sync::atomic::{AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use tokio::sync::watch;
 
-/// Where there is no terminal, one line in this time is enough to see that something moves.
+/// Without a terminal, one line in this time is enough to see progress.
 const PLAIN_EVERY: Duration = Duration::from_secs(20);
 
 /// Everything that is being built.
@@ -24,16 +26,16 @@ pub struct Progress {
 pub struct Step {
     title: String,
     started: Instant,
-    told: Instant,
+    printed: Instant,
     shown: Shown<ProgressBar>,
 }
 
-/// To whom.
+/// Where progress is reported.
 #[derive(Debug)]
 enum Shown<B> {
     Terminal(B),
     Lines,
-    Told(watch::Sender<String>),
+    Channel(watch::Sender<String>),
 }
 
 impl Progress {
@@ -43,23 +45,23 @@ impl Progress {
         Self { shown, of, begun: AtomicUsize::new(0) }
     }
 
-    /// For somebody who is told the last of it.
-    pub fn told(of: usize, to: watch::Sender<String>) -> Self {
-        Self { shown: Shown::Told(to), of, begun: AtomicUsize::new(0) }
+    /// Reported to a channel, which holds the latest step.
+    pub fn reported(of: usize, to: watch::Sender<String>) -> Self {
+        Self { shown: Shown::Channel(to), of, begun: AtomicUsize::new(0) }
     }
 
-    /// Begins the next step.
+    /// Starts the next step.
     pub fn step(&self, what: &str) -> Step {
         let nth = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
         let title = format!("[{nth}/{}] build {what}", self.of);
         let (title, shown) = match &self.shown {
             Shown::Terminal(bars) => (title.clone(), Shown::Terminal(bars.add(spinner(&title)))),
             Shown::Lines => (title, Shown::Lines),
-            Shown::Told(to) => (format!("{nth} of {}, {what}", self.of), Shown::Told(to.clone())),
+            Shown::Channel(to) => (format!("{nth} of {}, {what}", self.of), Shown::Channel(to.clone())),
         };
         let now = Instant::now();
-        let step = Step { title, started: now, told: now, shown };
-        step.begins();
+        let step = Step { title, started: now, printed: now, shown };
+        step.announce();
         step
     }
 }
@@ -74,42 +76,42 @@ fn spinner(title: &str) -> ProgressBar {
 }
 
 impl Step {
-    fn begins(&self) {
+    fn announce(&self) {
         match &self.shown {
             Shown::Terminal(_) => {}
             Shown::Lines => eprintln!("{}", self.title),
-            Shown::Told(to) => drop(to.send_replace(self.title.clone())),
+            Shown::Channel(to) => drop(to.send_replace(self.title.clone())),
         }
     }
 
-    /// What happens now.
-    pub fn says(&mut self, message: &str) {
+    /// Reports what happens now.
+    pub fn report(&mut self, message: &str) {
         match &self.shown {
             Shown::Terminal(bar) => bar.set_message(message.to_owned()),
-            Shown::Lines if self.told.elapsed() < PLAIN_EVERY => {}
+            Shown::Lines if self.printed.elapsed() < PLAIN_EVERY => {}
             Shown::Lines => {
-                self.told = Instant::now();
+                self.printed = Instant::now();
                 eprintln!("{}: {} s, {message}", self.title, self.started.elapsed().as_secs());
             }
-            Shown::Told(to) => drop(to.send_replace(format!("{}: {message}", self.title))),
+            Shown::Channel(to) => drop(to.send_replace(format!("{}: {message}", self.title))),
         }
     }
 
-    /// How far it is.
-    pub fn counts(&mut self, compiled: usize, all: usize) {
-        // A package comes up when its turn has come, and at last everything is linked.
+    /// Reports how much is compiled.
+    pub fn count(&mut self, compiled: usize, all: usize) {
+        // Go prints a package when it starts to compile it; in the end everything is linked.
         match compiled < all * 99 / 100 {
-            true => self.says(&format!("{compiled} of {all} packages")),
-            false => self.says("linking"),
+            true => self.report(&format!("{compiled} of {all} packages")),
+            false => self.report("linking"),
         }
     }
 
-    /// It is built.
+    /// Reports that it is built.
     pub fn done(self) {
         match self.shown {
             Shown::Terminal(bar) => bar.finish_with_message("done"),
             Shown::Lines => eprintln!("{}: done in {} s", self.title, self.started.elapsed().as_secs()),
-            Shown::Told(to) => drop(to.send_replace(format!("{}: done", self.title))),
+            Shown::Channel(to) => drop(to.send_replace(format!("{}: done", self.title))),
         }
     }
 }

@@ -1,28 +1,30 @@
 //! A real Prometheus that scrapes the lab's pods each second.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::atomic::{AtomicU16, Ordering},
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::backend::METRICS_PORT;
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::network::NODE_IP;
-use crate::pki::Pki;
-use crate::process::Process;
-use crate::tools::Tool;
-use crate::{Context, Error, controller, manifests};
+use crate::{
+    Context, Error,
+    artifacts::Artifacts,
+    backend::METRICS_PORT,
+    http_client::HttpClient,
+    manifests,
+    network::{FIRST_CONTROLLER_PORT, FIRST_PROMETHEUS_PORT, NODE_IP},
+    pki::Pki,
+    process::Process,
+    tool::Tool,
+};
 
-/// Where the one listens that all tests share; others follow.
-pub const PORT: u16 = 19090;
-
-/// Two scrapes make a rate; a machine that is busy scrapes late.
+/// A rate needs two scrapes, which are late on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(100);
 
@@ -36,73 +38,75 @@ static COUNT: AtomicU16 = AtomicU16::new(0);
 pub struct Prometheus {
     process: Process,
     url: String,
-    caller: Caller,
+    client: HttpClient,
 }
 
 impl Prometheus {
-    /// Starts one more and waits until it answers. It has no memory of what was before.
-    pub async fn start(kit: &Kit) -> Result<Self, Error> {
-        let mut prometheus = Self::spawn(kit, "127.0.0.1".into(), None)?;
+    /// Starts one more and waits until it is ready. It has no data from before.
+    pub async fn start(artifacts: &Artifacts) -> Result<Self, Error> {
+        let mut prometheus = Self::spawn(artifacts, "127.0.0.1".into(), None)?;
         let ready = format!("{}/-/ready", prometheus.url);
-        prometheus.caller.until_ok(&mut prometheus.process, &ready).await?;
+        prometheus.client.until_ok(&mut prometheus.process, &ready).await?;
         Ok(prometheus)
     }
 
-    /// Starts one that speaks https only, with the certificate of the lab's API server, and that wants the password
-    /// `sesame` of the user `kanary`. It may not answer yet, and [`Self::query`] and its like cannot ask it.
-    pub fn start_guarded(kit: &Kit, pki: &Pki) -> Result<Self, Error> {
+    /// Starts one that serves https only, with the certificate of the lab's API server, and that requires the user
+    /// `kanary` with the password `sesame`. It may not be ready yet, and [`Self::query`] and the like cannot query
+    /// it.
+    pub fn start_guarded(artifacts: &Artifacts, pki: &Pki) -> Result<Self, Error> {
         let web = json!({
             "tls_server_config": {"cert_file": pki.cert, "key_file": pki.key},
             "basic_auth_users": {"kanary": SESAME},
         });
-        Self::spawn(kit, NODE_IP.to_string(), Some(&web))
+        Self::spawn(artifacts, NODE_IP.to_string(), Some(&web))
     }
 
-    fn spawn(kit: &Kit, host: String, web: Option<&Value>) -> Result<Self, Error> {
+    fn spawn(artifacts: &Artifacts, host: String, web: Option<&Value>) -> Result<Self, Error> {
         let nth = COUNT.fetch_add(1, Ordering::Relaxed);
-        let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", PORT + nth));
+        let (name, address) = (format!("prometheus-{nth}"), format!("{host}:{}", FIRST_PROMETHEUS_PORT + nth));
         // JSON is YAML.
         let write = |name: String, config: &Value| {
-            let path = kit.dir.join(name);
+            let path = artifacts.dir.join(name);
             fs::write(&path, config.to_string()).context(|| format!("write {}", path.display()))?;
             Ok::<_, Error>(path)
         };
-        let mut command = Command::new(kit.tools.path(Tool::Prometheus)?);
+        let mut command = Command::new(artifacts.tools.path(Tool::Prometheus)?);
         command.arg(format!("--config.file={}", write(format!("{name}.json"), &scraping())?.display()));
-        command.arg(format!("--storage.tsdb.path={}", kit.dir.join(&name).display()));
-        command.arg(format!("--web.listen-address={address}")).current_dir(&kit.dir);
+        command.arg(format!("--storage.tsdb.path={}", artifacts.dir.join(&name).display()));
+        command.arg(format!("--web.listen-address={address}")).current_dir(&artifacts.dir);
         if let Some(web) = web {
             command.arg(format!("--web.config.file={}", write(format!("{name}-web.json"), web)?.display()));
         }
-        let process = Process::spawn(&name, command, kit.dir.join("logs").join(format!("{name}.log")))?;
+        let process = Process::spawn(&name, command, artifacts.dir.join("logs").join(format!("{name}.log")))?;
         let scheme = if web.is_some() { "https" } else { "http" };
-        Ok(Self { process, url: format!("{scheme}://{address}"), caller: Caller::default() })
+        Ok(Self { process, url: format!("{scheme}://{address}"), client: HttpClient::default() })
     }
 
-    /// Where it answers, inside the lab.
+    /// Its URL, inside the lab.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// What an instant query finds now. A scalar is one sample without labels.
+    /// The result of an instant query now. A scalar is one sample without labels.
     pub async fn query(&self, query: &str) -> Result<Vec<Sample>, Error> {
-        let (status, body) = self.caller.post(&format!("{}/api/v1/query", self.url), "query", query).await?;
+        let (status, body) = self.client.post(&format!("{}/api/v1/query", self.url), "query", query).await?;
         if status != 200 {
-            return Err(Error::wrong(format!("Prometheus answers {status} to {query}: {body}")));
+            return Err(Error::wrong(format!("Prometheus returned status {status} for {query}: {body}")));
         }
         let answer: Value = serde_json::from_str(&body)?;
-        samples(&answer["data"]).ok_or_else(|| Error::wrong(format!("{query} has the answer {body}")))
+        samples(&answer["data"])
+            .ok_or_else(|| Error::wrong(format!("the result of {query} is neither a scalar nor a vector: {body}")))
     }
 
     /// Its own metrics, as text.
     pub async fn page(&self) -> Result<String, Error> {
-        match self.caller.get(&format!("{}/metrics", self.url)).await? {
+        match self.client.get(&format!("{}/metrics", self.url)).await? {
             (200, page) => Ok(page),
-            (status, body) => Err(Error::wrong(format!("Prometheus answers {status} to /metrics: {body}"))),
+            (status, body) => Err(Error::wrong(format!("Prometheus returned status {status} for /metrics: {body}"))),
         }
     }
 
-    /// Asks again until `met` holds for the answer.
+    /// Repeats a query until `met` holds for its result.
     pub async fn until(
         &self,
         query: &str,
@@ -116,7 +120,7 @@ impl Prometheus {
                 return Ok(found);
             }
             if begun.elapsed() > PATIENCE {
-                return Err(Error::wrong(format!("{awaited}: in vain; {query} is {found:?}")));
+                return Err(Error::wrong(format!("waited {} s: {awaited}; {query} is {found:?}", PATIENCE.as_secs())));
             }
             tokio::time::sleep(BEAT).await;
         }
@@ -127,19 +131,19 @@ impl Prometheus {
         self.process.signal(Signal::SIGSTOP)
     }
 
-    /// SIGCONT: it goes on; what it did not scrape meanwhile is missing.
+    /// SIGCONT: it continues; the scrapes in between are missing.
     pub fn thaw(&self) -> Result<(), Error> {
         self.process.signal(Signal::SIGCONT)
     }
 
-    /// SIGKILL: nobody listens there any more.
+    /// SIGKILL: nothing listens on its port any more.
     pub async fn kill(mut self) -> Result<(), Error> {
         self.process.kill().await.map(drop)
     }
 }
 
-/// One endpoint has the metrics of all pods; their labels are those that a scrape of each pod would give. The rules are the
-/// shipped ones, which are about the controller's metrics too; there may be no controller.
+/// One endpoint has the metrics of all pods, with the labels that a scrape of each pod would add. The rules are the
+/// shipped ones, which also cover the controller's metrics; there may be no controller.
 fn scraping() -> Value {
     let at = |port: u16| json!([{"targets": [format!("127.0.0.1:{port}")]}]);
     json!({
@@ -147,17 +151,17 @@ fn scraping() -> Value {
         "rule_files": [rules()],
         "scrape_configs": [
             {"job_name": "pods", "honor_labels": true, "static_configs": at(METRICS_PORT)},
-            {"job_name": "kanary", "static_configs": at(controller::FIRST_PORT)},
+            {"job_name": "kanary", "static_configs": at(FIRST_CONTROLLER_PORT)},
         ],
     })
 }
 
-/// The rules that the repository ships; Prometheus does not start on one that it cannot read.
+/// The shipped rules; Prometheus does not start if it cannot read them.
 pub fn rules() -> PathBuf {
     manifests::repository().join("prometheus/rules.yaml")
 }
 
-/// One value of an answer.
+/// One value of a result.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Its labels.

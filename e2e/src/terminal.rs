@@ -1,15 +1,19 @@
-//! A terminal to run a program in, and to look at: what a person would see, and the keys that a person would press.
+//! A terminal to run a program in: what a user would see, and the keys that a user would press.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::{
+    fs::File,
+    io::{Read, Write},
+    path::Path,
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use nix::pty::{Winsize, openpty};
-use tokio::process::{Child, Command};
-use tokio::sync::watch;
+use tokio::{
+    process::{Child, Command},
+    sync::watch,
+};
 
 use crate::{Context, Error};
 
@@ -25,10 +29,10 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a program in a terminal of so many rows and columns, which is the program's own, Ctrl-C and all.
+    /// Starts a program in a terminal with this many rows and columns, which controls it, Ctrl-C included.
     ///
     /// # Errors
-    /// There is no terminal, or no such program.
+    /// The terminal cannot be opened, or the program does not exist.
     pub fn start(
         program: &Path,
         arguments: &[&str],
@@ -46,9 +50,9 @@ impl Terminal {
         let screen = File::from(pty.master);
         let keys = screen.try_clone().context(|| "open a terminal".into())?;
         let seen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0)));
-        let (told, changes) = watch::channel(());
+        let (changed, changes) = watch::channel(());
         let shown = seen.clone();
-        std::thread::spawn(move || look(screen, &shown, &told));
+        std::thread::spawn(move || read(screen, &shown, &changed));
         Ok(Self { child, keys, seen, changes })
     }
 
@@ -75,7 +79,7 @@ impl Terminal {
     /// Waits until the screen is as it should be.
     ///
     /// # Errors
-    /// It never is; the error has the screen.
+    /// It is not in time; the error has the screen.
     pub async fn until(&mut self, awaited: &str, met: impl Fn(&str) -> bool) -> Result<String, Error> {
         let wait = async {
             loop {
@@ -89,7 +93,7 @@ impl Terminal {
         if met(&screen) {
             Ok(screen)
         } else {
-            Err(Error::wrong(format!("no screen with {awaited}; the last:\n{screen}")))
+            Err(Error::wrong(format!("the screen does not show {awaited}; it shows:\n{screen}")))
         }
     }
 
@@ -101,28 +105,29 @@ impl Terminal {
         self.keys.write_all(keys.as_bytes()).context(|| format!("press {keys:?}"))
     }
 
-    /// Waits for the end of the program; its exit code.
+    /// Waits for the program to exit; returns its exit code.
     ///
     /// # Errors
-    /// It does not end.
+    /// It does not exit.
     pub async fn ends(&mut self) -> Result<Option<i32>, Error> {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        let ended = ended.map_err(|_| Error::wrong(format!("it does not end; the screen:\n{}", self.screen())))?;
-        // What it wrote last is shown after it ended.
+        let ended = ended
+            .map_err(|_| Error::wrong(format!("the program has not exited; the screen shows:\n{}", self.screen())))?;
+        // What it wrote last may be shown after it has exited.
         while self.changes.changed().await.is_ok() {}
-        Ok(ended.context(|| "wait for its end".into())?.code())
+        Ok(ended.context(|| "wait for the program to exit".into())?.code())
     }
 
-    fn with<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
-        look(self.seen.lock().unwrap_or_else(PoisonError::into_inner).screen())
+    fn with<T>(&self, read: impl FnOnce(&vt100::Screen) -> T) -> T {
+        read(self.seen.lock().unwrap_or_else(PoisonError::into_inner).screen())
     }
 }
 
-/// Reads until nobody holds the other end.
-fn look(mut screen: File, shown: &Mutex<vt100::Parser>, told: &watch::Sender<()>) {
+/// Reads until the other end is closed.
+fn read(mut screen: File, shown: &Mutex<vt100::Parser>, changed: &watch::Sender<()>) {
     let mut bytes = [0; 4096];
     while let Ok(count @ 1..) = screen.read(&mut bytes) {
         shown.lock().unwrap_or_else(PoisonError::into_inner).process(&bytes[..count]);
-        told.send_replace(());
+        changed.send_replace(());
     }
 }

@@ -1,61 +1,29 @@
-//! What the lab runs, and where it comes from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
+//! Where the programs of the lab come from: `KUBEBUILDER_ASSETS`, the cache, a build, or for Envoy a download.
 
-use std::collections::BTreeMap;
-use std::env;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
-use crate::go::{Build, Module, Part};
-use crate::progress::Progress;
-use crate::wheel::Wheel;
+use crate::{
+    Error,
+    go::{Build, Module, Part},
+    progress::Progress,
+    tool::Tool,
+    wheel::Wheel,
+};
 
-/// One program, or the YAML that comes with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Tool {
-    /// The API server.
-    KubeApiserver,
-    /// The Deployment, ReplicaSet, EndpointSlice, HPA and garbage-collection controllers, among others.
-    KubeControllerManager,
-    /// The scheduler.
-    KubeScheduler,
-    /// For people; no test needs it.
-    Kubectl,
-    /// Plays the kubelets.
-    Kwok,
-    /// The API server's store.
-    Etcd,
-    /// Istio's control plane.
-    PilotDiscovery,
-    /// The CRDs of Istio.
-    IstioCrds,
-    /// The CRDs of the Gateway API, in the version that this Istio knows.
-    GatewayCrds,
-    /// The proxy.
-    Envoy,
-    /// Scrapes and answers.
-    Prometheus,
-    /// Installs charts.
-    Helm,
-}
-
-/// What a control plane consists of.
-pub const CONTROL_PLANE: [Tool; 5] =
-    [Tool::KubeApiserver, Tool::KubeControllerManager, Tool::KubeScheduler, Tool::Kwok, Tool::Etcd];
-
-/// What a mesh consists of.
-pub const MESH: [Tool; 4] = [Tool::PilotDiscovery, Tool::IstioCrds, Tool::GatewayCrds, Tool::Envoy];
-
-/// Kubernetes programs that were built without this report no version, and clients that parse it fall over.
+/// Kubernetes programs that are built without this report no version, and clients that parse it fail.
 const VERSION: &str = "-X k8s.io/component-base/version.gitVersion=v1.36.3 \
     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
 static KUBERNETES: Module =
     Module { name: "kubernetes", makes: "the Kubernetes control plane", tags: "", link: VERSION };
 static ISTIO: Module = Module { name: "istio", makes: "istiod", tags: "", link: "" };
-/// Targets are in its configuration: it needs no client of any cloud to find them.
+/// Its targets are static: it needs no service discovery.
 static PROMETHEUS: Module = Module { name: "prometheus", makes: "Prometheus", tags: "remove_all_sd", link: "" };
 static HELM: Module = Module { name: "helm", makes: "Helm", tags: "", link: "" };
 
@@ -67,54 +35,37 @@ enum Origin {
     Wheel,
 }
 
-impl Tool {
-    /// The name of its binary.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KubeApiserver => "kube-apiserver",
-            Self::KubeControllerManager => "kube-controller-manager",
-            Self::KubeScheduler => "kube-scheduler",
-            Self::Kubectl => "kubectl",
-            Self::Kwok => "kwok",
-            Self::Etcd => "etcd",
-            Self::PilotDiscovery => "pilot-discovery",
-            Self::IstioCrds => "istio-crds",
-            Self::GatewayCrds => "gateway-crds",
-            Self::Envoy => "envoy",
-            Self::Prometheus => "prometheus",
-            Self::Helm => "helm",
-        }
-    }
-
-    fn origin(self) -> Origin {
-        let (module, package) = match self {
-            Self::KubeApiserver => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver"),
-            Self::KubeControllerManager => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager"),
-            Self::KubeScheduler => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
-            Self::Kubectl => (&KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
-            Self::Kwok => (&KUBERNETES, "sigs.k8s.io/kwok/cmd/kwok"),
-            Self::Etcd => (&KUBERNETES, "go.etcd.io/etcd/server/v3"),
-            Self::PilotDiscovery => (&ISTIO, "istio.io/istio/pilot/cmd/pilot-discovery"),
-            Self::Prometheus => (&PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
-            Self::Helm => (&HELM, "helm.sh/helm/v4/cmd/helm"),
-            Self::IstioCrds => return yaml("istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),
-            Self::GatewayCrds => return yaml("sigs.k8s.io/gateway-api", "config/crd/standard"),
-            Self::Envoy => return Origin::Wheel,
-        };
-        Origin::Go(module, Part::Program(package))
-    }
-
-    /// A binary that is there already: in envtest's directory, which holds three of them, or a person's own kubectl.
-    fn given(self) -> Option<PathBuf> {
-        let known = matches!(self, Self::Etcd | Self::KubeApiserver | Self::Kubectl);
-        let assets = env::var_os("KUBEBUILDER_ASSETS").filter(|_| known).map(PathBuf::from);
-        let path = env::var_os("PATH").filter(|_| self == Self::Kubectl).unwrap_or_default();
-        let dirs = assets.into_iter().chain(env::split_paths(&path));
-        dirs.map(|dir| dir.join(self.name())).find(|file| file.is_file())
-    }
+fn origin(tool: Tool) -> Origin {
+    let (module, package) = match tool {
+        Tool::KubeApiserver => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-apiserver"),
+        Tool::KubeControllerManager => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-controller-manager"),
+        Tool::KubeScheduler => (&KUBERNETES, "k8s.io/kubernetes/cmd/kube-scheduler"),
+        Tool::Kubectl => (&KUBERNETES, "k8s.io/kubernetes/cmd/kubectl"),
+        Tool::Kwok => (&KUBERNETES, "sigs.k8s.io/kwok/cmd/kwok"),
+        Tool::Etcd => (&KUBERNETES, "go.etcd.io/etcd/server/v3"),
+        Tool::PilotDiscovery => (&ISTIO, "istio.io/istio/pilot/cmd/pilot-discovery"),
+        Tool::Prometheus => (&PROMETHEUS, "github.com/prometheus/prometheus/cmd/prometheus"),
+        Tool::Helm => (&HELM, "helm.sh/helm/v4/cmd/helm"),
+        Tool::IstioCrds => return yaml("istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"),
+        Tool::GatewayCrds => return yaml("sigs.k8s.io/gateway-api", "config/crd/standard"),
+        Tool::Envoy => return Origin::Wheel,
+    };
+    Origin::Go(module, Part::Program(package))
 }
 
-/// Istio and the Gateway API: one version of each, that which istiod is built with.
+/// A binary that exists already: in envtest's directory, which contains three of them, or the user's own kubectl.
+fn given(tool: Tool) -> Option<PathBuf> {
+    if !matches!(tool, Tool::Etcd | Tool::KubeApiserver | Tool::Kubectl) {
+        return None;
+    }
+    let mut dirs: Vec<PathBuf> = env::var_os("KUBEBUILDER_ASSETS").map(PathBuf::from).into_iter().collect();
+    if tool == Tool::Kubectl {
+        dirs.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+    }
+    dirs.into_iter().map(|dir| dir.join(tool.name())).find(|file| file.is_file())
+}
+
+/// Istio and the Gateway API: one version of each, the one that istiod is built with.
 fn yaml(module: &'static str, path: &'static str) -> Origin {
     Origin::Go(&ISTIO, Part::Yaml { module, path })
 }
@@ -139,12 +90,13 @@ pub struct Plan {
     wheel: Option<Wheel>,
 }
 
-/// Finds what is there. An error here comes before anything is built: what is missing cannot be built on this machine.
+/// Finds what exists already. An error here comes before anything is built: a missing tool cannot be built on this
+/// machine.
 pub fn plan(wanted: &[Tool]) -> Result<Plan, Error> {
     let mut plan = Plan { tools: Tools::default(), builds: Vec::new(), wheel: None };
     let mut modules: BTreeMap<&'static Module, Vec<(Tool, Part)>> = BTreeMap::new();
     for tool in wanted {
-        match (tool.given(), tool.origin()) {
+        match (given(*tool), origin(*tool)) {
             (Some(path), _) => drop(plan.tools.0.insert(*tool, path)),
             (None, Origin::Go(module, part)) => modules.entry(module).or_default().push((*tool, part)),
             (None, Origin::Wheel) => plan.download(Wheel::envoy()?)?,
@@ -177,12 +129,12 @@ impl Plan {
         Ok(())
     }
 
-    /// How many builds it takes.
+    /// The number of builds.
     pub fn to_build(&self) -> usize {
         self.builds.len() + usize::from(self.wheel.is_some())
     }
 
-    /// Builds what is missing, one after the other: each build takes all cores that there are.
+    /// Builds what is missing, one after the other, because each build uses all cores.
     pub fn carry_out(mut self, progress: &Progress) -> Result<Tools, Error> {
         if let Some(wheel) = self.wheel {
             self.tools.0.insert(Tool::Envoy, wheel.carry_out(progress)?);

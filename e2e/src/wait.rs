@@ -1,55 +1,60 @@
-//! Waits for the cluster to be as expected, on a watch: no polling, and the answer is there when the change is.
+//! Waits for the cluster to be as expected, on a watch: no polling, and no delay after the change.
 
-use std::collections::BTreeMap;
-use std::fmt::{self, Debug, Display};
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Debug, Display},
+    time::Duration,
+};
 
 use futures::{StreamExt, TryStreamExt};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        watcher::{self, Event},
+    },
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// What did not happen.
+/// An expectation that was not met in time.
 #[derive(Debug, thiserror::Error)]
 pub struct Unmet {
-    /// What was awaited, in the words of the test.
+    /// What was expected, in the words of the test.
     pub awaited: String,
     /// Of which objects, e.g. `Deployment shop/web`.
     pub of: String,
-    /// How long.
+    /// How long the test waited.
     pub patience: Duration,
-    /// What was seen last, as YAML.
+    /// The objects as last seen, as YAML.
     pub seen: String,
-    /// What else happened in that namespace.
-    pub story: String,
+    /// What else happened in the namespace.
+    pub diagnostics: String,
 }
 
 impl Display for Unmet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { awaited, of, patience, seen, story } = self;
-        write!(f, "waited {} s for {of}: {awaited}\n--- last seen\n{seen}\n{story}", patience.as_secs())
+        let Self { awaited, of, patience, seen, diagnostics } = self;
+        write!(f, "waited {} s for {of}: {awaited}\n--- last seen\n{seen}\n{diagnostics}", patience.as_secs())
     }
 }
 
 /// The objects that a watch shows, by name.
-pub type Seen<K> = BTreeMap<String, K>;
+pub type Objects<K> = BTreeMap<String, K>;
 
-/// Watches until `met` holds for what is seen; `Err` has what was seen last.
+/// Watches until `met` holds for the objects; `Err` has the objects as last seen.
 pub async fn until<K>(
     api: Api<K>,
     config: watcher::Config,
     patience: Duration,
-    mut met: impl FnMut(&Seen<K>) -> bool,
-) -> Result<Seen<K>, Seen<K>>
+    mut met: impl FnMut(&Objects<K>) -> bool,
+) -> Result<Objects<K>, Objects<K>>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+    let (mut seen, mut fresh) = (Objects::new(), Objects::new());
     let watching = async {
-        // A watch that breaks is opened again; that it never opens shows as nothing seen.
+        // A watch that breaks is reopened; one that never opens shows as no objects.
         let mut events = watcher::watcher(api, config).default_backoff().into_stream().boxed();
         loop {
             match events.try_next().await {
@@ -69,8 +74,8 @@ where
     }
 }
 
-/// Follows one event; whether the set is complete, so that a condition may look at it.
-fn take<K: ResourceExt>(event: Event<K>, seen: &mut Seen<K>, fresh: &mut Seen<K>) -> bool {
+/// Applies one event; returns whether the set is complete, so that a condition can be checked.
+fn take<K: ResourceExt>(event: Event<K>, seen: &mut Objects<K>, fresh: &mut Objects<K>) -> bool {
     match event {
         Event::Init => {
             fresh.clear();
@@ -91,8 +96,8 @@ fn take<K: ResourceExt>(event: Event<K>, seen: &mut Seen<K>, fresh: &mut Seen<K>
     true
 }
 
-/// Objects as YAML, without what nobody reads.
-pub fn yaml<K: Serialize>(seen: &Seen<K>) -> String {
+/// Objects as YAML, without the managed fields.
+pub fn yaml<K: Serialize>(seen: &Objects<K>) -> String {
     if seen.is_empty() {
         return "(nothing)".into();
     }
@@ -111,7 +116,7 @@ mod tests {
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::runtime::watcher::Event;
 
-    use super::{Seen, take};
+    use super::{Objects, take};
 
     fn named(name: &str) -> ConfigMap {
         let metadata = kube::core::ObjectMeta { name: Some(name.into()), ..Default::default() };
@@ -120,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_watch_that_starts_again_forgets_what_is_gone() {
-        let (mut seen, mut fresh) = (Seen::new(), Seen::new());
+        let (mut seen, mut fresh) = (Objects::new(), Objects::new());
         let mut follow =
             |event| (take(event, &mut seen, &mut fresh), seen.keys().cloned().collect::<Vec<_>>().join(" "));
         assert_eq!(follow(Event::Init), (false, "".into()));

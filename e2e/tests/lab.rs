@@ -1,17 +1,19 @@
-//! The lab itself: what the tests of Kanary take for granted.
+//! The lab itself: what the tests of Kanary rely on.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::process::{Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{BufRead, BufReader},
+    process::{Command, ExitCode, Stdio},
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kanary_e2e::scene::PLAY;
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Pod},
+    discovery::v1::EndpointSlice,
+};
+use kanary_e2e::{Error, Setup, TestNamespace, cases, harness, test_namespace::PLAY, wait::Objects};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
@@ -20,8 +22,8 @@ fn main() -> ExitCode {
         deployment_becomes_available: lab_only,
         plays_show: lab_only,
         a_pod_can_become_unready_and_recover: lab_only,
-        audit_counts_what_a_service_account_asks: lab_only,
-        what_is_awaited_in_vain_is_told,
+        audit_counts_the_requests_of_a_service_account: lab_only,
+        an_unmet_expectation_is_reported,
         nothing_survives_a_kill: lab_only,
     ];
     harness::main(Setup::bare(), cases)
@@ -49,16 +51,16 @@ fn available(deployment: &Deployment) -> bool {
     deployment.status.as_ref().and_then(|status| status.available_replicas) == Some(2)
 }
 
-fn ready_addresses(slices: &Seen<EndpointSlice>) -> BTreeSet<String> {
+fn ready_addresses(slices: &Objects<EndpointSlice>) -> BTreeSet<String> {
     let endpoints = slices.values().flat_map(|slice| &slice.endpoints);
     let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true));
     ready.flat_map(|endpoint| endpoint.addresses.clone()).collect()
 }
 
-async fn until_endpoints(scene: &Scene, service: &str, count: usize) -> Result<BTreeSet<String>, Error> {
+async fn until_endpoints(ns: &TestNamespace, service: &str, count: usize) -> Result<BTreeSet<String>, Error> {
     let labels = format!("kubernetes.io/service-name={service}");
     let awaited = format!("{count} ready endpoints");
-    let slices = scene.until_all(&labels, &awaited, |slices| ready_addresses(slices).len() == count).await?;
+    let slices = ns.until_all(&labels, &awaited, |slices| ready_addresses(slices).len() == count).await?;
     Ok(ready_addresses(&slices))
 }
 
@@ -72,28 +74,28 @@ fn ready(pod: &Pod) -> Option<&str> {
     Some(&conditions.iter().find(|condition| condition.type_ == "Ready")?.status)
 }
 
-async fn deployment_becomes_available(scene: Scene) -> Result<(), Error> {
-    scene.apply(deployment("web", None)).await?;
-    scene.apply(service("web")).await?;
-    scene.until("web", "2 replicas are available", available).await?;
-    let endpoints = until_endpoints(&scene, "web", 2).await?;
-    let pods: Vec<Pod> = scene.list("app=web").await?;
+async fn deployment_becomes_available(ns: TestNamespace) -> Result<(), Error> {
+    ns.apply(deployment("web", None)).await?;
+    ns.apply(service("web")).await?;
+    ns.until("web", "2 replicas are available", available).await?;
+    let endpoints = until_endpoints(&ns, "web", 2).await?;
+    let pods: Vec<Pod> = ns.list("app=web").await?;
     let addresses: BTreeSet<String> = pods.into_iter().filter_map(|pod| pod.status?.pod_ip).collect();
     assert_eq!(endpoints, addresses);
     assert!(addresses.iter().all(|address| address.starts_with("10.244.")), "{addresses:?}");
 
-    scene.delete::<Deployment>("web").await?;
-    scene.until_all::<Pod>("app=web", "no pod is left", Seen::is_empty).await?;
+    ns.delete::<Deployment>("web").await?;
+    ns.until_all::<Pod>("app=web", "no pod is left", Objects::is_empty).await?;
     Ok(())
 }
 
-async fn plays_show(scene: Scene) -> Result<(), Error> {
+async fn plays_show(ns: TestNamespace) -> Result<(), Error> {
     for play in ["never-ready", "crash-loop", "image-pull", "slow"] {
-        scene.apply(deployment(play, Some(play))).await?;
+        ns.apply(deployment(play, Some(play))).await?;
     }
-    let both = |pods: &Seen<Pod>, met: fn(&Pod) -> bool| pods.len() == 2 && pods.values().all(met);
+    let both = |pods: &Objects<Pod>, met: fn(&Pod) -> bool| pods.len() == 2 && pods.values().all(met);
     let until = async |play: &str, awaited: &str, met: fn(&Pod) -> bool| {
-        scene.until_all(&format!("app={play}"), awaited, |pods| both(pods, met)).await
+        ns.until_all(&format!("app={play}"), awaited, |pods| both(pods, met)).await
     };
     let broken = until("crash-loop", "CrashLoopBackOff", |pod| waiting(pod) == Some("CrashLoopBackOff")).await?;
     until("image-pull", "ImagePullBackOff", |pod| waiting(pod) == Some("ImagePullBackOff")).await?;
@@ -101,58 +103,58 @@ async fn plays_show(scene: Scene) -> Result<(), Error> {
     until("slow", "is ready at last", |pod| ready(pod) == Some("True")).await?;
 
     let well = broken.keys().next().cloned().unwrap_or_default();
-    scene.play(&well, None).await?;
-    scene.until::<Pod>(&well, "recovers", |pod| ready(pod) == Some("True")).await.map(drop)
+    ns.play(&well, None).await?;
+    ns.until::<Pod>(&well, "recovers", |pod| ready(pod) == Some("True")).await.map(drop)
 }
 
-async fn a_pod_can_become_unready_and_recover(scene: Scene) -> Result<(), Error> {
-    scene.apply(deployment("web", None)).await?;
-    scene.apply(service("web")).await?;
-    let before = until_endpoints(&scene, "web", 2).await?;
-    let pods: Vec<Pod> = scene.list("app=web").await?;
+async fn a_pod_can_become_unready_and_recover(ns: TestNamespace) -> Result<(), Error> {
+    ns.apply(deployment("web", None)).await?;
+    ns.apply(service("web")).await?;
+    let before = until_endpoints(&ns, "web", 2).await?;
+    let pods: Vec<Pod> = ns.list("app=web").await?;
     let pod = pods[0].name_any();
-    scene.play(&pod, Some("never-ready")).await?;
-    let fewer = until_endpoints(&scene, "web", 1).await?;
-    scene.play(&pod, None).await?;
-    assert_eq!(until_endpoints(&scene, "web", 2).await?, before);
+    ns.play(&pod, Some("never-ready")).await?;
+    let fewer = until_endpoints(&ns, "web", 1).await?;
+    ns.play(&pod, None).await?;
+    assert_eq!(until_endpoints(&ns, "web", 2).await?, before);
     assert!(fewer.is_subset(&before));
     Ok(())
 }
 
-async fn audit_counts_what_a_service_account_asks(scene: Scene) -> Result<(), Error> {
+async fn audit_counts_the_requests_of_a_service_account(ns: TestNamespace) -> Result<(), Error> {
     let account = json!([
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "kanary-system"}},
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "curious", "namespace": "kanary-system"}},
     ]);
     for object in account.as_array().into_iter().flatten() {
-        scene.apply(object.clone()).await?;
+        ns.apply(object.clone()).await?;
     }
-    let lab = scene.lab()?;
+    let lab = ns.lab()?;
     let curious = lab.client_of("curious").await?;
     let mark = lab.audit().mark();
-    let theirs: Api<ConfigMap> = Api::namespaced(curious, scene.namespace());
+    let theirs: Api<ConfigMap> = Api::namespaced(curious, ns.name());
     let refused = theirs.get("secretive").await;
-    assert!(refused.is_err(), "a ServiceAccount without a role may nothing: RBAC is on");
+    assert!(refused.is_err(), "RBAC is on: a ServiceAccount without a role has no permission");
 
     let calls = lab.audit().since(mark, ":curious")?;
-    let [call] = calls.as_slice() else { return Err(Error::wrong(format!("one call, not {calls:?}"))) };
+    let [call] = calls.as_slice() else { return Err(Error::wrong(format!("expected one call, got {calls:?}"))) };
     assert_eq!((call.verb.as_str(), call.resource.as_str(), call.code), ("get", "configmaps", 403));
-    assert_eq!((call.namespace.as_str(), call.name.as_str()), (scene.namespace(), "secretive"));
+    assert_eq!((call.namespace.as_str(), call.name.as_str()), (ns.name(), "secretive"));
     assert!(lab.audit().since(lab.audit().mark(), "")?.is_empty());
     Ok(())
 }
 
-async fn what_is_awaited_in_vain_is_told(scene: Scene) -> Result<(), Error> {
-    scene.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {a: b}}").await?;
-    let patient = scene.patience(Duration::from_millis(300));
-    let vain = patient.until::<ConfigMap>("one", "a is c", |one| one.data.iter().flatten().any(|(_, v)| v == "c"));
-    let told = vain.await.err().map(|error| error.to_string()).unwrap_or_default();
-    assert!(told.contains("ConfigMap") && told.contains("a is c") && told.contains("a: b"), "{told}");
+async fn an_unmet_expectation_is_reported(ns: TestNamespace) -> Result<(), Error> {
+    ns.apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: one}, data: {a: b}}").await?;
+    let patient = ns.patience(Duration::from_millis(300));
+    let unmet = patient.until::<ConfigMap>("one", "a is c", |one| one.data.iter().flatten().any(|(_, v)| v == "c"));
+    let message = unmet.await.err().map(|error| error.to_string()).unwrap_or_default();
+    assert!(message.contains("ConfigMap") && message.contains("a is c") && message.contains("a: b"), "{message}");
     Ok(())
 }
 
-/// A second lab, inside the first: its processes have no parent but the one that is killed.
-async fn nothing_survives_a_kill(_: Scene) -> Result<(), Error> {
+/// A second lab, inside the first: its only parent is the process that is killed.
+async fn nothing_survives_a_kill(_: TestNamespace) -> Result<(), Error> {
     tokio::task::spawn_blocking(kill_a_lab).await.map_err(|error| Error::wrong(error.to_string()))?
 }
 
@@ -174,7 +176,7 @@ fn kill_a_lab() -> Result<(), Error> {
     Ok(())
 }
 
-/// The children of a process, theirs, and so on.
+/// The children of a process, their children, and so on.
 fn descendants(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     let children: Vec<u32> = text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
@@ -184,6 +186,6 @@ fn descendants(pid: u32) -> Vec<u32> {
 
 fn lives(pid: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The state is after the name: Z is a process that has ended and was not yet waited for.
+    // The state follows the name: Z is a process that has exited and was not yet waited for.
     stat.rsplit(')').next().is_some_and(|rest| !rest.trim().is_empty() && !rest.trim_start().starts_with('Z'))
 }

@@ -1,13 +1,11 @@
-//! What a real istiod and a real Envoy make of mirrors, without Kanary: copies are counted where they arrive.
+//! What a real istiod and a real Envoy do with mirrors, without Kanary: copies are counted where they arrive.
 
 mod facts;
 mod support;
 
 use std::process::ExitCode;
 
-use facts::copies::*;
-use facts::gateway::*;
-use facts::obeyed::*;
+use facts::{copies::*, gateway::*, obeyed::*};
 use kanary_e2e::{Setup, cases, harness};
 
 fn main() -> ExitCode {
@@ -19,12 +17,12 @@ fn main() -> ExitCode {
         an_http_route_copies_inside_the_mesh: lab_only,
         a_copy_counts_at_the_workload_that_got_it: lab_only,
         a_canary_that_hangs_and_fails_is_not_noticed: lab_only,
-        a_second_try_is_not_copied_again: lab_only,
+        a_retry_is_not_copied_again: lab_only,
         a_delegate_copies_as_its_root_would: lab_only,
         an_older_virtual_service_of_another_namespace_wins: lab_only,
         a_virtual_service_that_is_exported_to_the_caller_wins: lab_only,
         an_older_http_route_on_the_service_wins: lab_only,
-        a_caller_may_say_less_of_the_name: lab_only,
+        a_client_may_use_a_shorter_name: lab_only,
         a_name_resolves_in_the_namespace_of_its_virtual_service: lab_only,
         a_gateway_copies_for_a_virtual_service: lab_only,
         a_gateway_of_ones_own_serves_its_hosts: lab_only,

@@ -1,38 +1,43 @@
-//! Evidence from Prometheus: a server that behaves as told, and what becomes of the canary.
+//! Evidence from Prometheus: a fake server with a chosen response, and what happens to the canary.
 //!
-//! What a real Prometheus answers to such questions, and what becomes of a canary then, is for `promql_real`.
+//! `promql_real` is about what a real Prometheus returns for such queries, and what happens to a canary then.
 
 mod support;
 
-use std::collections::BTreeMap;
-use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
-use axum::Router;
-use axum::body::{Body, Bytes};
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::post;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::Path,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use k8s_openapi::api::{
+    core::v1::Secret,
+    rbac::v1::{Role, RoleBinding},
+};
+use kanary_e2e::{Context, Error, Setup, TestNamespace, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
-use support::evidence::*;
-use support::*;
+use support::{evidence::*, *};
 use tokio::sync::OnceCell;
 
 fn main() -> ExitCode {
     let cases = cases![
         good_answers_promote: lab_only,
-        a_bad_answer_fails_and_says_all: lab_only,
+        a_bad_result_fails_with_all_details: lab_only,
         a_bad_pod_is_named: lab_only,
-        no_evidence_holds_and_is_told: lab_only,
+        missing_evidence_pauses_and_is_reported: lab_only,
         a_server_that_is_gone_and_back_costs_time_and_nothing_else: lab_only,
         a_label_fails_the_run_while_prometheus_hangs: lab_only,
         forgiven_answers_are_counted: lab_only,
-        a_wrong_question_makes_nothing_until_it_is_mended: lab_only,
+        a_wrong_query_creates_nothing_until_it_is_corrected: lab_only,
         what_must_not_be_reached_is_not_reached: lab_only,
         a_token_is_read_from_a_secret_that_the_role_names: lab_only,
         what_was_forgiven_is_not_forgotten: lab_only,
@@ -40,42 +45,42 @@ fn main() -> ExitCode {
     harness::main(Setup::controller(&[]), cases)
 }
 
-/// Every address of this network is the lab's own; this one is nobody else's.
+/// Every address of this network is the lab's own; nothing else uses this one.
 const ADDRESS: &str = "10.77.0.1";
 
 static SERVER: OnceCell<u16> = OnceCell::const_new();
-/// What each scene's server plays now, and what Authorization it saw last.
+/// For each namespace: what its server plays now, and the last Authorization header that it received.
 static PLAYS: Mutex<BTreeMap<String, (String, String)>> = Mutex::new(BTreeMap::new());
 
 fn plays() -> std::sync::MutexGuard<'static, BTreeMap<String, (String, String)>> {
     PLAYS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on the server of this scene behaves so.
-fn play(scene: &Scene, play: &str) {
-    plays().entry(scene.namespace().to_owned()).or_default().0 = play.to_owned();
+/// Sets what the server of this namespace plays.
+fn play(ns: &TestNamespace, play: &str) {
+    plays().entry(ns.name().to_owned()).or_default().0 = play.to_owned();
 }
 
-/// Where the server of this scene is.
-async fn url(scene: &Scene) -> Result<String, Error> {
+/// The URL of this namespace's server.
+async fn url(ns: &TestNamespace) -> Result<String, Error> {
     let port = SERVER.get_or_try_init(serve).await?;
-    Ok(format!("http://{ADDRESS}:{port}/{}", scene.namespace()))
+    Ok(format!("http://{ADDRESS}:{port}/{}", ns.name()))
 }
 
 async fn serve() -> Result<u16, Error> {
-    let router = Router::new().route("/{scene}/api/v1/query", post(answer));
+    let router = Router::new().route("/{namespace}/api/v1/query", post(answer));
     let listener = tokio::net::TcpListener::bind("0.0.0.0:0").await.context(|| "listen".into())?;
     let port = listener.local_addr().context(|| "listen".into())?.port();
-    // The runtime of the whole binary outlives the test that comes first.
+    // The runtime of the whole binary outlives the first test.
     tokio::spawn(async move { axum::serve(listener, router).await });
     Ok(port)
 }
 
-async fn answer(Path(scene): Path<String>, headers: HeaderMap) -> Response {
+async fn answer(Path(ns): Path<String>, headers: HeaderMap) -> Response {
     let text = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let play = {
         let mut plays = plays();
-        let entry = plays.entry(scene).or_default();
+        let entry = plays.entry(ns).or_default();
         entry.1 = text;
         entry.0.clone()
     };
@@ -107,66 +112,66 @@ fn samples(play: &str) -> Value {
     json!({"resultType": "vector", "result": all})
 }
 
-/// An item that asks this scene's server, twice a second or so, judged for so long.
-async fn asking(scene: &Scene, period: &str, item: Value) -> Result<Value, Error> {
+/// An item that queries this namespace's server about twice a second, with this validation period.
+async fn asking(ns: &TestNamespace, period: &str, item: Value) -> Result<Value, Error> {
     let query =
-        merged(json!({"query": "up{n=\"{{namespace}}\"} == bool 1", "prometheus": {"url": url(scene).await?}}), item);
+        merged(json!({"query": "up{n=\"{{namespace}}\"} == bool 1", "prometheus": {"url": url(ns).await?}}), item);
     let items = json!([{"name": "errors", "promQL": query}]);
     Ok(json!({"validation": {"validationPeriod": period, "maxIntervalPeriod": "1s", "items": items}}))
 }
 
-fn item(kd: &Value) -> &Value {
-    &kd["status"]["items"][0]
+fn item(kanary: &Value) -> &Value {
+    &kanary["status"]["items"][0]
 }
 
-async fn good_answers_promote(scene: Scene) -> Result<(), Error> {
-    play(&scene, "true");
-    let asking = asking(&scene, "3s", json!({})).await?;
-    validating(&scene, asking).await?;
-    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
-    assert_eq!(item(&kd)["verdict"], "Valid");
-    assert_eq!(item(&kd)["value"], "1");
-    let query = format!("up{{n=\"{}\"}} == bool 1", scene.namespace());
-    assert_eq!(item(&kd)["query"], query.as_str());
-    assert!(time(&kd, "verdictAt") >= time(&kd, "deadline"), "{kd}");
-    assert_eq!(base_image(&scene).await?, "web:2");
+async fn good_answers_promote(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
+    let asking = asking(&ns, "3s", json!({})).await?;
+    validating(&ns, asking).await?;
+    let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(item(&kanary)["verdict"], "Valid");
+    assert_eq!(item(&kanary)["value"], "1");
+    let query = format!("up{{n=\"{}\"}} == bool 1", ns.name());
+    assert_eq!(item(&kanary)["query"], query.as_str());
+    assert!(time(&kanary, "verdictAt") >= time(&kanary, "deadline"), "{kanary}");
+    assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
 }
 
-async fn a_bad_answer_fails_and_says_all(scene: Scene) -> Result<(), Error> {
+async fn a_bad_result_fails_with_all_details(ns: TestNamespace) -> Result<(), Error> {
     let analyser = json!({"valueInRange": {"min": 0, "max": 0.3}, "allPodsQuery": true, "query": "latency"});
-    play(&scene, "x=0.7");
-    let asking = asking(&scene, "1h", analyser).await?;
-    validating(&scene, asking).await?;
-    let kd = scene.kd_phase(TRIAL, "Failed").await?;
-    let message = text(&kd, "/status/message");
+    play(&ns, "x=0.7");
+    let asking = asking(&ns, "1h", analyser).await?;
+    validating(&ns, asking).await?;
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    let message = text(&kanary, "/status/message");
     for told in ["errors", "0.7", "0 to 0.3", "query: latency"] {
         assert!(message.contains(told), "{message} tells {told}");
     }
-    assert_eq!((&item(&kd)["value"], &item(&kd)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
-    let event = until_event(&scene, "Invalid").await?.message.unwrap_or_default();
+    assert_eq!((&item(&kanary)["value"], &item(&kanary)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
+    let event = until_event(&ns, "Invalid").await?.message.unwrap_or_default();
     assert!(event.contains("0 to 0.3"), "{event}");
-    assert_eq!(base_image(&scene).await?, "web:1");
-    assert_nothing_is_left(&scene).await
+    assert_eq!(base_image(&ns).await?, "web:1");
+    assert_nothing_is_left(&ns).await
 }
 
-async fn a_bad_pod_is_named(scene: Scene) -> Result<(), Error> {
-    play(&scene, "empty");
+async fn a_bad_pod_is_named(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "empty");
     let analyser = json!({"valueInRange": {"min": 0, "max": 1}, "query": "load{pod=~\"{{canary.pods}}\"}"});
-    let asking = asking(&scene, "1h", analyser).await?;
-    validating(&scene, merged(asking, json!({"scale": {"static": {"replicas": 2}}}))).await?;
-    let mut pods: Vec<_> = until_canary_pods(&scene, 2).await?.iter().map(ResourceExt::name_any).collect();
+    let asking = asking(&ns, "1h", analyser).await?;
+    validating(&ns, merged(asking, json!({"scale": {"static": {"replicas": 2}}}))).await?;
+    let mut pods: Vec<_> = until_canary_pods(&ns, 2).await?.iter().map(ResourceExt::name_any).collect();
     pods.sort();
-    // What the base's pods do is no business of the canary.
-    play(&scene, &format!("web-1=99,{}=0.5,{}=7", pods[0], pods[1]));
-    let kd = scene.kd_phase(TRIAL, "Failed").await?;
-    let message = text(&kd, "/status/message");
+    // What the base's pods do does not concern the canary.
+    play(&ns, &format!("web-1=99,{}=0.5,{}=7", pods[0], pods[1]));
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    let message = text(&kanary, "/status/message");
     assert!(message.contains(&pods[1]) && message.contains(&pods.join("|")), "{message}");
     Ok(())
 }
 
-/// Whatever a server does that is no answer: it holds the clock, is visible, and neither promotes nor fails.
-async fn no_evidence_holds_and_is_told(scene: Scene) -> Result<(), Error> {
+/// Any response that is not a result: validation is paused and says so, and the canary is neither promoted nor failed.
+async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<(), Error> {
     let troubles = [
         ("401", "401"),
         ("403", "403"),
@@ -187,64 +192,64 @@ async fn no_evidence_holds_and_is_told(scene: Scene) -> Result<(), Error> {
         ("matrix", "range vector"),
         ("empty", "the answer is empty"),
     ];
-    play(&scene, "empty");
-    let asking = asking(&scene, "2s", json!({})).await?;
-    validating(&scene, asking).await?;
+    play(&ns, "empty");
+    let asking = asking(&ns, "2s", json!({})).await?;
+    validating(&ns, asking).await?;
     for (trouble, told) in troubles {
-        play(&scene, trouble);
-        let kd = until_held(&scene, told).await?;
-        assert_eq!((phase(&kd), &item(&kd)["verdict"]), ("Validating", &json!("Unknown")), "{trouble}");
+        play(&ns, trouble);
+        let kanary = until_held(&ns, told).await?;
+        assert_eq!((phase(&kanary), &item(&kanary)["verdict"]), ("Validating", &json!("Unknown")), "{trouble}");
     }
-    assert_eq!(base_image(&scene).await?, "web:1");
-    until_event(&scene, "Held").await?;
-    play(&scene, "true");
-    scene.kd_phase(TRIAL, "Succeeded").await.map(drop)
+    assert_eq!(base_image(&ns).await?, "web:1");
+    until_event(&ns, "Held").await?;
+    play(&ns, "true");
+    ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
 
-async fn a_server_that_is_gone_and_back_costs_time_and_nothing_else(scene: Scene) -> Result<(), Error> {
-    play(&scene, "true");
-    let asking = asking(&scene, "8s", json!({})).await?;
-    validating(&scene, asking).await?;
-    let kd = scene.until_kd(TRIAL, "is valid so far", |kd| item(kd)["verdict"] == "Valid").await?;
-    let deadline = time(&kd, "deadline");
-    play(&scene, "503");
-    let held = until_held(&scene, "503").await?;
-    play(&scene, "true");
-    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
-    assert!(time(&kd, "deadline") > deadline, "the time without evidence did not count: {kd} {held}");
-    assert_eq!(base_image(&scene).await?, "web:2");
+async fn a_server_that_is_gone_and_back_costs_time_and_nothing_else(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
+    let asking = asking(&ns, "8s", json!({})).await?;
+    validating(&ns, asking).await?;
+    let kanary = ns.until_kanary(TRIAL, "is valid so far", |kanary| item(kanary)["verdict"] == "Valid").await?;
+    let deadline = time(&kanary, "deadline");
+    play(&ns, "503");
+    let held = until_held(&ns, "503").await?;
+    play(&ns, "true");
+    let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
+    assert!(time(&kanary, "deadline") > deadline, "the time without evidence did not count: {kanary} {held}");
+    assert_eq!(base_image(&ns).await?, "web:2");
     Ok(())
 }
 
-/// In the original, a Prometheus that was down kept a label from being seen.
-async fn a_label_fails_the_run_while_prometheus_hangs(scene: Scene) -> Result<(), Error> {
-    play(&scene, "hangs");
-    let mut asking = asking(&scene, "1h", json!({})).await?;
+/// In the original, a Prometheus that was down kept an invalidation label from being seen.
+async fn a_label_fails_the_run_while_prometheus_hangs(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "hangs");
+    let mut asking = asking(&ns, "1h", json!({})).await?;
     let watch = json!({"name": "watch", "labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
     if let Some(items) = asking["validation"]["items"].as_array_mut() {
         items.push(watch);
     }
-    validating(&scene, asking).await?;
-    let pod = canary_pod(&scene).await?;
-    scene.patch::<k8s_openapi::api::core::v1::Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    let kd = scene.kd_phase(TRIAL, "Failed").await?;
-    assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
+    validating(&ns, asking).await?;
+    let pod = canary_pod(&ns).await?;
+    ns.patch::<k8s_openapi::api::core::v1::Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    assert!(text(&kanary, "/status/message").contains(&pod), "{kanary}");
     Ok(())
 }
 
-async fn forgiven_answers_are_counted(scene: Scene) -> Result<(), Error> {
-    play(&scene, "false");
-    let asking = asking(&scene, "1h", json!({"failureLimit": 2})).await?;
-    validating(&scene, asking).await?;
-    let kd = scene.kd_phase(TRIAL, "Failed").await?;
-    assert_eq!(item(&kd)["failures"], 3, "{kd}");
+async fn forgiven_answers_are_counted(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "false");
+    let asking = asking(&ns, "1h", json!({"failureLimit": 2})).await?;
+    validating(&ns, asking).await?;
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    assert_eq!(item(&kanary)["failures"], 3, "{kanary}");
     Ok(())
 }
 
-async fn a_wrong_question_makes_nothing_until_it_is_mended(scene: Scene) -> Result<(), Error> {
-    play(&scene, "true");
-    production(&scene).await?;
-    let good = asking(&scene, "1s", json!({})).await?;
+async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
+    production(&ns).await?;
+    let good = asking(&ns, "1s", json!({})).await?;
     let with = |item: Value| {
         let mut spec = good.clone();
         let query = spec["validation"]["items"][0]["promQL"].take();
@@ -260,66 +265,66 @@ async fn a_wrong_question_makes_nothing_until_it_is_mended(scene: Scene) -> Resu
     ];
     for (n, (item, reason, told)) in wrongs.into_iter().enumerate() {
         let name = format!("wrong-{n}");
-        scene.apply(trial_of(&name, with(item))).await?;
-        let met = |kd: &Value| text(condition(kd, "Errored"), "/message").contains(told);
-        let kd = scene.until_kd(&name, told, met).await?;
-        assert_eq!((phase(&kd), &condition(&kd, "Errored")["reason"]), ("Starting", &json!(reason)));
+        ns.apply(trial_of(&name, with(item))).await?;
+        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let kanary = ns.until_kanary(&name, told, met).await?;
+        assert_eq!((phase(&kanary), &condition(&kanary, "Errored")["reason"]), ("Starting", &json!(reason)));
     }
-    assert_nothing_is_left(&scene).await?;
-    scene.patch_kd("wrong-0", json!({"spec": good})).await?;
-    scene.kd_phase("wrong-0", "Succeeded").await.map(drop)
+    assert_nothing_is_left(&ns).await?;
+    ns.patch_kanary("wrong-0", json!({"spec": good})).await?;
+    ns.until_phase("wrong-0", "Succeeded").await.map(drop)
 }
 
-async fn what_must_not_be_reached_is_not_reached(scene: Scene) -> Result<(), Error> {
-    production(&scene).await?;
+async fn what_must_not_be_reached_is_not_reached(ns: TestNamespace) -> Result<(), Error> {
+    production(&ns).await?;
     for (name, url, told) in [
         ("metadata", "http://169.254.169.254/latest", "metadata"),
         ("itself", "http://127.0.0.1:18080", "own host"),
         ("decimal", "http://2130706433:18080", "own host"),
     ] {
-        let mut spec = asking(&scene, "1s", json!({})).await?;
+        let mut spec = asking(&ns, "1s", json!({})).await?;
         spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!(url);
-        scene.apply(trial_of(name, spec)).await?;
-        let met = |kd: &Value| text(condition(kd, "Errored"), "/message").contains(told);
-        let kd = scene.until_kd(name, told, met).await?;
-        assert_eq!(condition(&kd, "Errored")["reason"], "BadPrometheus");
+        ns.apply(trial_of(name, spec)).await?;
+        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let kanary = ns.until_kanary(name, told, met).await?;
+        assert_eq!(condition(&kanary, "Errored")["reason"], "BadPrometheus");
     }
-    // A name leads where its owner wants; it is seen when it is asked.
-    let mut spec = asking(&scene, "1s", json!({})).await?;
+    // A name resolves to what its owner chooses, which shows when it is queried.
+    let mut spec = asking(&ns, "1s", json!({})).await?;
     spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!("http://localhost:18080");
-    scene.apply(trial(spec)).await?;
-    until_held(&scene, "own host").await.map(drop)
+    ns.apply(trial(spec)).await?;
+    until_held(&ns, "own host").await.map(drop)
 }
 
-async fn a_token_is_read_from_a_secret_that_the_role_names(scene: Scene) -> Result<(), Error> {
-    play(&scene, "true");
+async fn a_token_is_read_from_a_secret_that_the_role_names(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
     let token = json!({"prometheus": {"bearerTokenSecretRef": {"name": "metrics", "key": "token"}}});
-    let asking = asking(&scene, "2s", token).await?;
-    validating(&scene, asking).await?;
-    until_held(&scene, "may not read Secret metrics").await?;
-    may_read_secret(&scene, "metrics").await?;
-    until_held(&scene, "no Secret metrics").await?;
+    let asking = asking(&ns, "2s", token).await?;
+    validating(&ns, asking).await?;
+    until_held(&ns, "may not read Secret metrics").await?;
+    may_read_secret(&ns, "metrics").await?;
+    until_held(&ns, "no Secret metrics").await?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": "sesame"}});
-    scene.apply(secret).await?;
-    until_held(&scene, "does not carry the label").await?;
+    ns.apply(secret).await?;
+    until_held(&ns, "does not carry the label").await?;
     let label = json!({"metadata": {"labels": {"kanary.k8s.io/prometheus": "true"}}});
-    scene.patch::<Secret>("metrics", label).await?;
-    scene.kd_phase(TRIAL, "Succeeded").await?;
-    let seen = plays().get(scene.namespace()).map(|(_, seen)| seen.clone());
+    ns.patch::<Secret>("metrics", label).await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    let seen = plays().get(ns.name()).map(|(_, seen)| seen.clone());
     assert_eq!(seen.as_deref(), Some("Bearer sesame"));
-    scene.get::<Role>("metrics").await?;
-    scene.get::<RoleBinding>("metrics").await.map(drop)
+    ns.get::<Role>("metrics").await?;
+    ns.get::<RoleBinding>("metrics").await.map(drop)
 }
 
-async fn what_was_forgiven_is_not_forgotten(scene: Scene) -> Result<(), Error> {
-    play(&scene, "true");
-    let asking = asking(&scene, "6s", json!({"failureLimit": 100})).await?;
-    validating(&scene, asking).await?;
-    scene.until_kd(TRIAL, "is valid so far", |kd| item(kd)["verdict"] == "Valid").await?;
-    play(&scene, "false");
-    scene.until_kd(TRIAL, "a false answer is counted", |kd| item(kd)["failures"].as_i64() > Some(0)).await?;
-    play(&scene, "true");
-    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
-    assert!(item(&kd)["failures"].as_i64() > Some(0), "{kd}");
+async fn what_was_forgiven_is_not_forgotten(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
+    let asking = asking(&ns, "6s", json!({"failureLimit": 100})).await?;
+    validating(&ns, asking).await?;
+    ns.until_kanary(TRIAL, "is valid so far", |kanary| item(kanary)["verdict"] == "Valid").await?;
+    play(&ns, "false");
+    ns.until_kanary(TRIAL, "a false answer is counted", |kanary| item(kanary)["failures"].as_i64() > Some(0)).await?;
+    play(&ns, "true");
+    let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
+    assert!(item(&kanary)["failures"].as_i64() > Some(0), "{kanary}");
     Ok(())
 }

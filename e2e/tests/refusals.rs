@@ -1,5 +1,5 @@
-//! What is wrong is refused: at admission where no cluster is needed to see it, else in a condition. Either way the
-//! sentence names the field and the cure, and no canary pod is made.
+//! Mistakes are rejected: at admission if they show without cluster state, otherwise in a condition. Either way the
+//! message names the field and the fix, and no canary pod is created.
 
 mod refused;
 
@@ -8,21 +8,22 @@ use std::process::ExitCode;
 use http::Request;
 use k8s_openapi::api::core::v1::ResourceQuota;
 use kanary::api::KanaryDeployment;
-use kanary_e2e::harness::Case;
-use kanary_e2e::{Error, Scene, Setup, cases, harness, manifests};
-use kube::ResourceExt;
-use kube::api::{Patch, PatchParams};
-use kube::core::params::ValidationDirective;
+use kanary_e2e::{Error, Setup, TestNamespace, cases, harness, harness::Case, manifests};
+use kube::{
+    ResourceExt,
+    api::{Patch, PatchParams},
+    core::params::ValidationDirective,
+};
 use refused::{CLUSTER, Cure, ODD, SCHEMA, Trouble, Wrong};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
-    let troubles = CLUSTER.iter().map(|trouble| Case::new(trouble.name, move |scene| meets(scene, trouble)).lab_only());
+    let troubles = CLUSTER.iter().map(|trouble| Case::new(trouble.name, move |ns| meets(ns, trouble)).lab_only());
     let rest = cases![
         the_schema_refuses_what_is_wrong,
         what_is_accepted_can_be_read,
         the_original_basic_example_is_refused_as_written,
-        while_the_canary_runs_base_and_selector_stand,
+        base_and_selector_are_immutable_while_the_canary_runs,
     ];
     harness::main(Setup::controller(&[]), rest.into_iter().chain(troubles).collect())
 }
@@ -52,7 +53,7 @@ spec:
     spec: {containers: [{name: web, image: 'web:1'}]}
 ";
 
-/// RFC 7386, as far as it goes for YAML: what `null` names is taken out.
+/// RFC 7386, as far as it applies to YAML: `null` removes a field.
 fn merge(into: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else { return into.clone_from(patch) };
     if !into.is_object() {
@@ -74,7 +75,7 @@ fn with(patch: &str) -> Result<Value, Error> {
     Ok(kanary)
 }
 
-/// `x*57` is that many letters: nobody counts them by eye.
+/// `x*57` stands for that many letters, for readability.
 fn expanded(text: &str) -> String {
     let count = |word: &str| word.strip_prefix("x*")?.parse::<usize>().ok();
     text.split(' ')
@@ -83,22 +84,22 @@ fn expanded(text: &str) -> String {
         .join(" ")
 }
 
-/// Sends it as kubectl does, and keeps nothing. `None`: it is welcome.
-async fn refusal(scene: &Scene, kanary: &Value) -> Result<Option<String>, Error> {
-    said(send(scene, kanary).await?)
+/// Sends it as kubectl does, in a dry run. `None`: it is accepted.
+async fn refusal(ns: &TestNamespace, kanary: &Value) -> Result<Option<String>, Error> {
+    refused_with(send(ns, kanary).await?)
 }
 
-async fn send(scene: &Scene, kanary: &Value) -> Result<Result<Value, kube::Error>, Error> {
+async fn send(ns: &TestNamespace, kanary: &Value) -> Result<Result<Value, kube::Error>, Error> {
     let uri = format!(
         "/apis/kanary.k8s.io/v1alpha1/namespaces/{}/kanarydeployments?dryRun=All&fieldValidation=Strict",
-        scene.namespace()
+        ns.name()
     );
     let request = Request::post(uri).header("Content-Type", "application/json").body(serde_json::to_vec(kanary)?);
     let request = request.map_err(|error| Error::wrong(error.to_string()))?;
-    Ok(scene.client().request(request).await)
+    Ok(ns.client().request(request).await)
 }
 
-fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
+fn refused_with<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
     match answer {
         Ok(_) => Ok(None),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => Ok(Some(status.message.clone())),
@@ -106,29 +107,29 @@ fn said<T>(answer: Result<T, kube::Error>) -> Result<Option<String>, Error> {
     }
 }
 
-/// All mistakes are tried, so that one run tells of all.
-async fn the_schema_refuses_what_is_wrong(scene: Scene) -> Result<(), Error> {
+/// All mistakes are tried, so that one run reports all.
+async fn the_schema_refuses_what_is_wrong(ns: TestNamespace) -> Result<(), Error> {
     let mut findings = Vec::new();
     for Wrong { name, wrong, says, right } in SCHEMA {
-        match refusal(&scene, &with(wrong)?).await? {
+        match refusal(&ns, &with(wrong)?).await? {
             None => findings.push(format!("{name}: is accepted")),
-            Some(said) if !says.iter().all(|words| said.contains(words)) => {
-                findings.push(format!("{name}: is refused, but not with {says:?}: {said}"));
+            Some(error) if !says.iter().all(|words| error.contains(words)) => {
+                findings.push(format!("{name}: is rejected, but not with {says:?}: {error}"));
             }
             Some(_) => {}
         }
-        if let Some(said) = refusal(&scene, &with(right)?).await? {
-            findings.push(format!("{name}: what is right is refused: {said}"));
+        if let Some(error) = refusal(&ns, &with(right)?).await? {
+            findings.push(format!("{name}: its valid neighbour is rejected: {error}"));
         }
     }
     if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
 }
 
-/// A resource that the controller cannot read is one that nobody tends, and nobody tells its owner.
-async fn what_is_accepted_can_be_read(scene: Scene) -> Result<(), Error> {
+/// A resource that the controller cannot decode is not reconciled, and its owner would not learn of it.
+async fn what_is_accepted_can_be_read(ns: TestNamespace) -> Result<(), Error> {
     let mut findings = Vec::new();
     for patch in SCHEMA.iter().map(|wrong| wrong.right).chain(ODD.iter().copied()) {
-        let Ok(kanary) = send(&scene, &with(patch)?).await? else { continue };
+        let Ok(kanary) = send(&ns, &with(patch)?).await? else { continue };
         if let Err(error) = serde_json::from_value::<KanaryDeployment>(kanary) {
             findings.push(format!("{patch}: {error}"));
         }
@@ -136,8 +137,8 @@ async fn what_is_accepted_can_be_read(scene: Scene) -> Result<(), Error> {
     if findings.is_empty() { Ok(()) } else { Err(Error::wrong(findings.join("\n"))) }
 }
 
-/// Its `items` stand beside `validation`, not in it: pruned in silence they would make a canary that nobody judges.
-async fn the_original_basic_example_is_refused_as_written(scene: Scene) -> Result<(), Error> {
+/// Its `items` are beside `validation`, not in it: pruned silently, they would leave a canary that nothing evaluates.
+async fn the_original_basic_example_is_refused_as_written(ns: TestNamespace) -> Result<(), Error> {
     let mut original = with(
         "metadata: {name: nginx, labels: {app: nginx}}
 spec:
@@ -149,18 +150,18 @@ spec:
     let items = json!([{"manual": {"statusAfterDeadline": "none"}}]);
     original["spec"]["validation"] = Value::Null;
     original["spec"]["items"] = items.clone();
-    let said = refusal(&scene, &original).await?.unwrap_or_default();
-    assert!(said.contains(r#"unknown field "spec.items""#), "{said}");
+    let error = refusal(&ns, &original).await?.unwrap_or_default();
+    assert!(error.contains(r#"unknown field "spec.items""#), "{error}");
 
     merge(&mut original, &json!({"spec": {"items": null, "validation": {"items": items}}}));
-    assert_eq!(refusal(&scene, &original).await?, None);
+    assert_eq!(refusal(&ns, &original).await?, None);
     Ok(())
 }
 
-async fn while_the_canary_runs_base_and_selector_stand(scene: Scene) -> Result<(), Error> {
-    scene.apply(BASE).await?;
-    scene.apply(with("spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}")?).await?;
-    scene.kd_phase("try", "Validating").await?;
+async fn base_and_selector_are_immutable_while_the_canary_runs(ns: TestNamespace) -> Result<(), Error> {
+    ns.apply(BASE).await?;
+    ns.apply(with("spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}")?).await?;
+    ns.until_phase("try", "Validating").await?;
     let edits = [
         ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": "other"})),
         ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": null})),
@@ -178,91 +179,91 @@ async fn while_the_canary_runs_base_and_selector_stand(scene: Scene) -> Result<(
         ),
     ];
     for (words, edit) in &edits {
-        let said = edited(&scene, edit).await?.unwrap_or_default();
-        assert!(said.contains(words) && said.contains("wait for the end, or delete"), "{edit}: {said}");
+        let error = edited(&ns, edit).await?.unwrap_or_default();
+        assert!(error.contains(words) && error.contains("wait for the end, or delete"), "{edit}: {error}");
     }
-    // The same base by another way, and another template of the same selector, are no such edits.
+    // Naming the same base in another way, and another template with the same selector, are allowed.
     for edit in [
         json!({"deploymentName": null, "template": {"metadata": {"name": "web"}}}),
         json!({"template": {"spec": {"template": {"spec": {"containers": [{"name": "web", "image": "web:3"}]}}}}}),
     ] {
-        assert_eq!(edited(&scene, &edit).await?, None, "{edit}");
+        assert_eq!(edited(&ns, &edit).await?, None, "{edit}");
     }
 
-    scene.patch_kd("try", json!({"spec": {"validation": {"manual": {"status": "invalid"}}}})).await?;
-    scene.kd_phase("try", "Failed").await?;
+    ns.patch_kanary("try", json!({"spec": {"validation": {"manual": {"status": "invalid"}}}})).await?;
+    ns.until_phase("try", "Failed").await?;
     for (_, edit) in &edits {
-        assert_eq!(edited(&scene, edit).await?, None, "after the end: {edit}");
+        assert_eq!(edited(&ns, edit).await?, None, "after the end: {edit}");
     }
     Ok(())
 }
 
-/// What the API server says to a change of the spec; it is not kept.
-async fn edited(scene: &Scene, spec: &Value) -> Result<Option<String>, Error> {
+/// The API server's response to a change of the spec, in a dry run.
+async fn edited(ns: &TestNamespace, spec: &Value) -> Result<Option<String>, Error> {
     let strictly =
         PatchParams { dry_run: true, field_validation: Some(ValidationDirective::Strict), ..PatchParams::default() };
-    said(scene.kanaries().patch("try", &strictly, &Patch::Merge(json!({"spec": spec}))).await)
+    refused_with(ns.kanaries().patch("try", &strictly, &Patch::Merge(json!({"spec": spec}))).await)
 }
 
-/// The condition says what is wrong, nothing runs, and the cure that it names is one.
-async fn meets(scene: Scene, trouble: &'static Trouble) -> Result<(), Error> {
-    let mark = scene.lab()?.audit().mark();
+/// The condition reports what is wrong, nothing runs, and the fix that it names works.
+async fn meets(ns: TestNamespace, trouble: &'static Trouble) -> Result<(), Error> {
+    let mark = ns.lab()?.audit().mark();
     if !trouble.setting.contains("kind: Deployment\nmetadata: {name: web}") {
-        scene.apply(BASE).await?;
+        ns.apply(BASE).await?;
     }
-    scene.apply(trouble.setting).await?;
+    ns.apply(trouble.setting).await?;
     // Until it is counted, a quota may let a pod pass.
-    for quota in scene.list::<ResourceQuota>("").await? {
+    for quota in ns.list::<ResourceQuota>("").await? {
         let counted = |quota: &ResourceQuota| quota.status.as_ref().is_some_and(|status| status.hard.is_some());
-        scene.until(&quota.name_any(), "is counted", counted).await?;
+        ns.until(&quota.name_any(), "is counted", counted).await?;
     }
-    scene.apply(with(trouble.kanary)?).await?;
+    ns.apply(with(trouble.kanary)?).await?;
     let awaited = format!("{} is {}, with {:?}", trouble.condition, trouble.reason, trouble.says);
-    let told = |kd: &Value| {
-        let mut conditions = kd["status"]["conditions"].as_array().into_iter().flatten();
+    let reported = |kanary: &Value| {
+        let mut conditions = kanary["status"]["conditions"].as_array().into_iter().flatten();
         let condition = conditions.find(|c| c["type"] == trouble.condition && c["reason"] == trouble.reason);
         let message = condition.map(|c| c["message"].as_str().unwrap_or_default().to_owned());
         message.is_some_and(|message| trouble.says.iter().all(|words| message.contains(words)))
     };
-    let kd = scene.until_kd("try", &awaited, told).await?;
-    assert_eq!(kd["status"]["phase"], "Starting", "nothing is judged");
-    let message = kd["status"]["message"].as_str().unwrap_or_default();
+    let kanary = ns.until_kanary("try", &awaited, reported).await?;
+    assert_eq!(kanary["status"]["phase"], "Starting", "nothing is evaluated");
+    let message = kanary["status"]["message"].as_str().unwrap_or_default();
     assert!(trouble.says.iter().all(|words| message.contains(words)), "kubectl get -o wide shows {message}");
-    assert!(message.len() < 400, "a sentence that people read: {message}");
-    nothing_was_made(&scene, mark, trouble).await?;
+    assert!(message.len() < 400, "too long for a message: {message}");
+    nothing_was_made(&ns, mark, trouble).await?;
     match &trouble.cure {
         Cure::None => return Ok(()),
         Cure::Kanary(patch) => {
             let patch = manifests::parse(patch)?.into_iter().next().unwrap_or_default();
-            scene.patch_kd("try", patch).await?;
+            ns.patch_kanary("try", patch).await?;
         }
         Cure::Object(patch) => {
-            for object in manifests::parse(&patch.replace("NAMESPACE", scene.namespace()))? {
-                let (api, name) = manifests::locate(&scene.client(), &object, scene.namespace()).await?;
+            for object in manifests::parse(&patch.replace("NAMESPACE", ns.name()))? {
+                let (api, name) = manifests::locate(&ns.client(), &object, ns.name()).await?;
                 api.patch(&name, &PatchParams::default(), &Patch::Merge(&object)).await?;
             }
         }
-        Cure::Create(object) => drop(scene.apply(*object).await?),
+        Cure::Create(object) => drop(ns.apply(*object).await?),
         Cure::Delete(object) => {
             for object in manifests::parse(object)? {
-                let (api, name) = manifests::locate(&scene.client(), &object, scene.namespace()).await?;
+                let (api, name) = manifests::locate(&ns.client(), &object, ns.name()).await?;
                 api.delete(&name, &Default::default()).await?;
             }
         }
     }
-    let kd = scene.kd_phase("try", "Validating").await?;
-    let mut conditions = kd["status"]["conditions"].as_array().into_iter().flatten();
-    assert!(!conditions.any(|c| c["type"] == "Errored" && c["status"] == "True"), "the trouble is over: {kd}");
+    let kanary = ns.until_phase("try", "Validating").await?;
+    let mut conditions = kanary["status"]["conditions"].as_array().into_iter().flatten();
+    assert!(!conditions.any(|c| c["type"] == "Errored" && c["status"] == "True"), "the trouble is over: {kanary}");
     Ok(())
 }
 
-async fn nothing_was_made(scene: &Scene, mark: kanary_e2e::audit::Mark, trouble: &Trouble) -> Result<(), Error> {
+async fn nothing_was_made(ns: &TestNamespace, mark: kanary_e2e::audit::Mark, trouble: &Trouble) -> Result<(), Error> {
     use k8s_openapi::api::core::v1::Pod;
-    let pods: Vec<Pod> = scene.list("kanary.k8s.io/canary=try").await?;
+    let pods: Vec<Pod> = ns.list("kanary.k8s.io/canary=try").await?;
     assert!(pods.is_empty(), "no canary pod: {pods:?}");
-    let calls = scene.lab()?.audit().since(mark, ":kanary")?;
+    let calls = ns.lab()?.audit().since(mark, ":kanary")?;
     let made = calls.iter().filter(|call| {
-        call.namespace == scene.namespace() && call.verb == "create" && call.code == 201 && call.resource != "events"
+        call.namespace == ns.name() && call.verb == "create" && call.code == 201 && call.resource != "events"
     });
     let made: Vec<&str> = made.map(|call| call.resource.as_str()).collect();
     assert_eq!(made, trouble.makes, "what was made before the refusal");

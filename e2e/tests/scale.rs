@@ -1,12 +1,11 @@
-//! How many canary pods there are, and who says so.
+//! How many canary pods there are, and what decides that.
 
 mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
+use kanary_e2e::{Error, Setup, TestNamespace, cases, harness};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 use support::*;
@@ -16,7 +15,7 @@ fn main() -> ExitCode {
         static_follows_the_spec,
         who_scales_a_static_canary_is_answered,
         all_pods_must_be_available: lab_only,
-        an_autoscaler_has_the_last_word,
+        an_autoscaler_decides_how_many_pods_there_are,
         an_autoscaler_follows_the_spec,
         an_autoscaler_does_not_outlive_the_run,
         from_static_to_hpa_the_pods_stay_as_they_are,
@@ -29,157 +28,157 @@ fn main() -> ExitCode {
     harness::main(Setup::controller(&[]), cases)
 }
 
-async fn static_follows_the_spec(scene: Scene) -> Result<(), Error> {
-    let kd = validating(&scene, fixed(2)).await?;
-    assert_eq!(kd["status"]["report"]["scale"], "static 2");
+async fn static_follows_the_spec(ns: TestNamespace) -> Result<(), Error> {
+    let kanary = validating(&ns, fixed(2)).await?;
+    assert_eq!(kanary["status"]["report"]["scale"], "static 2");
     for count in [3, 1] {
-        change(&scene, fixed(count)).await?;
-        until_canary_pods(&scene, usize::try_from(count).unwrap_or_default()).await?;
-        let told = |kd: &Value| kd["status"]["canary"]["readyReplicas"] == count;
-        let kd = scene.until_kd(TRIAL, "the status counts them", told).await?;
-        assert_eq!(phase(&kd), "Validating");
+        change(&ns, fixed(count)).await?;
+        until_canary_pods(&ns, usize::try_from(count).unwrap_or_default()).await?;
+        let counts = |kanary: &Value| kanary["status"]["canary"]["readyReplicas"] == count;
+        let kanary = ns.until_kanary(TRIAL, "the status counts them", counts).await?;
+        assert_eq!(phase(&kanary), "Validating");
     }
     Ok(())
 }
 
-async fn who_scales_a_static_canary_is_answered(scene: Scene) -> Result<(), Error> {
-    validating(&scene, fixed(2)).await?;
-    let scaled = scene.patch::<Deployment>(CANARY, json!({"spec": {"replicas": 5}})).await?;
+async fn who_scales_a_static_canary_is_answered(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, fixed(2)).await?;
+    let scaled = ns.patch::<Deployment>(CANARY, json!({"spec": {"replicas": 5}})).await?;
     let answered =
         |canary: &Deployment| canary.metadata.generation > scaled.metadata.generation && replicas_of(canary) == 2;
-    scene.until(CANARY, "has the replicas of the spec again", answered).await.map(drop)
+    ns.until(CANARY, "has the replicas of the spec again", answered).await.map(drop)
 }
 
-async fn all_pods_must_be_available(scene: Scene) -> Result<(), Error> {
-    production(&scene).await?;
-    scene.apply(trial(merged(fixed(2), playing("never-ready")))).await?;
-    let pods = until_canary_pods(&scene, 2).await?.into_iter().filter_map(|pod| pod.metadata.name);
+async fn all_pods_must_be_available(ns: TestNamespace) -> Result<(), Error> {
+    production(&ns).await?;
+    ns.apply(trial(merged(fixed(2), playing("never-ready")))).await?;
+    let pods = until_canary_pods(&ns, 2).await?.into_iter().filter_map(|pod| pod.metadata.name);
     let pods: Vec<String> = pods.collect();
-    recovers(&scene, &pods[0]).await?;
-    let half = |kd: &Value| text(kd, "/status/message") == "1 of 2 canary pods available";
-    let kd = scene.until_kd(TRIAL, "half of it is available", half).await?;
-    assert_eq!(phase(&kd), "Starting");
-    recovers(&scene, &pods[1]).await?;
-    scene.kd_phase(TRIAL, "Validating").await.map(drop)
+    recovers(&ns, &pods[0]).await?;
+    let half = |kanary: &Value| text(kanary, "/status/message") == "1 of 2 canary pods available";
+    let kanary = ns.until_kanary(TRIAL, "half of it is available", half).await?;
+    assert_eq!(phase(&kanary), "Starting");
+    recovers(&ns, &pods[1]).await?;
+    ns.until_phase(TRIAL, "Validating").await.map(drop)
 }
 
-/// A controller that also writes replicas fights with the autoscaler for ever.
-async fn an_autoscaler_has_the_last_word(scene: Scene) -> Result<(), Error> {
-    let kd = validating(&scene, hpa(2, 4)).await?;
-    assert_contains(&kd["status"], &json!({"canary": {"hpa": CANARY}, "report": {"scale": "hpa 2-4"}}));
-    until_canary_pods(&scene, 2).await?;
-    let own = json_of::<HorizontalPodAutoscaler>(&scene, CANARY).await?;
+/// A controller that also writes replicas would fight with the autoscaler indefinitely.
+async fn an_autoscaler_decides_how_many_pods_there_are(ns: TestNamespace) -> Result<(), Error> {
+    let kanary = validating(&ns, hpa(2, 4)).await?;
+    assert_contains(&kanary["status"], &json!({"canary": {"hpa": CANARY}, "report": {"scale": "hpa 2-4"}}));
+    until_canary_pods(&ns, 2).await?;
+    let own = json_of::<HorizontalPodAutoscaler>(&ns, CANARY).await?;
     let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": CANARY});
     assert_contains(&own["spec"], &json!({"minReplicas": 2, "maxReplicas": 4, "scaleTargetRef": target}));
-    let witness = Witness::<Deployment>::of(&scene, CANARY_LABEL).await?;
-    // What it does when there is more to do.
-    scene.patch::<Deployment>(CANARY, json!({"spec": {"replicas": 3}})).await?;
-    scene.until_kd(TRIAL, "3 are ready", |kd| kd["status"]["canary"]["readyReplicas"] == 3).await?;
-    say(&scene, "invalid").await?;
+    let witness = Witness::<Deployment>::of(&ns, CANARY_LABEL).await?;
+    // As the autoscaler does under more load.
+    ns.patch::<Deployment>(CANARY, json!({"spec": {"replicas": 3}})).await?;
+    ns.until_kanary(TRIAL, "3 are ready", |kanary| kanary["status"]["canary"]["readyReplicas"] == 3).await?;
+    set_verdict(&ns, "invalid").await?;
     assert_eq!(replicas(&witness.until_all_gone().await?), [2, 3]);
     Ok(())
 }
 
-async fn an_autoscaler_follows_the_spec(scene: Scene) -> Result<(), Error> {
-    validating(&scene, hpa(1, 4)).await?;
+async fn an_autoscaler_follows_the_spec(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, hpa(1, 4)).await?;
     let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}});
     let metrics = json!([{"type": "Resource", "resource": cpu}]);
     let window = json!({"scaleDown": {"stabilizationWindowSeconds": 42}});
     let spec = json!({"maxReplicas": 6, "metrics": metrics, "behavior": window});
-    change(&scene, json!({"scale": {"hpa": spec}})).await?;
+    change(&ns, json!({"scale": {"hpa": spec}})).await?;
     let follows = |own: &HorizontalPodAutoscaler| own.spec.as_ref().is_some_and(|spec| spec.max_replicas == 6);
-    let own = scene.until(CANARY, "has the new maximum", follows).await?;
+    let own = ns.until(CANARY, "has the new maximum", follows).await?;
     assert_contains(&json!(own)["spec"], &spec);
-    // Who edits it is answered, once it is on record what the API server made of it.
+    // An edit of it is undone, once the recorded spec is the one that the API server returned.
     let made_from = own.annotations()["kanary.k8s.io/applied-hash"].clone();
-    let on_record = |kd: &Value| text(kd, "/status/canary/hpaHash").starts_with(&made_from);
-    scene.until_kd(TRIAL, "the autoscaler is on record", on_record).await?;
-    scene.patch::<HorizontalPodAutoscaler>(CANARY, json!({"spec": {"maxReplicas": 9}})).await?;
-    scene.until(CANARY, "has the maximum of the spec again", follows).await.map(drop)
+    let on_record = |kanary: &Value| text(kanary, "/status/canary/hpaHash").starts_with(&made_from);
+    ns.until_kanary(TRIAL, "the autoscaler is on record", on_record).await?;
+    ns.patch::<HorizontalPodAutoscaler>(CANARY, json!({"spec": {"maxReplicas": 9}})).await?;
+    ns.until(CANARY, "has the maximum of the spec again", follows).await.map(drop)
 }
 
-/// In the original it had no owner: it outlived the canary, and the resource as well.
-async fn an_autoscaler_does_not_outlive_the_run(scene: Scene) -> Result<(), Error> {
-    validating(&scene, hpa(1, 3)).await?;
-    say(&scene, "valid").await?;
-    scene.kd_phase(TRIAL, "Succeeded").await?;
-    assert_nothing_is_left(&scene).await?;
-    scene.apply(trial_of("other", hpa(1, 3))).await?;
-    scene.kd_phase("other", "Validating").await?;
-    scene.get::<HorizontalPodAutoscaler>("other-kanary").await?;
-    scene.delete_kd("other").await?;
-    scene.until_gone::<HorizontalPodAutoscaler>("other-kanary").await
+/// In the original it had no owner: it outlived the canary and the resource.
+async fn an_autoscaler_does_not_outlive_the_run(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, hpa(1, 3)).await?;
+    set_verdict(&ns, "valid").await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    assert_nothing_is_left(&ns).await?;
+    ns.apply(trial_of("other", hpa(1, 3))).await?;
+    ns.until_phase("other", "Validating").await?;
+    ns.get::<HorizontalPodAutoscaler>("other-kanary").await?;
+    ns.delete_kanary("other").await?;
+    ns.until_gone::<HorizontalPodAutoscaler>("other-kanary").await
 }
 
-/// An apply without `replicas` takes the field off, and the API server's default is 1: three pods become one.
-async fn from_static_to_hpa_the_pods_stay_as_they_are(scene: Scene) -> Result<(), Error> {
-    validating(&scene, fixed(3)).await?;
-    let witness = Witness::<Deployment>::of(&scene, CANARY_LABEL).await?;
-    change(&scene, merged(json!({"scale": {"static": null}}), hpa(1, 5))).await?;
+/// An apply without `replicas` removes the field, and the API server's default is 1: three pods become one.
+async fn from_static_to_hpa_the_pods_stay_as_they_are(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, fixed(3)).await?;
+    let witness = Witness::<Deployment>::of(&ns, CANARY_LABEL).await?;
+    change(&ns, merged(json!({"scale": {"static": null}}), hpa(1, 5))).await?;
     let counts =
         |own: &HorizontalPodAutoscaler| own.status.as_ref().is_some_and(|status| status.current_replicas == Some(3));
-    scene.until(CANARY, "counts 3 pods", counts).await?;
-    until_canary_pods(&scene, 3).await?;
-    say(&scene, "invalid").await?;
+    ns.until(CANARY, "counts 3 pods", counts).await?;
+    until_canary_pods(&ns, 3).await?;
+    set_verdict(&ns, "invalid").await?;
     assert_eq!(replicas(&witness.until_all_gone().await?), [3]);
     Ok(())
 }
 
-async fn from_hpa_to_static_the_spec_counts_again(scene: Scene) -> Result<(), Error> {
-    validating(&scene, hpa(3, 5)).await?;
-    change(&scene, merged(json!({"scale": {"hpa": null}}), fixed(1))).await?;
-    scene.until_gone::<HorizontalPodAutoscaler>(CANARY).await?;
-    until_canary_pods(&scene, 1).await.map(drop)
+async fn from_hpa_to_static_the_spec_counts_again(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, hpa(3, 5)).await?;
+    change(&ns, merged(json!({"scale": {"hpa": null}}), fixed(1))).await?;
+    ns.until_gone::<HorizontalPodAutoscaler>(CANARY).await?;
+    until_canary_pods(&ns, 1).await.map(drop)
 }
 
-/// Kubernetes stops scaling both (`AmbiguousSelector`): with production's autoscaler goes production.
-async fn two_autoscalers_that_would_count_the_same_pods_are_refused(scene: Scene) -> Result<(), Error> {
-    production(&scene).await?;
-    scene.apply(autoscaler_of_the_base()).await?;
-    scene.apply(trial(merged(traffic("service"), hpa(1, 3)))).await?;
-    let kd = until_reason(&scene, "Errored", "AmbiguousHPA").await?;
-    assert!(text(&kd, "/status/message").contains("HorizontalPodAutoscaler web"), "{kd}");
-    assert_nothing_is_left(&scene).await?;
-    change(&scene, traffic("kanary-service")).await?;
-    let kd = scene.kd_phase(TRIAL, "Validating").await?;
-    assert_eq!(condition(&kd, "Errored")["status"], "False");
-    scene.get::<HorizontalPodAutoscaler>(CANARY).await.map(drop)
+/// Kubernetes stops scaling both (`AmbiguousSelector`), production included.
+async fn two_autoscalers_that_would_count_the_same_pods_are_refused(ns: TestNamespace) -> Result<(), Error> {
+    production(&ns).await?;
+    ns.apply(autoscaler_of_the_base()).await?;
+    ns.apply(trial(merged(traffic("service"), hpa(1, 3)))).await?;
+    let kanary = until_reason(&ns, "Errored", "AmbiguousHPA").await?;
+    assert!(text(&kanary, "/status/message").contains("HorizontalPodAutoscaler web"), "{kanary}");
+    assert_nothing_is_left(&ns).await?;
+    change(&ns, traffic("kanary-service")).await?;
+    let kanary = ns.until_phase(TRIAL, "Validating").await?;
+    assert_eq!(condition(&kanary, "Errored")["status"], "False");
+    ns.get::<HorizontalPodAutoscaler>(CANARY).await.map(drop)
 }
 
-async fn two_autoscalers_that_count_different_pods_are_fine(scene: Scene) -> Result<(), Error> {
-    // Production selects by a label that the base does not select by.
+async fn two_autoscalers_that_count_different_pods_are_fine(ns: TestNamespace) -> Result<(), Error> {
+    // Production's Service selects by a label that the base does not select by.
     let labels = json!({"app": "web", "tier": "front"});
-    scene.apply(service(json!({"spec": {"selector": {"app": null, "tier": "front"}}}))).await?;
-    scene.apply(web(json!({"spec": {"template": {"metadata": {"labels": labels}}}}))).await?;
-    scene.apply(autoscaler_of_the_base()).await?;
+    ns.apply(service(json!({"spec": {"selector": {"app": null, "tier": "front"}}}))).await?;
+    ns.apply(web(json!({"spec": {"template": {"metadata": {"labels": labels}}}}))).await?;
+    ns.apply(autoscaler_of_the_base()).await?;
     let labelled = pods(json!({"metadata": {"labels": labels}}));
-    scene.apply(trial(merged(merged(traffic("service"), hpa(1, 3)), labelled))).await?;
-    scene.kd_phase(TRIAL, "Validating").await?;
-    until_serves(&scene, WEB, 2, 1).await
+    ns.apply(trial(merged(merged(traffic("service"), hpa(1, 3)), labelled))).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
+    until_serves(&ns, WEB, 2, 1).await
 }
 
-async fn an_autoscaler_of_the_base_that_comes_later_stops_the_traffic(scene: Scene) -> Result<(), Error> {
-    validating(&scene, merged(traffic("service"), hpa(1, 3))).await?;
-    until_serves(&scene, WEB, 2, 1).await?;
-    scene.apply(autoscaler_of_the_base()).await?;
-    until_serves(&scene, WEB, 2, 0).await?;
-    until_reason(&scene, "Traffic", "AmbiguousHPA").await?;
-    until_reason(&scene, "Running", "Held").await?;
-    scene.delete::<HorizontalPodAutoscaler>(WEB).await?;
-    until_serves(&scene, WEB, 2, 1).await?;
-    until_reason(&scene, "Running", "Judging").await.map(drop)
+async fn an_autoscaler_of_the_base_that_comes_later_stops_the_traffic(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, merged(traffic("service"), hpa(1, 3))).await?;
+    until_serves(&ns, WEB, 2, 1).await?;
+    ns.apply(autoscaler_of_the_base()).await?;
+    until_serves(&ns, WEB, 2, 0).await?;
+    until_reason(&ns, "Traffic", "AmbiguousHPA").await?;
+    until_reason(&ns, "Running", "Held").await?;
+    ns.delete::<HorizontalPodAutoscaler>(WEB).await?;
+    until_serves(&ns, WEB, 2, 1).await?;
+    until_reason(&ns, "Running", "Judging").await.map(drop)
 }
 
-async fn who_counts_the_canary_among_the_base_is_named(scene: Scene) -> Result<(), Error> {
+async fn who_counts_the_canary_among_the_base_is_named(ns: TestNamespace) -> Result<(), Error> {
     let budget = json!({
         "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "careful"},
         "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}},
     });
-    scene.apply(budget).await?;
-    scene.apply(autoscaler_of_the_base()).await?;
-    validating(&scene, traffic("service")).await?;
+    ns.apply(budget).await?;
+    ns.apply(autoscaler_of_the_base()).await?;
+    validating(&ns, traffic("service")).await?;
     for (reason, name) in [("BaseHPACountsCanary", "HorizontalPodAutoscaler web"), ("PDBCountsCanary", "careful")] {
-        let event = until_event(&scene, reason).await?;
+        let event = until_event(&ns, reason).await?;
         assert_eq!(event.type_.as_deref(), Some("Warning"));
         assert!(event.message.is_some_and(|message| message.contains(name)));
     }
@@ -202,7 +201,7 @@ fn autoscaler_of_the_base() -> Value {
     })
 }
 
-/// The numbers that a Deployment asked for, one after the other.
+/// The desired replicas of a Deployment, one after the other.
 fn replicas(versions: &[Deployment]) -> Vec<i32> {
     let mut replicas: Vec<i32> = versions.iter().map(replicas_of).collect();
     replicas.dedup();

@@ -1,92 +1,93 @@
-//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and wakes up
-//! with what it knew.
+//! What the controller does not see: it leads and may write, but one of its watches is broken; or it hangs, and resumes
+//! with stale caches.
 
 mod support;
 
 use std::process::ExitCode;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::jiff::SignedDuration;
-use kanary_e2e::veil::Veil;
-use kanary_e2e::{Error, Scene, Setup, cases, harness};
+use k8s_openapi::{
+    api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod},
+    jiff::SignedDuration,
+};
+use kanary_e2e::{Error, Setup, TestNamespace, cases, harness, watch_proxy::WatchProxy};
 use serde_json::{Value, json};
 use support::*;
 
 fn main() -> ExitCode {
     let cases = cases![
-        what_it_cannot_see_it_does_not_judge: lab_only,
+        what_it_cannot_see_it_does_not_evaluate: lab_only,
         a_watch_that_fell_silent_is_not_taken_for_consent: lab_only,
-        who_hung_has_missed_its_time_and_its_turn: lab_only,
+        a_controller_that_hung_has_missed_its_time_and_its_turn: lab_only,
     ];
     harness::main(Setup::installed(), cases)
 }
 
-/// Who counts the time only promotes what nobody looked at: the label is there, and no watch tells of it.
-async fn what_it_cannot_see_it_does_not_judge(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    let veil = Veil::before(scene.lab()?.client_of("kanary").await?, "pods").await?;
-    let controller = scene.lab()?.controller_at(veil.url(), &alone(&scene, "dim")).await?;
-    validating(&scene, watching("1h")).await?;
-    let pod = canary_pod(&scene).await?;
-    veil.draw();
-    let held = until_reason(&scene, "Running", "Held").await?;
+/// Counting the time only would promote a canary that was not observed: the label is set, and no watch reports it.
+async fn what_it_cannot_see_it_does_not_evaluate(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "pods").await?;
+    let controller = ns.lab()?.controller_at(proxy.url(), &alone(&ns, "dim")).await?;
+    validating(&ns, watching("1h")).await?;
+    let pod = canary_pod(&ns).await?;
+    proxy.block();
+    let held = until_reason(&ns, "Running", "Held").await?;
     assert!(text(&held, "/status/message").contains("lost its view"), "{held}");
-    scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    // Its period is over long ago.
-    let hasty = change(&scene, watching("1s")).await?;
-    assert_eq!(phase(&until_answered(&scene, &hasty).await?), "Validating");
-    veil.lift();
-    let kd = scene.kd_phase(TRIAL, "Failed").await?;
-    assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
-    assert_eq!(base_image(&scene).await?, "web:1");
+    ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    // Its period ended long ago.
+    let hasty = change(&ns, watching("1s")).await?;
+    assert_eq!(phase(&until_answered(&ns, &hasty).await?), "Validating");
+    proxy.restore();
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    assert!(text(&kanary, "/status/message").contains(&pod), "{kanary}");
+    assert_eq!(base_image(&ns).await?, "web:1");
     controller.stop().await
 }
 
-/// The connection is dead, and nobody says so: what is seen is what was seen last. A success is checked against the cluster.
-async fn a_watch_that_fell_silent_is_not_taken_for_consent(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    let veil = Veil::before(scene.lab()?.client_of("kanary").await?, "pods").await?;
-    let controller = scene.lab()?.controller_at(veil.url(), &alone(&scene, "deaf")).await?;
-    validating(&scene, watching("15s")).await?;
-    veil.muffle();
-    let pod = canary_pod(&scene).await?;
-    scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    let verdict = |kd: &Value| ["Failing", "Failed", "Promoting", "Succeeded"].contains(&phase(kd));
-    let kd = scene.until_kd(TRIAL, "there is a verdict", verdict).await?;
-    assert!(text(&kd, "/status/message").contains(&pod), "{kd}");
-    assert_eq!(base_image(&scene).await?, "web:1");
-    veil.lift();
-    scene.kd_phase(TRIAL, "Failed").await?;
+/// The connection is dead without an error: the cache shows an old state. A success is checked against the cluster.
+async fn a_watch_that_fell_silent_is_not_taken_for_consent(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "pods").await?;
+    let controller = ns.lab()?.controller_at(proxy.url(), &alone(&ns, "deaf")).await?;
+    validating(&ns, watching("15s")).await?;
+    proxy.stall();
+    let pod = canary_pod(&ns).await?;
+    ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    let verdict = |kanary: &Value| ["Failing", "Failed", "Promoting", "Succeeded"].contains(&phase(kanary));
+    let kanary = ns.until_kanary(TRIAL, "there is a verdict", verdict).await?;
+    assert!(text(&kanary, "/status/message").contains(&pod), "{kanary}");
+    assert_eq!(base_image(&ns).await?, "web:1");
+    proxy.restore();
+    ns.until_phase(TRIAL, "Failed").await?;
     controller.stop().await
 }
 
-/// The time in which it hung is nobody's: another judges as long as if it had not been. And what the first knew is old.
-async fn who_hung_has_missed_its_time_and_its_turn(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    let first = scene.lab()?.controller(&alone(&scene, "first")).await?;
-    validating(&scene, watching("1h")).await?;
+/// The time in which it hung does not count: another controller evaluates the whole period. And the first one's caches
+/// are stale.
+async fn a_controller_that_hung_has_missed_its_time_and_its_turn(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let first = ns.lab()?.controller(&alone(&ns, "first")).await?;
+    validating(&ns, watching("1h")).await?;
     first.freeze()?;
-    let second = scene.lab()?.controller(&alone(&scene, "second")).await?;
-    change(&scene, watching("3s")).await?;
-    let kd = scene.kd_phase(TRIAL, "Succeeded").await?;
-    let missed =
-        time(&kd, "deadline").zip(time(&kd, "validationStartedAt")).map(|(end, start)| start.duration_until(end));
-    // A lease is out fifteen seconds after its renewal, and that was five seconds before the first hung, at most.
-    assert!(missed >= Some(SignedDuration::from_secs(3 + 9)), "nobody watched meanwhile: {kd}");
-    assert!(time(&kd, "verdictAt") >= time(&kd, "deadline"), "{kd}");
-    assert_eq!(base_image(&scene).await?, "web:2");
+    let second = ns.lab()?.controller(&alone(&ns, "second")).await?;
+    change(&ns, watching("3s")).await?;
+    let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
+    let missed = time(&kanary, "deadline")
+        .zip(time(&kanary, "validationStartedAt"))
+        .map(|(end, start)| start.duration_until(end));
+    // A Lease expires 15 s after its renewal, which was at most 5 s before the first controller hung.
+    assert!(missed >= Some(SignedDuration::from_secs(3 + 9)), "no controller watched in the meantime: {kanary}");
+    assert!(time(&kanary, "verdictAt") >= time(&kanary, "deadline"), "{kanary}");
+    assert_eq!(base_image(&ns).await?, "web:2");
     let hotfix = json!([{"name": "web", "image": "web:hotfix"}]);
-    scene.patch::<Deployment>(WEB, json!({"spec": {"template": {"spec": {"containers": hotfix}}}})).await?;
+    ns.patch::<Deployment>(WEB, json!({"spec": {"template": {"spec": {"containers": hotfix}}}})).await?;
     first.thaw()?;
     second.stop().await?;
     let leads =
         |lease: &Lease| lease.spec.as_ref().is_some_and(|spec| spec.holder_identity.as_deref() == Some("first"));
-    scene.until::<Lease>("kanary", "the first leads again", leads).await?;
-    let provoked = change(&scene, json!({"validation": {"cleanup": "rolloutComplete"}})).await?;
-    assert_eq!(phase(&until_answered(&scene, &provoked).await?), "Succeeded");
-    assert_eq!(base_image(&scene).await?, "web:hotfix");
-    assert_nothing_is_left(&scene).await?;
+    ns.until::<Lease>("kanary", "the first leads again", leads).await?;
+    let provoked = change(&ns, json!({"validation": {"cleanup": "rolloutComplete"}})).await?;
+    assert_eq!(phase(&until_answered(&ns, &provoked).await?), "Succeeded");
+    assert_eq!(base_image(&ns).await?, "web:hotfix");
+    assert_nothing_is_left(&ns).await?;
     first.stop().await
 }

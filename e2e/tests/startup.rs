@@ -1,66 +1,70 @@
-//! How the controller starts, and who of several leads: what is missing is said once, in words that help, and waited for.
+//! How the controller starts, and which of several leads: what is missing is reported once, with the fix, and waited
+//! for.
 
 mod support;
 
-use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::{
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use k8s_openapi::api::coordination::v1::Lease;
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::api::rbac::v1::ClusterRole;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kanary_e2e::controller::Controller;
-use kanary_e2e::{Context, Error, Scene, Setup, cases, harness, manifests};
-use kube::api::{DeleteParams, ListParams, PostParams};
-use kube::runtime::wait::{await_condition, conditions::is_deleted};
-use kube::{Api, ResourceExt};
+use k8s_openapi::{
+    api::{coordination::v1::Lease, core::v1::Secret, rbac::v1::ClusterRole},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kanary_e2e::{Context, Error, Setup, TestNamespace, cases, controller::Controller, harness, manifests};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams},
+    runtime::wait::{await_condition, conditions::is_deleted},
+};
 use support::*;
 use tokio::process::Command;
 
-/// For a line in a log, which nothing can watch.
+/// For a line in a log, which has to be polled.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CRD: &str = "kanarydeployments.kanary.k8s.io";
 
 fn main() -> ExitCode {
     let cases = cases![
-        without_a_cluster_it_says_so_and_ends: lab_only,
-        an_api_server_that_cannot_be_reached_is_said_once_and_waited_for: lab_only,
-        what_is_not_installed_is_said_once_and_waited_for: lab_only,
+        without_a_cluster_it_reports_that_and_exits: lab_only,
+        an_unreachable_api_server_is_reported_once_and_waited_for: lab_only,
+        what_is_not_installed_is_reported_once_and_waited_for: lab_only,
         only_one_leads_and_another_takes_over: lab_only,
         its_account_may_not_read_secrets: lab_only,
     ];
     harness::main(Setup::installed(), cases)
 }
 
-async fn without_a_cluster_it_says_so_and_ends(scene: Scene) -> Result<(), Error> {
-    let kanary = scene.lab()?.kit().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
+async fn without_a_cluster_it_reports_that_and_exits(ns: TestNamespace) -> Result<(), Error> {
+    let kanary = ns.lab()?.artifacts().kanary.clone().ok_or_else(|| Error::wrong("no controller was built"))?;
     let done =
         Command::new(kanary).args(["run", "--address=127.0.0.1:0"]).env_clear().env("HOME", "/nonexistent").output();
     let done = done.await.context(|| "run kanary".into())?;
-    let said = String::from_utf8_lossy(&done.stderr);
-    assert_eq!(done.status.code(), Some(1), "{said}");
-    let words: Vec<&str> = said.lines().filter(|line| line.starts_with("kanary: ")).collect();
-    assert!(matches!(words[..], [line] if line.contains("no cluster") && line.contains("KUBECONFIG")), "{said}");
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    assert_eq!(done.status.code(), Some(1), "{stderr}");
+    let words: Vec<&str> = stderr.lines().filter(|line| line.starts_with("kanary: ")).collect();
+    assert!(matches!(words[..], [line] if line.contains("no cluster") && line.contains("KUBECONFIG")), "{stderr}");
     Ok(())
 }
 
-async fn an_api_server_that_cannot_be_reached_is_said_once_and_waited_for(scene: Scene) -> Result<(), Error> {
-    let mut controller = scene.lab()?.controller_at("http://127.0.0.1:1", &alone(&scene, "lost")).await?;
-    until_said_once(&mut controller, "cannot reach the API server").await?;
-    assert_eq!(controller.get("/healthz").await?.0, 200, "it lives");
-    assert_eq!(controller.get("/readyz").await?.0, 503, "and is not ready");
+async fn an_unreachable_api_server_is_reported_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+    let mut controller = ns.lab()?.controller_at("http://127.0.0.1:1", &alone(&ns, "lost")).await?;
+    until_logged_once(&mut controller, "cannot reach the API server").await?;
+    assert_eq!(controller.get("/healthz").await?.0, 200, "it is alive");
+    assert_eq!(controller.get("/readyz").await?.0, 503, "but not ready");
     controller.stop().await
 }
 
-/// One after the other, for they change what all controllers see.
-async fn what_is_not_installed_is_said_once_and_waited_for(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    without_a_permission(&scene).await?;
-    without_the_crd(&scene).await
+/// One after the other, because they affect all controllers.
+async fn what_is_not_installed_is_reported_once_and_waited_for(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    without_a_permission(&ns).await?;
+    without_the_crd(&ns).await
 }
 
-async fn without_a_permission(scene: &Scene) -> Result<(), Error> {
-    let roles: Api<ClusterRole> = Api::all(scene.client());
+async fn without_a_permission(ns: &TestNamespace) -> Result<(), Error> {
+    let roles: Api<ClusterRole> = Api::all(ns.client());
     let shipped = roles.get("kanary").await.context(|| "get the shipped role".into())?;
     let mut poorer = shipped.clone();
     for rule in poorer.rules.iter_mut().flatten() {
@@ -71,8 +75,8 @@ async fn without_a_permission(scene: &Scene) -> Result<(), Error> {
         });
     }
     replace(&roles, &poorer).await?;
-    let mut controller = scene.lab()?.start_controller(&alone(scene, "poor")).await?;
-    until_said_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
+    let mut controller = ns.lab()?.start_controller(&alone(ns, "poor")).await?;
+    until_logged_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
     let mut restored = roles.get("kanary").await.context(|| "get the role".into())?;
     restored.rules = shipped.rules;
     replace(&roles, &restored).await?;
@@ -84,40 +88,40 @@ async fn replace(roles: &Api<ClusterRole>, role: &ClusterRole) -> Result<(), Err
     roles.replace(&role.name_any(), &PostParams::default(), role).await.context(|| "replace the role".into()).map(drop)
 }
 
-async fn without_the_crd(scene: &Scene) -> Result<(), Error> {
-    let crds: Api<CustomResourceDefinition> = Api::all(scene.client());
+async fn without_the_crd(ns: &TestNamespace) -> Result<(), Error> {
+    let crds: Api<CustomResourceDefinition> = Api::all(ns.client());
     let crd = crds.delete(CRD, &DeleteParams::default()).await.context(|| "delete the CRD".into())?;
     if let Some(uid) = crd.left().and_then(|crd| crd.metadata.uid) {
         await_condition(crds, CRD, is_deleted(&uid)).await.context(|| "wait for the CRD to go".into())?;
     }
-    let mut controller = scene.lab()?.start_controller(&alone(scene, "early")).await?;
-    until_said_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
-    scene.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
+    let mut controller = ns.lab()?.start_controller(&alone(ns, "early")).await?;
+    until_logged_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
+    ns.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
     controller.ready().await?;
     controller.stop().await
 }
 
-async fn only_one_leads_and_another_takes_over(scene: Scene) -> Result<(), Error> {
-    may_lead(&scene).await?;
-    let lab = scene.lab()?;
-    let first = lab.controller(&alone(&scene, "first")).await?;
-    until_leads(&scene, "first").await?;
-    let second = lab.controller(&alone(&scene, "second")).await?;
-    let third = lab.controller(&alone(&scene, "third")).await?;
-    // Told to stop, a leader hands over; dead, it is missed once its lease is out.
+async fn only_one_leads_and_another_takes_over(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let lab = ns.lab()?;
+    let first = lab.controller(&alone(&ns, "first")).await?;
+    until_leads(&ns, "first").await?;
+    let second = lab.controller(&alone(&ns, "second")).await?;
+    let third = lab.controller(&alone(&ns, "third")).await?;
+    // A leader that is stopped releases its Lease; one that is killed is replaced when its Lease expires.
     first.stop().await?;
-    let heir = until_any_leads(&scene, &["second", "third"]).await?;
+    let heir = until_any_leads(&ns, &["second", "third"]).await?;
     let (leader, follower) = if heir == "second" { (second, ("third", third)) } else { (third, ("second", second)) };
     leader.kill().await?;
-    until_leads(&scene, follower.0).await?;
+    until_leads(&ns, follower.0).await?;
     follower.1.stop().await
 }
 
-async fn its_account_may_not_read_secrets(scene: Scene) -> Result<(), Error> {
-    let secrets: Api<Secret> = Api::all(scene.lab()?.client_of("kanary").await?);
+async fn its_account_may_not_read_secrets(ns: TestNamespace) -> Result<(), Error> {
+    let secrets: Api<Secret> = Api::all(ns.lab()?.client_of("kanary").await?);
     let answer = secrets.list(&ListParams::default()).await;
     assert!(matches!(&answer, Err(kube::Error::Api(status)) if status.code == 403), "{answer:?}");
-    let roles: Api<ClusterRole> = Api::all(scene.client());
+    let roles: Api<ClusterRole> = Api::all(ns.client());
     let role = roles.get("kanary").await.context(|| "get the shipped role".into())?;
     let words = role.rules.into_iter().flatten().flat_map(|rule| {
         [rule.verbs, rule.resources.unwrap_or_default(), rule.api_groups.unwrap_or_default()].concat()
@@ -126,18 +130,18 @@ async fn its_account_may_not_read_secrets(scene: Scene) -> Result<(), Error> {
     Ok(())
 }
 
-async fn until_leads(scene: &Scene, name: &str) -> Result<(), Error> {
-    until_any_leads(scene, &[name]).await.map(drop)
+async fn until_leads(ns: &TestNamespace, name: &str) -> Result<(), Error> {
+    until_any_leads(ns, &[name]).await.map(drop)
 }
 
-async fn until_any_leads(scene: &Scene, names: &[&str]) -> Result<String, Error> {
+async fn until_any_leads(ns: &TestNamespace, names: &[&str]) -> Result<String, Error> {
     let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone()).unwrap_or_default();
-    let lease = scene.until::<Lease>("kanary", "it leads", |lease| names.contains(&holder(lease).as_str())).await?;
+    let lease = ns.until::<Lease>("kanary", "it leads", |lease| names.contains(&holder(lease).as_str())).await?;
     Ok(holder(&lease))
 }
 
-/// Waits for a line of the log, and sees that the trouble is not said again by each of the watches that meet it.
-async fn until_said_once(controller: &mut Controller, words: &str) -> Result<(), Error> {
+/// Waits for a line of the log, and checks that not every watch that has the problem logs it again.
+async fn until_logged_once(controller: &mut Controller, words: &str) -> Result<(), Error> {
     let begun = Instant::now();
     loop {
         if let Some(error) = controller.ended() {
@@ -145,13 +149,13 @@ async fn until_said_once(controller: &mut Controller, words: &str) -> Result<(),
         }
         let log = std::fs::read_to_string(controller.log()).context(|| "read the log".into())?;
         let lines = log.lines().filter(|line| line.contains(words)).count();
-        assert!(lines <= 1, "said {lines} times:\n{log}");
-        // Every watch has met it by the time the first has come round again.
+        assert!(lines <= 1, "logged {lines} times:\n{log}");
+        // By the time the first watch retries, every watch has had the problem.
         if lines == 1 && begun.elapsed() > Duration::from_secs(3) {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            return Err(Error::wrong(format!("it does not say {words:?}; its log:\n{log}")));
+            return Err(Error::wrong(format!("waited {} s for {words:?} in the log:\n{log}", PATIENCE.as_secs())));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -172,7 +172,7 @@ impl Phase {
 }
 
 /// The types of our conditions.
-#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumIter)]
 pub enum ConditionType {
     /// The time of `spec.schedule` has come.
     Scheduled,

@@ -1,10 +1,11 @@
 //! What the status reports to people: conditions, the message and the columns. It decides nothing.
 //!
-//! Not here: the events (`events`), and the three conditions that tools read (`readiness`).
+//! Not here: what is reported of the base (`base_condition`), the three conditions that tools read (`readiness`), and the
+//! events (`events`).
 
 use super::{
-    Facts, base,
-    base::Rollout,
+    Facts, base, base_condition,
+    condition::set,
     events,
     phase::Guards,
     readiness,
@@ -12,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{
-        Condition, ConditionStatus, ConditionType, DefaultStatus, Explanation, KanaryDeploymentStatus, ManualStatus,
-        Phase, Reason, names,
+        ConditionStatus, ConditionType, DefaultStatus, Explanation, KanaryDeploymentStatus, ManualStatus, Phase,
+        Reason, names,
     },
     canary::{self, Readiness},
     decision::{Notice, Observed},
@@ -36,36 +37,14 @@ pub(super) fn update(
         canary_ready(seen, status, facts, phase);
         traffic(seen, status, facts, phase);
         running(seen, status, facts, guards, phase);
-        updated(seen, status, guards, phase);
+        base_condition::update(seen, status, guards, phase);
     }
     if phase == Phase::Succeeded {
-        reverted(seen, status);
+        base_condition::reverted(seen, status);
     }
     readiness::update(seen, status, facts, phase);
     status.report = Some(report(seen, status, phase));
     events::within(seen, &before, status, facts)
-}
-
-/// Writes a condition; the time of its last transition stays while its status does.
-pub(super) fn set(
-    seen: &Observed,
-    status: &mut KanaryDeploymentStatus,
-    type_: ConditionType,
-    truth: ConditionStatus,
-    why: Explanation,
-) {
-    let before = status.condition(type_).filter(|before| before.status == truth);
-    let condition = Condition {
-        type_,
-        status: truth,
-        reason: why.reason,
-        message: why.message,
-        last_transition_time: before.map_or(seen.now, |before| before.last_transition_time),
-        observed_generation: seen.kanary.metadata.generation,
-    };
-    status.conditions.retain(|condition| condition.type_ != type_);
-    status.conditions.push(condition);
-    status.conditions.sort_by_key(|condition| condition.type_);
 }
 
 fn scheduled(seen: &Observed, status: &mut KanaryDeploymentStatus, phase: Phase) {
@@ -207,73 +186,6 @@ fn held_while_ready(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Fa
     }
 }
 
-/// How far the base is with the template, after a verdict of success.
-pub(super) fn updated(seen: &Observed, status: &mut KanaryDeploymentStatus, guards: &Guards, phase: Phase) {
-    if phase != Phase::Promoting {
-        return;
-    }
-    let name = names::base(&seen.kanary);
-    let (truth, reason, message) = match &guards.rollout {
-        Rollout::LeftAlone => {
-            let message = format!("Deployment {name} is not changed (spec.validation.noUpdate)");
-            (ConditionStatus::False, Reason::NoUpdate, message)
-        }
-        Rollout::Due => (ConditionStatus::False, Reason::Promoting, format!("promoting: updating Deployment {name}")),
-        Rollout::Paused => {
-            let fix = format!("resume it: kubectl rollout resume deployment {name}");
-            (base::is_promoted(seen, status).into(), Reason::BasePaused, format!("Deployment {name} is paused; {fix}"))
-        }
-        Rollout::RollingOut => {
-            (ConditionStatus::True, Reason::RollingOut, format!("Deployment {name} is rolling out {}", images(seen)))
-        }
-        Rollout::Stalled(why) => (
-            ConditionStatus::True,
-            Reason::BaseRolloutStalled,
-            format!("the rollout of Deployment {name} has stalled, so the canary stays: {why}"),
-        ),
-        Rollout::Done if base::was_up_to_date(status) => (
-            ConditionStatus::True,
-            Reason::AlreadyUpToDate,
-            format!("nothing to promote: Deployment {name} already had the template"),
-        ),
-        Rollout::Done => (ConditionStatus::True, Reason::Promoted, promoted(seen)),
-    };
-    status.message = Some(message.clone());
-    set(seen, status, ConditionType::DeploymentUpdated, truth, Explanation { reason, message });
-}
-
-fn promoted(seen: &Observed) -> String {
-    format!("promoted: Deployment {} runs {}", names::base(&seen.kanary), images(seen))
-}
-
-/// What a person knows the template by.
-fn images(seen: &Observed) -> String {
-    const MOST: usize = 3;
-    let images = seen.kanary.spec.template.images();
-    let more = images.len().saturating_sub(MOST);
-    let named = images.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
-    match (named.is_empty(), more) {
-        (true, _) => "the new template".into(),
-        (false, 0) => named,
-        (false, more) => format!("{named} and {more} more"),
-    }
-}
-
-/// For some time after the end: did another client take the template from the base, or give it back?
-fn reverted(seen: &Observed, status: &mut KanaryDeploymentStatus) {
-    let reported = status.condition(ConditionType::DeploymentUpdated).map(|condition| condition.reason.clone());
-    let has_promoted = matches!(reported, Some(Reason::Promoted | Reason::RollingOut | Reason::AlreadyUpToDate));
-    let (truth, why) = match base::revert(seen, status) {
-        Some(message) if has_promoted => (ConditionStatus::False, Explanation::new(Reason::Reverted, message)),
-        None if reported == Some(Reason::Reverted) && base::has_template(seen, status) => {
-            (ConditionStatus::True, Explanation::new(Reason::Promoted, format!("{} again", promoted(seen))))
-        }
-        Some(_) | None => return,
-    };
-    status.message = Some(why.message.clone());
-    set(seen, status, ConditionType::DeploymentUpdated, truth, why);
-}
-
 /// The conditions and the event of a phase that begins.
 pub(super) fn enter(
     seen: &Observed,
@@ -299,7 +211,7 @@ pub(super) fn enter(
         Phase::Succeeded | Phase::Failed => {
             // How far the base is by now; it may not be reported yet.
             if phase == Phase::Succeeded {
-                updated(seen, status, guards, Phase::Promoting);
+                base_condition::update(seen, status, guards, Phase::Promoting);
             }
             end(seen, status, phase);
             notice(phase == Phase::Failed, phase.reason())

@@ -4,11 +4,14 @@
 
 mod actions;
 pub mod base;
+mod base_condition;
 mod canary_status;
 pub mod children;
 mod clock;
 mod coalesce;
+mod condition;
 mod conditions;
+pub mod driver;
 mod events;
 mod facts;
 mod guards;
@@ -16,6 +19,7 @@ pub mod phase;
 mod preflight;
 mod readiness;
 pub mod run;
+pub mod step;
 mod summary;
 
 use facts::Facts;

@@ -420,7 +420,7 @@ fn what_is_not_known_is_said_and_nothing_is_made() {
             Some((ConditionStatus::False, reason)),
             "{why:?}"
         );
-        assert_eq!(of("Errored").is_some(), is_errored, "{why:?}");
+        assert_eq!(of("Stalled").is_some(), is_errored, "{why:?}");
     }
 }
 

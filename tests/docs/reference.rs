@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kanary::api::names;
+use kanary::api::{ConditionType, Reason, names};
 use serde_json::{Map, Value};
+use strum::IntoEnumIterator;
 
 use crate::{
     read,
@@ -126,17 +127,43 @@ fn exists(value: &Value, path: &str, schema: &BTreeMap<String, Field>) {
     }
 }
 
+/// The names in the first column of the tables that begin with this column.
+fn first_names(page: &str, column: &str) -> Vec<String> {
+    let rows = tables::rows(&read(page)).into_iter();
+    let rows = rows.filter(|row| row.columns.first().is_some_and(|first| first == column));
+    let mut names: Vec<String> = rows.flat_map(|row| row.names().first().map(|name| (*name).to_owned())).collect();
+    names.sort();
+    names
+}
+
+fn sorted(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn every_reason_has_one_row() {
-    let rows = reference();
-    let reasons = rows.iter().filter(|row| row.columns.first().is_some_and(|column| column == "reason"));
-    let mut seen = BTreeSet::new();
-    for row in reasons {
-        let [reason] = row.names()[..] else { panic!("one reason a row: {:?}", row.cells) };
-        assert_eq!(row.cells.len(), 4, "{reason}: has four cells");
-        assert!(seen.insert(reason), "{reason} is listed twice");
+fn the_reasons_are_those_of_the_code() {
+    for row in reference().iter().filter(|row| row.columns.first().is_some_and(|column| column == "reason")) {
+        assert_eq!((row.names().len(), row.cells.len()), (1, 4), "one reason, four cells: {:?}", row.cells);
     }
-    assert!(seen.len() > 60, "{} reasons", seen.len());
+    let known = Reason::iter().filter(|reason| !matches!(reason, Reason::Other(_)));
+    assert_eq!(first_names("docs/reference.md", "reason"), sorted(known.map(|reason| reason.to_string())));
+}
+
+#[test]
+fn the_conditions_are_those_of_the_code() {
+    let known = ConditionType::iter().map(|type_| format!("{type_:?}"));
+    assert_eq!(first_names("docs/reference.md", "condition"), sorted(known));
+}
+
+#[test]
+fn the_alerts_are_those_of_the_rules() {
+    let rules: Value = serde_saphyr::from_str(&read("prometheus/rules.yaml")).expect("YAML");
+    let groups = rules["groups"].as_array().expect("groups").iter();
+    let rules = groups.flat_map(|group| group["rules"].as_array().expect("rules"));
+    let alerts = rules.filter_map(|rule| rule["alert"].as_str().map(str::to_owned));
+    assert_eq!(first_names("docs/operations.md", "alert"), sorted(alerts));
 }
 
 #[test]

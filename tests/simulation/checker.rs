@@ -17,6 +17,7 @@ use crate::{
     coverage::Coverage,
     evidence::{Stopwatch, is_available},
     ledger::Ledger,
+    loops::Loops,
     machinery::uid,
     past::{Past, Run},
     prometheus::Flight,
@@ -51,6 +52,7 @@ pub struct Checker {
     promotions: BTreeMap<Run, usize>,
     stopwatches: BTreeMap<String, Stopwatch>,
     ledgers: BTreeMap<String, Ledger>,
+    pub loops: Loops,
     /// The resourceVersion of the base that each run pinned.
     pins: BTreeMap<Run, u64>,
     /// What the production selector was when the canary's template was written, by canary.
@@ -71,8 +73,15 @@ impl Checker {
         }
         match deed {
             Deed::Nothing => {}
-            Deed::Planned { observed, plan } => self.planned(observed, plan)?,
-            Deed::Acted { observed, action, done } => {
+            Deed::Planned { observed, plan } => {
+                self.loops.planned(observed, plan)?;
+                self.planned(observed, plan)?;
+            }
+            Deed::Acted { actor, observed, action, done } => {
+                self.loops.acted(observed);
+                if *actor == Actor::Leader {
+                    self.loops.requested(observed, &action.describe(), done)?;
+                }
                 self.note_loss(observed, done.is_err());
                 for change in &changes {
                     if self.past.note_straggler(change, done.is_err()) {
@@ -81,7 +90,11 @@ impl Checker {
                     self.acted(server, observed, action, change)?;
                 }
             }
-            Deed::Told { observed, tell, done } => {
+            Deed::Told { actor, observed, tell, done } => {
+                self.loops.told(observed)?;
+                if *actor == Actor::Leader {
+                    self.loops.requested(observed, "write the status", done)?;
+                }
                 // With a lost answer it is written all the same.
                 self.note_loss(observed, done.is_err() && changes.is_empty());
                 for change in &changes {
@@ -100,6 +113,7 @@ impl Checker {
 
     /// Nobody watches any more; what these had seen was not written down.
     pub fn nobody_watches(&mut self, now: Timestamp, unwritten: &[String]) {
+        self.loops.forget();
         for uid in unwritten {
             if let Some(watch) = self.stopwatches.get_mut(uid) {
                 watch.lose();

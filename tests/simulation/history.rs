@@ -163,6 +163,7 @@ impl World {
     }
 
     fn pass(&mut self, time: SignedDuration) {
+        self.checker.loops.hear();
         self.server.now = self.server.now.saturating_add(time).expect("it is not the end of time");
         let due = self.renewed.saturating_add(SignedDuration::from_secs(5)).expect("nor is this");
         if self.leader.is_some() && due <= self.server.now {
@@ -177,6 +178,7 @@ impl World {
     }
 
     fn deliver(&mut self) {
+        self.checker.loops.hear();
         for shell in self.leader.iter_mut().chain(&mut self.deposed) {
             let lagging = shell.lagging(&self.server);
             if !lagging.is_empty() {
@@ -198,6 +200,7 @@ impl World {
         let landed = self.leader.as_mut().and_then(|leader| leader.land(index, mood, now));
         let Some((flight, outcome)) = landed else { return false };
         self.note(|_| format!("{} of {} sent at {}: {}", flight.query.item, flight.kanary, flight.at, outcome.word()));
+        self.checker.loops.hear();
         self.checker.landed(&flight, &outcome);
         self.answered_at = now;
         true
@@ -223,7 +226,7 @@ impl World {
         }
         let index = self.rng.below(self.deposed.len());
         let deed = self.deposed[index].step(&mut self.server, &mut self.rng, self.weather);
-        self.deposed.retain(|shell| !shell.passes.is_empty());
+        self.deposed.retain(Shell::is_busy);
         self.check(&deed)
     }
 
@@ -291,6 +294,7 @@ impl World {
             did = true;
         }
         let Some(leader) = &mut self.leader else { return Ok(did) };
+        self.checker.loops.hear();
         for kind in leader.lagging(&self.server) {
             did |= leader.deliver(&self.server, kind, usize::MAX);
         }

@@ -17,6 +17,7 @@ mod deployments;
 mod evidence;
 mod history;
 mod ledger;
+mod loops;
 mod machinery;
 mod mutant;
 mod mutants;

@@ -8,7 +8,11 @@ use jiff::SignedDuration;
 use kanary::{
     api::{ConditionType, ManualOverride, ManualStatus, Phase, names},
     decision::{Action, Kind, Observed, Patch, Plan, StatusUpdate},
-    lifecycle::{self, base, children},
+    lifecycle::{
+        self, base, children,
+        driver::Driver,
+        step::{Done, Step, StepError, Wait},
+    },
     objects::{Listed, Object},
     promql::{Evaluation, Evidence, Mark, Outcome},
 };
@@ -76,6 +80,41 @@ pub enum Mutant {
     RunsWithoutAnswers,
     /// Is content with an answer from before the deadline.
     BelievesOldAnswers,
+    /// Goes on after a request that failed as if it had succeeded.
+    ForgetsFaults,
+    /// Tries again at once whatever failed.
+    NeverBacksOff,
+    /// Writes the status of a plan before its actions.
+    ReportsBeforeItActs,
+    /// Loses what Prometheus answered.
+    LosesResults,
+}
+
+/// Mistakes of the driver: what it is given, and what it says.
+impl Mutant {
+    /// The result of a request, as it reaches the driver.
+    pub fn result(self, result: Result<Done, StepError>) -> Result<Done, StepError> {
+        match result {
+            Err(StepError::Failed(_)) if self == Self::ForgetsFaults => Ok(Done::Written),
+            result => result,
+        }
+    }
+
+    /// The step of a driver that has nothing to write.
+    pub fn settle(self, step: Step) -> Step {
+        match step {
+            Step::Sleep(Wait::BackOff(_)) if self == Self::NeverBacksOff => Step::Observe,
+            step => step,
+        }
+    }
+
+    /// The next write.
+    pub fn reorder(self, step: Step, driver: &Driver) -> Step {
+        match (step, &driver.plan().status) {
+            (Step::Apply(_), Some(status)) if self == Self::ReportsBeforeItActs => Step::WriteStatus(status.clone()),
+            (step, _) => step,
+        }
+    }
 }
 
 impl Mutant {

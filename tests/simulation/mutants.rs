@@ -56,4 +56,8 @@ mutants! {
     a_false_answer_counts_once: CountsTwice breaks "failureLimit";
     time_without_answers_does_not_count: RunsWithoutAnswers breaks "I3";
     the_last_answer_is_of_the_end: BelievesOldAnswers breaks "I3";
+    what_failed_is_remembered: ForgetsFaults breaks "faults are remembered";
+    what_fails_again_backs_off: NeverBacksOff breaks "failures back off";
+    a_status_speaks_of_what_was_written: ReportsBeforeItActs breaks "writes come before the status";
+    no_result_is_lost: LosesResults breaks "I5";
 }

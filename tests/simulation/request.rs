@@ -1,7 +1,7 @@
 //! Requests, in all weathers: some fail, and of some only the answer is lost.
 
 use kanary::{
-    decision::{Action, DryRun, Observed, Patch, StatusUpdate, Target},
+    decision::{Action, Observed, Patch, StatusUpdate, Target},
     objects::{DeploymentSpec, Object},
 };
 
@@ -38,20 +38,18 @@ fn send<T>(rng: &mut Rng, weather: Weather, request: impl FnOnce() -> Result<T, 
 }
 
 /// A dry run of the promotion. A refusal is an answer too.
-pub fn rehearse(
+pub fn dry_run(
     server: &Server,
     rng: &mut Rng,
     weather: Weather,
-    (target, patch): (Target, Patch),
-    (template_hash, base_hash): (String, String),
-) -> Result<DryRun, Refused> {
-    let outcome = send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, &patch) {
+    target: &Target,
+    patch: &Patch,
+) -> Result<Result<DeploymentSpec, String>, Refused> {
+    send(rng, weather, || match server.dry_run(Kind::Deployment, &target.name, patch) {
         Ok(object) => Ok(Ok(DeploymentSpec::from(object["spec"].clone()))),
         Err(Refused { code: 403 | 422, why }) => Ok(Err(why)),
         Err(other) => Err(other),
-    })?;
-    let before = server.get(Kind::Deployment, &target.name).map(|base| DeploymentSpec::from(base["spec"].clone()));
-    Ok(DryRun::of(template_hash, base_hash, server.now, before.as_ref(), outcome))
+    })
 }
 
 /// A list of the routes, which tells what is there at this moment.

@@ -47,14 +47,14 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
         None => ensure(false, LAW, || "it never began".into()),
         Some(Phase::Scheduled | Phase::Failing) => ensure(false, LAW, || format!("it rests in {}", told())),
         Some(Phase::Starting) => {
-            let errored = because("Errored").0 == "True";
+            let stalled = because("Stalled").0 == "True" || because("Reconciling").1 == "RequestFailed";
             let waits = because("Traffic").1 == "ServiceNotFound";
-            ensure(errored || waits, LAW, || format!("it starts for ever, and does not say why: {}", told()))
+            ensure(stalled || waits, LAW, || format!("it starts for ever, and does not say why: {}", told()))
         }
         Some(Phase::Validating) => {
             let (_, reason) = because("Running");
             let mute = message(object).contains("no conclusive answer since");
-            let obstacle = mute || because("Errored").0 == "True" || because("Traffic").1 == "ServiceNotFound";
+            let obstacle = mute || because("Stalled").0 == "True" || because("Traffic").1 == "ServiceNotFound";
             let why = reason == "AwaitingEvidence" || reason == "Paused" && obstacle;
             ensure(why, LAW, || format!("it validates for ever, and does not say why: {}", told()))?;
             let asked = reason == "AwaitingEvidence" && !unseen;
@@ -64,7 +64,10 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
             let (_, reason) = because("DeploymentUpdated");
             let base = server.get(Kind::Deployment, &names::base(kanary)).cloned().unwrap_or_default();
             let paused = reason == "BasePaused" && base["spec"]["paused"] == true;
-            let stuck = paused || reason == "BaseRolloutStalled" || because("Errored").0 == "True";
+            let stuck = paused
+                || reason == "BaseRolloutStalled"
+                || because("Stalled").0 == "True"
+                || because("Reconciling").1 == "RequestFailed";
             ensure(stuck, LAW, || format!("it promotes for ever, and does not say why: {}", told()))
         }
         Some(Phase::Succeeded | Phase::Failed) => {

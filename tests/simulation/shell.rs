@@ -5,17 +5,21 @@
 //! resourceVersion that was observed; absences survive a restart.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, Phase, names},
-    decision::{Absence, Action, Fault, Lookup, Observed, Plan, Routes, StatusUpdate},
-    lifecycle,
+    decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate},
+    lifecycle::{
+        self,
+        driver::Driver,
+        step::{Done, Step, StepError, Wait},
+    },
     objects::{Listed, Object, Unavailable},
-    promql::{Access, Mark, Outcome, QueryHistory},
+    promql::{Access, Mark, Outcome, Query},
     traffic,
 };
 
@@ -28,42 +32,24 @@ use crate::{
     server::{Actor, KINDS, Kind, Refused, Server},
 };
 
-/// After a failure the shell waits a little.
-const BACKOFF: SignedDuration = SignedDuration::from_secs(2);
-
-/// A plan under way.
-pub struct Pass {
-    observed: Arc<Observed>,
-    actions: VecDeque<Action>,
-    status: Option<StatusUpdate>,
-    /// After a fault the status goes first: what fails again must not keep it from being seen.
-    only_tells: bool,
-    /// The status tells of a new phase.
-    enters: bool,
-}
-
 /// What a step of the shell did, for the checker.
 pub enum Deed {
     Nothing,
     Planned { observed: Arc<Observed>, plan: Plan },
-    Acted { observed: Arc<Observed>, action: Action, done: Result<(), Refused> },
-    Told { observed: Arc<Observed>, tell: StatusUpdate, done: Result<(), Refused> },
+    Acted { actor: Actor, observed: Arc<Observed>, action: Action, done: Result<(), Refused> },
+    Told { actor: Actor, observed: Arc<Observed>, tell: StatusUpdate, done: Result<(), Refused> },
 }
 
+/// The loops of all resources. A [`Driver`] decides what comes next; this performs it.
 pub struct Shell {
     pub actor: Actor,
-    pub passes: BTreeMap<String, Pass>,
     /// Questions on their way to Prometheus.
     pub flights: Vec<Flight>,
-    answers: BTreeMap<String, BTreeMap<String, QueryHistory>>,
+    drivers: BTreeMap<String, Driver>,
     mutant: Mutant,
     cache: Cache,
     dirty: BTreeSet<String>,
     wakes: BTreeMap<String, Timestamp>,
-    /// Those with progress to tell, and since when.
-    untold: BTreeMap<String, Timestamp>,
-    faults: BTreeMap<String, Vec<Fault>>,
-    dry_runs: BTreeMap<String, kanary::decision::DryRun>,
     /// Those whose EndpointSlices are watched, and whether the first list has come.
     following: BTreeMap<String, bool>,
     absences: Vec<Absence>,
@@ -75,16 +61,12 @@ impl Shell {
         let cache = Cache::fresh(server);
         Self {
             actor: Actor::Leader,
-            passes: BTreeMap::new(),
             flights: Vec::new(),
-            answers: BTreeMap::new(),
+            drivers: BTreeMap::new(),
             mutant,
             dirty: cache.kanaries().into_iter().collect(),
             cache,
             wakes: BTreeMap::new(),
-            untold: BTreeMap::new(),
-            faults: BTreeMap::new(),
-            dry_runs: BTreeMap::new(),
             following: BTreeMap::new(),
             absences,
         }
@@ -111,25 +93,30 @@ impl Shell {
 
     /// Is there a fault that keeps it busy?
     pub fn is_in_trouble(&self, name: &str) -> bool {
-        self.faults.contains_key(name)
+        self.drivers.get(name).is_some_and(|driver| !driver.faults().is_empty())
+    }
+
+    /// Are there writes to come, of decisions that are made?
+    pub fn is_busy(&self) -> bool {
+        self.drivers.values().any(|driver| driver.writes().next().is_some() || driver.owes_status())
     }
 
     /// Is the one write to a base on its way?
     pub fn is_about_to_promote(&self) -> bool {
-        let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
+        let mut actions = self.drivers.values().flat_map(Driver::writes);
         actions.any(|action| matches!(action, Action::Promote { .. }))
     }
 
     /// Is a write to somebody's route on its way?
     pub fn is_about_to_write_a_route(&self) -> bool {
-        let mut actions = self.passes.values().flat_map(|pass| &pass.actions);
-        actions.any(|action| action.target().kind == kanary::decision::Kind::VirtualService)
+        let mut actions = self.drivers.values().flat_map(Driver::writes);
+        actions.any(|action| action.target().kind == Written::VirtualService)
     }
 
     /// The uids of those with a status that is not written yet.
     pub fn unwritten(&self) -> Vec<String> {
-        let untold = self.passes.values().filter(|pass| pass.status.is_some());
-        untold.map(|pass| pass.observed.kanary.uid().to_owned()).collect()
+        let unwritten = self.drivers.values().filter(|driver| driver.owes_status());
+        unwritten.filter_map(|driver| Some(driver.seen()?.kanary.uid().to_owned())).collect()
     }
 
     /// One thing: a plan, or one write of one.
@@ -140,198 +127,186 @@ impl Shell {
             self.wakes.remove(&name);
             self.dirty.insert(name);
         }
-        let mut ready: Vec<String> = self.passes.keys().cloned().collect();
+        let is_busy = |driver: &Driver| driver.writes().next().is_some() || driver.owes_status();
+        let busy: BTreeSet<String> =
+            self.drivers.iter().filter(|(_, driver)| is_busy(driver)).map(|(name, _)| name.clone()).collect();
+        let mut ready: Vec<String> = busy.iter().cloned().collect();
         if self.actor == Actor::Leader {
-            ready.extend(self.dirty.iter().filter(|name| !self.passes.contains_key(*name)).cloned());
+            ready.extend(self.dirty.iter().filter(|name| !busy.contains(*name)).cloned());
         }
         if ready.is_empty() {
             return Deed::Nothing;
         }
         let name = rng.pick(&ready);
-        match self.passes.remove(&name) {
-            Some(pass) => self.go_on(server, rng, weather, &name, pass),
-            None => self.plan(server, rng, weather, &name),
+        if busy.contains(&name) {
+            self.go_on(server, rng, weather, &name)
+        } else {
+            self.plan(server, rng, weather, &name)
         }
+    }
+
+    fn driver(&mut self, name: &str) -> &mut Driver {
+        let mutant = self.mutant;
+        self.drivers
+            .entry(name.to_owned())
+            .or_insert_with(|| Driver::with_planner(Box::new(move |seen| mutant.plan(seen))))
     }
 
     fn plan(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str) -> Deed {
         self.dirty.remove(name);
         self.follow_endpoints(name);
-        let Some(mut observed) = self.observe(server.now, name) else { return Deed::Nothing };
-        if let Some(question) = lifecycle::lookup(&observed) {
-            let reads_canary = question == Lookup::ReadCanary;
-            let is_read = self.ask(server, rng, weather, name, question);
-            observed = self.observe(server.now, name).expect("it was there a moment ago");
-            observed.is_fresh = is_read && reads_canary;
-            observed.routes.is_fresh = is_read && !reads_canary;
+        let Some(observed) = self.observe(server.now, name) else { return Deed::Nothing };
+        self.driver(name).observed(observed);
+        loop {
+            let (queries, step) = self.driver(name).next();
+            self.send(server.now, name, queries);
+            let Step::Lookup(lookup) = step else { break };
+            let result = self.look_up(server, rng, weather, name, lookup);
+            self.driver(name).done(result);
         }
-        self.inquire(server.now, &mut observed);
-        let mut plan = self.mutant.plan(&observed);
-        if let Some(until) = self.deferred_until(name, &observed, &plan) {
-            plan.status = None;
-            plan.requeue_at = plan.requeue_at.into_iter().chain([until]).min();
-        }
-        let observed = Arc::new(observed);
-        if let Some(wake) = plan.requeue_at {
-            self.wakes.insert(name.to_owned(), wake);
-        }
-        let only_tells = !observed.faults.is_empty() && plan.status.is_some();
-        let actions = if only_tells { VecDeque::new() } else { plan.actions.clone().into() };
-        let enters = plan.enters_phase(&observed);
-        let pass = Pass { observed: observed.clone(), actions, status: plan.status.clone(), only_tells, enters };
-        self.proceed(server.now, name, pass);
+        let driver = self.driver(name);
+        let observed = driver.seen().expect("it was observed").clone();
+        let plan = driver.plan().clone();
+        self.settle(server.now, name);
         Deed::Planned { observed, plan }
     }
 
-    /// Until when what is to be told is put off.
-    fn deferred_until(&mut self, name: &str, observed: &Observed, plan: &Plan) -> Option<Timestamp> {
-        let since = self.untold.remove(name).unwrap_or(observed.now);
-        let tell = plan.status.as_ref().filter(|_| observed.faults.is_empty())?;
-        let until = tell.deferred_until(since, observed.now)?;
-        self.untold.insert(name.to_owned(), since);
-        Some(until)
+    /// When it is to be looked at again, if its driver is done.
+    fn settle(&mut self, now: Timestamp, name: &str) {
+        let (_, step) = self.driver(name).next();
+        let step = self.mutant.settle(step);
+        match step {
+            Step::Observe => {
+                self.dirty.insert(name.to_owned());
+            }
+            Step::Sleep(Wait::Until(until)) => {
+                self.wakes.extend(until.map(|until| (name.to_owned(), until)));
+            }
+            Step::Sleep(Wait::BackOff(wait)) => {
+                self.dirty.remove(name);
+                let wait = SignedDuration::try_from(wait).expect("it is short");
+                self.wakes.insert(name.to_owned(), now.saturating_add(wait).unwrap_or(now));
+            }
+            Step::Lookup(_) | Step::Apply(_) | Step::WriteStatus(_) => {}
+        }
     }
 
-    /// Asks what the plan needs to know. Is what was read that of this moment now?
-    fn ask(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str, question: Lookup) -> bool {
-        match question {
-            Lookup::DryRunPromotion { target, patch, template_hash, base_hash } => {
-                match request::rehearse(server, rng, weather, (target, patch), (template_hash, base_hash)) {
-                    Ok(dry_run) => drop(self.dry_runs.insert(name.to_owned(), dry_run)),
-                    Err(why) => self.fail(server.now, name, "rehearse the promotion".into(), &why),
-                }
-                false
+    /// Looks up what the plan needs to know.
+    fn look_up(
+        &mut self,
+        server: &Server,
+        rng: &mut Rng,
+        weather: Weather,
+        name: &str,
+        lookup: Lookup,
+    ) -> Result<Done, StepError> {
+        match lookup {
+            Lookup::DryRunPromotion { target, patch, .. } => {
+                let outcome = request::dry_run(server, rng, weather, &target, &patch);
+                let outcome = outcome.map_err(|why| error("dry-run the promotion", &why))?;
+                Ok(Done::DryRun(server.now, outcome))
             }
-            Lookup::ReadCanary => match request::read(rng, weather) {
-                Ok(()) => {
-                    let known = self.cache.pods_of(name);
-                    known.iter().for_each(|pod| self.cache.take_in(server, Kind::Pod, pod.name(), Some(pod.uid())));
-                    for (pod, object) in server.list(Kind::Pod) {
-                        if object["metadata"]["labels"][names::CANARY_LABEL] == name {
-                            self.cache.take_in(server, Kind::Pod, pod, None);
-                        }
-                    }
-                    let kanary = self.cache.kanary(name).expect("it was there a moment ago");
-                    let canary = names::canary(&kanary);
-                    let uid = self.cache.deployment(&canary).map(|known| known.uid().to_owned());
-                    self.cache.take_in(server, Kind::Deployment, &canary, uid.as_deref());
-                    true
-                }
-                Err(why) => {
-                    self.fail(server.now, name, "list pods".into(), &why);
-                    false
-                }
-            },
-            Lookup::ReadRoutes if self.mutant == Mutant::TrustsItsMemory => true,
-            Lookup::ReadRoutes => match request::read(rng, weather) {
-                Ok(()) => {
+            Lookup::ReadCanary => {
+                request::read(rng, weather).map_err(|why| error("list pods", &why))?;
+                self.read_canary(server, name);
+                let canary = names::canary(&self.cache.kanary(name).expect("it was there a moment ago"));
+                Ok(Done::Canary(self.cache.deployment(&canary), self.cache.pods_of(name)))
+            }
+            Lookup::ReadRoutes => {
+                if self.mutant != Mutant::TrustsItsMemory {
+                    request::read(rng, weather).map_err(|why| error("list virtualservices", &why))?;
                     for route in server.names(Kind::Route) {
                         self.cache.take_in(server, Kind::Route, &route, None);
                     }
-                    true
                 }
-                Err(why) => {
-                    self.fail(server.now, name, "list virtualservices".into(), &why);
-                    false
-                }
-            },
+                let kanary = self.cache.kanary(name).expect("it was there a moment ago");
+                Ok(Done::Routes(self.routes(&kanary)))
+            }
         }
     }
 
-    /// Sends the questions that are due; nobody waits for the answers.
-    fn inquire(&mut self, now: Timestamp, observed: &mut Observed) {
-        let (kanary, uid) = (observed.kanary.name().to_owned(), observed.kanary.uid().to_owned());
-        let answers = self.answers.entry(kanary.clone()).or_default();
-        for query in lifecycle::due_queries(observed) {
-            answers.entry(query.item.clone()).or_default().pending = Some(now);
-            self.flights.push(Flight { kanary: kanary.clone(), uid: uid.clone(), query, at: now });
+    fn read_canary(&mut self, server: &Server, name: &str) {
+        let known = self.cache.pods_of(name);
+        known.iter().for_each(|pod| self.cache.take_in(server, Kind::Pod, pod.name(), Some(pod.uid())));
+        for (pod, object) in server.list(Kind::Pod) {
+            if object["metadata"]["labels"][names::CANARY_LABEL] == name {
+                self.cache.take_in(server, Kind::Pod, pod, None);
+            }
         }
-        observed.answers.clone_from(answers);
+        let canary = names::canary(&self.cache.kanary(name).expect("it was there a moment ago"));
+        let uid = self.cache.deployment(&canary).map(|known| known.uid().to_owned());
+        self.cache.take_in(server, Kind::Deployment, &canary, uid.as_deref());
     }
 
-    /// One of the questions is answered, if Prometheus is in the mood.
+    /// Sends the queries that are due; nothing waits for the results.
+    fn send(&mut self, now: Timestamp, name: &str, queries: Vec<Query>) {
+        let uid = self.cache.kanary(name).map(|kanary| kanary.uid().to_owned()).unwrap_or_default();
+        let flight = |query| Flight { kanary: name.to_owned(), uid: uid.clone(), query, at: now };
+        self.flights.extend(queries.into_iter().map(flight));
+    }
+
+    /// One of the queries is answered, if Prometheus is in the mood.
     pub fn land(&mut self, index: usize, mood: Mood, now: Timestamp) -> Option<(Flight, Outcome)> {
         let outcome = self.flights[index].land(mood, now)?;
         let flight = self.flights.swap_remove(index);
-        let asked = self.answers.entry(flight.kanary.clone()).or_default().entry(flight.query.item.clone());
-        let (hash, query) = (flight.query.hash.clone(), flight.query.query.clone());
         let sent = Mark { at: flight.at, held: flight.query.held };
-        asked.or_default().take_in(hash, query, sent, outcome.clone());
+        if self.mutant != Mutant::LosesResults {
+            self.driver(&flight.kanary).evaluated(flight.query.clone(), sent, outcome.clone());
+        }
         self.dirty.insert(flight.kanary.clone());
         Some((flight, outcome))
     }
 
-    /// Keeps what is left of a pass. One that went well to its end clears the faults of those before.
-    fn proceed(&mut self, now: Timestamp, name: &str, pass: Pass) {
-        if !pass.actions.is_empty() || pass.status.is_some() {
-            self.passes.insert(name.to_owned(), pass);
-        } else if pass.only_tells && !pass.enters {
-            self.retry(now, name);
-        } else if self.faults.remove(name).is_some() {
-            self.dirty.insert(name.to_owned());
+    fn go_on(&mut self, server: &mut Server, rng: &mut Rng, weather: Weather, name: &str) -> Deed {
+        let mutant = self.mutant;
+        let driver = self.driver(name);
+        let observed = driver.seen().expect("it was observed").clone();
+        let (_, step) = driver.next();
+        match mutant.reorder(step, driver) {
+            Step::Apply(action) => {
+                let done = request::act(server, rng, weather, self.actor, &action);
+                self.conclude(server, name, &done, &action.describe());
+                Deed::Acted { actor: self.actor, observed, action, done: done.map(drop) }
+            }
+            Step::WriteStatus(tell) => {
+                let done = request::tell(server, rng, weather, self.actor, &observed, &tell);
+                self.conclude(server, name, &done, "write the status");
+                Deed::Told { actor: self.actor, observed, tell, done: done.map(drop) }
+            }
+            Step::Observe | Step::Lookup(_) | Step::Sleep(_) => Deed::Nothing,
         }
-    }
-
-    fn go_on(&mut self, server: &mut Server, rng: &mut Rng, weather: Weather, name: &str, mut pass: Pass) -> Deed {
-        let observed = pass.observed.clone();
-        if let Some(action) = pass.actions.pop_front() {
-            let done = request::act(server, rng, weather, self.actor, &action);
-            self.conclude(server, name, pass, &done, action.describe());
-            return Deed::Acted { observed, action, done: done.map(drop) };
-        }
-        let tell = pass.status.take().expect("a pass without one ends before");
-        let done = request::tell(server, rng, weather, self.actor, &observed, &tell);
-        self.conclude(server, name, pass, &done, "write the status".into());
-        Deed::Told { observed, tell, done: done.map(drop) }
     }
 
     /// Takes in the answer to a write.
-    fn conclude(
-        &mut self,
-        server: &Server,
-        name: &str,
-        pass: Pass,
-        done: &Result<request::Written, Refused>,
-        what: String,
-    ) {
-        match done {
-            Ok(written) => {
-                if self.mutant != Mutant::ForgetsItsWrites || written.kind == Kind::Kanary {
-                    self.cache.take_in(server, written.kind, &written.name, written.uid.as_deref());
-                }
-                self.dirty.insert(name.to_owned());
-                self.proceed(server.now, name, pass);
+    fn conclude(&mut self, server: &Server, name: &str, done: &Result<request::Written, Refused>, what: &str) {
+        if let Ok(written) = done {
+            if self.mutant != Mutant::ForgetsItsWrites || written.kind == Kind::Kanary {
+                self.cache.take_in(server, written.kind, &written.name, written.uid.as_deref());
             }
-            Err(why) => self.fail(server.now, name, what, why),
+            self.dirty.insert(name.to_owned());
         }
-    }
-
-    /// A decision on a stale view is made again; anything else is told, and tried again.
-    fn fail(&mut self, now: Timestamp, name: &str, action: String, why: &Refused) {
-        if ![404, 409].contains(&why.code) {
-            let fault = Fault { action, error: why.why.clone() };
-            let known = self.faults.insert(name.to_owned(), vec![fault.clone()]);
-            if known.is_none_or(|known| known != [fault]) {
-                self.dirty.insert(name.to_owned());
-                return;
-            }
-        }
-        self.retry(now, name);
-    }
-
-    fn retry(&mut self, now: Timestamp, name: &str) {
-        self.dirty.remove(name);
-        self.wakes.insert(name.to_owned(), now.saturating_add(BACKOFF).unwrap_or(now));
+        let result = done.as_ref().map(|_| Done::Written).map_err(|why| error(what, why));
+        let result = self.mutant.result(result);
+        self.driver(name).done(result);
+        self.settle(server.now, name);
     }
 
     /// What it would do now.
     pub fn plan_now(&self, now: Timestamp, name: &str) -> Option<Plan> {
-        Some(self.mutant.plan(&self.observe(now, name)?))
+        Some(self.mutant.plan(&self.recalled(now, name)?))
     }
 
-    /// What it would ask now.
+    /// What it would look up now.
     pub fn question_now(&self, now: Timestamp, name: &str) -> Option<Lookup> {
-        lifecycle::lookup(&self.observe(now, name)?)
+        lifecycle::lookup(&self.recalled(now, name)?)
+    }
+
+    fn recalled(&self, now: Timestamp, name: &str) -> Option<Observed> {
+        let mut seen = self.observe(now, name)?;
+        if let Some(driver) = self.drivers.get(name) {
+            driver.recall(&mut seen);
+        }
+        Some(seen)
     }
 
     fn observe(&self, now: Timestamp, name: &str) -> Option<Observed> {
@@ -350,10 +325,10 @@ impl Shell {
             absences: self.absences.clone(),
             watch_broken_since: None,
             is_fresh: false,
-            dry_run: self.dry_runs.get(name).cloned(),
-            answers: self.answers.get(name).cloned().unwrap_or_default(),
+            dry_run: None,
+            answers: BTreeMap::new(),
             prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
-            faults: self.faults.get(name).cloned().unwrap_or_default(),
+            faults: Vec::new(),
             kanary,
         })
     }
@@ -389,4 +364,12 @@ impl Shell {
 
 fn is_failing(kanary: &KanaryDeployment) -> bool {
     kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Failing))
+}
+
+/// A decision on a stale view is made again; anything else is reported, and tried again.
+fn error(action: &str, why: &Refused) -> StepError {
+    if [404, 409].contains(&why.code) {
+        return StepError::Stale;
+    }
+    StepError::Failed(Fault { action: action.to_owned(), error: why.why.clone() })
 }

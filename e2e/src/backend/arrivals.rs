@@ -1,17 +1,16 @@
-//! What arrived where: packets counted at the pod, which no configuration can pretend.
+//! The requests that arrived at each pod: counted where they arrive, whatever the configuration claims.
 
-use std::collections::VecDeque;
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
-/// More than a test sends; a lab that a person keeps for days must not grow.
+/// More than a test sends; a lab that runs for days must not grow.
 const KEPT: usize = 200_000;
 
 /// One request that reached a pod.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Arrival {
-    /// Counts up over all pods; the answer carries it.
+    /// Unique among all pods, ascending; a header of the response has it.
     pub number: u64,
-    /// When.
+    /// When it arrived.
     pub at: Instant,
     /// The pod's namespace.
     pub namespace: String,
@@ -21,17 +20,17 @@ pub struct Arrival {
     pub port: u16,
     /// E.g. `GET`.
     pub method: String,
-    /// Without the query.
+    /// The path, without the query.
     pub path: String,
     /// The Host header.
     pub host: String,
-    /// The load that it belongs to.
+    /// The load that sent it.
     pub load: Option<String>,
-    /// The answer.
+    /// The status of the response.
     pub status: u16,
 }
 
-/// The last of them.
+/// The latest ones.
 #[derive(Debug, Default)]
 pub struct Arrivals {
     next: u64,
@@ -39,8 +38,8 @@ pub struct Arrivals {
 }
 
 impl Arrivals {
-    /// Writes one down, and returns its number.
-    pub fn note(&mut self, arrival: impl FnOnce(u64) -> Arrival) -> u64 {
+    /// Records one, and returns its number.
+    pub fn record(&mut self, arrival: impl FnOnce(u64) -> Arrival) -> u64 {
         let number = self.next;
         self.next += 1;
         if self.kept.len() == KEPT {
@@ -55,13 +54,13 @@ impl Arrivals {
         self.since(0, namespace)
     }
 
-    /// Those of them that have this number, or a higher one.
+    /// Those with this number or a higher one.
     pub fn since(&self, number: u64, namespace: &str) -> Vec<Arrival> {
         let known = self.kept.partition_point(|arrival| arrival.number < number);
         self.kept.range(known..).filter(|arrival| arrival.namespace == namespace).cloned().collect()
     }
 
-    /// The number of the next.
+    /// The number of the next one.
     pub fn next(&self) -> u64 {
         self.next
     }

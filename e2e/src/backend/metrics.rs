@@ -1,11 +1,13 @@
 //! The metrics that pods expose: Istio's standard ones as the sidecar of the called pod reports them, and gauges.
 //!
-//! Every number is of a request that was answered. As with a sidecar there is no series before the first request, and
-//! none of a pod that is gone.
+//! Only requests that were answered are counted. As with a sidecar there is no series before the first request, and
+//! none of a pod that no longer exists.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
-use std::time::Duration;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+    time::Duration,
+};
 
 use super::pods::Member;
 
@@ -18,18 +20,19 @@ const BOUNDS: [f64; 19] = [
 const REQUESTS: &str = "istio_requests_total";
 const DURATION: &str = "istio_request_duration_milliseconds";
 
-/// Answers of one pod with one status.
+/// Responses of one pod with one status.
 #[derive(Debug, Default, Clone)]
 struct Series {
     count: u64,
     milliseconds: f64,
-    /// How many took at most the bound.
+    /// For each bound, how many took at most that long.
     within: [u64; BOUNDS.len()],
 }
 
 /// What was counted, by namespace, pod and status.
 ///
-/// A pod stays who it was at its first request: as with a sidecar, labels that it gets later make no other series.
+/// A pod keeps the labels that it had at its first request: as with a sidecar, later labels do not create another
+/// series.
 #[derive(Debug, Default)]
 pub struct Metrics {
     known: BTreeMap<(String, String), Member>,
@@ -37,7 +40,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Counts an answer.
+    /// Counts a response.
     pub fn count(&mut self, member: &Member, status: u16, took: Duration) {
         let (namespace, pod) = name(member);
         self.known.entry((namespace.clone(), pod.clone())).or_insert_with(|| member.clone());
@@ -49,7 +52,7 @@ impl Metrics {
         within.for_each(|(count, _)| *count += 1);
     }
 
-    /// The text that Prometheus scrapes. What pods counted that are not `alive` is forgotten.
+    /// The text that Prometheus scrapes. Drops the series of pods that are not `alive`.
     pub fn text(&mut self, alive: &[Member], gauges: &[(Member, BTreeMap<String, f64>)]) -> String {
         let alive: BTreeSet<_> = alive.iter().map(name).collect();
         self.known.retain(|name, _| alive.contains(name));
@@ -102,12 +105,12 @@ fn number(value: f64) -> String {
     }
 }
 
-/// What a scrape of the pod adds.
+/// The labels that a scrape of the pod adds.
 fn pod(member: &Member) -> String {
     format!("namespace={:?},pod={:?}", member.namespace, member.pod)
 }
 
-/// Istio's labels. Names of Kubernetes need no escaping but the quotes.
+/// Istio's labels. Kubernetes names need quotes but no escaping.
 fn istio(member: &Member, status: u16) -> String {
     let Member { namespace, labels, workload, service, .. } = member;
     let service = service.as_deref().unwrap_or("unknown");
@@ -169,6 +172,6 @@ mod tests {
         metrics.count(&member(), 200, Duration::ZERO);
         assert!(metrics.text(&[member()], &[]).contains("pod=\"web-1\""));
         assert!(!metrics.text(&[], &[]).contains("pod="));
-        assert!(!metrics.text(&[member()], &[]).contains("pod="), "nor does another of its name");
+        assert!(!metrics.text(&[member()], &[]).contains("pod="), "another pod with its name has no series either");
     }
 }

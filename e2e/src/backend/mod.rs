@@ -1,45 +1,51 @@
-//! Every pod of the lab: one server on all addresses. The local address of a connection says which pod was called.
+//! Every pod of the lab: one server on all addresses. The local address of a connection identifies the pod.
 //!
-//! It answers as the pod was told to, writes down what arrived where, and serves the metrics that the pods would have.
-//! What it is not: a pod that is not ready answers as well; to leave such pods out is for those who call.
+//! It answers with the pod's behaviour, records what arrived where, and serves the metrics that the pods would have.
+//! A pod that is not ready answers as well; leaving such pods out is up to the client.
 
 pub mod arrivals;
-pub mod manner;
+pub mod behaviour;
 pub mod metrics;
 pub mod pods;
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
 
-use axum::Router;
-use axum::extract::connect_info::Connected;
-use axum::extract::{ConnectInfo, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::serve::IncomingStream;
+use axum::{
+    Router,
+    extract::{ConnectInfo, Request, State, connect_info::Connected},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    serve::IncomingStream,
+};
 use kube::Client;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    sync::watch,
+};
 
-use self::arrivals::{Arrival, Arrivals};
-use self::manner::{Manner, Manners};
-use self::metrics::Metrics;
-use self::pods::{Member, Pods};
+use self::{
+    arrivals::{Arrival, Arrivals},
+    behaviour::{Behaviour, Behaviours},
+    metrics::Metrics,
+    pods::{Member, Pods},
+};
 use crate::{Context, Error};
 
-/// What pods listen on: the `targetPort` of every Service that is to be called. Several, so that a port can be the wrong one;
-/// 80 for manifests that were not written for the lab.
+/// What pods listen on: the `targetPort` of every Service that gets requests. Several, so that a port can be the wrong
+/// one; 80 for manifests that were not written for the lab.
 pub const PORTS: [u16; 3] = [8080, 8081, 80];
 /// Where Prometheus finds the metrics of all pods.
 pub const METRICS_PORT: u16 = 19102;
 
-/// A request's header: which load it belongs to.
+/// A request's header: the load that sent it.
 pub const LOAD: &str = "x-lab-load";
-/// An answer's header: the number of the arrival that it answers.
+/// A response's header: the number of the arrival that it answers.
 pub const ARRIVAL: &str = "x-lab-arrival";
-/// An answer's header: the name of the pod.
+/// A response's header: the name of the pod.
 pub const POD: &str = "x-lab-pod";
 
 /// The running server; it stays until the lab ends.
@@ -48,21 +54,21 @@ pub struct Backend(Arc<Inner>);
 
 struct Inner {
     pods: Pods,
-    manners: Mutex<Manners>,
+    behaviours: Mutex<Behaviours>,
     arrivals: Mutex<Arrivals>,
-    /// Tells those who wait that one more arrived.
-    news: watch::Sender<()>,
+    /// Notified of each arrival.
+    arrived: watch::Sender<()>,
     metrics: Mutex<Metrics>,
 }
 
 impl Backend {
-    /// Starts it. It learns from the API server who has which address.
+    /// Starts it. It learns the pods' addresses from the API server.
     pub async fn start(client: Client) -> Result<Self, Error> {
         let backend = Self(Arc::new(Inner {
             pods: Pods::watch(client).await?,
-            manners: Mutex::default(),
+            behaviours: Mutex::default(),
             arrivals: Mutex::default(),
-            news: watch::Sender::default(),
+            arrived: watch::Sender::default(),
             metrics: Mutex::default(),
         }));
         let pages = Router::new().fallback(answer).with_state(backend.clone());
@@ -77,10 +83,10 @@ impl Backend {
         Ok(backend)
     }
 
-    /// From now on the pods of a namespace that carry these labels (`app=web,tier=front`; empty = all) answer like this.
-    /// Of several that fit the last one told counts.
-    pub fn tell(&self, namespace: &str, labels: &str, manner: Manner) {
-        lock(&self.0.manners).tell(namespace, labels, manner);
+    /// Sets how the pods of a namespace with these labels (`app=web,tier=front`; empty = all) answer. Of several
+    /// behaviours that match a pod, the last one set applies.
+    pub fn set_behaviour(&self, namespace: &str, labels: &str, behaviour: Behaviour) {
+        lock(&self.0.behaviours).set(namespace, labels, behaviour);
     }
 
     /// What arrived at the pods of a namespace, oldest first.
@@ -90,7 +96,7 @@ impl Backend {
 
     /// Waits for the first arrival at the pods of a namespace that `met` holds for.
     pub async fn until_arrival(&self, namespace: &str, met: impl Fn(&Arrival) -> bool) -> Arrival {
-        let (mut news, mut known) = (self.0.news.subscribe(), 0);
+        let (mut arrived, mut known) = (self.0.arrived.subscribe(), 0);
         loop {
             let fresh = {
                 let arrivals = lock(&self.0.arrivals);
@@ -99,27 +105,27 @@ impl Backend {
             if let Some(found) = fresh.into_iter().find(&met) {
                 return found;
             }
-            // The sender lives in self: waiting cannot fail.
-            let _ = news.changed().await;
+            // The sender lives in self, so waiting cannot fail.
+            let _ = arrived.changed().await;
         }
     }
 
-    /// The metrics of all pods that are there, as Prometheus reads them.
+    /// The metrics of all existing pods, as Prometheus reads them.
     pub fn metrics(&self) -> String {
         let members = self.0.pods.members();
-        let gauges = members.iter().map(|member| (member.clone(), lock(&self.0.manners).of(member).gauges));
+        let gauges = members.iter().map(|member| (member.clone(), lock(&self.0.behaviours).of(member).gauges));
         let gauges: Vec<_> = gauges.collect();
         lock(&self.0.metrics).text(&members, &gauges)
     }
 
-    async fn arrived(&self, reached: SocketAddr, request: Parts) -> Response {
+    async fn respond(&self, reached: SocketAddr, request: Parts) -> Response {
         let Some(member) = self.0.pods.at(reached.ip()).await else {
-            let told = format!("no pod has the address {}", reached.ip());
-            return (StatusCode::SERVICE_UNAVAILABLE, told).into_response();
+            let error = format!("no pod has the address {}", reached.ip());
+            return (StatusCode::SERVICE_UNAVAILABLE, error).into_response();
         };
         let begun = Instant::now();
-        let (manner, status) = lock(&self.0.manners).turn(&member);
-        let arrival = lock(&self.0.arrivals).note(|number| Arrival {
+        let (behaviour, status) = lock(&self.0.behaviours).next_response(&member);
+        let arrival = lock(&self.0.arrivals).record(|number| Arrival {
             number,
             at: begun,
             namespace: member.namespace.clone(),
@@ -131,18 +137,18 @@ impl Backend {
             load: text(&request.headers, LOAD),
             status,
         });
-        self.0.news.send_replace(());
-        tokio::time::sleep(manner.latency).await;
+        self.0.arrived.send_replace(());
+        tokio::time::sleep(behaviour.latency).await;
         lock(&self.0.metrics).count(&member, status, begun.elapsed());
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = [(ARRIVAL, arrival.to_string()), (POD, member.pod.clone())];
-        (status, headers, manner.body.unwrap_or_else(|| member.pod.clone())).into_response()
+        (status, headers, behaviour.body.unwrap_or_else(|| member.pod.clone())).into_response()
     }
 }
 
 impl Member {
-    /// Has it all of these labels, e.g. `app=web,tier=front`?
-    pub fn carries(&self, labels: &str) -> bool {
+    /// Does it have all of these labels, e.g. `app=web,tier=front`?
+    pub fn has_labels(&self, labels: &str) -> bool {
         let pairs = labels.split(',').filter(|pair| !pair.is_empty());
         pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).all(|(key, value)| {
             let has = self.labels.get(key);
@@ -151,28 +157,28 @@ impl Member {
     }
 }
 
-/// A test that panicked while it held a lock is no reason for others to fail.
+/// A test that panics while it holds a lock must not make others fail.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Shares the port with a sidecar that listens on loopback only, as Envoy does: the kernel prefers the exact address.
 fn listen(address: Ipv4Addr, port: u16) -> Result<TcpListener, Error> {
-    let told = || format!("listen on {address}:{port}");
-    let socket = TcpSocket::new_v4().context(told)?;
-    socket.set_reuseaddr(true).context(told)?;
-    socket.set_reuseport(true).context(told)?;
-    socket.bind((address, port).into()).context(told)?;
-    socket.listen(1024).context(told)
+    let what = || format!("listen on {address}:{port}");
+    let socket = TcpSocket::new_v4().context(what)?;
+    socket.set_reuseaddr(true).context(what)?;
+    socket.set_reuseport(true).context(what)?;
+    socket.bind((address, port).into()).context(what)?;
+    socket.listen(1024).context(what)
 }
 
-/// The address that was called.
+/// The address that the client connected to.
 #[derive(Debug, Clone, Copy)]
 struct Reached(Option<SocketAddr>);
 
 impl Connected<IncomingStream<'_, TcpListener>> for Reached {
     fn connect_info(stream: IncomingStream<'_, TcpListener>) -> Self {
-        // Small answers must not wait for each other.
+        // Small responses must not wait for each other.
         let _ = stream.io().set_nodelay(true);
         Self(stream.io().local_addr().ok())
     }
@@ -184,7 +190,7 @@ async fn answer(
     request: Request,
 ) -> Response {
     match reached {
-        Some(reached) => backend.arrived(reached, request.into_parts().0).await,
+        Some(reached) => backend.respond(reached, request.into_parts().0).await,
         None => StatusCode::GONE.into_response(),
     }
 }

@@ -1,20 +1,22 @@
-//! Who is behind an address: the pods and Services that the API server knows, from a watch.
+//! Which pod has an address: the pods and Services of the API server, from a watch.
 
-use std::collections::BTreeMap;
-use std::future::ready;
-use std::net::IpAddr;
-use std::time::Duration;
+use std::{collections::BTreeMap, future::ready, net::IpAddr, time::Duration};
 
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::{Pod, Service};
-use kube::runtime::reflector::{self, Store};
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    runtime::{
+        WatchStreamExt,
+        reflector::{self, Store},
+        watcher,
+    },
+};
 use serde::de::DeserializeOwned;
 
 use crate::{Context, Error};
 
-/// A proxy may hear of a new pod before we do.
+/// A proxy may learn of a new pod before this watch does.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(10);
 
@@ -27,9 +29,9 @@ pub struct Member {
     pub pod: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
-    /// The Deployment that made it, else the pod itself.
+    /// The Deployment that created it, otherwise the pod itself.
     pub workload: String,
-    /// The oldest Service that selects it, which is what a sidecar takes for the one that was called.
+    /// The oldest Service that selects it, which a sidecar takes for the request's destination.
     pub service: Option<String>,
 }
 
@@ -40,7 +42,7 @@ pub struct Pods {
 }
 
 impl Pods {
-    /// Follows them from now on.
+    /// Watches them from now on.
     pub async fn watch(client: Client) -> Result<Self, Error> {
         let all = Self { pods: follow(client.clone()), services: follow(client) };
         all.pods.wait_until_ready().await.context(|| "watch Pods".into())?;
@@ -51,7 +53,7 @@ impl Pods {
     /// The pod with this address, if there is one now or soon.
     pub async fn at(&self, address: IpAddr) -> Option<Member> {
         let address = address.to_string();
-        let looking = async {
+        let found = async {
             loop {
                 let holds = |pod: &Pod| ip(pod) == Some(&address);
                 if let Some(pod) = self.pods.find(holds) {
@@ -60,7 +62,7 @@ impl Pods {
                 tokio::time::sleep(BEAT).await;
             }
         };
-        tokio::time::timeout(PATIENCE, looking).await.ok()
+        tokio::time::timeout(PATIENCE, found).await.ok()
     }
 
     /// All that have an address.
@@ -86,11 +88,13 @@ impl Pods {
     }
 }
 
-/// An address of its own; one that has ended has given it back.
+/// Its address; a pod that has ended has none.
 fn ip(pod: &Pod) -> Option<&String> {
     let status = pod.status.as_ref()?;
-    let ended = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
-    status.pod_ip.as_ref().filter(|_| !ended)
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    status.pod_ip.as_ref()
 }
 
 /// As Istio finds it: a ReplicaSet's name without its hash.

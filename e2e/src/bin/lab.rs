@@ -1,45 +1,42 @@
-//! A lab to look around in.
+//! A lab to explore.
 
-use std::env;
-use std::ffi::OsString;
-use std::iter;
-use std::path::Path;
-use std::process::ExitCode;
+use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 
-use kanary_e2e::bridge::{self, Invitation};
-use kanary_e2e::kit::{Kit, Wanted};
-use kanary_e2e::mesh::envoy::Role;
-use kanary_e2e::mesh::ingress;
-use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::{Context, Error, Lab, Setup, prometheus};
+use kanary_e2e::{
+    Context, Error, Lab, Setup,
+    artifacts::{Artifacts, Wanted},
+    network,
+    port_forward::{self, HostAccess},
+    sandbox::{self, Interrupt},
+};
 use tokio::process::Command;
 
 const USAGE: &str = "\
 A real Kubernetes control plane on this machine, without Docker.
 
-usage: lab up  [FLAGS]             start one and keep it until Ctrl-C
-       lab run [FLAGS] -- COMMAND  run a command in one, with KUBECONFIG set
+usage: lab up  [FLAGS]             start a lab and keep it until Ctrl-C
+       lab run [FLAGS] -- COMMAND  run a command in a lab, with KUBECONFIG set
 
---bare        leave Kanary out
---mesh        with istiod, and Envoy as a sidecar and as a gateway
---prometheus  with a Prometheus that scrapes the pods";
+--bare        do not install Kanary
+--mesh        start istiod, and Envoy as a sidecar and as a gateway
+--prometheus  start a Prometheus that scrapes the pods";
 
-/// What a person finds at the lab's ports.
-const DOORS: [(u16, &str); 6] = [
-    (prometheus::PORT, "Prometheus"),
-    (80, "the mesh: port 80 of every Service, by the Host SERVICE.NAMESPACE.svc.cluster.local"),
-    (ingress::ISTIO_PORT, "the gateway, for VirtualServices with `gateways: [istio-ingress/ingress]`"),
-    (ingress::GATEWAY_PORT, "the gateway, for HTTPRoutes with the parent istio-ingress/ingress"),
-    (Role::Sidecar.admin_port(), "the sidecar's admin pages"),
-    (Role::Gateway.admin_port(), "the gateway's admin pages"),
+/// What the lab serves at its published ports.
+const PUBLISHED: [(u16, &str); 6] = [
+    (network::FIRST_PROMETHEUS_PORT, "Prometheus"),
+    (80, "the mesh: port 80 of every Service, with the Host SERVICE.NAMESPACE.svc.cluster.local"),
+    (network::ISTIO_GATEWAY_PORT, "the gateway for VirtualServices with `gateways: [istio-ingress/ingress]`"),
+    (network::HTTP_ROUTE_GATEWAY_PORT, "the gateway for HTTPRoutes with the parent istio-ingress/ingress"),
+    (network::SIDECAR_ADMIN_PORT, "the sidecar's admin pages"),
+    (network::GATEWAY_ADMIN_PORT, "the gateway's admin pages"),
 ];
 
-/// What to do.
+/// What the arguments request.
 struct Task {
     bare: bool,
     mesh: bool,
     prometheus: bool,
-    /// None = stay.
+    /// None = `up`.
     command: Option<Vec<OsString>>,
 }
 
@@ -49,9 +46,9 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let Task { bare, mesh, prometheus, .. } = task;
-    let wanted = Wanted { kanary: !bare, person: true, mesh, prometheus, ..Wanted::default() };
+    let wanted = Wanted { kanary: !bare, user: true, mesh, prometheus, ..Wanted::default() };
     let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
-    let done = namespace::main(wanted, interrupt, |kit| inside(kit, task));
+    let done = sandbox::main(wanted, interrupt, |artifacts| inside(artifacts, task));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
@@ -78,7 +75,7 @@ fn parse(args: Vec<OsString>) -> Option<Task> {
     }
 }
 
-fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
         let mut setup = if task.bare { Setup::bare() } else { Setup::installed() };
@@ -88,32 +85,32 @@ fn inside(kit: Kit, task: Task) -> Result<ExitCode, Error> {
         if task.prometheus {
             setup = setup.with_prometheus();
         }
-        let lab = Lab::start(kit, &setup).await?;
+        let lab = Lab::start(artifacts, &setup).await?;
         let _controller = match task.bare {
             true => None,
             false => Some(lab.controller::<&str>(&[]).await?),
         };
-        let invitation = bridge::invite(&lab).await?;
+        let host = port_forward::publish(&lab).await?;
         match task.command {
-            Some(command) => run(&lab, &invitation.bin, command).await,
-            None => stay(&lab, &invitation).await,
+            Some(command) => run(&lab, &host.bin, command).await,
+            None => keep_running(&lab, &host).await,
         }
     })
 }
 
-async fn stay(lab: &Lab, invitation: &Invitation) -> Result<ExitCode, Error> {
-    println!("The lab is up. In another terminal:\n");
-    println!("  export KUBECONFIG={}", invitation.kubeconfig.display());
-    println!("  {}/kubectl get nodes", invitation.bin.display());
-    let doors = &lab.kit().doors;
-    if doors.len() > 1 {
+async fn keep_running(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
+    println!("The lab is running. In another terminal:\n");
+    println!("  export KUBECONFIG={}", host.kubeconfig.display());
+    println!("  {}/kubectl get nodes", host.bin.display());
+    let published = &lab.artifacts().published;
+    if published.len() > 1 {
         println!();
     }
-    for (address, what) in DOORS.iter().filter_map(|(port, what)| Some((doors.get(port)?, what))) {
+    for (address, what) in PUBLISHED.iter().filter_map(|(port, what)| Some((published.get(port)?, what))) {
         println!("  http://{address}  {what}");
     }
-    println!("\nLogs are in {}; Ctrl-C ends it.", lab.dir().join("logs").display());
-    // The outer process hears Ctrl-C as well, and ends this one.
+    println!("\nLogs are in {}. Press Ctrl-C to stop the lab.", lab.dir().join("logs").display());
+    // The outer process handles Ctrl-C, and ends this one.
     std::future::pending().await
 }
 

@@ -1,21 +1,28 @@
-//! One Envoy that istiod configures, and what its admin pages tell.
+//! One Envoy that istiod configures, and what its admin pages report.
 
-use std::fs;
-use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::ingress;
-use super::route::{self, Route};
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::process::Process;
-use crate::tools::Tool;
-use crate::{Context, Error};
+use super::{
+    ingress,
+    route::{self, Route},
+};
+use crate::{
+    Context, Error,
+    artifacts::Artifacts,
+    http_client::HttpClient,
+    network::{GATEWAY_ADMIN_PORT, SIDECAR_ADMIN_PORT, XDS_PORT},
+    process::Process,
+    tool::Tool,
+};
 
-/// istiod tells within a second; a machine that is busy later.
+/// istiod configures a proxy within a second; on a busy machine later.
 const PATIENCE: Duration = Duration::from_secs(60);
 const BEAT: Duration = Duration::from_millis(30);
 
@@ -29,11 +36,10 @@ pub enum Role {
 }
 
 impl Role {
-    /// Where its admin pages are.
-    pub const fn admin_port(self) -> u16 {
+    fn admin_port(self) -> u16 {
         match self {
-            Self::Sidecar => 15000,
-            Self::Gateway => 15001,
+            Self::Sidecar => SIDECAR_ADMIN_PORT,
+            Self::Gateway => GATEWAY_ADMIN_PORT,
         }
     }
 
@@ -44,7 +50,7 @@ impl Role {
         }
     }
 
-    /// Who it says it is; istiod configures it accordingly.
+    /// The node that it reports to istiod, which configures it accordingly.
     fn node(self, address: Ipv4Addr) -> Value {
         let (kind, pod, namespace, labels) = match self {
             Self::Sidecar => ("sidecar", "client-0", "default", json!({"app": "client"})),
@@ -67,22 +73,23 @@ impl Role {
 pub struct Envoy {
     process: Process,
     role: Role,
-    caller: Caller,
+    client: HttpClient,
 }
 
 impl Envoy {
     /// Starts it, and waits until it has all of its configuration.
-    pub async fn start(kit: &Kit, role: Role, address: Ipv4Addr) -> Result<Self, Error> {
-        let config = kit.dir.join(format!("{}.json", role.name()));
+    pub async fn start(artifacts: &Artifacts, role: Role, address: Ipv4Addr) -> Result<Self, Error> {
+        let config = artifacts.dir.join(format!("{}.json", role.name()));
         fs::write(&config, bootstrap(role, address).to_string()).context(|| format!("write {}", config.display()))?;
-        let mut command = Command::new(kit.tools.path(Tool::Envoy)?);
+        let mut command = Command::new(artifacts.tools.path(Tool::Envoy)?);
         command.arg("--config-path").arg(&config).args(["--concurrency", "1", "--disable-hot-restart"]);
-        // Istio uses fields that Envoy calls deprecated, and Envoy says so each time.
-        command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&kit.dir);
-        let log = kit.dir.join("logs").join(format!("{}.log", role.name()));
-        let mut envoy = Self { process: Process::spawn(role.name(), command, log)?, role, caller: Caller::default() };
+        // Istio uses fields that are deprecated in Envoy, which logs that each time.
+        command.args(["--log-level", "warning", "--component-log-level", "misc:error"]).current_dir(&artifacts.dir);
+        let log = artifacts.dir.join("logs").join(format!("{}.log", role.name()));
+        let mut envoy =
+            Self { process: Process::spawn(role.name(), command, log)?, role, client: HttpClient::default() };
         let ready = envoy.url("/ready");
-        envoy.caller.until_ok(&mut envoy.process, &ready).await?;
+        envoy.client.until_ok(&mut envoy.process, &ready).await?;
         Ok(envoy)
     }
 
@@ -92,9 +99,11 @@ impl Envoy {
 
     /// A page of its admin interface.
     pub async fn page(&self, page: &str) -> Result<String, Error> {
-        match self.caller.get(&self.url(page)).await? {
+        match self.client.get(&self.url(page)).await? {
             (200, body) => Ok(body),
-            (status, body) => Err(Error::wrong(format!("{} answers {status} to {page}: {body}", self.role.name()))),
+            (status, body) => {
+                Err(Error::wrong(format!("{} returned status {status} for {page}: {body}", self.role.name())))
+            }
         }
     }
 
@@ -112,11 +121,14 @@ impl Envoy {
             if let Some(first) = routes.first().filter(|first| met(first)) {
                 return Ok(first.clone());
             }
-            wait(begun, || format!("{} has for {host} {routes:#?}, not: {awaited}", self.role.name())).await?;
+            wait(begun, || {
+                format!("{} has for {host} the routes {routes:#?}, still waiting for: {awaited}", self.role.name())
+            })
+            .await?;
         }
     }
 
-    /// Waits until it would send requests to so many pods of a Service.
+    /// Waits until it would send requests to `count` pods of a Service.
     pub async fn until_endpoints(&self, host: &str, port: u16, count: usize) -> Result<(), Error> {
         let (begun, cluster) = (Instant::now(), format!("outbound|{port}||{host}"));
         loop {
@@ -127,11 +139,12 @@ impl Envoy {
             if found == count && (there.is_some() || count == 0) {
                 return Ok(());
             }
-            wait(begun, || format!("{} has {found} endpoints of {cluster}, not {count}", self.role.name())).await?;
+            wait(begun, || format!("{} has {found} endpoints of {cluster}, expected {count}", self.role.name()))
+                .await?;
         }
     }
 
-    /// Waits until it has no request under way to any Service of a namespace. A copy is under way until it is answered.
+    /// Waits until no request to any Service of a namespace is in flight. A copy is in flight until it is answered.
     pub async fn until_idle(&self, namespace: &str) -> Result<(), Error> {
         let begun = Instant::now();
         let filter = format!("/stats?filter=%5C.{namespace}%5C.svc.*upstream_rq(_pending)?_active");
@@ -140,7 +153,8 @@ impl Envoy {
             if page.lines().all(|line| line.ends_with(": 0")) {
                 return Ok(());
             }
-            wait(begun, || format!("{} still sends requests to {namespace}:\n{page}", self.role.name())).await?;
+            wait(begun, || format!("{} still has requests to {namespace} in flight:\n{page}", self.role.name()))
+                .await?;
         }
     }
 }
@@ -153,7 +167,7 @@ async fn wait(begun: Instant, what: impl FnOnce() -> String) -> Result<(), Error
     Ok(())
 }
 
-/// All that an Envoy needs to know by itself: who it is and where istiod is.
+/// An Envoy's static configuration: its node, and where istiod is.
 fn bootstrap(role: Role, address: Ipv4Addr) -> Value {
     let socket = |port: u16| json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
     let http2 = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
@@ -175,7 +189,7 @@ fn bootstrap(role: Role, address: Ipv4Addr) -> Value {
                 "explicit_http_config": {"http2_protocol_options": {}},
             }},
             "load_assignment": {"cluster_name": "istiod", "endpoints": [{"lb_endpoints": [
-                {"endpoint": {"address": socket(super::XDS_PORT)}},
+                {"endpoint": {"address": socket(XDS_PORT)}},
             ]}]},
         }]},
     })

@@ -1,8 +1,8 @@
-//! A real mesh: istiod, one Envoy as everybody's sidecar, and one as the ingress gateway.
+//! A real mesh: istiod, one Envoy as the sidecar of all clients, and one as the ingress gateway.
 //!
-//! The sidecar is a client's: it stands for all who call a Service from inside, and sees the Services of all namespaces.
-//! Pods have no sidecar; what theirs would report, the [backend](crate::backend) reports. There is no webhook either, so
-//! the API server accepts what Istio's would refuse.
+//! The sidecar serves all clients that call a Service from inside the mesh, and sees the Services of all namespaces.
+//! Pods have no sidecar; the [backend](crate::backend) reports the metrics that theirs would. There is no webhook
+//! either, so the API server accepts objects that Istio's would reject.
 
 pub mod envoy;
 pub mod ingress;
@@ -15,21 +15,19 @@ use serde_json::json;
 use tokio::process::Command;
 
 use self::envoy::{Envoy, Role};
-use crate::access::ISTIOD;
-use crate::call::Caller;
-use crate::kit::Kit;
-use crate::process::Process;
-use crate::tools::Tool;
-use crate::{Context, Error, manifests};
+use crate::{
+    Context, Error,
+    access::ISTIOD,
+    artifacts::Artifacts,
+    http_client::HttpClient,
+    manifests,
+    network::{NODE_IP, XDS_PORT},
+    process::Process,
+    tool::Tool,
+};
 
-/// Where istiod configures proxies.
-const XDS_PORT: u16 = 15010;
 const HTTP_PORT: u16 = 15080;
 const MONITORING_PORT: u16 = 15014;
-
-/// What a person may want to reach: the sidecar (for Services with the port 80), the gateways, and the proxies' admin pages.
-pub const PORTS: [u16; 5] =
-    [80, ingress::ISTIO_PORT, ingress::GATEWAY_PORT, Role::Sidecar.admin_port(), Role::Gateway.admin_port()];
 
 /// A running mesh; there is one for all tests.
 #[derive(Debug)]
@@ -37,49 +35,49 @@ pub struct Mesh {
     _istiod: Process,
     /// Calls Services: `127.0.0.1`, with the Service's port and its name as the Host.
     pub sidecar: Envoy,
-    /// Lets in what comes from outside, see [`ingress`].
+    /// Receives requests from outside the mesh, see [`ingress`].
     pub gateway: Envoy,
 }
 
 impl Mesh {
-    /// Starts it, and waits until both proxies know what istiod knows.
-    pub async fn start(client: Client, kit: &Kit) -> Result<Self, Error> {
+    /// Starts it, and waits until istiod has configured both proxies.
+    pub async fn start(client: Client, artifacts: &Artifacts) -> Result<Self, Error> {
         for object in ingress::objects() {
             manifests::apply(&client, &object).await?;
         }
-        let mut istiod = istiod(kit)?;
+        let mut istiod = istiod(artifacts)?;
         let ready = format!("http://127.0.0.1:{HTTP_PORT}/ready");
-        Caller::default().until_ok(&mut istiod, &ready).await?;
+        HttpClient::default().until_ok(&mut istiod, &ready).await?;
         let address = ingress::address(&client).await?;
-        let sidecar = Envoy::start(kit, Role::Sidecar, crate::network::NODE_IP).await?;
-        let gateway = Envoy::start(kit, Role::Gateway, address).await?;
+        let sidecar = Envoy::start(artifacts, Role::Sidecar, NODE_IP).await?;
+        let gateway = Envoy::start(artifacts, Role::Gateway, address).await?;
         Ok(Self { _istiod: istiod, sidecar, gateway })
     }
 }
 
-fn istiod(kit: &Kit) -> Result<Process, Error> {
-    let config = kit.dir.join("mesh.json");
-    // Envoy as its makers build it lacks Istio's filters, and rejects what uses them.
+fn istiod(artifacts: &Artifacts) -> Result<Process, Error> {
+    let config = artifacts.dir.join("mesh.json");
+    // The upstream build of Envoy lacks Istio's filters, and rejects configuration that uses them.
     let mesh = json!({"defaultProviders": {}, "enableAutoMtls": false});
     fs::write(&config, mesh.to_string()).context(|| format!("write {}", config.display()))?;
-    let mut command = Command::new(kit.tools.path(Tool::PilotDiscovery)?);
+    let mut command = Command::new(artifacts.tools.path(Tool::PilotDiscovery)?);
     command.args(["discovery", "--secureGRPCAddr=", "--httpsAddr="]);
-    command.arg(format!("--kubeconfig={}", ISTIOD.kubeconfig(&kit.dir).display()));
+    command.arg(format!("--kubeconfig={}", ISTIOD.kubeconfig(&artifacts.dir).display()));
     command.arg(format!("--meshConfig={}", config.display()));
     command.arg(format!("--httpAddr=127.0.0.1:{HTTP_PORT}")).arg(format!("--grpcAddr=127.0.0.1:{XDS_PORT}"));
-    command.arg(format!("--monitoringAddr=127.0.0.1:{MONITORING_PORT}")).current_dir(&kit.dir);
+    command.arg(format!("--monitoringAddr=127.0.0.1:{MONITORING_PORT}")).current_dir(&artifacts.dir);
     command.envs([
         ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
         ("PILOT_ENABLE_ALPN_FILTER", "false"),
         ("ENABLE_CA_SERVER", "false"),
-        // Nothing can be deployed here: the gateway is there already.
+        // Nothing can be deployed here: the gateway already runs.
         ("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER", "false"),
-        // It waits for things to calm down before it tells the proxies, and every test waits with it.
+        // istiod waits for quiet before it configures the proxies, and every test waits with it.
         ("PILOT_DEBOUNCE_AFTER", "20ms"),
         ("PILOT_DEBOUNCE_MAX", "500ms"),
         ("CLUSTER_ID", "Kubernetes"),
         ("POD_NAME", "istiod"),
         ("POD_NAMESPACE", "istio-system"),
     ]);
-    Process::spawn("istiod", command, kit.dir.join("logs/istiod.log"))
+    Process::spawn("istiod", command, artifacts.dir.join("logs/istiod.log"))
 }

@@ -1,4 +1,4 @@
-//! What an Envoy does with a request, as its configuration dump tells.
+//! What an Envoy does with a request, according to its configuration dump.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde_json::Value;
 /// One route of a virtual host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// As the VirtualService names it; empty if it does not.
+    /// Its name in the VirtualService; empty if it has none.
     pub name: String,
-    /// The object that istiod made it of, e.g. `shop/virtual-service/web`; empty for a Service without one.
+    /// The object that istiod created it from, e.g. `shop/virtual-service/web`; empty for a Service without one.
     pub origin: String,
     /// Where requests go: clusters such as `outbound|80||web.shop.svc.cluster.local`.
     pub to: Vec<String>,
@@ -49,7 +49,7 @@ fn mirror(of: &Value) -> (String, f64) {
     let share = &of["runtime_fraction"]["default_value"];
     let parts: BTreeMap<&str, f64> = [("HUNDRED", 1.0), ("TEN_THOUSAND", 100.0), ("MILLION", 10_000.0)].into();
     let whole = parts.get(share["denominator"].as_str().unwrap_or("HUNDRED")).copied().unwrap_or(1.0);
-    // A fraction of 0 has no numerator in the dump; a policy without a fraction copies all.
+    // A fraction of 0 has no numerator in the dump; a policy without a fraction copies every request.
     let percent = if share.is_null() { 100.0 } else { share["numerator"].as_f64().unwrap_or(0.0) / whole };
     (text(&of["cluster"]), percent)
 }

@@ -1,31 +1,31 @@
-//! What a real istiod and a real Envoy make of mirrors that are written by hand. Kanary has no part in it: each test is a
-//! fact that its mirror must live with.
+//! What a real istiod and a real Envoy do with mirrors that are written by hand. Kanary is not involved: each test is a
+//! fact that its mirror relies on.
 
 pub mod copies;
 pub mod gateway;
 pub mod obeyed;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kanary_e2e::{Error, Scene, any};
+use kanary_e2e::{Error, TestNamespace, dynamic};
 use serde_json::{Value, json};
 
 use crate::support::*;
 
-/// The Service that gets copies, as Kanary would make it; its Deployment has the same name.
+/// The Service that gets copies, as Kanary would create it; its Deployment has the same name.
 pub const OTHER: &str = "other-kanary";
 
 /// Production, and two canaries that nothing but a mirror reaches, all of them known to the sidecar.
-pub async fn world(scene: &Scene) -> Result<(), Error> {
-    scene.apply(service(json!({}))).await?;
-    scene.apply(web(json!({}))).await?;
+pub async fn world(ns: &TestNamespace) -> Result<(), Error> {
+    ns.apply(service(json!({}))).await?;
+    ns.apply(web(json!({}))).await?;
     for name in [CANARY, OTHER] {
-        scene.apply(labelled(web(json!({"metadata": {"name": name}, "spec": {"replicas": 1}})), name)).await?;
-        scene.apply(service(json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}}}))).await?;
+        ns.apply(labelled(web(json!({"metadata": {"name": name}, "spec": {"replicas": 1}})), name)).await?;
+        ns.apply(service(json!({"metadata": {"name": name}, "spec": {"selector": {"app": name}}}))).await?;
     }
     for (name, pods) in [(WEB, 2), (CANARY, 1), (OTHER, 1)] {
-        scene.until::<Deployment>(name, "is available", |found| has_available(found, pods)).await?;
+        ns.until::<Deployment>(name, "is available", |found| has_available(found, pods)).await?;
         let pods = usize::try_from(pods).unwrap_or_default();
-        scene.until_known(name, 80, pods).await?;
+        ns.until_known(name, 80, pods).await?;
     }
     Ok(())
 }
@@ -36,8 +36,9 @@ fn labelled(deployment: Value, app: &str) -> Value {
     merged(deployment, json!({"spec": spec}))
 }
 
-/// Unlike for its own kinds, istiod says what it makes of an HTTPRoute, for each parent and of which generation.
-pub async fn until_accepted(scene: &Scene) -> Result<(), Error> {
+/// Unlike for its own kinds, istiod reports in the status of an HTTPRoute what it did with it, for each parent and with
+/// the generation.
+pub async fn until_accepted(ns: &TestNamespace) -> Result<(), Error> {
     let met = |route: &Value| {
         let generation = &route["metadata"]["generation"];
         let conditions = route["status"]["parents"][0]["conditions"].as_array().into_iter().flatten();
@@ -47,5 +48,5 @@ pub async fn until_accepted(scene: &Scene) -> Result<(), Error> {
         };
         holds("Accepted") && holds("ResolvedRefs")
     };
-    scene.until_any(any::http_route(WEB), "accepted, references resolved", met).await.map(drop)
+    ns.until_dynamic(dynamic::http_route(WEB), "accepted, references resolved", met).await.map(drop)
 }

@@ -1,13 +1,13 @@
 //! The table of mistakes.
 
-/// A mistake that the API server refuses.
+/// A mistake that the API server rejects.
 pub struct Wrong {
     pub name: &'static str,
-    /// Merged into a good KanaryDeployment.
+    /// Merged into a valid KanaryDeployment.
     pub wrong: &'static str,
-    /// The answer has these words: the field, and the cure.
+    /// The error contains these texts: the field, and the fix.
     pub says: &'static [&'static str],
-    /// Its neighbour, which is good.
+    /// A similar patch that is valid.
     pub right: &'static str,
 }
 
@@ -18,7 +18,7 @@ const fn wrong(name: &'static str, wrong: &'static str, says: &'static [&'static
 const DURATION: &str = "must be a duration such as 90s, 15m or 1h30m";
 const POSITIVE: &str = "must be a positive duration such as 90s, 15m or 1h30m";
 
-/// What no cluster is needed for.
+/// Mistakes that show without cluster state.
 pub const SCHEMA: &[Wrong] = &[
     // Names.
     wrong(
@@ -184,7 +184,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {template: {metadata: {labels: {version: '2'}}}}",
     ),
     wrong(
-        "a pod's annotation that is a truth",
+        "a pod's annotation that is a boolean",
         "spec: {template: {spec: {template: {metadata: {annotations: {inject: true}}}}}}",
         &["spec.template.spec.template.metadata.annotations.inject", "must be of type string"],
         "spec: {template: {spec: {template: {metadata: {annotations: {inject: 'true'}}}}}}",
@@ -227,7 +227,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {scale: {hpa: {maxReplicas: 2, minReplicas: 2}}}",
     ),
     wrong(
-        "an hpa whose least is more than its most",
+        "an hpa with a minimum above its maximum",
         "spec: {scale: {hpa: {maxReplicas: 2, minReplicas: 3}}}",
         &["spec.scale.hpa: minReplicas must not exceed maxReplicas"],
         "spec: {scale: {hpa: {maxReplicas: 3, minReplicas: 2}}}",
@@ -246,7 +246,7 @@ pub const SCHEMA: &[Wrong] = &[
     ),
     // Traffic.
     wrong(
-        "a source that is none of five",
+        "an unknown source",
         "spec: {serviceName: web, traffic: {source: everything}}",
         &["spec.traffic.source", "\"none\", \"service\", \"kanary-service\", \"both\", \"mirror\""],
         "spec: {serviceName: web, traffic: {source: mirror}}",
@@ -270,7 +270,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 100}}}",
     ),
     wrong(
-        "a mirror of less than nothing",
+        "a mirror with a negative percentage",
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: -1}}}",
         &["spec.traffic.mirror.percentage", "greater than or equal to 0"],
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 0}}}",
@@ -319,7 +319,7 @@ pub const SCHEMA: &[Wrong] = &[
     ),
     // Time.
     wrong(
-        "a schedule in words",
+        "a schedule that is not a date",
         "spec: {schedule: tomorrow}",
         &["spec.schedule", "date-time"],
         "spec: {schedule: '2030-01-01T08:00:00Z'}",
@@ -398,7 +398,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {cleanup: rolloutComplete}}",
     ),
     wrong(
-        "a word that is neither",
+        "a manual status that is neither",
         "spec: {validation: {manual: {status: maybe}}}",
         &["spec.validation.manual.status", "\"valid\", \"invalid\""],
         "spec: {validation: {manual: {status: invalid}}}",
@@ -428,7 +428,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{manual: {}}, {promQL: {query: up}}]}}",
     ),
     wrong(
-        "an item of a kind that there is not",
+        "an item of an unknown kind",
         "spec: {validation: {items: [{promql: {query: up}}]}}",
         &["unknown field \"spec.validation.items[0].promql\""],
         "spec: {validation: {items: [{promQL: {query: up}}]}}",
@@ -464,7 +464,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [&m {manual: {}}, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m, *m]}}",
     ),
     wrong(
-        "an item's word that is neither",
+        "an item's manual status that is neither",
         "spec: {validation: {items: [{manual: {status: 'yes'}}]}}",
         &["spec.validation.items[0].manual.status", "\"valid\", \"invalid\""],
         "spec: {validation: {items: [{manual: {status: valid, statusAfterDeadline: invalid}}]}}",
@@ -513,13 +513,13 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{labelWatch: {deploymentInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists}]}}}]}}",
     ),
     wrong(
-        "a selector for everything, said with no labels",
+        "a selector for everything, without labels",
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchLabels: {}}}}]}}",
         &["spec.validation.items[0].labelWatch.podInvalidationSelector.matchLabels", "at least 1 properties"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchLabels: {bad: x}}}}]}}",
     ),
     wrong(
-        "a selector for everything, said with no expressions",
+        "a selector for everything, without expressions",
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: []}}}]}}",
         &["spec.validation.items[0].labelWatch.podInvalidationSelector.matchExpressions", "at least 1 items"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists}]}}}]}}",
@@ -537,13 +537,13 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: a, operator: DoesNotExist}]}}}]}}",
     ),
     wrong(
-        "an expression that asks for one of no values",
+        "an expression with an empty list of values",
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: In}]}}}]}}",
         &["podInvalidationSelector.matchExpressions[0]", "In and NotIn need values; Exists and DoesNotExist take none"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: NotIn, values: [a]}]}}}]}}",
     ),
     wrong(
-        "an expression that asks whether there are values",
+        "an Exists expression with values",
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists, values: [a]}]}}}]}}",
         &["podInvalidationSelector.matchExpressions[0]", "In and NotIn need values; Exists and DoesNotExist take none"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationSelector: {matchExpressions: [{key: bad, operator: Exists, values: []}]}}}]}}",
@@ -600,7 +600,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{promQL: {query: up, valueInRange: {}}}]}}",
     ),
     wrong(
-        "a bound in words",
+        "a bound that is not a number",
         "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: '0.3'}}}]}}",
         &["spec.validation.items[0].promQL.valueInRange.max", "must be of type number"],
         "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: 0.3}}}]}}",
@@ -648,7 +648,7 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {url: 'http://prometheus:9090'}}}]}}",
     ),
     wrong(
-        "two ways to log in",
+        "two kinds of credentials",
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: a}, basicAuthSecretRef: {name: b}}}}]}}",
         &["spec.validation.items[].promQL.prometheus: give bearerTokenSecretRef or basicAuthSecretRef, not both"],
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b}, caSecretRef: {name: c, key: d}}}}]}}",
@@ -667,7 +667,7 @@ pub const SCHEMA: &[Wrong] = &[
     ),
 ];
 
-/// What one may doubt: the API server refuses it, or the controller reads it.
+/// Borderline cases: the API server rejects them, or the controller can decode them.
 pub const ODD: &[&str] = &[
     "spec: {validation: {validationPeriod: 30m1h}}",
     "spec: {validation: {validationPeriod: 1.5h30m}}",
@@ -698,22 +698,22 @@ pub const ODD: &[&str] = &[
     "spec: {template: {spec: {template: {metadata: {}}}}}",
 ];
 
-/// A mistake that only the cluster shows.
+/// A mistake that shows only with cluster state.
 pub struct Trouble {
     pub name: &'static str,
-    /// Objects that stand in the way; the base `web` is there besides, unless they have their own.
+    /// Objects that conflict; the base `web` exists too, unless they contain it.
     pub setting: &'static str,
-    /// Merged into a good KanaryDeployment.
+    /// Merged into a valid KanaryDeployment.
     pub kanary: &'static str,
     pub condition: &'static str,
     pub reason: &'static str,
     pub says: &'static [&'static str],
-    /// What the controller makes before it is refused.
+    /// What the controller creates before it reports the mistake.
     pub makes: &'static [&'static str],
     pub cure: Cure,
 }
 
-/// What the sentence tells people to do.
+/// What the message tells users to do.
 pub enum Cure {
     /// It is another KanaryDeployment.
     None,
@@ -726,7 +726,7 @@ pub enum Cure {
 const SERVICE: &str =
     "{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}, ports: [{port: 80}]}}";
 
-/// What the cluster is needed for.
+/// Mistakes that show only with cluster state.
 pub const CLUSTER: &[Trouble] = &[
     Trouble {
         name: "foreign_namespace",

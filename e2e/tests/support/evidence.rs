@@ -1,20 +1,20 @@
-//! Trials that are judged by a Prometheus.
+//! Trials that are evaluated with a Prometheus.
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
 use super::{TRIAL, condition, text};
 
-/// Waits until the clock stands still, and says why.
-pub async fn until_held(scene: &Scene, why: &str) -> Result<Value, Error> {
-    let met = |kd: &Value| {
-        condition(kd, "Running")["reason"] == "Held" && text(condition(kd, "Running"), "/message").contains(why)
+/// Waits until validation is paused, with this reason.
+pub async fn until_held(ns: &TestNamespace, why: &str) -> Result<Value, Error> {
+    let met = |kanary: &Value| {
+        condition(kanary, "Running")["reason"] == "Held" && text(condition(kanary, "Running"), "/message").contains(why)
     };
-    scene.until_kd(TRIAL, &format!("the clock stands still: {why}"), met).await
+    ns.until_kanary(TRIAL, &format!("validation is paused: {why}"), met).await
 }
 
-/// Lets the controller read this Secret of the scene, as a person would who grants it.
-pub async fn may_read_secret(scene: &Scene, name: &str) -> Result<(), Error> {
+/// Lets the controller read this Secret of the namespace, as a user would grant it.
+pub async fn may_read_secret(ns: &TestNamespace, name: &str) -> Result<(), Error> {
     let rbac = "rbac.authorization.k8s.io";
     let role = json!({
         "apiVersion": format!("{rbac}/v1"), "kind": "Role", "metadata": {"name": name},
@@ -25,6 +25,6 @@ pub async fn may_read_secret(scene: &Scene, name: &str) -> Result<(), Error> {
         "roleRef": {"apiGroup": rbac, "kind": "Role", "name": name},
         "subjects": [{"kind": "ServiceAccount", "name": "kanary", "namespace": "kanary-system"}],
     });
-    scene.apply(role).await?;
-    scene.apply(binding).await.map(drop)
+    ns.apply(role).await?;
+    ns.apply(binding).await.map(drop)
 }

@@ -1,9 +1,11 @@
-//! Mirrors as people write them, and copies counted where they arrive.
+//! Mirrors as users write them, and copies counted where they arrive.
 
-use kanary_e2e::backend::arrivals::Arrival;
-use kanary_e2e::load::{Load, Report};
-use kanary_e2e::mesh::route::Route;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{
+    Error, TestNamespace,
+    backend::arrivals::Arrival,
+    load::{Load, Report},
+    mesh::route::Route,
+};
 use serde_json::{Value, json};
 
 use super::{CANARY, WEB, merged};
@@ -13,7 +15,7 @@ pub const MANY: usize = 2_000;
 /// Enough for all or nothing.
 pub const FEW: usize = 40;
 
-/// The VirtualService `web` of production's host, with one route, which is that to production but for what is told.
+/// The VirtualService `web` of production's host, with one route to production, changed by this patch.
 pub fn virtual_service(route: Value) -> Value {
     let production = json!({"route": [{"destination": {"host": WEB}}]});
     json!({
@@ -22,7 +24,7 @@ pub fn virtual_service(route: Value) -> Value {
     })
 }
 
-/// A change of a VirtualService: it is the gateway's, for this host, and nobody's inside.
+/// A change of a VirtualService: it is for this host at the gateway only, not inside the mesh.
 pub fn at_the_gateway(host: &str) -> Value {
     json!({"metadata": {"name": "outside"}, "spec": {"hosts": [host], "gateways": ["istio-ingress/ingress"]}})
 }
@@ -32,7 +34,7 @@ pub fn mirror(host: &str, percent: u32) -> Value {
     json!({"destination": {"host": host}, "percentage": {"value": percent}})
 }
 
-/// The HTTPRoute `web` with one rule, which is that to production but for what is told.
+/// The HTTPRoute `web` with one rule to production, changed by this patch.
 pub fn http_route(parent: Value, rule: Value) -> Value {
     json!({
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": WEB},
@@ -40,7 +42,7 @@ pub fn http_route(parent: Value, rule: Value) -> Value {
     })
 }
 
-/// A parent: production's Service, for callers inside the mesh.
+/// A parent: production's Service, for clients inside the mesh.
 pub fn the_service() -> Value {
     json!({"group": "", "kind": "Service", "name": WEB, "port": 80})
 }
@@ -56,23 +58,23 @@ pub fn request_mirror(percent: u32) -> Value {
     json!({"filters": [{"type": "RequestMirror", "requestMirror": mirror}]})
 }
 
-/// Waits until requests to production inside the mesh take the route of this name.
-pub async fn until_named(scene: &Scene, name: &str) -> Result<Route, Error> {
-    scene.until_route(WEB, name, |route| route.name == name).await
+/// Waits until requests to production inside the mesh take the route with this name.
+pub async fn until_named(ns: &TestNamespace, name: &str) -> Result<Route, Error> {
+    ns.until_route(WEB, name, |route| route.name == name).await
 }
 
-/// Sends requests; production answers each of them, once, and what else arrived is returned.
-pub async fn copied(scene: &Scene, load: Load) -> Result<Vec<Arrival>, Error> {
+/// Sends requests; production answers each of them, once. Returns what else arrived.
+pub async fn copied(ns: &TestNamespace, load: Load) -> Result<Vec<Arrival>, Error> {
     let report = load.run().await;
     assert_production_answers(&report);
-    scene.copies(&report).await
+    ns.copies(&report).await
 }
 
-/// All is well, and by a pod of the base.
+/// Every answer is a success, and from a pod of the base.
 #[track_caller]
 pub fn assert_production_answers(report: &Report) {
-    let strangers = report.answers.iter().find(|answer| answer.status != 200 || !is_of(WEB, &answer.from));
-    assert_eq!(strangers, None, "in {:?}", report.statuses());
+    let wrong = report.answers.iter().find(|answer| answer.status != 200 || !is_of(WEB, &answer.from));
+    assert_eq!(wrong, None, "in {:?}", report.statuses());
 }
 
 /// A pod's name is its Deployment's, a hash and five letters.
@@ -86,11 +88,11 @@ pub fn at(deployment: &str, copies: &[Arrival]) -> usize {
     copies.iter().filter(|copy| is_of(deployment, &copy.pod)).count()
 }
 
-/// Each request is drawn for itself, so copies have a binomial distribution. That it strays further than six standard
+/// Each request is drawn independently, so copies have a binomial distribution. A deviation of more than six standard
 /// deviations has a probability of less than one in a million (Bernstein's inequality, for deviations of ten or more).
 #[track_caller]
 pub fn assert_share(copies: usize, of: usize, percent: u32) {
     let (n, p) = (of as f64, f64::from(percent) / 100.0);
     let (mean, bound) = (n * p, 6.0 * (n * p * (1.0 - p)).sqrt());
-    assert!((copies as f64 - mean).abs() <= bound, "{copies} copies of {of}, not {mean} ± {bound}");
+    assert!((copies as f64 - mean).abs() <= bound, "{copies} copies of {of}, expected {mean} ± {bound}");
 }

@@ -1,7 +1,8 @@
-//! Who plays: the base `web` with its Service `web`, and `trial`, a KanaryDeployment that tries `web:2` in its place.
+//! The objects of most tests: the base `web` with its Service `web`, and `trial`, a KanaryDeployment that tries
+//! `web:2`.
 //!
-//! Each is made by a function that takes what is different this time, as a JSON merge patch. Unless told otherwise a
-//! trial has no traffic and waits for a person, so that the test decides how long it takes and how it ends.
+//! Each is made by a function that takes what differs, as a JSON merge patch. By default a trial has no traffic and
+//! waits for a manual verdict, so that the test decides how long it takes and how it ends.
 
 #![allow(dead_code, unreachable_pub, unused_imports)] // each test binary needs its own part
 
@@ -13,19 +14,27 @@ mod witness;
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::jiff::Timestamp;
-use kanary_e2e::scene::{Kind, PLAY};
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Context, Error, Scene};
+use k8s_openapi::{
+    api::{
+        apps::v1::Deployment,
+        autoscaling::v2::HorizontalPodAutoscaler,
+        core::v1::{Event, Pod, Service},
+        discovery::v1::EndpointSlice,
+    },
+    jiff::Timestamp,
+};
+use kanary_e2e::{
+    Context, Error, TestNamespace,
+    test_namespace::{Kind, PLAY},
+    wait::Objects,
+};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-pub use own::{alone, may_lead};
-pub use witness::Witness;
+pub use self::{
+    own::{alone, may_lead},
+    witness::Witness,
+};
 
 /// The base, and the production Service.
 pub const WEB: &str = "web";
@@ -33,11 +42,11 @@ pub const WEB: &str = "web";
 pub const TRIAL: &str = "trial";
 /// Its Deployment, its HorizontalPodAutoscaler and its Service.
 pub const CANARY: &str = "trial-kanary";
-/// The label on all that a trial makes; its value is the trial's name.
+/// The label on everything that a trial creates; its value is the trial's name.
 pub const CANARY_LABEL: &str = "kanary.k8s.io/canary";
 
-/// As a JSON merge patch: objects are merged, null removes, all else replaces. A null that removes nothing stays, so
-/// that changes can be merged with each other.
+/// As a JSON merge patch: objects are merged, null removes, everything else replaces. A null that removes nothing
+/// stays, so that changes can be merged with each other.
 pub fn merged(mut value: Value, change: Value) -> Value {
     let Value::Object(changes) = change else { return change };
     if !value.is_object() {
@@ -95,7 +104,7 @@ pub fn image(image: &str) -> Value {
     pods(json!({"spec": {"containers": [{"name": "web", "image": image}]}}))
 }
 
-/// A change of `spec.template`: its pods play this, e.g. `crash-loop`.
+/// A change of `spec.template`: kwok simulates this for its pods, e.g. `crash-loop`.
 pub fn playing(play: &str) -> Value {
     pods(json!({"metadata": {"annotations": {PLAY: play}}}))
 }
@@ -110,66 +119,69 @@ pub fn traffic(source: &str) -> Value {
     json!({"traffic": {"source": source}})
 }
 
-/// An item that fails when a canary pod carries the label `bad=yes`, judged for so long.
+/// An item that fails when a canary pod has the label `bad=yes`, with this validation period.
 pub fn watching(period: &str) -> Value {
     let watch = json!({"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}});
     json!({"validation": {"validationPeriod": period, "items": [watch]}})
 }
 
-/// The base and its Service stand in production.
-pub async fn production(scene: &Scene) -> Result<(), Error> {
-    scene.apply(service(json!({}))).await?;
-    scene.apply(web(json!({}))).await?;
-    scene.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
+/// Creates the base and its Service, and waits until it is available.
+pub async fn production(ns: &TestNamespace) -> Result<(), Error> {
+    ns.apply(service(json!({}))).await?;
+    ns.apply(web(json!({}))).await?;
+    ns.until(WEB, "production is available", |web| has_available(web, 2)).await.map(drop)
 }
 
-/// Production stands, and the trial is being judged.
-pub async fn validating(scene: &Scene, change: Value) -> Result<Value, Error> {
-    production(scene).await?;
-    scene.apply(trial(change)).await?;
-    scene.kd_phase(TRIAL, "Validating").await
+/// Creates production and the trial, and waits until it is being evaluated.
+pub async fn validating(ns: &TestNamespace, change: Value) -> Result<Value, Error> {
+    production(ns).await?;
+    ns.apply(trial(change)).await?;
+    ns.until_phase(TRIAL, "Validating").await
 }
 
-/// A person says `valid` or `invalid`.
-pub async fn say(scene: &Scene, word: &str) -> Result<Value, Error> {
-    say_of(scene, TRIAL, word).await
+/// Sets the manual verdict `valid` or `invalid`.
+pub async fn set_verdict(ns: &TestNamespace, verdict: &str) -> Result<Value, Error> {
+    set_verdict_of(ns, TRIAL, verdict).await
 }
 
-/// A person says `valid` or `invalid` of a trial of another name.
-pub async fn say_of(scene: &Scene, name: &str, word: &str) -> Result<Value, Error> {
-    scene.patch_kd(name, json!({"spec": {"validation": {"manual": {"status": word}}}})).await
+/// Sets the manual verdict on a trial of another name.
+pub async fn set_verdict_of(ns: &TestNamespace, name: &str, verdict: &str) -> Result<Value, Error> {
+    ns.patch_kanary(name, json!({"spec": {"validation": {"manual": {"status": verdict}}}})).await
 }
 
 /// A change of the trial's `spec`.
-pub async fn change(scene: &Scene, spec: Value) -> Result<Value, Error> {
-    scene.patch_kd(TRIAL, json!({"spec": spec})).await
+pub async fn change(ns: &TestNamespace, spec: Value) -> Result<Value, Error> {
+    ns.patch_kanary(TRIAL, json!({"spec": spec})).await
 }
 
 /// Waits until a condition of the trial has this reason.
-pub async fn until_reason(scene: &Scene, type_: &str, reason: &str) -> Result<Value, Error> {
+pub async fn until_reason(ns: &TestNamespace, type_: &str, reason: &str) -> Result<Value, Error> {
     let awaited = format!("{type_} is {reason}");
-    scene.until_kd(TRIAL, &awaited, |kd| condition(kd, type_)["reason"] == reason).await
+    ns.until_kanary(TRIAL, &awaited, |kanary| condition(kanary, type_)["reason"] == reason).await
 }
 
-/// Waits until the controller has answered the spec as it was when `written` was returned.
-pub async fn until_answered(scene: &Scene, written: &Value) -> Result<Value, Error> {
+/// Waits until the status is about the spec as it was when `written` was returned.
+pub async fn until_answered(ns: &TestNamespace, written: &Value) -> Result<Value, Error> {
     let generation = written["metadata"]["generation"].clone();
-    scene.until_kd(TRIAL, "answers the spec", |kd| kd["status"]["observedGeneration"] == generation).await
+    ns.until_kanary(TRIAL, "the status is about this spec", |kanary| {
+        kanary["status"]["observedGeneration"] == generation
+    })
+    .await
 }
 
 /// Waits for an event of the trial.
-pub async fn until_event(scene: &Scene, reason: &str) -> Result<Event, Error> {
-    let fits = |event: &&Event| {
+pub async fn until_event(ns: &TestNamespace, reason: &str) -> Result<Event, Error> {
+    let matches = |event: &&Event| {
         event.reason.as_deref() == Some(reason) && event.involved_object.kind.as_deref() == Some("KanaryDeployment")
     };
     let awaited = format!("the event {reason}");
-    let events = scene.until_all::<Event>("", &awaited, |events| events.values().any(|event| fits(&event))).await?;
-    events.values().find(fits).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
+    let events = ns.until_all::<Event>("", &awaited, |events| events.values().any(|event| matches(&event))).await?;
+    events.values().find(matches).cloned().ok_or_else(|| Error::wrong(format!("no event {reason}")))
 }
 
 /// A condition of a KanaryDeployment; null if it has none of this type.
-pub fn condition<'a>(kd: &'a Value, type_: &str) -> &'a Value {
-    let conditions = kd["status"]["conditions"].as_array();
+pub fn condition<'a>(kanary: &'a Value, type_: &str) -> &'a Value {
+    let conditions = kanary["status"]["conditions"].as_array();
     conditions.into_iter().flatten().find(|c| c["type"] == type_).unwrap_or(&Value::Null)
 }
 
@@ -179,13 +191,13 @@ pub fn text<'a>(value: &'a Value, path: &str) -> &'a str {
 }
 
 /// The phase.
-pub fn phase(kd: &Value) -> &str {
-    text(kd, "/status/phase")
+pub fn phase(kanary: &Value) -> &str {
+    text(kanary, "/status/phase")
 }
 
 /// A time in the status, such as `deadline`.
-pub fn time(kd: &Value, field: &str) -> Option<Timestamp> {
-    kd["status"][field].as_str()?.parse().ok()
+pub fn time(kanary: &Value, field: &str) -> Option<Timestamp> {
+    kanary["status"][field].as_str()?.parse().ok()
 }
 
 /// Fails if `part` is not in `whole`: each key of `part` with its value, each item of a list at its place.
@@ -198,7 +210,7 @@ pub fn assert_contains(whole: &Value, part: &Value) {
                 let items = list.iter().enumerate();
                 items.into_iter().find_map(|(n, part)| differs(&whole[n], part, &format!("{at}/{n}")))
             }
-            part => (whole != part).then(|| format!("{at} is {whole}, not {part}")),
+            part => (whole != part).then(|| format!("{at} is {whole}, expected {part}")),
         }
     }
     if let Some(difference) = differs(whole, part, "") {
@@ -207,10 +219,10 @@ pub fn assert_contains(whole: &Value, part: &Value) {
 }
 
 /// An object as the API server has it: a type would drop what it does not know.
-pub async fn json_of<K: Kind>(scene: &Scene, name: &str) -> Result<Value, Error> {
-    let url = format!("{}/{name}", K::url_path(&(), Some(scene.namespace())));
+pub async fn json_of<K: Kind>(ns: &TestNamespace, name: &str) -> Result<Value, Error> {
+    let url = format!("{}/{name}", K::url_path(&(), Some(ns.name())));
     let request = http::Request::get(&url).body(Vec::new()).context(|| url.clone())?;
-    scene.client().request(request).await.context(|| format!("GET {url}"))
+    ns.client().request(request).await.context(|| format!("GET {url}"))
 }
 
 /// The image of a Deployment's first container.
@@ -220,16 +232,16 @@ pub fn image_of(deployment: &Deployment) -> &str {
 }
 
 /// The base's image now.
-pub async fn base_image(scene: &Scene) -> Result<String, Error> {
-    scene.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
+pub async fn base_image(ns: &TestNamespace) -> Result<String, Error> {
+    ns.get::<Deployment>(WEB).await.map(|web| image_of(&web).to_owned())
 }
 
-/// Replicas that a Deployment asks for.
+/// The desired replicas of a Deployment.
 pub fn replicas_of(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1)
 }
 
-/// So many pods of the present template are available, and there is no other.
+/// `count` pods of the current template are available, and there is no other.
 pub fn has_available(deployment: &Deployment, count: i32) -> bool {
     let generation = deployment.metadata.generation;
     deployment.status.as_ref().is_some_and(|status| {
@@ -240,20 +252,20 @@ pub fn has_available(deployment: &Deployment, count: i32) -> bool {
     })
 }
 
-/// Waits for so many canary pods that exist and are not on their way out.
-pub async fn until_canary_pods(scene: &Scene, count: usize) -> Result<Vec<Pod>, Error> {
+/// Waits until `count` canary pods exist that are not being deleted.
+pub async fn until_canary_pods(ns: &TestNamespace, count: usize) -> Result<Vec<Pod>, Error> {
     let awaited = format!("{count} canary pods");
-    let live = |pods: &Seen<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
-    let met = |pods: &Seen<Pod>| pods.len() == count && live(pods) == count;
-    let pods = scene.until_all(&canary_labels(TRIAL), &awaited, met).await?;
+    let live = |pods: &Objects<Pod>| pods.values().filter(|pod| pod.metadata.deletion_timestamp.is_none()).count();
+    let met = |pods: &Objects<Pod>| pods.len() == count && live(pods) == count;
+    let pods = ns.until_all(&canary_labels(TRIAL), &awaited, met).await?;
     Ok(pods.into_values().collect())
 }
 
-/// A pod that plays `never-ready` becomes well. Not before it was seen to be ill: the lab may have its illness in hand.
-pub async fn recovers(scene: &Scene, pod: &str) -> Result<(), Error> {
-    scene.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
-    scene.play(pod, None).await?;
-    scene.until(pod, "is well", |pod| ready(pod) == Some("True")).await.map(drop)
+/// A pod that plays `never-ready` recovers. Only after it was seen unready, because kwok may still be making it so.
+pub async fn recovers(ns: &TestNamespace, pod: &str) -> Result<(), Error> {
+    ns.until(pod, "is ill", |pod| ready(pod) == Some("False")).await?;
+    ns.play(pod, None).await?;
+    ns.until(pod, "is well", |pod| ready(pod) == Some("True")).await.map(drop)
 }
 
 /// The status of a pod's condition `Ready`.
@@ -263,57 +275,57 @@ pub fn ready(pod: &Pod) -> Option<&str> {
 }
 
 /// The trial's only pod.
-pub async fn canary_pod(scene: &Scene) -> Result<String, Error> {
-    let pods = until_canary_pods(scene, 1).await?;
+pub async fn canary_pod(ns: &TestNamespace) -> Result<String, Error> {
+    let pods = until_canary_pods(ns, 1).await?;
     pods.first().map(Pod::name_any).ok_or_else(|| Error::wrong("no canary pod"))
 }
 
-/// The label selector of all that a trial makes.
+/// The label selector of everything that a trial creates.
 pub fn canary_labels(name: &str) -> String {
     format!("{CANARY_LABEL}={name}")
 }
 
-/// Names of the ready pods that a Service sends traffic to.
-pub fn served(slices: &Seen<EndpointSlice>) -> BTreeSet<String> {
+/// Names of the ready pods of a Service.
+pub fn served(slices: &Objects<EndpointSlice>) -> BTreeSet<String> {
     let endpoints = slices.values().flat_map(|slice| &slice.endpoints);
     let ready = endpoints.filter(|endpoint| endpoint.conditions.as_ref().and_then(|c| c.ready) == Some(true));
     ready.filter_map(|endpoint| endpoint.target_ref.as_ref()?.name.clone()).collect()
 }
 
-/// Waits until a Service serves so many pods of the base and so many of the canary.
-pub async fn until_serves(scene: &Scene, service: &str, base: usize, canary: usize) -> Result<(), Error> {
+/// Waits until a Service has this many ready pods of the base and of the canary.
+pub async fn until_serves(ns: &TestNamespace, service: &str, base: usize, canary: usize) -> Result<(), Error> {
     let labels = format!("kubernetes.io/service-name={service}");
     let awaited = format!("{base} base pods and {canary} canary pods get traffic");
-    let met = |slices: &Seen<EndpointSlice>| {
+    let met = |slices: &Objects<EndpointSlice>| {
         let (canaries, bases): (Vec<_>, Vec<_>) = served(slices).into_iter().partition(|pod| pod.contains("-kanary-"));
         (bases.len(), canaries.len()) == (base, canary)
     };
-    scene.until_all(&labels, &awaited, met).await.map(drop)
+    ns.until_all(&labels, &awaited, met).await.map(drop)
 }
 
-/// Nothing of any trial is there, not even on its way out.
-pub async fn assert_nothing_is_left(scene: &Scene) -> Result<(), Error> {
-    async fn names<K: Kind>(scene: &Scene) -> Result<Vec<String>, Error> {
-        Ok(scene.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
+/// No object of any trial exists, not even one that is being deleted.
+pub async fn assert_nothing_is_left(ns: &TestNamespace) -> Result<(), Error> {
+    async fn names<K: Kind>(ns: &TestNamespace) -> Result<Vec<String>, Error> {
+        Ok(ns.list::<K>(CANARY_LABEL).await?.iter().map(ResourceExt::name_any).collect())
     }
     let left = [
-        names::<Deployment>(scene).await?,
-        names::<HorizontalPodAutoscaler>(scene).await?,
-        names::<Service>(scene).await?,
-        names::<Pod>(scene).await?,
+        names::<Deployment>(ns).await?,
+        names::<HorizontalPodAutoscaler>(ns).await?,
+        names::<Service>(ns).await?,
+        names::<Pod>(ns).await?,
     ];
     assert_eq!(left.concat(), Vec::<String>::new());
     Ok(())
 }
 
-/// Waits until nothing of a trial is there.
-pub async fn until_all_is_gone(scene: &Scene, trial: &str) -> Result<(), Error> {
-    async fn gone<K: Kind>(scene: &Scene, labels: &str) -> Result<(), Error> {
-        scene.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
+/// Waits until no object of a trial exists.
+pub async fn until_all_is_gone(ns: &TestNamespace, trial: &str) -> Result<(), Error> {
+    async fn gone<K: Kind>(ns: &TestNamespace, labels: &str) -> Result<(), Error> {
+        ns.until_all::<K>(labels, "all are gone", |left| left.is_empty()).await.map(drop)
     }
     let labels = canary_labels(trial);
-    gone::<Deployment>(scene, &labels).await?;
-    gone::<HorizontalPodAutoscaler>(scene, &labels).await?;
-    gone::<Service>(scene, &labels).await?;
-    gone::<Pod>(scene, &labels).await
+    gone::<Deployment>(ns, &labels).await?;
+    gone::<HorizontalPodAutoscaler>(ns, &labels).await?;
+    gone::<Service>(ns, &labels).await?;
+    gone::<Pod>(ns, &labels).await
 }

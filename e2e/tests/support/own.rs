@@ -1,18 +1,17 @@
-//! Controllers of a scene's own: they serve its namespace alone and have their lease there, so that they can be killed
-//! while other tests go on.
+//! Controllers for one test: they serve its namespace only and have their Lease there, so that they can be killed while
+//! other tests run.
 
-use kanary_e2e::controller::NAMESPACE;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace, controller::NAMESPACE};
 use serde_json::json;
 
-/// Arguments of a controller for this scene alone; a restart under the same name need not wait for the lease.
-pub fn alone(scene: &Scene, identity: &str) -> [String; 3] {
-    let namespace = scene.namespace();
+/// Arguments of a controller for this namespace alone; a restart under the same name need not wait for the Lease.
+pub fn alone(ns: &TestNamespace, identity: &str) -> [String; 3] {
+    let namespace = ns.name();
     [format!("--namespace={namespace}"), format!("--lease-namespace={namespace}"), format!("--identity={identity}")]
 }
 
-/// Lets the controller's account have a lease here: the shipped role gives it one in its own namespace only.
-pub async fn may_lead(scene: &Scene) -> Result<(), Error> {
+/// Lets the controller's ServiceAccount use a Lease here: the shipped role grants it one in its own namespace only.
+pub async fn may_lead(ns: &TestNamespace) -> Result<(), Error> {
     let rbac = "rbac.authorization.k8s.io";
     let leases =
         json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]});
@@ -24,6 +23,6 @@ pub async fn may_lead(scene: &Scene) -> Result<(), Error> {
         "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "leases"},
         "subjects": [{"kind": "ServiceAccount", "name": "kanary", "namespace": NAMESPACE}],
     });
-    scene.apply(role).await?;
-    scene.apply(binding).await.map(drop)
+    ns.apply(role).await?;
+    ns.apply(binding).await.map(drop)
 }

@@ -1,49 +1,49 @@
-//! `kubectl kanary`, as a person calls it in the scene's namespace.
+//! `kubectl kanary`, as a user runs it in the test's namespace.
 
 use std::path::PathBuf;
 
-use kanary_e2e::{Context, Error, Scene};
+use kanary_e2e::{Context, Error, TestNamespace};
 use tokio::process::Command;
 
-/// What the tool said, and how it ended.
-pub struct Said {
+/// What the plugin printed, and its exit code.
+pub struct Output {
     pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
 
-/// Where it is.
-pub fn program(scene: &Scene) -> Result<PathBuf, Error> {
-    scene.lab()?.kit().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
+/// Its path.
+pub fn program(ns: &TestNamespace) -> Result<PathBuf, Error> {
+    ns.lab()?.artifacts().plugin().ok_or_else(|| Error::wrong("the lab has no kubectl-kanary"))
 }
 
-/// A call of it that is yet to be made, in the scene's namespace.
-pub fn command(scene: &Scene, arguments: &[&str]) -> Result<Command, Error> {
-    let mut command = Command::new(program(scene)?);
-    command.args(arguments).args(["-n", scene.namespace()]).env("KUBECONFIG", scene.lab()?.kubeconfig());
+/// A command that is yet to be run, in the test's namespace.
+pub fn command(ns: &TestNamespace, arguments: &[&str]) -> Result<Command, Error> {
+    let mut command = Command::new(program(ns)?);
+    command.args(arguments).args(["-n", ns.name()]).env("KUBECONFIG", ns.lab()?.kubeconfig());
     command.kill_on_drop(true);
     Ok(command)
 }
 
-/// `kubectl kanary ARGUMENTS`, in the scene's namespace.
-pub async fn call(scene: &Scene, arguments: &[&str]) -> Result<Said, Error> {
-    let output = command(scene, arguments)?.output().await.context(|| format!("run {arguments:?}"))?;
+/// `kubectl kanary ARGUMENTS`, in the test's namespace.
+pub async fn call(ns: &TestNamespace, arguments: &[&str]) -> Result<Output, Error> {
+    let done = command(ns, arguments)?.output().await.context(|| format!("run {arguments:?}"))?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Ok(Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) })
+    Ok(Output { code: done.status.code(), out: text(done.stdout), err: text(done.stderr) })
 }
 
-/// The same; it must go well.
-pub async fn good(scene: &Scene, arguments: &[&str]) -> Result<String, Error> {
-    let said = call(scene, arguments).await?;
-    assert_eq!(said.code, Some(0), "{arguments:?}: {}{}", said.out, said.err);
-    Ok(said.out)
+/// The same; it must succeed.
+pub async fn good(ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
+    let output = call(ns, arguments).await?;
+    assert_eq!(output.code, Some(0), "{arguments:?}: {}{}", output.out, output.err);
+    Ok(output.out)
 }
 
-/// The same; it must fail, with these words.
-pub async fn refused(scene: &Scene, arguments: &[&str], words: &str) -> Result<(), Error> {
-    let said = call(scene, arguments).await?;
-    assert_eq!(said.code, Some(1), "{arguments:?}: {}{}", said.out, said.err);
-    assert!(said.err.contains(words), "{arguments:?}: {words:?} is not in {:?}", said.err);
-    assert_eq!(said.out, "", "{arguments:?}");
+/// The same; it must fail with this message.
+pub async fn refused(ns: &TestNamespace, arguments: &[&str], words: &str) -> Result<(), Error> {
+    let output = call(ns, arguments).await?;
+    assert_eq!(output.code, Some(1), "{arguments:?}: {}{}", output.out, output.err);
+    assert!(output.err.contains(words), "{arguments:?}: {words:?} is not in {:?}", output.err);
+    assert_eq!(output.out, "", "{arguments:?}");
     Ok(())
 }

@@ -3,27 +3,27 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
-use kanary_e2e::scene::Kind;
-use kanary_e2e::{Error, Scene};
-use kube::ResourceExt;
-use kube::runtime::watcher::{Config, Event, watcher};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use kanary_e2e::{Error, TestNamespace, test_namespace::Kind};
+use kube::{
+    ResourceExt,
+    runtime::watcher::{Config, Event, watcher},
+};
+use tokio::{sync::watch, task::JoinHandle};
 
-/// It sees all from the moment that it is there. A test that only looks now and then would miss what is soon undone.
+/// It records everything from its start on. A test that only reads now and then would miss what is soon undone.
 pub struct Witness<K> {
     versions: Arc<Mutex<Vec<K>>>,
-    /// Names of what is there; `None` before the first full view.
+    /// Names of the existing objects; `None` before the first full list.
     live: watch::Receiver<Option<Vec<String>>>,
     task: JoinHandle<()>,
 }
 
 impl<K: Kind + Sync> Witness<K> {
-    /// Watches what carries the labels.
-    pub async fn of(scene: &Scene, labels: &str) -> Result<Self, Error> {
+    /// Watches the objects with the labels.
+    pub async fn of(ns: &TestNamespace, labels: &str) -> Result<Self, Error> {
         let versions = Arc::new(Mutex::new(Vec::new()));
         let (sender, live) = watch::channel(None);
-        let (api, config, written) = (scene.api::<K>(), Config::default().labels(labels), versions.clone());
+        let (api, config, written) = (ns.api::<K>(), Config::default().labels(labels), versions.clone());
         let task = tokio::spawn(async move {
             let mut events = watcher(api, config).boxed();
             while let Some(event) = events.next().await {
@@ -37,13 +37,13 @@ impl<K: Kind + Sync> Witness<K> {
             }
         });
         let mut witness = Self { versions, live, task };
-        witness.until("a first view", |_| true).await?;
+        witness.until("a first list", |_| true).await?;
         Ok(witness)
     }
 
-    /// What it saw, once nothing of it is there any more.
+    /// All versions, once none of the objects exists any more.
     pub async fn until_all_gone(mut self) -> Result<Vec<K>, Error> {
-        self.until("all that was seen is gone", <[String]>::is_empty).await?;
+        self.until("all objects are gone", <[String]>::is_empty).await?;
         let versions = self.versions.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(versions.clone())
     }
@@ -53,7 +53,7 @@ impl<K: Kind + Sync> Witness<K> {
         let met = self.live.wait_for(|live| live.as_deref().is_some_and(&met));
         match tokio::time::timeout(PATIENCE, met).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::wrong(format!("a witness waited in vain for: {awaited}"))),
+            _ => Err(Error::wrong(format!("a witness waited {} s for: {awaited}", PATIENCE.as_secs()))),
         }
     }
 }

@@ -1,15 +1,14 @@
-//! docs/transcripts: what a person types and sees, as it really was. `KANARY_TRANSCRIPTS=write` writes them anew; else
-//! they are compared, so that the docs show what is printed.
+//! docs/transcripts: real commands and their output. `KANARY_TRANSCRIPTS=write` rewrites them; otherwise they are
+//! compared, so that the docs show what is printed.
 //!
-//! Times, ages and the random part of names are replaced by constants, and tables drawn again with these.
+//! Times, ages and the random part of names are replaced by constants, and tables are aligned again.
 
 use std::{env, fs};
 
-use kanary_e2e::{Context, Error, Scene, manifests};
+use kanary_e2e::{Context, Error, TestNamespace, manifests};
 use regex::Regex;
 
-use crate::support::plugin::call;
-use crate::support::{TRIAL, production};
+use crate::support::{TRIAL, plugin::call, production};
 
 /// One file: its name, and the commands in it.
 struct Transcript<'a> {
@@ -17,12 +16,12 @@ struct Transcript<'a> {
     text: String,
 }
 
-pub async fn the_docs_show_what_is_printed(scene: Scene) -> Result<(), Error> {
-    production(&scene).await?;
+pub async fn the_docs_show_what_is_printed(ns: TestNamespace) -> Result<(), Error> {
+    production(&ns).await?;
     let mut generate = Transcript::new("generate.txt");
     let yaml = generate
         .add(
-            &scene,
+            &ns,
             &[
                 "generate",
                 "web",
@@ -38,22 +37,22 @@ pub async fn the_docs_show_what_is_printed(scene: Scene) -> Result<(), Error> {
         )
         .await?;
     generate.done()?;
-    scene.apply(yaml.replace("image: web:1", "image: web:2")).await?;
-    scene.kd_phase(TRIAL, "Validating").await?;
+    ns.apply(yaml.replace("image: web:1", "image: web:2")).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
     for reason in ["Started", "Validating"] {
-        crate::support::until_event(&scene, reason).await?;
+        crate::support::until_event(&ns, reason).await?;
     }
     let mut run = Transcript::new("run.txt");
-    run.add(&scene, &["get"]).await?;
-    run.add(&scene, &["describe", TRIAL]).await?;
-    run.add(&scene, &["approve", TRIAL, "--reason", "error rate and latency are fine"]).await?;
-    scene.kd_phase(TRIAL, "Succeeded").await?;
-    run.add(&scene, &["get", "-o", "wide"]).await?;
-    run.add(&scene, &["reject", TRIAL]).await?;
-    run.add(&scene, &["retry", TRIAL]).await?;
+    run.add(&ns, &["get"]).await?;
+    run.add(&ns, &["describe", TRIAL]).await?;
+    run.add(&ns, &["approve", TRIAL, "--reason", "error rate and latency are fine"]).await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    run.add(&ns, &["get", "-o", "wide"]).await?;
+    run.add(&ns, &["reject", TRIAL]).await?;
+    run.add(&ns, &["retry", TRIAL]).await?;
     run.done()?;
     let mut gitops = Transcript::new("gitops-ignore.txt");
-    gitops.add(&scene, &["gitops-ignore", TRIAL]).await?;
+    gitops.add(&ns, &["gitops-ignore", TRIAL]).await?;
     gitops.done()
 }
 
@@ -62,25 +61,25 @@ impl<'a> Transcript<'a> {
         Self { file, text: String::new() }
     }
 
-    /// Calls the tool, and writes down what it says.
-    async fn add(&mut self, scene: &Scene, arguments: &[&str]) -> Result<String, Error> {
-        let said = call(scene, arguments).await?;
+    /// Runs the plugin, and records what it prints.
+    async fn add(&mut self, ns: &TestNamespace, arguments: &[&str]) -> Result<String, Error> {
+        let output = call(ns, arguments).await?;
         let quoted = |word: &&str| if word.contains(' ') { format!("'{word}'") } else { (*word).to_owned() };
         let words: Vec<String> = arguments.iter().map(quoted).collect();
-        let text = drawn_again(&constant(&format!("{}{}", said.out, said.err), scene.namespace())?);
+        let text = realigned(&constant(&format!("{}{}", output.out, output.err), ns.name())?);
         if !self.text.is_empty() {
             self.text.push('\n');
         }
         self.text += &format!("$ kubectl kanary {}\n{text}", words.join(" "));
-        Ok(said.out)
+        Ok(output.out)
     }
 
     fn done(self) -> Result<(), Error> {
         let path = manifests::repository().join("docs/transcripts").join(self.file);
-        let told = || format!("write {}", path.display());
+        let what = || format!("write {}", path.display());
         if env::var("KANARY_TRANSCRIPTS").is_ok_and(|value| value == "write") {
-            fs::create_dir_all(path.parent().unwrap_or(&path)).context(told)?;
-            fs::write(&path, &self.text).context(told)?;
+            fs::create_dir_all(path.parent().unwrap_or(&path)).context(what)?;
+            fs::write(&path, &self.text).context(what)?;
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
         let how = "KANARY_TRANSCRIPTS=write cargo test -p kanary-e2e --test cli -- the_docs";
@@ -103,8 +102,9 @@ fn constant(text: &str, namespace: &str) -> Result<String, Error> {
     Ok(text)
 }
 
-/// Lines that follow each other with as many cells, three spaces or more apart, are a table: its columns are aligned.
-fn drawn_again(text: &str) -> String {
+/// Lines that follow each other with equally many cells, three spaces or more apart, are a table: its columns are
+/// aligned.
+fn realigned(text: &str) -> String {
     let cells = |line: &str| -> Vec<String> {
         let indent = line.len() - line.trim_start().len();
         let mut cells: Vec<String> =
@@ -115,7 +115,7 @@ fn drawn_again(text: &str) -> String {
         cells
     };
     let rows: Vec<Vec<String>> = text.lines().map(cells).collect();
-    let mut drawn = String::new();
+    let mut aligned = String::new();
     let mut from = 0;
     while from < rows.len() {
         let columns = rows[from].len();
@@ -123,15 +123,15 @@ fn drawn_again(text: &str) -> String {
         let width = |column: usize| rows[from..to].iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         for (row, line) in rows[from..to].iter().zip(text.lines().skip(from)) {
             if columns < 3 {
-                drawn += line;
+                aligned += line;
             } else {
                 let padded =
                     row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = width(column)));
-                drawn += padded.collect::<Vec<_>>().join("   ").trim_end();
+                aligned += padded.collect::<Vec<_>>().join("   ").trim_end();
             }
-            drawn.push('\n');
+            aligned.push('\n');
         }
         from = to;
     }
-    drawn
+    aligned
 }

@@ -1,9 +1,9 @@
-//! What canaries cost: figures as JSON on stdout, from a real API server; what happens meanwhile is told on stderr.
+//! What canaries cost: figures as JSON on stdout, measured on a real API server; progress is reported on stderr.
 //!
-//! It measures and judges nothing. What must hold whatever the machine (no request at rest, say) is a test.
+//! It only measures. What must hold on every machine, such as no request at rest, is a test.
 
-mod crowd;
 mod departure;
+mod fleet;
 mod lifecycle;
 mod meter;
 mod mirror;
@@ -11,15 +11,19 @@ mod page;
 mod part;
 mod prometheus;
 
-use std::env;
-use std::io::stderr;
-use std::process::{Command, ExitCode};
-use std::sync::Arc;
+use std::{
+    env,
+    io::stderr,
+    process::{Command, ExitCode},
+    sync::Arc,
+};
 
-use kanary_e2e::kit::Kit;
-use kanary_e2e::namespace::{self, Interrupt};
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Context, Error, Lab};
+use kanary_e2e::{
+    Context, Error, Lab,
+    artifacts::Artifacts,
+    sandbox::{self, Interrupt},
+    test_namespace::Cluster,
+};
 use serde_json::{Map, Value, json};
 
 use crate::part::Part;
@@ -35,7 +39,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     };
     let done = match parts.as_slice() {
-        [part] => namespace::main(part.wanted(), Interrupt::Ends, |kit| inside(kit, part)),
+        [part] => sandbox::main(part.wanted(), Interrupt::Ends, |artifacts| inside(artifacts, part)),
         parts => in_turn(parts),
     };
     done.unwrap_or_else(|error| {
@@ -45,12 +49,12 @@ fn main() -> ExitCode {
 }
 
 /// One part, in its lab.
-fn inside(kit: Kit, part: &Part) -> Result<ExitCode, Error> {
+fn inside(artifacts: Artifacts, part: &Part) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     let figures = runtime.block_on(async {
-        let lab = Lab::start(kit, &part.setup()).await?;
-        let stage = Arc::new(Stage { client: lab.client(), lab: Some(lab), log: None });
-        part.measure(&stage).await
+        let lab = Lab::start(artifacts, &part.setup()).await?;
+        let cluster = Arc::new(Cluster { client: lab.client(), lab: Some(lab), log: None });
+        part.measure(&cluster).await
     })?;
     let report = json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -62,7 +66,8 @@ fn inside(kit: Kit, part: &Part) -> Result<ExitCode, Error> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Each part in a lab of its own: what one does not need would cost it time. One that fails does not end the others.
+/// Each part in a lab of its own, because processes that it does not need would cost it time. A part that fails does
+/// not stop the others.
 fn in_turn(parts: &[Part]) -> Result<ExitCode, Error> {
     let (mut report, mut code) = (Map::new(), ExitCode::SUCCESS);
     for part in parts {
@@ -78,15 +83,15 @@ fn in_turn(parts: &[Part]) -> Result<ExitCode, Error> {
     Ok(code)
 }
 
-/// This program again, with one part. It ends with this process, and then clears up.
+/// This program again, with one part. It ends with this process, and then cleans up.
 fn alone(part: &Part) -> Result<Map<String, Value>, Error> {
-    let told = || format!("run bench {}", part.args().join(" "));
-    let program = env::current_exe().context(told)?;
+    let what = || format!("run bench {}", part.args().join(" "));
+    let program = env::current_exe().context(what)?;
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]).arg(program).args(part.args()).stderr(stderr());
-    let output = command.output().context(told)?;
+    let output = command.output().context(what)?;
     match output.status.success() {
-        true => serde_json::from_slice(&output.stdout).context(told),
+        true => serde_json::from_slice(&output.stdout).context(what),
         false => Err(Error::wrong(format!("bench {}: {}", part.args().join(" "), output.status))),
     }
 }

@@ -1,4 +1,4 @@
-//! What a page of metrics says, between two looks at it.
+//! A page of metrics, and how it changed between two reads.
 
 /// A process's metrics at a moment.
 pub struct Page(pub String);
@@ -13,12 +13,14 @@ impl Page {
         self.0.lines().filter_map(move |line| {
             let (series, value) = line.rsplit_once(' ')?;
             let labels = series.strip_prefix(name)?;
-            let is_whole = labels.is_empty() || labels.starts_with('{');
-            Some((labels, value.parse().ok()?)).filter(|_| is_whole)
+            if !labels.is_empty() && !labels.starts_with('{') {
+                return None;
+            }
+            Some((labels, value.parse().ok()?))
         })
     }
 
-    /// Upper bounds of a histogram's buckets, ascending, and how much did not exceed them.
+    /// Upper bounds of a histogram's buckets, ascending, and the counts that do not exceed them.
     fn buckets(&self, histogram: &str) -> Vec<(f64, f64)> {
         let name = format!("{histogram}_bucket");
         let bound = |labels: &str| labels.split_once("le=\"")?.1.split_once('"')?.0.parse().ok();
@@ -26,7 +28,7 @@ impl Page {
     }
 }
 
-/// What was counted between two looks at the same page.
+/// What was counted between two reads of the same page.
 pub struct Between<'a>(pub &'a Page, pub &'a Page);
 
 impl Between<'_> {
@@ -35,12 +37,13 @@ impl Between<'_> {
         self.1.sum(name, label) - self.0.sum(name, label)
     }
 
-    /// The mean of what a histogram took in.
+    /// The mean of a histogram's observations.
     pub fn mean(&self, histogram: &str) -> f64 {
         self.grown(&format!("{histogram}_sum"), "") / self.grown(&format!("{histogram}_count"), "").max(1.0)
     }
 
-    /// The value that this share did not exceed, as PromQL's `histogram_quantile` finds it: even within a bucket.
+    /// The value that this share did not exceed, as PromQL's `histogram_quantile` computes it: interpolated within a
+    /// bucket.
     pub fn percentile(&self, histogram: &str, share: f64) -> f64 {
         let (before, after) = (self.0.buckets(histogram), self.1.buckets(histogram));
         let grown = after.iter().zip(before).map(|((bound, after), (_, before))| (*bound, after - before));
@@ -50,7 +53,7 @@ impl Between<'_> {
         for (bound, count) in grown {
             if count >= rank && count > below.1 {
                 let part = (rank - below.1) / (count - below.1);
-                // Beyond the last bound nothing is known but that it was exceeded.
+                // Beyond the last bound, all that is known is that it was exceeded.
                 return if bound.is_finite() { below.0 + (bound - below.0) * part } else { below.0 };
             }
             below = (bound, count);

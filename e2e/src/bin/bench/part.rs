@@ -1,10 +1,8 @@
-//! What is measured, and what each part needs.
+//! The parts of the benchmark, and what each needs.
 
 use std::sync::Arc;
 
-use kanary_e2e::kit::Wanted;
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Error, Scene, Setup};
+use kanary_e2e::{Error, Setup, TestNamespace, artifacts::Wanted, test_namespace::Cluster};
 use serde_json::Value;
 
 use crate::{departure, lifecycle, mirror, prometheus};
@@ -14,13 +12,13 @@ What canaries cost the controller, the API server, Prometheus and production, as
 
 usage: bench [PART [NUMBER…]]…
 
-Without a part all of them. Each has a lab of its own, with no more in it than it needs.
+Without a part, all parts run. Each runs in a lab of its own that contains only what the part needs.
 
-lifecycle  [CANARIES…]  so many canaries at once from creation to the end (100, then 300)
-departure  [CANARIES]   how long a bad canary still gets production's requests; one after the other (100)
-prometheus [CANARIES]   so many canaries that are judged, each by a query of its own every ten seconds (1000)
-mirror     [RUNS]       what a mirror adds to production's latency, how soon it copies and stops, and what it costs
-                        at rest (20)";
+lifecycle  [CANARIES…]  canaries that run at the same time, from creation to the end (default: 100, then 300)
+departure  [CANARIES]   how long a bad canary still gets production's requests, one canary at a time (default: 100)
+prometheus [CANARIES]   canaries that are evaluated, each with a query of its own every 10 s (default: 1000)
+mirror     [RUNS]       what a mirror adds to production's latency, how soon it starts and stops, and what it costs
+                        at rest (default: 20)";
 
 /// One part, and its numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +47,7 @@ impl Kind {
         }
     }
 
-    fn usual(self) -> &'static [usize] {
+    fn defaults(self) -> &'static [usize] {
         match self {
             Self::Lifecycle => &[100, 300],
             Self::Departure => &[100],
@@ -58,7 +56,7 @@ impl Kind {
         }
     }
 
-    fn takes(self, count: usize) -> bool {
+    fn accepts(self, count: usize) -> bool {
         match self {
             Self::Lifecycle => true,
             Self::Departure | Self::Prometheus | Self::Mirror => count <= 1,
@@ -66,7 +64,7 @@ impl Kind {
     }
 }
 
-/// What the arguments ask for; none if they make no sense.
+/// The parts that the arguments select; none if the arguments are invalid.
 pub fn parse(args: &[String]) -> Option<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::new();
     for arg in args {
@@ -81,13 +79,13 @@ pub fn parse(args: &[String]) -> Option<Vec<Part>> {
         parts.extend(KINDS.map(|kind| Part { kind, numbers: Vec::new() }));
     }
     for part in parts.iter_mut().filter(|part| part.numbers.is_empty()) {
-        part.numbers = part.kind.usual().to_vec();
+        part.numbers = part.kind.defaults().to_vec();
     }
-    parts.iter().all(|part| part.kind.takes(part.numbers.len())).then_some(parts)
+    parts.iter().all(|part| part.kind.accepts(part.numbers.len())).then_some(parts)
 }
 
 impl Part {
-    /// The arguments that ask for it alone.
+    /// The arguments that select this part alone.
     pub fn args(&self) -> Vec<String> {
         [self.kind.name().to_owned()].into_iter().chain(self.numbers.iter().map(usize::to_string)).collect()
     }
@@ -100,13 +98,13 @@ impl Part {
         }
     }
 
-    /// What is built for it.
+    /// What must be built for it.
     pub fn wanted(&self) -> Wanted {
         let (mesh, prometheus) = (self.kind == Kind::Mirror, self.kind == Kind::Prometheus);
         Wanted { kanary: true, mesh, prometheus, ..Wanted::default() }
     }
 
-    /// What is started for it.
+    /// What its lab contains.
     pub fn setup(&self) -> Setup {
         match self.kind {
             Kind::Lifecycle | Kind::Departure => Setup::installed(),
@@ -116,21 +114,23 @@ impl Part {
     }
 
     /// Its figures.
-    pub async fn measure(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+    pub async fn measure(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
         let number = self.numbers.first().copied().unwrap_or_default();
         match self.kind {
-            Kind::Lifecycle => self.lifecycles(stage).await,
-            Kind::Departure => departure::measure(&Scene::open(stage.clone(), "departure").await?, number).await,
-            Kind::Prometheus => prometheus::measure(stage, number).await,
-            Kind::Mirror => mirror::measure(stage, number).await,
+            Kind::Lifecycle => self.lifecycles(cluster).await,
+            Kind::Departure => {
+                departure::measure(&TestNamespace::open(cluster.clone(), "departure").await?, number).await
+            }
+            Kind::Prometheus => prometheus::measure(cluster, number).await,
+            Kind::Mirror => mirror::measure(cluster, number).await,
         }
     }
 
-    async fn lifecycles(&self, stage: &Arc<Stage>) -> Result<Value, Error> {
+    async fn lifecycles(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
         let mut lifecycles = Vec::new();
         for &size in &self.numbers {
-            let scene = Scene::open(stage.clone(), &format!("lifecycle {size}")).await?;
-            lifecycles.push(lifecycle::measure(&scene, size).await?);
+            let ns = TestNamespace::open(cluster.clone(), &format!("lifecycle {size}")).await?;
+            lifecycles.push(lifecycle::measure(&ns, size).await?);
         }
         Ok(lifecycles.into())
     }

@@ -1,43 +1,46 @@
-//! Many canaries that are judged, each by a query of its own to a real Prometheus about its own pod, every ten seconds.
+//! Many canaries that are evaluated, each with a query about its own pod to a real Prometheus, every 10 s.
 //!
-//! They come in teams, one after the other, each with a namespace and a base of its own: what is measured is how many are
-//! judged, not how many are made at once.
+//! They are created in teams, one after the other, each with a namespace and a base of its own: the benchmark is about
+//! how many are evaluated, not how many are created at once.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use kanary_e2e::backend::manner::Manner;
-use kanary_e2e::controller::Controller;
-use kanary_e2e::scene::Stage;
-use kanary_e2e::{Error, Lab, Scene};
+use kanary_e2e::{
+    Error, Lab, TestNamespace, backend::behaviour::Behaviour, controller::Controller, test_namespace::Cluster,
+};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
-use crate::crowd::{PATIENCE, kanary, produce, production, reach, until_each, until_told};
-use crate::meter::{Usage, asked, by_kind, mebibytes, millis, rounded, usage};
-use crate::page::{Between, Page};
+use crate::{
+    fleet::{PATIENCE, create_until, deploy, kanary, production, until_each, until_events},
+    meter::{Usage, by_kind, mebibytes, millis, requests, rounded, usage},
+    page::{Between, Page},
+};
 
 /// Canaries in a namespace.
 const TEAM: usize = 20;
-/// How long they are watched, once all are judged.
+/// How long they are measured, once all are evaluated.
 const WINDOW: Duration = Duration::from_secs(60);
 const WEB: &str = "web";
-/// Names of pods differ, so no two canaries ask the same.
+/// Names of pods differ, so no two canaries have the same query.
 const QUERY: &str = r#"sum(queue_length{namespace="{{namespace}}",pod=~"{{canary.pods}}"}) < bool 5"#;
 const LAG: &str = "kanary_query_lag_seconds";
 const ANSWER: &str = "kanary_query_duration_seconds";
 
-/// Has so many canaries judged by a controller of their own.
-pub async fn measure(stage: &Arc<Stage>, count: usize) -> Result<Value, Error> {
-    eprintln!("{count} canaries that ask Prometheus");
-    let lab = stage.lab()?;
+/// Evaluates `count` canaries with a controller of their own.
+pub async fn measure(cluster: &Arc<Cluster>, count: usize) -> Result<Value, Error> {
+    eprintln!("{count} canaries that query Prometheus");
+    let lab = cluster.lab()?;
     let controller = lab.controller(&[format!("--prometheus-url={}", lab.prometheus()?.url())]).await?;
     let begun = Instant::now();
     for first in (0..count).step_by(TEAM) {
-        bring(stage, TEAM.min(count - first)).await?;
+        create_team(cluster, TEAM.min(count - first)).await?;
     }
     let created = begun.elapsed();
-    eprintln!("all are judged after {} s", created.as_secs());
+    eprintln!("all are evaluated after {} s", created.as_secs());
     let report = watch(lab, &controller, count).await?;
     controller.stop().await?;
     let creation = json!({
@@ -48,34 +51,34 @@ pub async fn measure(stage: &Arc<Stage>, count: usize) -> Result<Value, Error> {
     Ok(merged(creation, report))
 }
 
-/// A team: its canaries are judged, and have told so.
-async fn bring(stage: &Arc<Stage>, count: usize) -> Result<(), Error> {
-    let scene = Scene::open(stage.clone(), "prometheus").await?.patience(PATIENCE);
-    scene.tell("", Manner::default().showing("queue_length", 1.0))?;
-    produce(&scene, vec![production(WEB)]).await?;
-    reach(&scene, (0..count).map(judged).collect(), "Validating").await?;
+/// Creates a team, and waits until its canaries are evaluated, with an event.
+async fn create_team(cluster: &Arc<Cluster>, count: usize) -> Result<(), Error> {
+    let ns = TestNamespace::open(cluster.clone(), "prometheus").await?.patience(PATIENCE);
+    ns.set_behaviour("", Behaviour::default().showing("queue_length", 1.0))?;
+    deploy(&ns, vec![production(WEB)]).await?;
+    create_until(&ns, (0..count).map(evaluated).collect(), "Validating").await?;
     let is_valid = |kanary: &DynamicObject| kanary.data["status"]["items"][0]["verdict"] == "Valid";
-    until_each(&scene, count, "valid so far", is_valid).await?;
-    until_told(&scene, count, "Validating").await
+    until_each(&ns, count, "valid so far", is_valid).await?;
+    until_events(&ns, count, "Validating").await
 }
 
-fn judged(nth: usize) -> Value {
+fn evaluated(nth: usize) -> Value {
     let validation = json!({
         "validationPeriod": "24h", "maxIntervalPeriod": "10s", "items": [{"promQL": {"query": QUERY}}],
     });
     kanary(&format!("trial-{nth}"), WEB, &json!({"source": "none"}), &validation)
 }
 
-/// All that is counted, at a moment.
-struct Look {
+/// All counters, at a moment.
+struct Snapshot {
     at: Instant,
     usage: Usage,
     controller: Page,
     prometheus: Page,
 }
 
-impl Look {
-    async fn at(lab: &Lab, controller: &Controller) -> Result<Self, Error> {
+impl Snapshot {
+    async fn take(lab: &Lab, controller: &Controller) -> Result<Self, Error> {
         Ok(Self {
             at: Instant::now(),
             usage: usage(controller.pid())?,
@@ -87,12 +90,12 @@ impl Look {
 
 async fn watch(lab: &Lab, controller: &Controller, canaries: usize) -> Result<Value, Error> {
     let audit = lab.audit();
-    let (mark, before) = (audit.mark(), Look::at(lab, controller).await?);
+    let (mark, before) = (audit.mark(), Snapshot::take(lab, controller).await?);
     tokio::time::sleep(WINDOW).await;
-    let (calls, after) = (asked(&audit, mark)?, Look::at(lab, controller).await?);
+    let (calls, after) = (requests(&audit, mark)?, Snapshot::take(lab, controller).await?);
     let seconds = after.at.duration_since(before.at).as_secs_f64();
     Ok(merged(
-        told(&before, &after, seconds),
+        figures(&before, &after, seconds),
         json!({
             "apiRequestsPerSecond": rounded(calls.len() as f64 / seconds),
             "apiRequestsPerCanaryByKind": by_kind(&calls, canaries),
@@ -100,7 +103,7 @@ async fn watch(lab: &Lab, controller: &Controller, canaries: usize) -> Result<Va
     ))
 }
 
-fn told(before: &Look, after: &Look, seconds: f64) -> Value {
+fn figures(before: &Snapshot, after: &Snapshot, seconds: f64) -> Value {
     let ours = Between(&before.controller, &after.controller);
     let server = Between(&before.prometheus, &after.prometheus);
     let answers = |outcome: &str| ours.grown("kanary_queries_total", &format!("outcome=\"{outcome}\""));

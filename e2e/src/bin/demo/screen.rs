@@ -1,12 +1,14 @@
-//! What the person sees: 80 columns, colours only where they are wanted, and at a terminal a last line that moves.
+//! What the user sees: 80 columns, colours only where they are wanted, and at a terminal a last line that is redrawn.
 
-use std::cell::Cell;
-use std::env;
-use std::io::{self, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::{
+    cell::Cell,
+    env,
+    io::{self, IsTerminal, Write},
+    time::{Duration, Instant},
+};
 
 const WIDTH: usize = 80;
-/// Of the elapsed time and of who acts, together.
+/// The elapsed time and the actor, together.
 const MARGIN: usize = 21;
 
 /// A colour or weight, as an ANSI code.
@@ -33,17 +35,17 @@ impl Style {
     }
 }
 
-/// Takes back a line that moves.
+/// Erases a line that is redrawn.
 const ERASE: &str = "\r\x1b[K";
 
-/// The terminal, or what is in its place.
+/// The terminal, or whatever stdout is.
 pub struct Screen {
     terminal: bool,
     colours: bool,
     since: Instant,
-    /// Is the last line one that moves?
-    moving: Cell<bool>,
-    told: Cell<Option<Instant>>,
+    /// Is the last line one that is redrawn?
+    redrawn: Cell<bool>,
+    printed: Cell<Option<Instant>>,
 }
 
 impl Screen {
@@ -51,64 +53,64 @@ impl Screen {
     pub fn new() -> Self {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let terminal = io::stdout().is_terminal() && env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let (moving, told) = Default::default();
-        Self { terminal, colours: wanted && terminal, since: Instant::now(), moving, told }
+        let (redrawn, printed) = Default::default();
+        Self { terminal, colours: wanted && terminal, since: Instant::now(), redrawn, printed }
     }
 
-    /// Its clock starts again.
+    /// Restarts its clock.
     pub fn restart(&mut self) {
         self.since = Instant::now();
-        self.told.set(None);
+        self.printed.set(None);
     }
 
     /// A heading.
     pub fn title(&self, text: &str) {
         let under = "─".repeat(text.chars().count());
-        self.say(&format!("\n{}\n{}\n", self.paint(Style::Bold, text), self.paint(Style::Dim, &under)));
+        self.print(&format!("\n{}\n{}\n", self.paint(Style::Bold, text), self.paint(Style::Dim, &under)));
     }
 
     /// A paragraph.
     pub fn text(&self, text: &str) {
-        self.say(&format!("{}\n", wrapped(text, WIDTH).join("\n")));
+        self.print(&format!("{}\n", wrapped(text, WIDTH).join("\n")));
     }
 
-    /// A command or a piece of a file, as it is.
+    /// A command or a piece of a file, verbatim.
     pub fn code(&self, text: &str) {
         for line in text.lines() {
-            self.say(&format!("    {}", self.paint(Style::Dim, line)));
+            self.print(&format!("    {}", self.paint(Style::Dim, line)));
         }
     }
 
-    /// What a program printed, as it is: kubectl's tables need all 80 columns.
+    /// What a program printed, verbatim: kubectl's tables need all 80 columns.
     pub fn output(&self, text: &str) {
-        self.say(&self.paint(Style::Dim, text));
+        self.print(&self.paint(Style::Dim, text));
     }
 
     /// An empty line.
     pub fn gap(&self) {
-        self.say("");
+        self.print("");
     }
 
-    /// Something that happened: when, to whom or by whom, and what.
+    /// Something that happened: when, what it concerns or who did it, and what it was.
     pub fn line(&self, who: &str, style: Style, text: &str) {
         let mut lines = wrapped(text, WIDTH - MARGIN).into_iter();
-        self.say(&self.stamped(who, style, &lines.next().unwrap_or_default()));
+        self.print(&self.stamped(who, style, &lines.next().unwrap_or_default()));
         for line in lines {
-            self.say(&format!("{}{}", " ".repeat(MARGIN), self.paint(style, &line)));
+            self.print(&format!("{}{}", " ".repeat(MARGIN), self.paint(style, &line)));
         }
     }
 
-    /// What goes on: at a terminal one line that is always true, elsewhere a line now and then.
-    pub fn moves(&self, who: &str, text: &str, now_and_then: Duration) {
+    /// What is under way: at a terminal one line that is redrawn, elsewhere a line every so often.
+    pub fn progress(&self, who: &str, text: &str, plain_every: Duration) {
         let line = self.stamped(who, Style::Plain, &cut(text, WIDTH - MARGIN));
         if self.terminal {
             print!("{ERASE}{line}");
-            // It is shown again in a moment: nothing is lost with it.
+            // It is redrawn in a moment: an error loses nothing.
             let _ = io::stdout().flush();
-            self.moving.set(true);
-        } else if self.told.get().is_none_or(|told| told.elapsed() >= now_and_then) {
-            self.told.set(Some(Instant::now()));
-            self.say(&line);
+            self.redrawn.set(true);
+        } else if self.printed.get().is_none_or(|printed| printed.elapsed() >= plain_every) {
+            self.printed.set(Some(Instant::now()));
+            self.print(&line);
         }
     }
 
@@ -118,8 +120,8 @@ impl Screen {
     }
 
     /// Lines that stay.
-    fn say(&self, text: &str) {
-        let erase = if self.moving.take() { ERASE } else { "" };
+    fn print(&self, text: &str) {
+        let erase = if self.redrawn.take() { ERASE } else { "" };
         println!("{erase}{text}");
     }
 
@@ -135,7 +137,7 @@ fn elapsed(time: Duration) -> String {
     format!("{:6.2} s", time.as_secs_f64())
 }
 
-/// At most so many characters: a line that wraps cannot move.
+/// At most `width` characters: a line that wraps cannot be redrawn.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! What is applied in the play.
+//! What the demo applies.
 
 /// The base and its Service.
 pub const APP: &str = "
@@ -20,13 +20,13 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080}]
 ";
 
-/// Nobody says anything bad for ten seconds.
+/// No pod gets the label for ten seconds.
 pub const LABEL_WATCH: &str = "
     validationPeriod: 10s
     items:
     - labelWatch:
         podInvalidationLabels: {alert: errors}";
-/// A person says a word.
+/// A manual verdict.
 pub const MANUAL: &str = "
     items:
     - manual: {}";
@@ -50,7 +50,7 @@ spec:
     )
 }
 
-/// Routes of production's own: Envoy tries again where a pod has just gone.
+/// Production's own route: Envoy retries a request to a pod that has just terminated.
 pub const ROUTE: &str = "
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -63,8 +63,8 @@ spec:
     retries: {attempts: 3, perTryTimeout: 1s, retryOn: '5xx,connect-failure'}
 ";
 
-/// Prometheus says which share of the copies fails. The window fits one scrape a second. Without the `or vector(0)` no
-/// failure would be no answer, and without the `> 0` an idle canary would be a division by zero.
+/// The share of copies that fail. The window fits one scrape a second. Without the `or vector(0)` the query would have
+/// no result while nothing fails, and without the `> 0` it would divide by zero while the canary is idle.
 pub const PROM_QL: &str = r#"
     validationPeriod: 20s
     maxIntervalPeriod: 2s

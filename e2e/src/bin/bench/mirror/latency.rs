@@ -1,22 +1,22 @@
-//! Production's latency with and without a mirror, as its callers see it through one Envoy.
+//! Production's latency with and without a mirror, as its clients see it through one Envoy.
 //!
-//! In one run, of one Service, in many short rounds that take turns: what else happens on the machine happens to both.
+//! In one run, with one Service, in many short alternating rounds: other load on the machine affects both alike.
 
 use std::time::Duration;
 
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace};
 use serde_json::{Value, json};
 
-use super::{COPIED, PER_SECOND, PLAIN, WEB, is_of, mirrored, stand};
+use super::fixture::{COPIED, PER_SECOND, PLAIN, WEB, deploy_with_routes, is_of, mirrored};
 use crate::meter::{millis, per, percentile, rounded};
 
 /// Requests in a round.
 const REQUESTS: usize = 200;
-/// Rounds with a mirror, and as many without, for each run that was asked for.
+/// Rounds with a mirror, and as many without, for each run.
 const ROUNDS: usize = 2;
 const TRIAL: &str = "trial";
 
-/// What callers saw, on one of the two routes.
+/// What clients saw, on one of the two routes.
 #[derive(Default)]
 struct Side {
     latencies: Vec<Duration>,
@@ -29,35 +29,35 @@ struct Side {
     bad: usize,
 }
 
-/// So many rounds of each.
-pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
+/// Measures `runs` runs of both.
+pub async fn measure(ns: &TestNamespace, runs: usize) -> Result<Value, Error> {
     let rounds = runs * ROUNDS;
     eprintln!("production's latency, {rounds} rounds with a mirror and {rounds} without");
-    stand(scene).await?;
-    scene.apply(mirrored(TRIAL, WEB, &json!({"items": [{"manual": {}}]}))).await?;
-    scene.kd_phase(TRIAL, "Validating").await?;
-    let host = scene.host(&format!("{TRIAL}-kanary"));
-    scene.until_known(&format!("{TRIAL}-kanary"), 80, 1).await?;
-    scene.until_route(WEB, "copies all", |route| route.copies_to(&host) == 100.0).await?;
+    deploy_with_routes(ns).await?;
+    ns.apply(mirrored(TRIAL, WEB, &json!({"items": [{"manual": {}}]}))).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
+    let host = ns.host(&format!("{TRIAL}-kanary"));
+    ns.until_known(&format!("{TRIAL}-kanary"), 80, 1).await?;
+    ns.until_route(WEB, "mirrors every request", |route| route.copies_to(&host) == 100.0).await?;
     let (mut off, mut on) = (Side::default(), Side::default());
-    // Connections are made in the first rounds, which count for nothing.
+    // Connections are opened in the first round, which does not count.
     for nth in 0..=rounds {
         if nth == 1 {
             (off, on) = (Side::default(), Side::default());
         }
-        // Who goes first has the quieter machine.
+        // The side that goes first has the quieter machine.
         for with in [nth % 2 == 0, nth % 2 != 0] {
-            if with { round(scene, COPIED, &mut on).await? } else { round(scene, PLAIN, &mut off).await? }
+            if with { round(ns, COPIED, &mut on).await? } else { round(ns, PLAIN, &mut off).await? }
         }
     }
     Ok(report(off, on, rounds))
 }
 
-async fn round(scene: &Scene, path: &str, side: &mut Side) -> Result<(), Error> {
-    let load = scene.calls(WEB)?.of(http::Method::GET, path).count(REQUESTS).per_second(PER_SECOND);
+async fn round(ns: &TestNamespace, path: &str, side: &mut Side) -> Result<(), Error> {
+    let load = ns.calls(WEB)?.of(http::Method::GET, path).count(REQUESTS).per_second(PER_SECOND);
     let report = load.run().await;
-    // Also waits for the last of them, so that the next round does not meet them.
-    side.copies += scene.copies(&report).await?.iter().filter(|copy| is_of(TRIAL, &copy.pod)).count();
+    // Also waits for the last of them, so that they do not affect the next round.
+    side.copies += ns.copies(&report).await?.iter().filter(|copy| is_of(TRIAL, &copy.pod)).count();
     side.bad += report.answers.iter().filter(|answer| answer.status != 200).count();
     side.elapsed += report.elapsed;
     side.medians.push(report.percentile(0.5));
@@ -66,20 +66,20 @@ async fn round(scene: &Scene, path: &str, side: &mut Side) -> Result<(), Error> 
 }
 
 fn report(mut off: Side, mut on: Side, rounds: usize) -> Value {
-    let (off_told, on_told) = (told(&mut off), told(&mut on));
+    let (off_figures, on_figures) = (figures(&mut off), figures(&mut on));
     let mut added: Vec<f64> = off.medians.iter().zip(&on.medians).map(|(off, on)| millis(*on) - millis(*off)).collect();
     added.sort_by(f64::total_cmp);
     json!({
         "rounds": rounds,
         "requestsPerRound": REQUESTS,
         "requestsPerSecondWanted": PER_SECOND,
-        "off": off_told,
-        "on": on_told,
+        "off": off_figures,
+        "on": on_figures,
         "addedMillisMedianOfRounds": rounded(added.get(added.len() / 2).copied().unwrap_or_default()),
     })
 }
 
-fn told(side: &mut Side) -> Value {
+fn figures(side: &mut Side) -> Value {
     side.latencies.sort_unstable();
     json!({
         "requests": side.latencies.len(),

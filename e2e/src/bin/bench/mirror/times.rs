@@ -1,38 +1,39 @@
-//! How soon a mirror copies and how soon it stops, measured at the canary's pod while production is called all the time.
+//! How soon a mirror starts and how soon it stops, measured at the canary's pod under a constant load on production.
 
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::wait::Seen;
-use kanary_e2e::{Error, Scene};
+use kanary_e2e::{Error, TestNamespace, wait::Objects};
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
-use super::{COPIED, PER_SECOND, WEB, is_of, mirrored, stand};
-use crate::crowd::watching;
-use crate::meter::{millis, percentile};
+use super::fixture::{COPIED, PER_SECOND, WEB, deploy_with_routes, is_of, mirrored};
+use crate::{
+    fleet::label_watch,
+    meter::{millis, percentile},
+};
 
-/// More than a run takes.
-const FOREVER: usize = 1_000_000;
+/// More requests than a run takes.
+const UNLIMITED: usize = 1_000_000;
 
 /// What one run took.
 struct Took {
     /// From the KanaryDeployment's creation to the first copy.
-    from_apply: Duration,
-    /// From when its pod was ready.
-    from_ready: Duration,
-    /// From the label of invalidation to the last copy.
-    to_last: Duration,
+    apply_to_first: Duration,
+    /// From the readiness of its pod to the first copy.
+    ready_to_first: Duration,
+    /// From the invalidation label to the last copy.
+    cause_to_last: Duration,
     copies: usize,
 }
 
-/// So many runs, one after the other.
-pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
-    eprintln!("how soon a mirror copies and stops, {runs} times");
-    stand(scene).await?;
+/// `runs` runs, one after the other.
+pub async fn measure(ns: &TestNamespace, runs: usize) -> Result<Value, Error> {
+    eprintln!("how soon a mirror starts and stops, {runs} times");
+    deploy_with_routes(ns).await?;
     let mut took = Vec::new();
     for nth in 0..runs {
-        took.push(run(scene, &format!("trial-{nth}")).await?);
+        took.push(run(ns, &format!("trial-{nth}")).await?);
     }
     let spread = |of: fn(&Took) -> Duration| {
         let mut all: Vec<Duration> = took.iter().map(of).collect();
@@ -43,41 +44,41 @@ pub async fn measure(scene: &Scene, runs: usize) -> Result<Value, Error> {
         "runs": runs,
         "requestsPerSecondWanted": PER_SECOND,
         "copies": took.iter().map(|took| took.copies).sum::<usize>(),
-        "applyToFirstCopy": spread(|took| took.from_apply),
-        "readyToFirstCopy": spread(|took| took.from_ready),
-        "causeToLastCopy": spread(|took| took.to_last),
+        "applyToFirstCopy": spread(|took| took.apply_to_first),
+        "readyToFirstCopy": spread(|took| took.ready_to_first),
+        "causeToLastCopy": spread(|took| took.cause_to_last),
     }))
 }
 
-async fn run(scene: &Scene, name: &str) -> Result<Took, Error> {
-    let load = scene.calls(WEB)?.of(http::Method::GET, COPIED).count(FOREVER).per_second(PER_SECOND).start();
+async fn run(ns: &TestNamespace, name: &str) -> Result<Took, Error> {
+    let load = ns.calls(WEB)?.of(http::Method::GET, COPIED).count(UNLIMITED).per_second(PER_SECOND).start();
     let applied = Instant::now();
-    scene.apply(mirrored(name, WEB, &watching("1h"))).await?;
-    let first = scene.until_arrival("a copy", |arrival| is_of(name, &arrival.pod));
-    let ((pod, ready), first) = tokio::try_join!(until_ready(scene, name), first)?;
-    scene.kd_phase(name, "Validating").await?;
+    ns.apply(mirrored(name, WEB, &label_watch("1h"))).await?;
+    let first = ns.until_arrival("a copy", |arrival| is_of(name, &arrival.pod));
+    let ((pod, ready), first) = tokio::try_join!(until_ready(ns, name), first)?;
+    ns.until_phase(name, "Validating").await?;
     let cause = Instant::now();
-    scene.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
-    scene.kd_phase(name, "Failed").await?;
-    let host = scene.host(&format!("{name}-kanary"));
-    scene.until_route(WEB, "copies nothing", |route| route.copies_to(&host) == 0.0).await?;
-    let copies = scene.copies(&load.stop().await?).await?;
+    ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
+    ns.until_phase(name, "Failed").await?;
+    let host = ns.host(&format!("{name}-kanary"));
+    ns.until_route(WEB, "mirrors nothing", |route| route.copies_to(&host) == 0.0).await?;
+    let copies = ns.copies(&load.stop().await?).await?;
     let instants = copies.iter().filter(|copy| is_of(name, &copy.pod)).map(|copy| copy.at);
-    let last = instants.clone().max().ok_or_else(|| Error::wrong(format!("{name} got no copy")))?;
+    let last = instants.clone().max().ok_or_else(|| Error::wrong(format!("no copy arrived at {name}")))?;
     Ok(Took {
-        from_apply: first.at.duration_since(applied),
-        from_ready: first.at.saturating_duration_since(ready),
-        to_last: last.saturating_duration_since(cause),
+        apply_to_first: first.at.duration_since(applied),
+        ready_to_first: first.at.saturating_duration_since(ready),
+        cause_to_last: last.saturating_duration_since(cause),
         copies: instants.count(),
     })
 }
 
 /// The canary's pod, and when it was ready.
-async fn until_ready(scene: &Scene, name: &str) -> Result<(String, Instant), Error> {
-    let ready = |pods: &Seen<Pod>| pods.values().any(is_ready);
-    let pods = scene.until_all(&format!("kanary.k8s.io/canary={name}"), "the canary is ready", ready).await?;
+async fn until_ready(ns: &TestNamespace, name: &str) -> Result<(String, Instant), Error> {
+    let ready = |pods: &Objects<Pod>| pods.values().any(is_ready);
+    let pods = ns.until_all(&format!("kanary.k8s.io/canary={name}"), "the canary is ready", ready).await?;
     let at = Instant::now();
-    let pod = pods.values().next().map(Pod::name_any).ok_or_else(|| Error::wrong("a canary without a pod"))?;
+    let pod = pods.values().next().map(Pod::name_any).ok_or_else(|| Error::wrong("the canary has no pod"))?;
     Ok((pod, at))
 }
 

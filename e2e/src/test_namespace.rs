@@ -1,31 +1,37 @@
-//! What a test gets: a Kubernetes namespace of its own, and the means to wait for what should happen in it.
+//! What a test gets: a Kubernetes namespace of its own, and how to wait for what should happen in it.
 
-use std::env;
-use std::fmt::Debug;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::{
+    env,
+    fmt::Debug,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
-use kube::runtime::watcher;
-use kube::{Api, Client, Resource, ResourceExt};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::core::v1::{Namespace, Pod},
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
+    runtime::watcher,
+};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
-pub use crate::kd::kanaries;
-use crate::manifests::{self, Manifest};
-use crate::wait::{self, Seen, Unmet};
-use crate::{Context, Error, Lab, story};
+use crate::{
+    Context, Error, Lab, diagnostics,
+    manifests::{self, Manifest},
+    wait::{self, Objects, Unmet},
+};
 
-/// Generous: a machine that is busy with something else must not fail a test.
+/// Generous, because a busy machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(90);
-/// The annotation that tells the lab what a pod plays; the plays are the files in `stages/`.
+/// The annotation that selects what kwok simulates for a pod, e.g. `crash-loop`: one of the files in `stages/`.
 pub const PLAY: &str = "lab.kanary.k8s.io/play";
 
-/// Everything a namespaced type must be, to be read, awaited and printed.
+/// What a namespaced type needs to be read, awaited and printed.
 pub trait Kind:
     Resource<Scope = NamespaceResourceScope, DynamicType = ()>
     + Clone
@@ -48,18 +54,18 @@ impl<K> Kind for K where
 {
 }
 
-/// The cluster that the scenes of a test binary share.
-pub struct Stage {
+/// The cluster that the tests of a binary share.
+pub struct Cluster {
     /// A client that may do everything.
     pub client: Client,
-    /// The lab, unless the cluster is somebody else's.
+    /// The lab, unless the tests run against another cluster.
     pub lab: Option<Lab>,
     /// The shared controller's log.
     pub log: Option<PathBuf>,
 }
 
-impl Stage {
-    /// The lab, for what needs its powers.
+impl Cluster {
+    /// The lab, for what only it offers.
     pub fn lab(&self) -> Result<&Lab, Error> {
         self.lab.as_ref().ok_or_else(|| Error::wrong("this cluster is not a lab: mark the test `lab_only`"))
     }
@@ -67,67 +73,67 @@ impl Stage {
 
 /// One test's namespace.
 #[derive(Clone)]
-pub struct Scene {
-    stage: Arc<Stage>,
-    namespace: String,
+pub struct TestNamespace {
+    cluster: Arc<Cluster>,
+    name: String,
     pub(crate) patience: Duration,
 }
 
-impl Scene {
-    /// Makes a namespace that is named after the test.
-    pub async fn open(stage: Arc<Stage>, test: &str) -> Result<Self, Error> {
-        let name: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
-        let prefix = format!("{}-", name.to_lowercase().trim_matches('-'));
-        let namespaces: Api<Namespace> = Api::all(stage.client.clone());
+impl TestNamespace {
+    /// Creates a namespace that is named after the test.
+    pub async fn open(cluster: Arc<Cluster>, test: &str) -> Result<Self, Error> {
+        let slug: String = test.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(40).collect();
+        let prefix = format!("{}-", slug.to_lowercase().trim_matches('-'));
+        let namespaces: Api<Namespace> = Api::all(cluster.client.clone());
         let namespace = serde_json::from_value(json!({"metadata": {"generateName": prefix}}))?;
-        let told = || format!("create Namespace {prefix}…");
-        let namespace = namespaces.create(&PostParams::default(), &namespace).await.context(told)?.name_any();
-        Ok(Self { stage, namespace, patience: PATIENCE })
+        let what = || format!("create Namespace {prefix}…");
+        let name = namespaces.create(&PostParams::default(), &namespace).await.context(what)?.name_any();
+        Ok(Self { cluster, name, patience: PATIENCE })
     }
 
-    /// Has the namespace deleted, unless the test failed and somebody wants to look.
+    /// Deletes the namespace, unless the test failed and KANARY_E2E_KEEP is set.
     pub async fn close(self, failed: bool) -> Result<(), Error> {
         if failed && env::var_os("KANARY_E2E_KEEP").is_some() {
             return Ok(());
         }
         let namespaces: Api<Namespace> = Api::all(self.client());
-        let told = || format!("delete Namespace {}", self.namespace);
-        namespaces.delete(&self.namespace, &DeleteParams::default()).await.context(told).map(drop)
+        let what = || format!("delete Namespace {}", self.name);
+        namespaces.delete(&self.name, &DeleteParams::default()).await.context(what).map(drop)
     }
 
-    /// The same scene, with less or more time for what is awaited.
+    /// The same namespace, with another timeout for what is awaited.
     pub fn patience(&self, patience: Duration) -> Self {
         Self { patience, ..self.clone() }
     }
 
     /// The name of the namespace.
-    pub fn namespace(&self) -> &str {
-        &self.namespace
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// A client that may do everything.
     pub fn client(&self) -> Client {
-        self.stage.client.clone()
+        self.cluster.client.clone()
     }
 
     /// The lab, for tests that are marked `lab_only`.
     pub fn lab(&self) -> Result<&Lab, Error> {
-        self.stage.lab()
+        self.cluster.lab()
     }
 
     /// The namespace's objects of a kind.
     pub fn api<K: Kind>(&self) -> Api<K> {
-        Api::namespaced(self.client(), &self.namespace)
+        Api::namespaced(self.client(), &self.name)
     }
 
     /// Creates objects of any kind, from JSON or from YAML with one or more documents.
     pub async fn apply(&self, manifest: impl Manifest) -> Result<Vec<DynamicObject>, Error> {
         let mut created = Vec::new();
         for object in manifest.objects()? {
-            let (api, _) = manifests::locate(&self.stage.client, &object, &self.namespace).await?;
+            let (api, _) = manifests::locate(&self.cluster.client, &object, &self.name).await?;
             let typed = serde_json::from_value(object.clone()).context(|| manifests::describe(&object))?;
-            let told = || format!("create {} in {}", manifests::describe(&object), self.namespace);
-            created.push(api.create(&PostParams::default(), &typed).await.context(told)?);
+            let what = || format!("create {} in {}", manifests::describe(&object), self.name);
+            created.push(api.create(&PostParams::default(), &typed).await.context(what)?);
         }
         Ok(created)
     }
@@ -142,7 +148,7 @@ impl Scene {
         self.api::<K>().get_opt(name).await.context(|| self.doing::<K>("get", name))
     }
 
-    /// Reads all objects that carry the labels, e.g. `app=web`.
+    /// Reads all objects with the labels, e.g. `app=web`.
     pub async fn list<K: Kind>(&self, labels: &str) -> Result<Vec<K>, Error> {
         let list = self.api::<K>().list(&ListParams::default().labels(labels)).await;
         Ok(list.context(|| self.doing::<K>("list", labels))?.items)
@@ -154,7 +160,7 @@ impl Scene {
         patched.context(|| self.doing::<K>("patch", name))
     }
 
-    /// Has an object deleted; [`Self::until_gone`] waits for it.
+    /// Deletes an object; [`Self::until_gone`] waits for it.
     pub async fn delete<K: Kind>(&self, name: &str) -> Result<(), Error> {
         let deleted = self.api::<K>().delete(name, &DeleteParams::default()).await;
         deleted.map(drop).context(|| self.doing::<K>("delete", name))
@@ -169,34 +175,34 @@ impl Scene {
     pub async fn until_gone<K: Kind>(&self, name: &str) -> Result<(), Error> {
         let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
         let of = self.object(&K::kind(&()), name);
-        self.wait(self.api::<K>(), config, &of, "is gone", Seen::is_empty).await.map(drop)
+        self.wait(self.api::<K>(), config, &of, "is gone", Objects::is_empty).await.map(drop)
     }
 
-    /// Waits until `met` holds for the objects, by name, that carry the labels, e.g. the slices of a Service.
+    /// Waits until `met` holds for the objects, by name, with the labels, e.g. the slices of a Service.
     pub async fn until_all<K: Kind>(
         &self,
         labels: &str,
         awaited: &str,
-        met: impl Fn(&Seen<K>) -> bool,
-    ) -> Result<Seen<K>, Error> {
-        let of = format!("{} in {} with labels {labels:?}", K::plural(&()), self.namespace);
+        met: impl Fn(&Objects<K>) -> bool,
+    ) -> Result<Objects<K>, Error> {
+        let of = format!("{} in {} with labels {labels:?}", K::plural(&()), self.name);
         let config = watcher::Config::default().labels(labels);
         self.wait(self.api::<K>(), config, &of, awaited, met).await
     }
 
-    /// Tells a live pod what to play from now on; `None` = it is well.
+    /// Changes what kwok simulates for a live pod; `None` = it is ready.
     pub async fn play(&self, pod: &str, play: Option<&str>) -> Result<Pod, Error> {
         self.patch(pod, json!({"metadata": {"annotations": {PLAY: play}}})).await
     }
 
-    /// What happened here so far, for people.
-    pub async fn story(&self) -> String {
-        story::of(&self.stage.client, &self.namespace, self.log()).await
+    /// What happened here so far, for messages.
+    pub async fn diagnostics(&self) -> String {
+        diagnostics::of(&self.cluster.client, &self.name, self.log()).await
     }
 
     /// The shared controller's log.
     pub fn log(&self) -> Option<&Path> {
-        self.stage.log.as_deref()
+        self.cluster.log.as_deref()
     }
 
     pub(crate) async fn until_one<K>(
@@ -222,8 +228,8 @@ impl Scene {
         config: watcher::Config,
         of: &str,
         awaited: &str,
-        met: impl Fn(&Seen<K>) -> bool,
-    ) -> Result<Seen<K>, Error>
+        met: impl Fn(&Objects<K>) -> bool,
+    ) -> Result<Objects<K>, Error>
     where
         K: Resource + Clone + DeserializeOwned + Serialize + Debug + Send + 'static,
     {
@@ -234,13 +240,13 @@ impl Scene {
                 of: of.into(),
                 patience: self.patience,
                 seen: wait::yaml(&seen),
-                story: self.story().await,
+                diagnostics: self.diagnostics().await,
             }))),
         }
     }
 
     pub(crate) fn object(&self, kind: &str, name: &str) -> String {
-        format!("{kind} {}/{name}", self.namespace)
+        format!("{kind} {}/{name}", self.name)
     }
 
     fn doing<K: Kind>(&self, verb: &str, name: &str) -> String {

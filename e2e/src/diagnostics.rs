@@ -1,13 +1,14 @@
-//! What happened in a namespace, for the person who reads why a test failed.
+//! What happened in a namespace, to explain why a test failed.
 
 use std::path::Path;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client, ResourceExt, api::ListParams};
 
-use crate::kd::kanaries;
-use crate::wait::{Seen, yaml};
+use crate::{
+    kanary_api::kanaries,
+    wait::{Objects, yaml},
+};
 
 /// The KanaryDeployments, pods and events of a namespace, and what a controller logged about it.
 pub async fn of(client: &Client, namespace: &str, log: Option<&Path>) -> String {
@@ -17,7 +18,7 @@ pub async fn of(client: &Client, namespace: &str, log: Option<&Path>) -> String 
         section("events", events(client, namespace).await),
     ];
     if let Some(log) = log {
-        parts.push(section("log of the controller", log_of(log, namespace)));
+        parts.push(section("controller log", log_of(log, namespace)));
     }
     parts.concat()
 }
@@ -29,7 +30,7 @@ fn section(title: &str, text: String) -> String {
 
 async fn kanaries_of(client: &Client, namespace: &str) -> String {
     let all = kanaries(client, namespace).list(&ListParams::default()).await.map(|list| list.items);
-    let seen: Seen<_> = all.unwrap_or_default().into_iter().map(|kd| (kd.name_any(), kd)).collect();
+    let seen: Objects<_> = all.unwrap_or_default().into_iter().map(|kanary| (kanary.name_any(), kanary)).collect();
     if seen.is_empty() { String::new() } else { yaml(&seen) }
 }
 
@@ -58,9 +59,9 @@ async fn events(client: &Client, namespace: &str) -> String {
         Err(error) => return error.to_string(),
     };
     items.sort_by_key(|event| event.metadata.creation_timestamp.clone());
-    // Those of the ReplicaSets and of the scheduler say what every pod's say.
-    let told = |kind: Option<&str>| !matches!(kind, Some("Pod" | "ReplicaSet"));
-    items.iter().filter(|event| told(event.involved_object.kind.as_deref())).map(event).collect()
+    // Events of Pods and ReplicaSets are many, and the list of pods shows the same.
+    let is_shown = |kind: Option<&str>| !matches!(kind, Some("Pod" | "ReplicaSet"));
+    items.iter().filter(|event| is_shown(event.involved_object.kind.as_deref())).map(event).collect()
 }
 
 fn event(event: &Event) -> String {

@@ -1,34 +1,33 @@
-//! What a lab needs before it starts: all of it is built while there is still a network.
+//! What a lab needs before it starts; all of it is built while there is still a network.
 
-use std::collections::BTreeMap;
-use std::env;
-use std::path::PathBuf;
-use std::process::Command;
-use std::thread;
+use std::{collections::BTreeMap, env, path::PathBuf, process::Command, thread};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::progress::Progress;
-use crate::tools::{self, CONTROL_PLANE, MESH, Tool, Tools};
-use crate::{Error, bridge, job, manifests, mesh, prometheus};
+use crate::{
+    Error, job, manifests, network,
+    progress::Progress,
+    tool::{CONTROL_PLANE, MESH, Tool},
+    tools::{self, Tools},
+};
 
 /// Handed from the outer process to the inner one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Kit {
+pub struct Artifacts {
     /// The lab's files; the outer process removes them.
     pub dir: PathBuf,
     /// The programs.
     pub tools: Tools,
     /// The controller, unless this lab has none.
     pub kanary: Option<PathBuf>,
-    /// If a person is to look around: the host's address for ports of the lab.
-    pub doors: BTreeMap<u16, String>,
+    /// The host's address for each published port of the lab; empty unless a user inspects the lab.
+    pub published: BTreeMap<u16, String>,
 }
 
-impl Kit {
-    /// The hand tool, which is built beside the controller.
+impl Artifacts {
+    /// The kubectl plugin, which is built beside the controller.
     pub fn plugin(&self) -> Option<PathBuf> {
         self.kanary.as_ref().map(|kanary| kanary.with_file_name("kubectl-kanary"))
     }
@@ -41,21 +40,21 @@ pub struct Wanted {
     pub kanary: bool,
     /// Have a kubectl.
     pub kubectl: bool,
-    /// A person will look around: have a kubectl, and a way in from the host.
-    pub person: bool,
+    /// A user will inspect the lab: have a kubectl, and ports of the host that are forwarded into the lab.
+    pub user: bool,
     /// Have istiod and Envoy.
     pub mesh: bool,
     /// Have a Prometheus.
     pub prometheus: bool,
     /// Have Helm.
     pub helm: bool,
-    /// These three are built while the lab runs already, see [`crate::supply`].
-    pub later: bool,
+    /// Build the last three while the lab already runs, see [`crate::background_build`].
+    pub in_background: bool,
 }
 
 impl Wanted {
-    /// Builds it: Go and Rust beside each other, since the end of a build is one linker on one core.
-    pub fn build(self) -> Result<Kit, Error> {
+    /// Builds it: Go and Rust in parallel, because each build ends with one linker on one core.
+    pub fn build(self) -> Result<Artifacts, Error> {
         let plan = tools::plan(&self.tools())?;
         let progress = Progress::new(plan.to_build() + usize::from(self.kanary));
         thread::scope(|scope| {
@@ -63,46 +62,57 @@ impl Wanted {
             let tools = plan.carry_out(&progress)?;
             let kanary =
                 kanary.map(|thread| thread.join().unwrap_or_else(|_| Err(Error::wrong("cargo build panicked"))));
-            Ok(Kit { dir: PathBuf::new(), tools, kanary: kanary.transpose()?, doors: BTreeMap::new() })
+            Ok(Artifacts { dir: PathBuf::new(), tools, kanary: kanary.transpose()?, published: BTreeMap::new() })
         })
     }
 
-    /// Builds what may come later, and tells how far it is.
-    pub fn build_later(self, told: watch::Sender<String>) -> Result<Tools, Error> {
-        let plan = tools::plan(&self.besides().collect::<Vec<_>>())?;
-        let progress = Progress::told(plan.to_build(), told);
+    /// Builds what the running lab gets later, and reports progress.
+    pub fn build_in_background(self, progress: watch::Sender<String>) -> Result<Tools, Error> {
+        let plan = tools::plan(&self.extras().collect::<Vec<_>>())?;
+        let progress = Progress::reported(plan.to_build(), progress);
         plan.carry_out(&progress)
     }
 
     fn tools(self) -> Vec<Tool> {
-        let kubectl = (self.kubectl || self.person).then_some(Tool::Kubectl);
-        let besides = self.besides().filter(|_| !self.later);
-        CONTROL_PLANE.into_iter().chain(kubectl).chain(besides).collect()
+        let kubectl = (self.kubectl || self.user).then_some(Tool::Kubectl);
+        let mut tools: Vec<Tool> = CONTROL_PLANE.into_iter().chain(kubectl).collect();
+        if !self.in_background {
+            tools.extend(self.extras());
+        }
+        tools
     }
 
-    /// What a control plane does not need.
-    fn besides(self) -> impl Iterator<Item = Tool> {
+    /// What is not part of the control plane.
+    fn extras(self) -> impl Iterator<Item = Tool> {
         let programs = [(self.prometheus, Tool::Prometheus), (self.helm, Tool::Helm)];
         let programs = programs.into_iter().filter_map(|(wanted, tool)| wanted.then_some(tool));
         programs.chain(MESH.into_iter().filter(move |_| self.mesh))
     }
 
-    /// The ports that a person on the host can reach.
+    /// The lab's ports that can be reached from the host.
     pub fn ports(self) -> Vec<u16> {
-        let person = self.person.then_some(bridge::API_SERVER);
-        let prometheus = (self.person && self.prometheus).then_some(prometheus::PORT);
-        let mesh = mesh::PORTS.into_iter().filter(|_| self.person && self.mesh);
-        person.into_iter().chain(prometheus).chain(mesh).collect()
+        if !self.user {
+            return Vec::new();
+        }
+        let mut ports = vec![network::API_SERVER_PORT];
+        if self.prometheus {
+            ports.push(network::FIRST_PROMETHEUS_PORT);
+        }
+        if self.mesh {
+            ports.extend(network::MESH_PORTS);
+        }
+        ports
     }
 }
 
 /// `cargo build --bin kanary`, in the profile that this program was built in.
 ///
-/// With both packages selected their dependencies have the features that they have here, and are not built again.
+/// Both packages are selected, so that their dependencies have the same features as here and are not rebuilt.
 fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    // What an outer cargo says of this package is no business of the inner one: crates that look at it would be built anew.
+    // The outer cargo's variables about this package must not reach the inner one: crates that read them would be
+    // rebuilt.
     for (variable, _) in env::vars_os().filter(|(name, _)| is_of_package(&name.to_string_lossy())) {
         command.env_remove(variable);
     }
@@ -115,11 +125,11 @@ fn build_kanary(progress: &Progress) -> Result<PathBuf, Error> {
     let output = job::output(&mut command, || "start cargo build".into())?;
     let messages = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::wrong(format!("cargo build --bin kanary failed:\n{}{said}", complaints(&messages))));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::wrong(format!("cargo build --bin kanary failed:\n{}{stderr}", diagnostics(&messages))));
     }
     step.done();
-    executable(&messages).ok_or_else(|| Error::wrong("cargo build --bin kanary made no binary"))
+    executable(&messages).ok_or_else(|| Error::wrong("cargo build --bin kanary produced no binary"))
 }
 
 fn is_of_package(variable: &str) -> bool {
@@ -133,15 +143,11 @@ fn parsed(messages: &str) -> impl Iterator<Item = Value> {
 }
 
 fn executable(messages: &str) -> Option<PathBuf> {
-    let binary = |message: &Value| {
-        let name = message.pointer("/target/name").and_then(Value::as_str);
-        let path = message.get("executable").and_then(Value::as_str);
-        path.filter(|_| name == Some("kanary")).map(PathBuf::from)
-    };
-    parsed(messages).filter_map(|message| binary(&message)).last()
+    let binaries = parsed(messages).filter(|message| message["target"]["name"] == "kanary");
+    binaries.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).last()
 }
 
-fn complaints(messages: &str) -> String {
+fn diagnostics(messages: &str) -> String {
     let rendered = |message: Value| Some(message.pointer("/message/rendered")?.as_str()?.to_owned());
     parsed(messages).filter_map(rendered).collect()
 }

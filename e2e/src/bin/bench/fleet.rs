@@ -1,19 +1,19 @@
-//! Many canaries at once: what they are made of, and how they are made and awaited.
+//! Many canaries at once: their objects, and how they are created and awaited.
 
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Event;
-use kanary_e2e::wait::{self, Seen};
-use kanary_e2e::{Error, Scene};
-use kube::api::DynamicObject;
-use kube::runtime::watcher::Config;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Event};
+use kanary_e2e::{
+    Error, TestNamespace,
+    wait::{self, Objects},
+};
+use kube::{api::DynamicObject, runtime::watcher::Config};
 use serde_json::{Value, json};
 
-/// Requests of ours that are under way at once.
+/// How many requests the bench sends at the same time.
 const AT_ONCE: usize = 20;
-/// For all that is awaited of a crowd.
+/// For everything that is awaited of a fleet.
 pub const PATIENCE: Duration = Duration::from_secs(900);
 
 /// A Deployment of one pod, and its Service.
@@ -47,57 +47,61 @@ fn containers(image: &str) -> Value {
     json!({"containers": [{"name": "web", "image": image}]})
 }
 
-/// The base, its Service and the canary of a number.
-pub fn cast(nth: usize, source: &str, validation: &Value) -> (Vec<Value>, Value) {
+/// The nth base with its Service, and its canary.
+pub fn base_and_canary(nth: usize, source: &str, validation: &Value) -> (Vec<Value>, Value) {
     let web = format!("web-{nth}");
     (production(&web), kanary(&format!("trial-{nth}"), &web, &json!({"source": source}), validation))
 }
 
-/// An item that is violated by a pod with the label `bad=yes`.
-pub fn watching(period: &str) -> Value {
+/// An item that a pod with the label `bad=yes` fails.
+pub fn label_watch(period: &str) -> Value {
     json!({"validationPeriod": period, "items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]})
 }
 
-/// Puts up production, and waits until it is available.
-pub async fn produce(scene: &Scene, production: Vec<Vec<Value>>) -> Result<(), Error> {
+/// Creates production, and waits until it is available.
+pub async fn deploy(ns: &TestNamespace, production: Vec<Vec<Value>>) -> Result<(), Error> {
     let count = production.len();
-    create(scene, production.into_iter().flatten()).await?;
+    create(ns, production.into_iter().flatten()).await?;
     let available = |web: &Deployment| web.status.as_ref().is_some_and(|status| status.available_replicas == Some(1));
-    let met = |all: &Seen<Deployment>| all.values().filter(|web| available(web)).count() == count;
-    scene.until_all("", "production is available", met).await.map(drop)
+    let met = |all: &Objects<Deployment>| all.values().filter(|web| available(web)).count() == count;
+    ns.until_all("", "production is available", met).await.map(drop)
 }
 
-async fn create(scene: &Scene, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
-    let created = stream::iter(objects).map(|object| async move { scene.apply(object).await });
+async fn create(ns: &TestNamespace, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+    let created = stream::iter(objects).map(|object| async move { ns.apply(object).await });
     created.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.map(drop)
 }
 
 /// Creates the canaries, and waits until all are in that phase.
-pub async fn reach(scene: &Scene, kanaries: Vec<Value>, phase: &str) -> Result<(), Error> {
+pub async fn create_until(ns: &TestNamespace, kanaries: Vec<Value>, phase: &str) -> Result<(), Error> {
     let count = kanaries.len();
-    create(scene, kanaries).await?;
-    until_each(scene, count, phase, |kanary| kanary.data["status"]["phase"] == phase).await
+    create(ns, kanaries).await?;
+    until_each(ns, count, phase, |kanary| kanary.data["status"]["phase"] == phase).await
 }
 
-/// Waits until so many canaries are like that.
+/// Waits until `met` holds for `count` canaries.
 pub async fn until_each(
-    scene: &Scene,
+    ns: &TestNamespace,
     count: usize,
     awaited: &str,
     met: impl Fn(&DynamicObject) -> bool,
 ) -> Result<(), Error> {
-    let all = |seen: &Seen<DynamicObject>| seen.values().filter(|kanary| met(kanary)).count() == count;
-    match wait::until(scene.kanaries(), Config::default(), PATIENCE, all).await {
+    let all = |seen: &Objects<DynamicObject>| seen.values().filter(|kanary| met(kanary)).count() == count;
+    match wait::until(ns.kanaries(), Config::default(), PATIENCE, all).await {
         Ok(_) => Ok(()),
-        Err(seen) => Err(Error::wrong(format!("not all became {awaited}:\n{}", wait::yaml(&seen)))),
+        Err(seen) => Err(Error::wrong(format!(
+            "waited {} s for all to be {awaited}:\n{}",
+            PATIENCE.as_secs(),
+            wait::yaml(&seen)
+        ))),
     }
 }
 
-/// Waits until so many canaries have told this: events come after the status that they speak of.
-pub async fn until_told(scene: &Scene, count: usize, reason: &str) -> Result<(), Error> {
-    let tells = |event: &&Event| {
+/// Waits until `count` canaries have this event, which follows the status that it reports.
+pub async fn until_events(ns: &TestNamespace, count: usize, reason: &str) -> Result<(), Error> {
+    let matches = |event: &&Event| {
         event.involved_object.kind.as_deref() == Some("KanaryDeployment") && event.reason.as_deref() == Some(reason)
     };
-    let met = |events: &Seen<Event>| events.values().filter(tells).count() == count;
-    scene.until_all("", &format!("each has told {reason}"), met).await.map(drop)
+    let met = |events: &Objects<Event>| events.values().filter(matches).count() == count;
+    ns.until_all("", &format!("each has the event {reason}"), met).await.map(drop)
 }

@@ -1,25 +1,32 @@
-//! What is seen of the cluster, and what of it is news.
+//! The cluster as the watches show it, and what to show of each change.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Debug;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+};
 
-use futures::stream::{BoxStream, SelectAll};
-use futures::{Stream, StreamExt};
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kanary_e2e::Error;
-use kanary_e2e::scene::kanaries;
-use kube::api::{ApiResource, DynamicObject};
-use kube::core::GroupVersionKind;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{Config, Event, watcher};
-use kube::{Api, Client, Resource, ResourceExt};
+use futures::{
+    Stream, StreamExt,
+    stream::{BoxStream, SelectAll},
+};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Service, discovery::v1::EndpointSlice};
+use kanary_e2e::{Error, kanary_api::kanaries};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{ApiResource, DynamicObject},
+    core::GroupVersionKind,
+    runtime::{
+        WatchStreamExt,
+        watcher::{Config, Event, watcher},
+    },
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::news::{self, CANARY, News};
-use crate::screen::Style;
+use crate::{
+    lines::{self, CANARY, Line},
+    screen::Style,
+};
 
 enum Change {
     Kanary(Box<DynamicObject>),
@@ -30,19 +37,19 @@ enum Change {
 }
 
 /// A namespace, as the watches show it.
-pub struct Stage {
+pub struct View {
     changes: SelectAll<BoxStream<'static, Change>>,
     /// The statuses of the KanaryDeployments.
     pub kanaries: BTreeMap<String, Value>,
     /// The Deployments.
     pub deployments: BTreeMap<String, Deployment>,
-    /// By EndpointSlice: its Service, and the pods that it lists as ready.
+    /// For each EndpointSlice: its Service, and the pods that it lists as ready.
     slices: BTreeMap<String, (String, BTreeSet<String>)>,
     /// The VirtualServices, if they are watched.
     pub routes: BTreeMap<String, Value>,
 }
 
-impl Stage {
+impl View {
     /// Watches the namespace from now on.
     pub fn watch(client: &Client, namespace: &str) -> Self {
         let mut changes = SelectAll::new();
@@ -57,7 +64,7 @@ impl Stage {
         Self { changes, kanaries, deployments, slices, routes: BTreeMap::new() }
     }
 
-    /// Watches Istio's routes as well. Before there is a mesh, there are none to watch.
+    /// Watches Istio's routes as well. Without a mesh the kind does not exist.
     pub fn watch_routes(&mut self, client: &Client, namespace: &str) {
         let gvk = GroupVersionKind::gvk("networking.istio.io", "v1", "VirtualService");
         let resource = ApiResource::from_gvk(&gvk);
@@ -65,13 +72,13 @@ impl Stage {
         self.changes.push(follow(api).map(|(object, _)| Change::Route(object)).boxed());
     }
 
-    /// What happens next. If it is not awaited to its end, nothing is lost.
-    pub async fn next(&mut self) -> Result<Vec<News>, Error> {
+    /// What happens next. Cancelling it loses nothing.
+    pub async fn next(&mut self) -> Result<Vec<Line>, Error> {
         let change = self.changes.next().await;
         Ok(match change.ok_or_else(|| Error::wrong("the watches ended"))? {
             Change::Kanary(object) => self.kanary(&object),
             Change::Deployment(object, gone) => self.deployment(*object, gone),
-            Change::Service(object, gone) => news::service(&object, gone),
+            Change::Service(object, gone) => lines::service(&object, gone),
             Change::Slice(object, gone) => self.slice(&object, gone),
             Change::Route(object) => self.route(&object),
         })
@@ -92,40 +99,42 @@ impl Stage {
         self.behind(service).into_iter().filter(|pod| is_canary(pod)).collect()
     }
 
-    /// Are all pods of a Deployment of its present template, and available?
+    /// Do all pods of a Deployment have its current template, and are they available?
     pub fn is_rolled_out(&self, name: &str) -> bool {
         self.deployments.get(name).is_some_and(is_rolled_out)
     }
 
-    fn kanary(&mut self, object: &DynamicObject) -> Vec<News> {
+    fn kanary(&mut self, object: &DynamicObject) -> Vec<Line> {
         let status = object.data.get("status").cloned().unwrap_or_default();
         let before = self.kanaries.insert(object.name_any(), status.clone()).unwrap_or_default();
-        let mut news = news::verdicts(&before, &status);
-        news.extend(news::phase(&before, &status));
-        news
+        let mut lines = lines::verdicts(&before, &status);
+        lines.extend(lines::phase(&before, &status));
+        lines
     }
 
-    fn route(&mut self, object: &DynamicObject) -> Vec<News> {
+    fn route(&mut self, object: &DynamicObject) -> Vec<Line> {
         let (name, spec) = (object.name_any(), object.data["spec"].clone());
         let before = self.routes.insert(name.clone(), spec.clone()).unwrap_or_default();
-        news::mirror(&name, &before, &spec)
+        lines::mirror(&name, &before, &spec)
     }
 
-    fn deployment(&mut self, object: Deployment, gone: bool) -> Vec<News> {
+    fn deployment(&mut self, object: Deployment, gone: bool) -> Vec<Line> {
         let name = object.name_any();
-        let mine = object.labels().contains_key(CANARY);
+        let is_canarys = object.labels().contains_key(CANARY);
         if gone {
             self.deployments.remove(&name);
-            return vec![("canary", Style::Plain, format!("Deployment {name} is gone"))];
+            return vec![("canary", Style::Plain, format!("Deployment {name} deleted"))];
         }
         let before = self.deployments.insert(name.clone(), object.clone());
         match before {
-            None if mine => vec![("canary", Style::Plain, format!("Deployment {name}, image {}", image(&object)))],
-            None => vec![("base", Style::Plain, format!("Deployment {name}, image {}", image(&object)))],
-            Some(before) if !mine && image(&before) != image(&object) => {
-                vec![("base", Style::Yellow, format!("{name} gets image {} in one write", image(&object)))]
+            None if is_canarys => {
+                vec![("canary", Style::Plain, format!("Deployment {name} created, image {}", image(&object)))]
             }
-            Some(before) if !mine && !is_rolled_out(&before) && is_rolled_out(&object) => {
+            None => vec![("base", Style::Plain, format!("Deployment {name} created, image {}", image(&object)))],
+            Some(before) if !is_canarys && image(&before) != image(&object) => {
+                vec![("base", Style::Yellow, format!("{name} updated to image {} in one write", image(&object)))]
+            }
+            Some(before) if !is_canarys && !is_rolled_out(&before) && is_rolled_out(&object) => {
                 let replicas = object.spec.and_then(|spec| spec.replicas).unwrap_or(1);
                 vec![("base", Style::Plain, format!("{name}: {replicas} of {replicas} pods updated and available"))]
             }
@@ -133,7 +142,7 @@ impl Stage {
         }
     }
 
-    fn slice(&mut self, object: &EndpointSlice, gone: bool) -> Vec<News> {
+    fn slice(&mut self, object: &EndpointSlice, gone: bool) -> Vec<Line> {
         let Some(service) = object.labels().get("kubernetes.io/service-name").cloned() else { return Vec::new() };
         let before: BTreeSet<String> = self.behind(&service).into_iter().cloned().collect();
         match gone {
@@ -149,7 +158,7 @@ impl Stage {
     }
 }
 
-/// Each object as it comes, and whether it is gone. A watch that breaks is opened again.
+/// Each object as it comes, and whether it was deleted. A watch that breaks is reopened.
 fn follow<K>(api: Api<K>) -> impl Stream<Item = (Box<K>, bool)> + Send
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,

@@ -1,30 +1,32 @@
-//! Plain HTTP to what runs in the lab: probes, queries, admin pages.
+//! Plain HTTP to the programs of the lab: probes, queries, admin pages.
 
 use std::time::{Duration, Instant};
 
 use axum::body::{Body, Bytes, to_bytes};
-use http::header::CONTENT_TYPE;
-use http::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::{Request, Response, header::CONTENT_TYPE};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 
-use crate::process::{self, Process};
-use crate::{Context, Error};
+use crate::{
+    Context, Error,
+    process::{self, Process},
+};
 
-/// One call; a busy machine must not fail a test.
+/// For one request; a busy machine must not fail a test.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// A configuration dump of a mesh with a few hundred services.
 const LARGEST: usize = 64 << 20;
-/// What may take long is to start.
+/// For a program to start.
 const PATIENCE: Duration = Duration::from_secs(90);
 const BEAT: Duration = Duration::from_millis(40);
 
 /// A client that keeps its connections.
 #[derive(Debug, Clone)]
-pub struct Caller(Client<HttpConnector, Body>);
+pub struct HttpClient(Client<HttpConnector, Body>);
 
-impl Default for Caller {
+impl Default for HttpClient {
     fn default() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
@@ -32,28 +34,28 @@ impl Default for Caller {
     }
 }
 
-impl Caller {
+impl HttpClient {
     /// Sends a request; the answer has all of its body.
     pub async fn send(&self, request: Request<Body>) -> Result<Response<Bytes>, Error> {
-        let told = format!("{} {}", request.method(), request.uri());
+        let description = format!("{} {}", request.method(), request.uri());
         let answer = async {
-            let (parts, body) = self.0.request(request).await.context(|| told.clone())?.into_parts();
-            let body = to_bytes(Body::new(body), LARGEST).await.context(|| told.clone())?;
+            let (parts, body) = self.0.request(request).await.context(|| description.clone())?.into_parts();
+            let body = to_bytes(Body::new(body), LARGEST).await.context(|| description.clone())?;
             Ok(Response::from_parts(parts, body))
         };
-        tokio::time::timeout(TIMEOUT, answer).await.context(|| told.clone())?
+        tokio::time::timeout(TIMEOUT, answer).await.context(|| description.clone())?
     }
 
     /// GET: the status and the body.
     pub async fn get(&self, url: &str) -> Result<(u16, String), Error> {
-        told(self.send(Request::get(url).body(Body::empty()).context(|| url.to_owned())?).await?)
+        text(self.send(Request::get(url).body(Body::empty()).context(|| url.to_owned())?).await?)
     }
 
-    /// POST of a form with one field, which needs no escaping by the caller.
+    /// POST of a form with one field, which is escaped here.
     pub async fn post(&self, url: &str, field: &str, value: &str) -> Result<(u16, String), Error> {
         let form = format!("{field}={}", escaped(value));
         let request = Request::post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        told(self.send(request.body(Body::from(form)).context(|| url.to_owned())?).await?)
+        text(self.send(request.body(Body::from(form)).context(|| url.to_owned())?).await?)
     }
 
     /// Waits until a page of a process that was just started answers with 200.
@@ -65,7 +67,10 @@ impl Caller {
             }
             if begun.elapsed() > PATIENCE {
                 let (name, tail) = (process.name(), process::tail(process.log(), 15));
-                return Err(Error::wrong(format!("{name} does not answer {url}; the end of its log:\n{tail}")));
+                return Err(Error::wrong(format!(
+                    "{name} does not serve {url} after {} s; the end of its log:\n{tail}",
+                    PATIENCE.as_secs()
+                )));
             }
             tokio::time::sleep(BEAT).await;
         }
@@ -73,7 +78,7 @@ impl Caller {
     }
 }
 
-fn told(answer: Response<Bytes>) -> Result<(u16, String), Error> {
+fn text(answer: Response<Bytes>) -> Result<(u16, String), Error> {
     Ok((answer.status().as_u16(), String::from_utf8_lossy(answer.body()).into_owned()))
 }
 

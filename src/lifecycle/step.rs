@@ -1,0 +1,57 @@
+//! The steps of the reconcile loop, and what comes of them: what a [`Driver`](super::driver::Driver) and those who perform
+//! its steps say to each other.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use crate::{
+    decision::{Action, Fault, Lookup, Routes, StatusUpdate},
+    objects::{Deployment, DeploymentSpec, Pod},
+};
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// Observe again, and decide on that.
+    Observe,
+    /// Read this from the API server; the result goes to [`Driver::done`], as that of the next two.
+    Lookup(Lookup),
+    /// Carry this out.
+    Apply(Action),
+    /// Write this status, if the resource is still as observed; then publish its events.
+    WriteStatus(StatusUpdate),
+    /// Nothing to do until something happens, or until then.
+    Sleep(Wait),
+}
+
+/// How long to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Something is due then, if anything is.
+    Until(Option<Timestamp>),
+    /// Back off: something failed, and is tried again.
+    BackOff(Duration),
+}
+
+/// What came of a step that succeeded.
+#[derive(Clone, Debug)]
+pub enum Done {
+    /// It was written.
+    Written,
+    /// What the API server made of the base in a dry run at this time, or why it refuses.
+    DryRun(Timestamp, Result<DeploymentSpec, String>),
+    /// The canary and its pods as they are now.
+    Canary(Option<Arc<Deployment>>, Vec<Arc<Pod>>),
+    /// The routes as they are now.
+    Routes(Routes),
+}
+
+/// Why a step did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StepError {
+    /// Something is not as observed, or this controller does not lead any more: the decision is made again.
+    Stale,
+    /// The request failed.
+    Failed(Fault),
+}
