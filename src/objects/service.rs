@@ -24,7 +24,7 @@ pub struct Service {
     pub spec: ServiceSpec,
 }
 
-/// What is read of the spec of a Service, and copied to the kanary Service.
+/// What is read of the spec of a Service, and copied to the kanary service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {

@@ -1,4 +1,4 @@
-//! The kanary Service: the production Service's ports, the canary's pods.
+//! The kanary service: the production Service's ports, the canary's pods.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     objects::{Labels, Object, Service, ServiceSpec},
 };
 
-/// Creates or updates the kanary Service, if one is requested. Nothing, if it is as it should be.
+/// Creates or updates the kanary service, if one is requested. Nothing, if it is as it should be.
 #[must_use]
 pub fn ensure(seen: &Observed) -> Option<Action> {
     let name = wanted_name(seen)?;
@@ -46,7 +46,7 @@ pub fn is_current(seen: &Observed) -> bool {
     own.zip(seen.service()).is_some_and(|(own, production)| !own.is_terminating() && !differs(seen, own, production))
 }
 
-/// Is there a ready pod behind a current kanary Service? If not, mirrored requests would go nowhere.
+/// Is there a ready pod behind a current kanary service? If not, mirrored requests would go nowhere.
 #[must_use]
 pub fn can_receive(seen: &Observed) -> bool {
     is_current(seen) && seen.live_pods().any(|pod| pod.status.ready)

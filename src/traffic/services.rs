@@ -58,7 +58,7 @@ fn no_ports(service: &Service, source: Source) -> Option<String> {
     if !source.has_kanary_service() || !service.spec.ports.is_empty() {
         return None;
     }
-    Some("has no ports, so the kanary Service cannot be created; add a port, or use source: service".into())
+    Some("has no ports, so the kanary service cannot be created; add a port, or use source: service".into())
 }
 
 /// Kubernetes stops scaling two Deployments whose autoscalers count the same pods.

@@ -18,7 +18,7 @@ fn reverted(mirror: &Mirror) -> Option<TrafficStatus> {
     let is_lost = |route: &MirrorRoute| recorded.contains(&route.object.id()) && !route.has_entry();
     let (route, _) = mirror.targets().find(|(route, _)| is_lost(route))?;
     let client = match route.object.last_manager() {
-        Some(manager) => format!("field manager {manager}"),
+        Some(manager) => format!("the field manager {manager}"),
         None => "another client".into(),
     };
     let then = match seen.status().phase {
