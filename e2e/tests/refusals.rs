@@ -163,20 +163,17 @@ async fn base_and_selector_are_immutable_while_the_canary_runs(ns: TestNamespace
     ns.apply(with("spec: {template: {spec: {selector: {matchLabels: {app: web}}}}}")?).await?;
     ns.until_phase("try", "Validating").await?;
     let edits = [
-        ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": "other"})),
-        ("spec.deploymentName: the base cannot change while the canary runs", json!({"deploymentName": null})),
+        ("spec.deploymentName: the base cannot change during a run", json!({"deploymentName": "other"})),
+        ("spec.deploymentName: the base cannot change during a run", json!({"deploymentName": null})),
         (
-            "spec.deploymentName: the base cannot change while the canary runs",
+            "spec.deploymentName: the base cannot change during a run",
             json!({"deploymentName": null, "template": {"metadata": {"name": "other"}}}),
         ),
         (
-            "spec.template.spec.selector: cannot change while the canary runs",
+            "spec.template.spec.selector: cannot change during a run",
             json!({"template": {"spec": {"selector": {"matchLabels": {"app": "other"}}}}}),
         ),
-        (
-            "spec.template.spec.selector: cannot change while the canary runs",
-            json!({"template": {"spec": {"selector": null}}}),
-        ),
+        ("spec.template.spec.selector: cannot change during a run", json!({"template": {"spec": {"selector": null}}})),
     ];
     for (words, edit) in &edits {
         let error = edited(&ns, edit).await?.unwrap_or_default();

@@ -12,9 +12,10 @@ const HEADER: &str = "# Generated from src/api by `kanary crd`; tests/crds.rs ch
 /// # Errors
 /// Never in practice: the types serialize.
 pub fn yaml() -> Result<String, serde_saphyr::ser_error::Error> {
-    // The schema is deep: at two spaces a level, half of the file would be white.
-    let options = serde_saphyr::ser_options! { indent_step: 1 };
-    Ok(format!("{HEADER}{}", serde_saphyr::to_string_with_options(&definition(), options)?))
+    // The schema is deep: at two spaces a level, and with long rules wrapped, half of the file would be white.
+    let options = serde_saphyr::ser_options! { indent_step: 1, prefer_block_scalars: false };
+    let yaml = serde_saphyr::to_string_with_options(&definition(), options)?;
+    Ok(format!("{HEADER}{}", yaml.replace("- \n", "-\n")))
 }
 
 /// The CustomResourceDefinition.
@@ -31,12 +32,16 @@ pub fn schema() -> Value {
     definition().pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap_or_default()
 }
 
-/// An optional field is one that may be absent; as `null` it would only be a second way to say so. And a whole number is
-/// written as one: readers of YAML differ about `1.0`.
+/// An optional field is one that may be absent; `null` would only be a second way to write that. A whole number is written
+/// as one, because readers of YAML differ about `1.0`. And a description is one paragraph, however its source is wrapped:
+/// `kubectl explain` wraps it again.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(map) => {
             map.retain(|key, value| key != "nullable" || !value.is_boolean());
+            if let Some(Value::String(description)) = map.get_mut("description") {
+                *description = description.replace('\n', " ");
+            }
             map.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),

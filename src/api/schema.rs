@@ -1,12 +1,11 @@
-//! Pieces of the CRD's schema that are not derived: opaque JSON, and strings with a rule and a sentence.
+//! Parts of the CRD's schema that are not derived: opaque JSON, and strings with a rule and a message.
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const RULES: &str = "x-kubernetes-validations";
-const NOT_A_LABEL: &str =
-    "not a label: letters, digits, '-', '_' and '.', at most 63; before the key a prefix/, if any";
+const NOT_A_LABEL: &str = "not a valid label: at most 63 letters, digits, '-', '_', '.'; a key may have a prefix/";
 
 /// An object that is stored as written.
 pub fn opaque(_: &mut SchemaGenerator) -> Schema {
@@ -21,11 +20,11 @@ pub fn opaque_list(_: &mut SchemaGenerator) -> Schema {
 /// The Deployment template: only the fields that the controller reads are named, all others are preserved.
 pub fn template(_: &mut SchemaGenerator) -> Schema {
     let strings = json!({"type": "object", "additionalProperties": {"type": "string"}});
-    // Whatever carries it is taken for a part of the canary, the base's pods too once it is promoted.
+    // Whatever has it is taken for a part of the canary, the base's pods too once it is promoted.
     let mut labels = strings.clone();
     labels[RULES] = json!([{
         "rule": "!('kanary.k8s.io/canary' in self)",
-        "message": "the label kanary.k8s.io/canary marks what belongs to a canary; leave it out",
+        "message": "the label kanary.k8s.io/canary marks what belongs to a canary; remove it",
     }]);
     let object = |properties: Value| json!({"type": "object", PRESERVE: true, "properties": properties});
     let labelled = object(json!({"labels": labels, "annotations": strings}));
@@ -89,7 +88,7 @@ pub fn labels(_: &mut SchemaGenerator) -> Schema {
     some_labels().try_into().unwrap_or_default()
 }
 
-/// What can never be a label would never be seen, and the canary be valid for want of evidence.
+/// What can never be a label would never match, so the canary would be valid without evidence.
 fn some_labels() -> Value {
     json!({
         "type": "object",
@@ -113,7 +112,7 @@ pub fn number_or_one(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "default": 1})
 }
 
-/// A share in percent, above zero.
+/// A share in percent, zero or more.
 pub fn percentage(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "number", "minimum": 0})
 }
@@ -155,7 +154,7 @@ pub fn optional_url(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A moment. The format `date-time` lets through what nobody can read: any number of digits, or an offset of 99 hours.
+/// A time. The format `date-time` accepts what no library can read: any number of digits, or an offset of 99 hours.
 pub fn optional_time(_: &mut SchemaGenerator) -> Schema {
     ruled(
         json_schema!({"type": "string", "nullable": true, "maxLength": 64}),
@@ -164,7 +163,7 @@ pub fn optional_time(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// More digits would leave CEL's range and the clock's; six are a hundred years in hours, and nine nanoseconds.
+/// More digits would exceed what CEL and the controller can read; six are a hundred years in hours, nine are nanoseconds.
 const A_DURATION: &str = "self.matches('^([0-9]{1,6}([.][0-9]{1,9})?(ms|s|m|h))+$')";
 
 /// A duration that may be zero.

@@ -1,6 +1,7 @@
-//! What the controller tells: `status`. It carries the whole story of a run, errors included.
+//! What the controller reports: `status`. It contains the whole story of a run, errors included.
 //!
-//! The controller also decides by it: what is persisted here (phase, pin, clock) is what it acts on.
+//! The controller also decides by it: what is persisted here (phase, pin, clock) is what it acts on. A new field must be
+//! known to `lifecycle::coalesce`, which says whether its change is written at once or a moment later.
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
@@ -13,20 +14,20 @@ use super::{Reason, duration, schema};
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct KanaryDeploymentStatus {
-    /// The generation of the spec that this status answers.
+    /// The generation of the spec that this status describes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Where in its life the run is.
+    /// The phase of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// One sentence: what happens now, or why it does not.
+    /// What is happening, or why it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The story as conditions.
+    /// One for each type.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
-    /// Which try this is, counted from 1.
+    /// Number of this run, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,
     /// `spec.runID` of this run.
@@ -38,7 +39,7 @@ pub struct KanaryDeploymentStatus {
     /// The base as it was when the run began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseStatus>,
-    /// What the run made.
+    /// What was created for the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<CanaryStatus>,
     /// When the run began.
@@ -47,20 +48,20 @@ pub struct KanaryDeploymentStatus {
     /// When the canary was available and its traffic on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_started_at: Option<Timestamp>,
-    /// The evidence counts from here: the start of validation, or the last edit of an item.
+    /// Evidence counts from here: the start of validation, or the last edit of an item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_since: Option<Timestamp>,
-    /// How long, since then, the canary could not be judged. It moves the deadline.
+    /// Time since then in which the clock was paused; it moves the deadline.
     #[serde(with = "duration", skip_serializing_if = "SignedDuration::is_zero")]
     #[schemars(schema_with = "schema::plain_string")]
     pub held: SignedDuration,
-    /// The canary cannot be judged since then.
+    /// The clock is paused since then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
-    /// The time before it is accounted for: absences of the controller up to here are in `held`.
+    /// Absences of the controller up to here are included in `held`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub accounted_until: Option<Timestamp>,
-    /// When the period ends, as things stand.
+    /// When the validation period ends, as things stand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// When the verdict was reached.
@@ -69,7 +70,7 @@ pub struct KanaryDeploymentStatus {
     /// When nothing of the canary was left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
-    /// What each item says.
+    /// The verdict of each item.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub items: Vec<ItemStatus>,
@@ -91,7 +92,7 @@ impl KanaryDeploymentStatus {
         self.condition(type_).is_some_and(|condition| condition.status == ConditionStatus::True)
     }
 
-    /// What keeps the run from going on: a change that a user must make, or the last request, which failed.
+    /// Why the run does not go on: a user must change something, or the last request failed.
     #[must_use]
     pub fn problem(&self) -> Option<&Condition> {
         let stalled = self.condition(ConditionType::Stalled).filter(|stalled| stalled.status == ConditionStatus::True);
@@ -99,8 +100,8 @@ impl KanaryDeploymentStatus {
         stalled.or_else(|| reconciling.filter(|reconciling| reconciling.reason == Reason::RequestFailed))
     }
 
-    /// From here on the period counts, but for the time that the clock stands still. The initial delay is over then; an
-    /// edit does not begin it anew.
+    /// The period counts from here, except for the time in which the clock is paused. The initial delay is over then; an
+    /// edit does not start it again.
     #[must_use]
     pub fn judged_from(&self, initial_delay: SignedDuration) -> Option<Timestamp> {
         let since = self.evidence_since?;
@@ -109,7 +110,7 @@ impl KanaryDeploymentStatus {
     }
 }
 
-/// Where in its life a run is.
+/// The phase of a run.
 #[derive(
     JsonSchema,
     Clone,
@@ -127,19 +128,19 @@ impl KanaryDeploymentStatus {
     IntoStaticStr,
 )]
 pub enum Phase {
-    /// Waits for `spec.schedule`.
+    /// Waiting for `spec.schedule`.
     Scheduled,
-    /// The canary is being made.
+    /// The canary is being created, and its traffic put in place.
     Starting,
-    /// The canary is being judged.
+    /// The canary is being evaluated.
     Validating,
     /// The verdict is success; the base gets the template.
     Promoting,
     /// The verdict is failure; the canary leaves production.
     Failing,
-    /// Over: the template is proven, nothing of the canary is left.
+    /// Over: the template was promoted, and nothing of the canary is left.
     Succeeded,
-    /// Over: the template failed, nothing of the canary is left.
+    /// Over: the template failed, and nothing of the canary is left.
     Failed,
 }
 
@@ -174,13 +175,13 @@ impl Phase {
 /// The types of our conditions.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, EnumIter)]
 pub enum ConditionType {
-    /// The time of `spec.schedule` has come.
+    /// `spec.schedule` is due.
     Scheduled,
     /// Every canary pod is updated and available.
     CanaryReady,
     /// The traffic that the source asks for reaches the canary.
     Traffic,
-    /// The canary is being judged.
+    /// The canary is being evaluated.
     Running,
     /// The verdict is success.
     Succeeded,
@@ -211,34 +212,34 @@ impl From<bool> for ConditionStatus {
     }
 }
 
-/// A `metav1.Condition` whose type is one of ours.
+/// A condition in the form of `metav1.Condition`.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What it speaks of.
+    /// What it is about.
     #[serde(rename = "type")]
     pub type_: ConditionType,
-    /// Does it hold?
+    /// Whether it is the case.
     pub status: ConditionStatus,
-    /// One word for machines.
+    /// Why, for machines.
     #[schemars(with = "String")]
     pub reason: Reason,
-    /// One sentence for people.
+    /// Why, for people.
     pub message: String,
     /// When `status` last changed.
     pub last_transition_time: Timestamp,
-    /// The generation of the spec that it answers.
+    /// The generation of the spec that it describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
 }
 
-/// The base, pinned when the run began: what the canary is proven against.
+/// The base, pinned when the run began: what the canary is compared with.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct BaseStatus {
-    /// Its name.
+    /// Name of the base.
     pub name: String,
-    /// Its uid.
+    /// The base is pinned by it.
     pub uid: String,
     /// Hash of its pod template when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -246,95 +247,95 @@ pub struct BaseStatus {
     /// Its revision when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
-    /// Hash that its pod template has once promoted, by a dry run.
+    /// Hash that its pod template will have after promotion, from the dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promoted_hash: Option<String>,
-    /// The promotion leaves its spec as it is.
+    /// The promotion would not change its spec.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_equal: bool,
-    /// The controller created it, for there was none.
+    /// The controller created it, because it did not exist.
     #[serde(default)]
     pub created: bool,
 }
 
-/// What the run made.
+/// What was created for the run.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CanaryStatus {
     /// The canary Deployment.
     pub deployment: String,
-    /// The Service that selects its pods only.
+    /// The Service that selects only its pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
-    /// Its HorizontalPodAutoscaler.
+    /// The HorizontalPodAutoscaler of the canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa: Option<String>,
-    /// The routes that carry its mirror.
+    /// The routes that contain its mirror.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<String>,
-    /// Pods that are ready.
+    /// Number of ready pods.
     #[serde(default)]
     pub ready_replicas: i32,
-    /// Pods that it has.
+    /// Number of pods.
     #[serde(default)]
     pub replicas: i32,
-    /// Hash of the Deployment's spec as the API server made it of ours; another one is somebody's edit.
+    /// Hash of the Deployment's spec as the API server stored it; another one means that another client edited it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_hash: Option<String>,
-    /// The same of the HorizontalPodAutoscaler.
+    /// The same for the HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa_hash: Option<String>,
-    /// It is not available, since then.
+    /// The canary is not available since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Timestamp>,
 }
 
-/// What an item says.
+/// The verdict of an item.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// It holds.
+    /// What it requires is the case.
     Valid,
-    /// It is violated.
+    /// What it requires is not the case.
     Invalid,
-    /// There is no evidence.
+    /// There is no evidence yet.
     Unknown,
 }
 
-/// What one item says now.
+/// The state of one item.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ItemStatus {
-    /// Its name.
+    /// Name of the item.
     pub name: String,
     /// `manual`, `labelWatch` or `promQL`.
     pub kind: String,
-    /// What it says.
+    /// Whether it passes.
     pub verdict: Verdict,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The value that it rests on.
+    /// The value that decided.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// What the value was compared with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bound: Option<String>,
-    /// The query as sent.
+    /// The query as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// How many samples there were.
+    /// Number of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<i32>,
-    /// The verdict stands since then.
+    /// The verdict is the same since then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// False answers so far.
+    /// Number of failed evaluations so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,
-    /// When the last of them was asked for: none counts twice.
+    /// When the last of them was requested; none counts twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Timestamp>,
-    /// Hash of what was asked; another one resets the evidence.
+    /// Hash of what the item checks; another one resets the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
 }
@@ -346,7 +347,7 @@ pub struct Report {
     pub status: String,
     /// `static` or `hpa`, with the count.
     pub scale: String,
-    /// The source.
+    /// The traffic source.
     pub traffic: String,
     /// The kinds of items.
     pub validation: String,

@@ -21,7 +21,7 @@ pub struct Template(Arc<Written>);
 #[derive(Debug, Default)]
 struct Written {
     json: Map<String, Value>,
-    /// Taken once: each look at the resource asks for it several times.
+    /// Computed once: each reconcile needs it several times.
     hash: OnceLock<String>,
 }
 
@@ -44,7 +44,7 @@ impl PartialEq for Template {
 }
 
 impl Template {
-    /// Says which template this is; two templates that mean the same JSON have the same hash.
+    /// Identifies the template; two templates that mean the same JSON have the same hash.
     #[must_use]
     pub fn hash(&self) -> &str {
         self.0.hash.get_or_init(|| hash::of_map(&self.0.json))
@@ -80,7 +80,7 @@ impl Template {
         self.at(&["spec"]).and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
-    /// `spec.template`: what its pods look like.
+    /// `spec.template`, the pod template.
     #[must_use]
     pub fn pod_template(&self) -> Value {
         self.at(&["spec", "template"]).cloned().unwrap_or_default()
@@ -99,7 +99,7 @@ impl Template {
         containers.into_iter().flatten().filter_map(|container| container.get("image")?.as_str()).collect()
     }
 
-    /// `spec.progressDeadlineSeconds`, or the 600 s that Kubernetes takes for it.
+    /// `spec.progressDeadlineSeconds`, or the 600 s that are Kubernetes' default.
     #[must_use]
     pub fn progress_deadline(&self) -> SignedDuration {
         let seconds = self.at(&["spec", "progressDeadlineSeconds"]).and_then(Value::as_i64);

@@ -1,6 +1,6 @@
 //! The trial Deployment: what it looks like, whether it is available, and if not, why.
 //!
-//! How many pods it has is `scale`'s business, who reaches them `traffic`'s.
+//! How many pods it has is `scale`'s business, and which requests reach them `traffic`'s.
 
 mod readiness;
 mod trial;
@@ -29,11 +29,11 @@ pub fn pod_labels(kanary: &KanaryDeployment, withheld: &Withheld) -> Labels {
     labels
 }
 
-/// Raised when [`desired`] makes something else of the same template: what an older controller made is not current then.
+/// Raised when [`desired`] makes something else of the same template, so that what an older controller made is not current.
 const FORM: &str = "1";
 
-/// Says which canary Deployment is asked for by what it is made of. Each look at a canary compares it with the one that is
-/// there; to make the whole object each time was a tenth of all that the controller did.
+/// Identifies the desired canary Deployment by what it is made of. Each reconcile compares it with the one that exists; to
+/// make the whole object each time was a tenth of the controller's work.
 #[must_use]
 pub fn desired_hash(kanary: &KanaryDeployment, withheld: &Withheld) -> String {
     let origin = [FORM, kanary.namespace(), kanary.name(), kanary.uid(), kanary.spec.template.hash()];
@@ -81,16 +81,16 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     spec
 }
 
-/// Is it the one that is asked for, and still marked as ours?
+/// Is it the desired one, and still labelled as ours?
 fn is_current(seen: &Observed, canary: &Deployment, desired_hash: &str) -> bool {
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
     let is_marked = canary.label(names::CANARY_LABEL).is_some();
     is_marked && owned::is_current(desired_hash, canary, &canary.spec.hash, recorded)
 }
 
-/// Creates the canary Deployment, or makes it again what it should be. Nothing, if it is.
+/// Creates the canary Deployment, or restores what was changed. Nothing, if it is as it should be.
 #[must_use]
-pub fn upkeep(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Option<Action> {
+pub fn ensure(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Option<Action> {
     let target = Target { kind: Kind::Deployment, name: names::canary(&seen.kanary) };
     let with_replicas = |replicas: i32| {
         let mut object = desired(&seen.kanary, withheld);

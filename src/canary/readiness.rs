@@ -1,23 +1,23 @@
-//! Is the canary available, and if not, which pod is in which trouble?
+//! Is the canary available, and if not, what does which pod wait for?
 
 use crate::{
     api::{Explanation, Reason, names},
     decision::Observed,
-    objects::{Availability, Deployment, Object, Pod},
+    objects::{Availability, Deployment, Object},
 };
 
-/// How the canary stands.
+/// Whether the canary is available.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Readiness {
     /// There is no canary Deployment of ours.
     Absent,
     /// Every replica is updated and available, and there is one at least.
     Ready,
-    /// Not yet, or no longer: `ImagePullBackOff`, `ReplicaFailure`, `Progressing`, …, and a sentence that names the pod.
+    /// It is not available: `ImagePullBackOff`, `ReplicaFailure`, `Progressing`, …, and a message that names the pod.
     NotReady(Explanation),
 }
 
-/// Looks at the canary Deployment, which ought to be the one that is asked for, and its pods.
+/// Judges by the canary Deployment, which must be the desired one, and its pods.
 #[must_use]
 pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
@@ -32,12 +32,11 @@ pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
 
 fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
     let count = format!("{available} of {wanted} canary pods available");
-    let mut troubled: Vec<&Pod> = seen.live_pods().filter(|pod| pod.status.trouble.is_some()).collect();
-    troubled.sort_by_key(|pod| pod.name());
+    let waiting = seen.live_pods().filter_map(|pod| Some((pod.name(), &pod.status.waiting.as_ref()?.reason)));
     // The reason only: the kubelet's message counts seconds.
-    if let Some((pod, trouble)) = troubled.first().and_then(|pod| Some((pod, pod.status.trouble.as_ref()?))) {
-        let reason = if trouble.reason.is_empty() { Reason::Waiting } else { Reason::from(trouble.reason.as_str()) };
-        return not_ready(reason, format!("{count}; pod {}: {}", pod.name(), trouble.reason));
+    if let Some((pod, why)) = waiting.min_by_key(|(pod, _)| *pod) {
+        let reason = if why.is_empty() { Reason::Waiting } else { Reason::from(why.as_str()) };
+        return not_ready(reason, format!("{count}; pod {pod}: {why}"));
     }
     match canary.replica_failure() {
         Some(failure) => not_ready(Reason::ReplicaFailure, format!("{count}; {failure}")),
@@ -45,8 +44,8 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
     }
 }
 
-/// The first pod that is not ready though nothing is known to be wrong with it, such as one whose probe fails. As long as
-/// a canary starts that is what all its pods are like; in the end somebody has to look at it.
+/// The first pod that is not ready, for a reason that is not known to be an error, such as a probe that fails. While a
+/// canary starts, all its pods are like that; once its time is up, a user has to look at one.
 #[must_use]
 pub fn unready_pod(seen: &Observed) -> Option<String> {
     let pod = seen.live_pods().filter(|pod| !pod.status.ready).min_by_key(|pod| pod.name())?;

@@ -52,11 +52,11 @@ impl LazySpec for Deployment {
     type Status = DeploymentStatus;
 
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, status: Self::Status) -> Self {
-        Self { metadata, spec, status, writer: None }
+        Self { metadata, spec, status, last_manager: None }
     }
 
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self {
-        Self { metadata, spec: self.spec.clone(), status, writer: self.writer.clone() }
+        Self { metadata, spec: self.spec.clone(), status, last_manager: self.last_manager.clone() }
     }
 
     /// A base that cannot be decoded must not look like one that is gone.

@@ -15,7 +15,7 @@ use crate::{
     api::{KanaryDeployment, names},
     decision::{Absence, Observed, Routes, services_of},
     objects::{Deployment, Object, Pod, Service},
-    traffic::mirror,
+    traffic,
 };
 
 /// A watch that reported something within this time has not fallen silent.
@@ -88,7 +88,7 @@ fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
 /// Most canaries have nothing to do with routes.
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
     let own = context.stores.virtual_services.store.of_canary(kanary.namespace(), kanary.name());
-    mirror::concerns(kanary, !own.is_empty())
+    traffic::concerns_routes(kanary, !own.is_empty())
 }
 
 fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {

@@ -1,5 +1,5 @@
 //! The vocabulary of a decision: [`Observed`] goes in, a [`Plan`] of [`Action`]s comes out. Planners make plans, the
-//! controller carries them out, and both use these words; so the vocabulary is below them all.
+//! controller executes them, and both use these types; so they are below them all.
 //!
 //! Not here: what is decided (`lifecycle` and the planners below it).
 

@@ -19,20 +19,20 @@ use crate::{
     promql::{EgressPolicy, QueryHistory},
 };
 
-/// The world around one `KanaryDeployment`, as last seen.
+/// The state around one `KanaryDeployment`, as last observed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observed {
-    /// When.
+    /// The time of the decision.
     pub now: Timestamp,
     /// The resource, with the status that is persisted.
     pub kanary: Arc<KanaryDeployment>,
     /// The Deployment of the base's name.
     pub base: Option<Arc<Deployment>>,
-    /// The Deployment of the canary's name, whoever made it.
+    /// The Deployment with the canary's name, whatever client created it.
     pub canary: Option<Arc<Deployment>>,
-    /// The pods that carry the canary's label.
+    /// The pods with the canary's label.
     pub pods: Vec<Arc<Pod>>,
-    /// The Services of the namespace that matter, as [`services_of`] tells.
+    /// The Services of the namespace that matter, according to [`services_of`].
     pub services: Vec<Arc<Service>>,
     /// All HorizontalPodAutoscalers of the namespace.
     pub autoscalers: Vec<Arc<Autoscaler>>,
@@ -42,21 +42,21 @@ pub struct Observed {
     pub endpoints: Option<BTreeSet<String>>,
     /// The routes of a mesh; only while traffic is mirrored, or was.
     pub routes: Routes,
-    /// When nobody watched, oldest first.
+    /// When no controller watched, oldest first.
     pub absences: Vec<Absence>,
-    /// A watch is broken since then, so what is seen may be old.
+    /// A watch is broken since then, so the observation may be stale.
     pub watch_broken_since: Option<Timestamp>,
-    /// Are the canary and its pods as they are now, and not as a watch told that may have fallen silent since?
+    /// Are the canary and its pods known to be current, and not from a watch that may hang?
     pub is_fresh: bool,
-    /// What the API server answered to the last dry run of the promotion.
+    /// The result of the last dry run of the promotion.
     pub dry_run: Option<DryRun>,
-    /// What Prometheus was asked and answered, by name of the item.
+    /// The queries to Prometheus and their results, by name of the item.
     #[serde(default)]
     pub answers: BTreeMap<String, QueryHistory>,
-    /// Where questions may go.
+    /// Where queries may go.
     #[serde(default)]
     pub prometheus: EgressPolicy,
-    /// What went wrong when the last plan was carried out.
+    /// What failed when the last plan was executed.
     pub faults: Vec<Fault>,
 }
 
@@ -85,7 +85,7 @@ pub struct Routes {
     pub is_fresh: bool,
 }
 
-/// A time in which no controller watched, or one of its watches was broken.
+/// A period in which no controller watched, or one of its watches was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Absence {
     /// The last sign of life before.
@@ -101,7 +101,7 @@ pub struct DryRun {
     pub template_hash: String,
     /// Hash of the base's pod template that it was tried on.
     pub base_hash: String,
-    /// When.
+    /// When it was requested.
     pub at: Timestamp,
     /// Hash of the base's pod template after it, or why the API server refuses it.
     pub outcome: Result<String, String>,
@@ -128,14 +128,14 @@ impl DryRun {
 /// A request that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
-    /// What was to be done, such as `create Deployment web-kanary`.
+    /// The request, such as `create Deployment web-kanary`.
     pub action: String,
-    /// What the API server said.
+    /// The error of the API server.
     pub error: String,
 }
 
 impl Observed {
-    /// A resource in an empty world.
+    /// A resource in an empty cluster.
     #[must_use]
     pub fn around(kanary: Arc<KanaryDeployment>, now: Timestamp) -> Self {
         Self {

@@ -33,7 +33,7 @@ pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotatio
     })
 }
 
-/// The template's annotations, less those that speak of another object.
+/// The template's annotations, except those that describe another object.
 #[must_use]
 pub fn user_annotations(template: &Template) -> Labels {
     let mut annotations = template.annotations();
@@ -45,21 +45,21 @@ pub fn user_annotations(template: &Template) -> Labels {
     annotations
 }
 
-/// Writes into an object which one was asked for.
+/// Writes the hash of the desired object into its annotations.
 #[must_use]
 pub fn stamp(mut object: Value, desired_hash: &str) -> Value {
     object["metadata"]["annotations"][names::APPLIED_HASH] = desired_hash.into();
     object
 }
 
-/// What to record of a child once it is seen: what was asked for, and what the API server made of it. Defaults and
-/// admission webhooks make the two differ, so only a later difference from the record is somebody's edit.
+/// What to record of a child once it is observed: what was desired, and what the API server stored. Defaults and admission
+/// webhooks make the two differ, so only a later difference from the record is an edit by another client.
 #[must_use]
 pub fn fingerprint<K: Object>(child: &K, spec_hash: &str) -> Option<String> {
     Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
 }
 
-/// Is the child the one that is asked for, and was it not edited since?
+/// Is the child the desired one, and not edited since?
 #[must_use]
 pub fn is_current<K: Object>(desired_hash: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
     let edited = recorded
@@ -68,7 +68,7 @@ pub fn is_current<K: Object>(desired_hash: &str, child: &K, spec_hash: &str, rec
     child.annotation(names::APPLIED_HASH) == Some(desired_hash) && !edited
 }
 
-/// Replaces the whole spec, and adds to labels and annotations; other people's stay.
+/// Replaces the whole spec, and adds to labels and annotations; those of other clients stay.
 #[must_use]
 pub fn replace<K: Object>(child: &K, object: &Value) -> Patch {
     let meta = child.meta();

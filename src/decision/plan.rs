@@ -1,66 +1,68 @@
-//! What a decision is made of: data that says what to do and what to tell, and nothing about how.
+//! What a decision consists of: data that says what to write and what to report, and nothing about how.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use strum::IntoStaticStr;
 
 use super::Observed;
 use crate::api::{KanaryDeploymentStatus, Reason};
 
-/// What to do, what to tell, and when to look again.
+/// What to write, what to report, and when to reconcile again.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// In this order; at most one write an object.
+    /// In this order; at most one write for each object.
     pub actions: Vec<Action>,
     /// The new status, if it differs from the persisted one, and the events that go with it.
     pub status: Option<StatusUpdate>,
-    /// Look again at this time, even if nothing is seen to happen.
+    /// Reconcile again at this time, even if no event arrives.
     pub requeue_at: Option<Timestamp>,
 }
 
 impl Plan {
-    /// Does it tell of another phase than the persisted one?
+    /// Does it report another phase than the persisted one?
     #[must_use]
     pub fn enters_phase(&self, seen: &Observed) -> bool {
         self.status.as_ref().is_some_and(|update| update.status.phase != seen.status().phase)
     }
 }
 
-/// Progress is told so much later at most.
+/// Progress is reported at most this much later.
 const COALESCE_FOR: SignedDuration = SignedDuration::from_secs(5);
 
-/// A new status, and what to say of it.
+/// A new status, and the events that go with it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusUpdate {
-    /// The whole status.
+    /// The whole status, not a difference.
     pub status: KanaryDeploymentStatus,
     /// Events, published once the status is persisted.
     pub notices: Vec<Notice>,
-    /// It tells of progress only: nothing is decided by it, and as a rule something newer is told soon.
+    /// It reports only progress: no decision rests on it, and as a rule something newer follows soon.
     pub can_wait: bool,
 }
 
 impl StatusUpdate {
-    /// Until when it is put off, if it was first to be told `since` then; nothing, if it is told now.
+    /// Until when it is deferred, if it has been due `since` then; nothing, if it is written now.
     #[must_use]
     pub fn deferred_until(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
-        since.saturating_add(COALESCE_FOR).ok().filter(|until| self.can_wait && now < *until)
+        let until = since.saturating_add(COALESCE_FOR).ok()?;
+        if self.can_wait && now < until { Some(until) } else { None }
     }
 }
 
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Does somebody have to look?
+    /// Is it a warning, which a user should look at?
     pub warning: bool,
-    /// One word. Events are merged by it and keep their first note.
+    /// For machines. Events are merged by it and keep their first note.
     pub reason: Reason,
-    /// One sentence.
+    /// For people.
     pub note: String,
 }
 
 /// The kinds that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
 #[allow(missing_docs)]
 pub enum Kind {
     Deployment,
@@ -76,15 +78,7 @@ impl Kind {
     /// As the API spells it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
-        match self {
-            Kind::Deployment => "Deployment",
-            Kind::Service => "Service",
-            Kind::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
-            Kind::Pod => "Pod",
-            Kind::VirtualService => "VirtualService",
-            Kind::HTTPRoute => "HTTPRoute",
-            Kind::KanaryDeployment => "KanaryDeployment",
-        }
+        self.into()
     }
 
     /// Its API group and version.
@@ -104,9 +98,9 @@ impl Kind {
 /// An object in the namespace of the `KanaryDeployment`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Target {
-    /// Its kind.
+    /// One of the kinds that are written.
     pub kind: Kind,
-    /// Its name.
+    /// Name within the namespace.
     pub name: String,
 }
 
@@ -124,37 +118,37 @@ pub enum Patch {
 pub enum Action {
     /// Creates a child, owned by the `KanaryDeployment`.
     Create {
-        /// Which.
+        /// The child.
         target: Target,
         /// The whole object.
         object: Value,
     },
-    /// Creates the base, which nobody owns.
+    /// Creates the base, which has no owner.
     CreateBase {
-        /// Which.
+        /// The base.
         target: Target,
         /// The whole object.
         object: Value,
     },
-    /// Changes a child, a canary pod, the mirror in somebody's route, or our finalizer.
+    /// Changes a child, a canary pod, our entry in a user's route, or our finalizer.
     Patch {
-        /// Which.
+        /// The object that is changed.
         target: Target,
-        /// How.
+        /// The change.
         patch: Patch,
     },
-    /// Gives the base the proven template: the one write to it in a run.
+    /// Gives the base the promoted template: the only write to it in a run.
     Promote {
         /// The base.
         target: Target,
-        /// How.
+        /// The change.
         patch: Patch,
     },
-    /// Deletes a child; of a Deployment what hangs on it goes first.
+    /// Deletes a child; of a Deployment its dependents go first.
     Delete {
-        /// Which.
+        /// The child.
         target: Target,
-        /// Its uid: an object of the same name that came later is spared.
+        /// Protects an object of the same name that was created later.
         uid: String,
     },
 }
@@ -184,7 +178,7 @@ impl Action {
         }
     }
 
-    /// As a person would say it.
+    /// As a message names it: `create Deployment web-kanary`.
     #[must_use]
     pub fn describe(&self) -> String {
         let verb = match self {
@@ -199,24 +193,23 @@ impl Action {
     }
 }
 
-/// What must be asked of the API server before a plan can be made.
+/// What must be read from the API server before a plan can be made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Lookup {
-    /// A dry run of the promotion; the answer is a [`super::DryRun`].
+    /// A dry run of the promotion; the result is a [`super::DryRun`].
     DryRunPromotion {
         /// The base.
         target: Target,
-        /// The very patch of the promotion.
+        /// The same patch as that of the promotion.
         patch: Patch,
         /// Hash of the user's template.
         template_hash: String,
         /// Hash of the base's pod template.
         base_hash: String,
     },
-    /// The canary and its pods as they are now: a success is final, and a watch that fell silent looks like one that has
-    /// nothing to tell.
+    /// The canary and its pods as they are now: success is final, and a watch that hangs looks like one without events.
     ReadCanary,
-    /// The routes of the namespace as they are now: before the finalizer goes, memory is not enough, for it may not have
-    /// seen yet what a write whose answer was lost did.
+    /// The routes of the namespace as they are now: before the finalizer is released, the store is not enough, because it
+    /// may not have seen yet what a write with a lost answer did.
     ReadRoutes,
 }

@@ -260,7 +260,7 @@ pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String
     let minds_until = status.finished_at?.saturating_add(REVERT_WINDOW).ok()?;
     let base = seen.base.as_deref().filter(|_| seen.now < minds_until)?;
     let pinned = status.base.as_ref().filter(|pinned| pinned.uid == base.uid())?;
-    let writer = base.writer.as_deref().filter(|writer| *writer != names::MANAGER)?;
+    let writer = base.last_manager.as_deref().filter(|writer| *writer != names::MANAGER)?;
     let hash = Some(&base.spec.template.hash);
     let (is_promoted, is_back) = (hash == pinned.promoted_hash.as_ref(), hash == pinned.template_hash.as_ref());
     let name = base.name();

@@ -11,7 +11,7 @@ use crate::{
 
 /// The name of a child that is not ours but stands where one must be.
 #[must_use]
-pub fn taken(seen: &Observed) -> Option<Target> {
+pub fn taken(seen: &Observed, traffic: &Traffic) -> Option<Target> {
     let target = |kind, name: &str| Some(Target { kind, name: name.to_owned() });
     let kanary = &seen.kanary;
     if seen.canary.is_some() && seen.own_canary().is_none() {
@@ -20,7 +20,7 @@ pub fn taken(seen: &Observed) -> Option<Target> {
     if kanary.spec.scale.hpa.is_some() && seen.autoscaler().is_some() && seen.own_autoscaler().is_none() {
         return target(Kind::HorizontalPodAutoscaler, &names::canary(kanary));
     }
-    if traffic::is_route_taken(seen) {
+    if traffic.is_route_taken() {
         return target(Kind::VirtualService, &names::virtual_service(kanary));
     }
     let service = names::kanary_service(kanary);
@@ -33,8 +33,8 @@ pub fn taken(seen: &Observed) -> Option<Target> {
 /// the first pod, last.
 #[must_use]
 pub(super) fn ensure(seen: &Observed, facts: &Facts) -> Vec<Action> {
-    let canary = canary::upkeep(seen, &facts.withheld, &facts.desired_hash);
-    scale::upkeep_autoscaler(seen).into_iter().chain(canary).collect()
+    let canary = canary::ensure(seen, &facts.withheld, &facts.desired_hash);
+    scale::ensure_autoscaler(seen).into_iter().chain(canary).collect()
 }
 
 /// Removes everything of the canary: first what sends it copies and what writes to the Deployment, then the Deployment,

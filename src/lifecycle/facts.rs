@@ -23,10 +23,11 @@ impl<'a> Facts<'a> {
     pub fn gather(seen: &'a Observed) -> Self {
         let withheld = canary::withhold(seen);
         let desired_hash = canary::desired_hash(&seen.kanary, &withheld);
+        let traffic = Traffic::of(seen, &withheld);
         Self {
             readiness: canary::readiness(seen, &desired_hash),
-            refusal: preflight::find(seen, &withheld),
-            traffic: Traffic::of(seen, &withheld),
+            refusal: preflight::find(seen, &withheld, &traffic),
+            traffic,
             withheld,
             desired_hash,
         }

@@ -6,32 +6,33 @@ use crate::{
     canary::Withheld,
     decision::Observed,
     objects::Object,
+    traffic::Traffic,
     validation::promql,
 };
 
 /// One check: what a user must change, if anything.
-type Check = fn(&Observed, &Withheld) -> Option<Explanation>;
+type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
 const CHECKS: [Check; 6] = [
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
-    |seen, _| foreign_namespace(seen),
+    |seen, _, _| foreign_namespace(seen),
     // The canary Deployment must not replace the base.
-    |seen, _| base_is_the_canary(seen),
+    |seen, _, _| base_is_the_canary(seen),
     // A base that another KanaryDeployment made is removed with its run.
-    |seen, _| base_is_another_canary(seen),
+    |seen, _, _| base_is_another_canary(seen),
     // Nothing that exists already is taken over.
-    |seen, _| name_is_taken(seen),
+    |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
-    |seen, _| promql::objection(seen).map(|why| why.prefixed("spec.validation.items: ")),
+    |seen, _, _| promql::objection(seen).map(|why| why.prefixed("spec.validation.items: ")),
     // A pod that is selected whatever its labels would be in production from its first moment.
-    |_, withheld| selector_too_wide(withheld),
+    |_, withheld, _| selector_too_wide(withheld),
 ];
 
 /// What the user must change, if anything.
 #[must_use]
-pub(super) fn find(seen: &Observed, withheld: &Withheld) -> Option<Explanation> {
-    CHECKS.iter().find_map(|check| check(seen, withheld))
+pub(super) fn find(seen: &Observed, withheld: &Withheld, traffic: &Traffic) -> Option<Explanation> {
+    CHECKS.iter().find_map(|check| check(seen, withheld, traffic))
 }
 
 fn foreign_namespace(seen: &Observed) -> Option<Explanation> {
@@ -62,8 +63,8 @@ fn base_is_another_canary(seen: &Observed) -> Option<Explanation> {
     Some(Explanation::new(Reason::NameTaken, message))
 }
 
-fn name_is_taken(seen: &Observed) -> Option<Explanation> {
-    let taken = children::taken(seen)?;
+fn name_is_taken(seen: &Observed, traffic: &Traffic) -> Option<Explanation> {
+    let taken = children::taken(seen, traffic)?;
     let message = format!(
         "{} {} exists and is not owned by this KanaryDeployment; delete it, or choose another name",
         taken.kind.as_str(),

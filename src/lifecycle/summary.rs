@@ -18,7 +18,7 @@ pub(super) fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Ph
     let spec = &seen.kanary.spec;
     let scale = match &spec.scale.hpa {
         Some(hpa) => format!("hpa {}-{}", hpa.min_replicas.unwrap_or(1), hpa.max_replicas),
-        None => format!("static {}", scale::fixed(&seen.kanary)),
+        None => format!("static {}", scale::static_replicas(&seen.kanary)),
     };
     let mut kinds: Vec<&str> = spec.validation.checks().iter().map(|(_, item)| item.check().kind()).collect();
     kinds.dedup();

@@ -5,39 +5,33 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, prune_meta};
+use super::object::{self, Object, prune_meta};
 use crate::hash;
 
 /// A HorizontalPodAutoscaler.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = v2::HorizontalPodAutoscaler)]
 pub struct Autoscaler {
-    /// Its metadata.
+    /// Name, namespace and ownership.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
-    /// What is asked of it.
+    /// Which Deployment it scales.
     #[serde(default)]
     pub spec: AutoscalerSpec,
 }
 
-/// What is asked of a HorizontalPodAutoscaler.
+/// What is read of the spec of a HorizontalPodAutoscaler.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value")]
 pub struct AutoscalerSpec {
-    /// The Deployment that it scales, if it scales one.
+    /// Name of the Deployment in `scaleTargetRef`; none if it scales another kind.
     pub deployment: Option<String>,
     /// Hash of the whole spec.
     pub hash: String,
 }
 
 impl Object for Autoscaler {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);

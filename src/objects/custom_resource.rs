@@ -1,4 +1,4 @@
-//! What routes of a mesh have in common: kinds that no Kubernetes library knows, and who wrote them last.
+//! What routes of a mesh have in common: kinds that no Kubernetes library knows, and which client wrote them last.
 //!
 //! Why their types are our own: docs/decisions/0004-routes.md.
 
@@ -8,28 +8,28 @@ use std::sync::Arc;
 
 use crate::api::names;
 
-/// All objects of a kind that a cluster may lack; or why they are not known.
+/// All objects of a kind that a cluster may lack, or why they are not known.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Listed<K> {
-    /// All that may be read.
+    /// All objects that the controller may list.
     All(Vec<Arc<K>>),
-    /// Nothing is known of them.
+    /// They are not known.
     Not(Unavailable),
 }
 
-/// Why nothing is known of a kind.
+/// Why the objects of a kind are not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Unavailable {
-    /// Nobody needs to know.
+    /// No canary needs them, so they are not watched.
     NotAsked,
-    /// The first list is under way.
+    /// The first list is not complete yet.
     #[default]
     Loading,
     /// Its CustomResourceDefinition is not installed, so there is no such object.
     NoCrd,
-    /// Its CustomResourceDefinition does not serve the version that we speak.
+    /// Its CustomResourceDefinition does not serve the version that the controller uses.
     NotServed,
-    /// The API server does not let us look.
+    /// The controller is not allowed to list them.
     NotPermitted,
 }
 
@@ -40,7 +40,7 @@ impl<K> Default for Listed<K> {
 }
 
 impl<K> Listed<K> {
-    /// Those that are known.
+    /// The known objects.
     pub fn iter(&self) -> impl Iterator<Item = &K> {
         let all: &[Arc<K>] = match self {
             Listed::All(all) => all,
@@ -49,7 +49,7 @@ impl<K> Listed<K> {
         all.iter().map(AsRef::as_ref)
     }
 
-    /// Why they are not known.
+    /// Why they are not known, if so.
     #[must_use]
     pub fn unavailable(&self) -> Option<Unavailable> {
         match self {
@@ -59,17 +59,17 @@ impl<K> Listed<K> {
     }
 }
 
-/// The field manager, other than we, that last wrote the spec, as far as the metadata tells.
-pub(super) fn other_writer(meta: &ObjectMeta) -> Option<String> {
-    last_writer(meta, "/f:spec", |manager| manager != names::MANAGER)
+/// The field manager that last wrote the spec, other than the controller, if managedFields name one.
+pub(super) fn last_other_manager(meta: &ObjectMeta) -> Option<String> {
+    last(meta, "/f:spec", |manager| manager != names::MANAGER)
 }
 
-/// The field manager that last wrote the field at this path of managedFields, as far as the metadata tells.
-pub(super) fn writer(meta: &ObjectMeta, path: &str) -> Option<String> {
-    last_writer(meta, path, |_| true)
+/// The field manager that last wrote the field at this path of managedFields, if they name one.
+pub(super) fn last_manager(meta: &ObjectMeta, path: &str) -> Option<String> {
+    last(meta, path, |_| true)
 }
 
-fn last_writer(meta: &ObjectMeta, path: &str, counts: impl Fn(&str) -> bool) -> Option<String> {
+fn last(meta: &ObjectMeta, path: &str, counts: impl Fn(&str) -> bool) -> Option<String> {
     meta.managed_fields
         .iter()
         .flatten()
@@ -80,7 +80,7 @@ fn last_writer(meta: &ObjectMeta, path: &str, counts: impl Fn(&str) -> bool) -> 
         .and_then(|entry| entry.manager.clone())
 }
 
-/// Makes a type with `metadata` the Rust side of a custom resource.
+/// Implements `kube::Resource` for a type with the field `metadata`.
 macro_rules! custom_resource {
     ($type:ident, $group:literal, $version:literal, $plural:literal) => {
         impl kube::Resource for $type {

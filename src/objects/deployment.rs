@@ -8,65 +8,69 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Object, custom_resource::writer, prune_meta};
+use super::{
+    custom_resource::last_manager,
+    labels::Labels,
+    object::{self, Object, prune_meta},
+};
 use crate::hash;
 
 /// A Deployment.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = apps::Deployment)]
 pub struct Deployment {
-    /// Its metadata.
+    /// Labels, annotations, generation and ownership.
     #[serde(deserialize_with = "super::metadata::read_with_writers")]
     pub metadata: ObjectMeta,
-    /// What is asked of it.
+    /// Replicas, selector and pod template.
     #[serde(default)]
     pub spec: DeploymentSpec,
-    /// What its controller says.
+    /// As the Deployment controller reports it.
     #[serde(default)]
     pub status: DeploymentStatus,
     /// The field manager that last wrote its pod template.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer: Option<String>,
+    pub last_manager: Option<String>,
 }
 
-/// What is asked of a Deployment.
+/// What is read of the spec of a Deployment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Value", into = "Dump")]
 pub struct DeploymentSpec {
-    /// Pods.
+    /// Desired number of pods.
     pub replicas: i32,
-    /// Is its rollout stopped?
+    /// Is its rollout paused?
     pub paused: bool,
-    /// The pods that it takes for its own.
+    /// Selects the pods that belong to it.
     pub selector: LabelSelector,
-    /// What its pods look like.
+    /// The template of its pods.
     pub template: PodTemplate,
     /// Hash of the whole spec but `replicas`, which autoscalers write.
     pub hash: String,
 }
 
-/// What a Deployment's pods look like.
+/// What is read of a pod template.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PodTemplate {
-    /// Their labels.
+    /// Labels of the pods.
     pub labels: Labels,
     /// Hash of the whole template.
     pub hash: String,
 }
 
-/// What the Deployment controller says.
+/// How far the Deployment controller is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStatus {
-    /// The generation that it answers.
+    /// The generation of the spec that this status is about.
     pub observed_generation: i64,
-    /// Pods, of any template.
+    /// Number of pods, of any template.
     pub replicas: i32,
-    /// Pods of the present template.
+    /// Number of pods of the current template.
     pub updated_replicas: i32,
-    /// Ready pods.
+    /// Number of ready pods.
     pub ready_replicas: i32,
-    /// Pods that have been ready for `minReadySeconds`.
+    /// Number of pods that have been ready for `minReadySeconds`.
     pub available_replicas: i32,
     /// `Progressing`, `ReplicaFailure` and `Available`. The last is True with no ready pod at `maxUnavailable: 100%`.
     pub conditions: Vec<DeploymentCondition>,
@@ -76,14 +80,14 @@ pub struct DeploymentStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct DeploymentCondition {
-    /// Of what.
+    /// `Available`, `Progressing` or `ReplicaFailure`.
     #[serde(rename = "type")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
     pub status: String,
-    /// One word.
+    /// For machines, in `CamelCase`.
     pub reason: String,
-    /// One sentence.
+    /// For people.
     pub message: String,
 }
 
@@ -92,11 +96,11 @@ pub struct DeploymentCondition {
 pub enum Availability {
     /// Every replica is updated and available, and there is one at least.
     Full,
-    /// Not yet, or no longer.
+    /// Some replicas are not updated or not available.
     Partial {
         /// Updated replicas that are available.
         available: i32,
-        /// Replicas asked for.
+        /// Desired replicas.
         wanted: i32,
     },
 }
@@ -114,13 +118,13 @@ impl Deployment {
         Availability::Partial { available, wanted }
     }
 
-    /// Has the Deployment controller seen the present spec?
+    /// Has the Deployment controller seen the current spec?
     #[must_use]
     pub fn is_observed(&self) -> bool {
         self.status.observed_generation >= self.metadata.generation.unwrap_or_default()
     }
 
-    /// Has it begun to make pods of the present template? At zero replicas there is nothing to begin.
+    /// Has it begun to create pods of the current template? At zero replicas there is nothing to begin.
     #[must_use]
     pub fn has_begun_rollout(&self) -> bool {
         self.is_observed() && (self.status.updated_replicas > 0 || self.spec.replicas == 0)
@@ -133,7 +137,7 @@ impl Deployment {
         at_rest || self.availability() == Availability::Full
     }
 
-    /// Why its rollout does not go on, if the Deployment controller gave up on it.
+    /// Why its rollout does not progress, if the Deployment controller reports so.
     #[must_use]
     pub fn stall(&self) -> Option<&str> {
         let stalled = |c: &&DeploymentCondition| {
@@ -143,7 +147,7 @@ impl Deployment {
         condition.map(|condition| condition.message.as_str())
     }
 
-    /// Why no pod can be made: quota, admission.
+    /// Why no pod can be created: quota, admission.
     #[must_use]
     pub fn replica_failure(&self) -> Option<&str> {
         let failed = |c: &&DeploymentCondition| c.type_ == "ReplicaFailure" && c.status == "True";
@@ -152,17 +156,11 @@ impl Deployment {
 }
 
 impl Object for Deployment {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
         // What comes from a dump is pruned already.
-        self.writer = writer(&self.metadata, "/f:spec/f:template").or(self.writer.take());
+        self.last_manager = last_manager(&self.metadata, "/f:spec/f:template").or(self.last_manager.take());
         prune_meta(&mut self.metadata);
         if self.kanary_owners().next().is_none() {
             // Only whether there are any: a JSON patch cannot add to a map that is not there.
@@ -196,7 +194,7 @@ impl From<Value> for DeploymentSpec {
     }
 }
 
-/// How a spec that was seen is dumped: marked, for a hash cannot be taken again of what was dropped.
+/// How a spec that was seen is dumped: marked, because the hash cannot be taken again of what was dropped.
 #[derive(Serialize)]
 struct Dump {
     seen: Facts,

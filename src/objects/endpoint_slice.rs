@@ -7,13 +7,13 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, prune_meta};
+use super::object::{self, Object, prune_meta};
 
 /// An EndpointSlice.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = discovery::EndpointSlice)]
 pub struct EndpointSlice {
-    /// Its metadata.
+    /// Its labels name the Service.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// Names of the pods that it lists, ready or not.
@@ -22,13 +22,7 @@ pub struct EndpointSlice {
 }
 
 impl Object for EndpointSlice {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);

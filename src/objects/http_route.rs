@@ -1,29 +1,32 @@
-//! The Gateway API's HTTPRoutes. The spec stays as it is: only a filter of ours is ever added to it or taken away.
+//! The Gateway API's HTTPRoutes. The spec stays as it is: only entries of ours are added to it and removed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, custom_resource, prune_meta};
+use super::{
+    custom_resource,
+    object::{self, Object, prune_meta},
+};
 
 /// An HTTPRoute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HTTPRoute {
-    /// Its metadata.
+    /// Labels, generation and ownership.
     #[serde(deserialize_with = "super::metadata::read_with_writers")]
     pub metadata: ObjectMeta,
-    /// What is asked of it, with fields that this build does not know.
+    /// The whole spec, with fields that this build does not know.
     #[serde(default)]
     pub spec: Value,
-    /// What the gateways and meshes say of it.
+    /// As its parents report it.
     #[serde(default)]
     pub status: RouteStatus,
-    /// The field manager, other than we, that last wrote its spec.
+    /// The field manager that last wrote its spec, other than the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer: Option<String>,
+    pub last_manager: Option<String>,
 }
 
-/// What the gateways and meshes say of a route.
+/// What the parents of a route, gateways or meshes, report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RouteStatus {
     /// One for each parent, with `parentRef` and `conditions`.
@@ -34,16 +37,10 @@ pub struct RouteStatus {
 custom_resource::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");
 
 impl Object for HTTPRoute {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
-        self.writer = custom_resource::other_writer(&self.metadata);
+        self.last_manager = custom_resource::last_other_manager(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

@@ -1,7 +1,7 @@
-//! Metadata as it is read of every object: without what no decision reads.
+//! Metadata as it is read of every object: without what no decision needs.
 //!
-//! managedFields are as long as the rest of an object, and in most events it does not matter who wrote a field. Of each entry
-//! only what was written of `spec` is kept: whether, and whether the pod template.
+//! managedFields are as long as the rest of an object, and few decisions need them. Of each entry only this is kept: whether
+//! it is about `spec`, and whether about the pod template.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
-/// Reads the metadata of an object without its writers.
+/// Reads metadata without managedFields.
 ///
 /// # Errors
 /// Those of the deserializer.
@@ -34,17 +34,17 @@ impl From<Read<Box<RawValue>>> for RawMetadata {
 }
 
 impl RawMetadata {
-    /// The metadata, and of managedFields who wrote the spec.
+    /// The metadata, and of managedFields which client wrote the spec.
     ///
     /// # Errors
-    /// managedFields are none.
+    /// managedFields cannot be read.
     pub fn with_writers(&self) -> Result<ObjectMeta, serde_json::Error> {
         let entries = self.managed_fields.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()?;
         Ok(ObjectMeta { managed_fields: entries.and_then(kept), ..self.rest.clone() })
     }
 }
 
-/// Reads the metadata of an object, and of managedFields who wrote its spec.
+/// Reads metadata, and of managedFields which client wrote the spec.
 ///
 /// # Errors
 /// Those of the deserializer.
@@ -52,7 +52,7 @@ pub fn read_with_writers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
     Read::deserialize(deserializer).map(|read| read.kept(kept))
 }
 
-/// Those that are about the spec, if there are any.
+/// The entries about the spec, if there are any.
 fn kept(entries: Vec<Entry>) -> Option<Vec<ManagedFieldsEntry>> {
     let kept: Vec<_> = entries.into_iter().filter_map(Entry::kept).collect();
     (!kept.is_empty()).then_some(kept)
@@ -164,7 +164,7 @@ mod tests {
             entry("controller", "2026-01-01T00:00:04Z", json!({"f:metadata": {}})),
             {"manager": "none"},
         ]));
-        assert_eq!(deployment.writer.as_deref(), Some("argocd"));
+        assert_eq!(deployment.last_manager.as_deref(), Some("argocd"));
         assert_eq!((deployment.name(), deployment.version(), deployment.metadata.generation), ("web", "7", Some(3)));
         assert!(deployment.is_owned_by("o") && deployment.metadata.managed_fields.is_none());
     }

@@ -1,65 +1,55 @@
-//! Canary pods: labels, readiness, and what keeps them from it.
+//! Canary pods: labels, readiness, and what they wait for.
 
 use k8s_openapi::{api::core::v1 as core, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{Object, prune_meta};
+use super::object::{self, Object};
 
 /// A pod.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = core::Pod)]
 pub struct Pod {
-    /// Its metadata.
+    /// Labels, annotations and ownership.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
-    /// What the kubelet and the scheduler say.
+    /// As the kubelet and the scheduler report it.
     #[serde(default)]
     pub status: PodStatus,
 }
 
-/// What the kubelet and the scheduler say.
+/// Whether a pod is ready, and if not, why.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(from = "Said")]
+#[serde(from = "RawStatus")]
 pub struct PodStatus {
-    /// Does it take traffic?
+    /// Is its condition `Ready` True, so that Services send traffic to it?
     pub ready: bool,
-    /// What keeps it from being ready, where that is known.
-    pub trouble: Option<Trouble>,
-    /// In one word why it is not ready, for as long as it starts, too: `ContainersNotReady`, …
+    /// What a container, or the pod itself, waits for, where that is known.
+    pub waiting: Option<WaitingReason>,
+    /// The reason of the condition `Ready` while it is not True, also during a normal start: `ContainersNotReady`, …
     pub unready: Option<String>,
 }
 
-/// What keeps a pod from being ready.
+/// Why a container waits, or why the pod is not scheduled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Trouble {
+pub struct WaitingReason {
     /// `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`, …
     pub reason: String,
-    /// More, if there is more.
+    /// Details, or empty.
     pub message: String,
 }
 
 impl Object for Pod {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-
-    fn prune(&mut self) {
-        prune_meta(&mut self.metadata);
-    }
+    object::metadata!();
 }
 
-/// The status as the API server sends it; or as it is dumped, for it cannot be judged again by what was dropped.
+/// The status as the API server sends it, or as a dump has it: what it was read from is no longer there.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
-struct Said {
+struct RawStatus {
     ready: Option<bool>,
-    trouble: Option<Trouble>,
+    waiting: Option<WaitingReason>,
     unready: Option<String>,
     conditions: Option<Vec<Condition>>,
     init_container_statuses: Option<Vec<Container>>,
@@ -85,44 +75,44 @@ struct Container {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct State {
-    waiting: Option<Trouble>,
+    waiting: Option<WaitingReason>,
 }
 
-impl From<Said> for PodStatus {
-    fn from(said: Said) -> Self {
-        if let Some(ready) = said.ready {
-            return Self { ready, trouble: said.trouble, unready: said.unready };
+impl From<RawStatus> for PodStatus {
+    fn from(raw: RawStatus) -> Self {
+        if let Some(ready) = raw.ready {
+            return Self { ready, waiting: raw.waiting, unready: raw.unready };
         }
-        let mut conditions = said.conditions.unwrap_or_default();
+        let mut conditions = raw.conditions.unwrap_or_default();
         let mut take = |type_: &str| {
             let at = conditions.iter().position(|condition| condition.type_ == type_)?;
             Some(conditions.swap_remove(at))
         };
         let (readiness, scheduling) = (take("Ready"), take("PodScheduled"));
         if readiness.as_ref().is_some_and(|condition| condition.status == "True") {
-            return Self { ready: true, trouble: None, unready: None };
+            return Self { ready: true, waiting: None, unready: None };
         }
-        let containers = [said.init_container_statuses, said.container_statuses].into_iter().flatten().flatten();
+        let containers = [raw.init_container_statuses, raw.container_statuses].into_iter().flatten().flatten();
         let unscheduled = scheduling.filter(|condition| condition.status == "False");
         Self {
             ready: false,
-            trouble: waiting(containers).or_else(|| unscheduled.map(Condition::trouble)),
+            waiting: waiting(containers).or_else(|| unscheduled.map(Condition::waiting)),
             unready: readiness.and_then(|condition| condition.reason).filter(|reason| !reason.is_empty()),
         }
     }
 }
 
 impl Condition {
-    fn trouble(self) -> Trouble {
-        Trouble { reason: self.reason.unwrap_or_default(), message: self.message.unwrap_or_default() }
+    fn waiting(self) -> WaitingReason {
+        WaitingReason { reason: self.reason.unwrap_or_default(), message: self.message.unwrap_or_default() }
     }
 }
 
-/// A container that waits for more than its turn.
-fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<Trouble> {
+/// The first container that waits for anything but its ordinary start.
+fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<WaitingReason> {
     const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
     containers.find_map(|container| {
-        let trouble = container.state?.waiting?;
-        (!ORDINARY.contains(&trouble.reason.as_str())).then_some(trouble)
+        let waiting = container.state?.waiting?;
+        (!ORDINARY.contains(&waiting.reason.as_str())).then_some(waiting)
     })
 }

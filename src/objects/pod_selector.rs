@@ -1,23 +1,26 @@
-//! Objects that select pods by label and are affected by ours without being asked: PodDisruptionBudgets,
-//! NetworkPolicies, and Istio's PeerAuthentications and AuthorizationPolicies. They are only ever named in an event.
+//! Objects that select pods by label and are affected by the labels of canary pods: PodDisruptionBudgets,
+//! NetworkPolicies, and Istio's PeerAuthentications and AuthorizationPolicies. They are only named in events.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use kube::core::TypeMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Labels, Object, prune_meta, selects};
+use super::{
+    labels::{Labels, selects},
+    object::{self, Object, prune_meta},
+};
 
 /// Something that selects pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PodSelector {
-    /// Its kind; absent in some lists, so the watch fills it in.
+    /// API version and kind; some lists lack them, so the watch fills them in.
     #[serde(flatten)]
     pub types: Option<TypeMeta>,
-    /// Its metadata.
+    /// Name and namespace.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
-    /// The pods that it selects.
+    /// Selects the pods.
     #[serde(default, rename = "spec", with = "spec")]
     pub selector: LabelSelector,
 }
@@ -29,7 +32,7 @@ impl PodSelector {
         selects(&self.selector, labels)
     }
 
-    /// Its kind.
+    /// `NetworkPolicy`, `PodDisruptionBudget`, …
     #[must_use]
     pub fn kind(&self) -> &str {
         self.types.as_ref().map_or("", |types| &types.kind)
@@ -37,13 +40,7 @@ impl PodSelector {
 }
 
 impl Object for PodSelector {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);

@@ -7,31 +7,34 @@ use k8s_openapi::{
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::{Labels, Object, prune_meta};
+use super::{
+    labels::Labels,
+    object::{self, Object, prune_meta},
+};
 
 /// A Service.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = core::Service)]
 pub struct Service {
-    /// Its metadata.
+    /// Labels and ownership.
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
-    /// What is asked of it.
+    /// Selector, ports and IP families.
     #[serde(default)]
     pub spec: ServiceSpec,
 }
 
-/// What is asked of a Service.
+/// What is read of the spec of a Service, and copied to the kanary service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ServiceSpec {
     /// `ClusterIP`, `NodePort`, `LoadBalancer` or `ExternalName`.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
-    /// The pods behind it; none means that somebody else writes its endpoints.
+    /// Selects the pods behind it; without one its endpoints are maintained by another client.
     #[serde(skip_serializing_if = "Labels::is_empty")]
     pub selector: Labels,
-    /// Its ports.
+    /// The ports that it serves.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<ServicePort>,
     /// IPv4, IPv6, or both in order of preference.
@@ -43,13 +46,7 @@ pub struct ServiceSpec {
 }
 
 impl Object for Service {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);

@@ -1,38 +1,35 @@
-//! Istio's VirtualServices. The spec stays as it is: only a mirror of ours is ever added to it or taken away.
+//! Istio's VirtualServices. The spec stays as it is: only entries of ours are added to it and removed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Object, custom_resource, prune_meta};
+use super::{
+    custom_resource,
+    object::{self, Object, prune_meta},
+};
 
 /// A VirtualService.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VirtualService {
-    /// Its metadata.
+    /// Labels, generation and ownership.
     #[serde(deserialize_with = "super::metadata::read_with_writers")]
     pub metadata: ObjectMeta,
-    /// What is asked of it, with fields that this build does not know.
+    /// The whole spec, with fields that this build does not know.
     #[serde(default)]
     pub spec: Value,
-    /// The field manager, other than we, that last wrote its spec.
+    /// The field manager that last wrote its spec, other than the controller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub writer: Option<String>,
+    pub last_manager: Option<String>,
 }
 
 custom_resource::custom_resource!(VirtualService, "networking.istio.io", "v1", "virtualservices");
 
 impl Object for VirtualService {
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
+    object::metadata!();
 
     fn prune(&mut self) {
-        self.writer = custom_resource::other_writer(&self.metadata);
+        self.last_manager = custom_resource::last_other_manager(&self.metadata);
         prune_meta(&mut self.metadata);
     }
 }

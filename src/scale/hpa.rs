@@ -10,14 +10,8 @@ use crate::{
     objects::Labels,
 };
 
-/// The whole autoscaler, if one is asked for.
-#[must_use]
-pub fn desired(kanary: &KanaryDeployment) -> Option<Value> {
-    desired_hash(kanary).map(|(object, hash)| owned::stamp(object, &hash))
-}
-
-/// It, without its mark, and its hash.
-fn desired_hash(kanary: &KanaryDeployment) -> Option<(Value, String)> {
+/// The whole autoscaler, if one is requested, and its hash.
+fn desired(kanary: &KanaryDeployment) -> Option<(Value, String)> {
     let hpa = kanary.spec.scale.hpa.as_ref()?;
     let name = names::canary(kanary);
     let mut spec = json!(hpa);
@@ -31,18 +25,18 @@ fn desired_hash(kanary: &KanaryDeployment) -> Option<(Value, String)> {
         "spec": spec,
     });
     let hash = hash::of(&object);
-    Some((object, hash))
+    Some((owned::stamp(object, &hash), hash))
 }
 
-/// Creates, mends or removes it. Nothing, if it is as it should be.
+/// Creates, updates or removes it. Nothing, if it is as it should be.
 #[must_use]
-pub fn upkeep(seen: &Observed) -> Option<Action> {
+pub fn ensure(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
     let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
-    match (desired_hash(&seen.kanary), seen.own_autoscaler()) {
-        (Some((object, hash)), None) => Some(Action::Create { target, object: owned::stamp(object, &hash) }),
+    match (desired(&seen.kanary), seen.own_autoscaler()) {
+        (Some((object, _)), None) => Some(Action::Create { target, object }),
         (Some((object, hash)), Some(hpa)) if !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
-            Some(Action::Patch { target, patch: owned::replace(hpa, &owned::stamp(object, &hash)) })
+            Some(Action::Patch { target, patch: owned::replace(hpa, &object) })
         }
         (None, Some(hpa)) => owned::delete(target.kind, hpa),
         (Some(_), Some(_)) | (None, None) => None,

@@ -12,14 +12,14 @@ use crate::{
 };
 
 /// Moves each pod to where it belongs: those that are ready, and of this run, get these labels, if any. Pods that are in
-/// production stay. Is the canary `available`?
+/// production stay. If the canary is `available`, pods that are older than the run belong to it.
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>, available: bool) -> Vec<Action> {
     let may_join = |pod: &Pod| pod.status.ready && canary::is_under_test(pod, seen.status(), available);
     move_each(seen, withheld, joins, may_join)
 }
 
-/// The same for pods that may be of the run before: none of them joins.
+/// The same for pods that may belong to the previous run: none of them joins.
 #[must_use]
 pub fn move_out_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>) -> Vec<Action> {
     move_each(seen, withheld, joins, |_| false)
@@ -33,7 +33,8 @@ fn move_each(
 ) -> Vec<Action> {
     let template = canary::pod_labels(&seen.kanary, withheld);
     let none = Labels::new();
-    let wanted = |pod: &Pod| joins.filter(|_| may_join(pod) || !added_keys(pod).is_empty()).unwrap_or(&none);
+    let belongs = |pod: &Pod| may_join(pod) || !added_keys(pod).is_empty();
+    let wanted = |pod: &Pod| if belongs(pod) { joins.unwrap_or(&none) } else { &none };
     seen.live_pods().filter_map(|pod| move_pod(seen, pod, wanted(pod), &template)).collect()
 }
 
@@ -53,10 +54,11 @@ fn move_pod(seen: &Observed, pod: &Pod, wanted: &Labels, template: &Labels) -> O
     let keys: Vec<&str> = wanted.keys().map(String::as_str).collect();
     let is_recorded = pod.annotation(names::PRODUCTION_LABELS) == Some(&keys.join(","));
     let was_never_in = keys.is_empty() && pod.annotation(names::PRODUCTION_LABELS).is_none();
-    (!labels.is_empty() || !(is_recorded || was_never_in)).then(|| Action::Patch {
-        target: Target { kind: Kind::Pod, name: pod.name().to_owned() },
-        patch: relabel(pod, labels, &keys.join(",")),
-    })
+    if labels.is_empty() && (is_recorded || was_never_in) {
+        return None;
+    }
+    let target = Target { kind: Kind::Pod, name: pod.name().to_owned() };
+    Some(Action::Patch { target, patch: relabel(pod, labels, &keys.join(",")) })
 }
 
 fn relabel(pod: &Pod, labels: Map<String, Value>, keys: &str) -> Patch {
@@ -72,7 +74,7 @@ fn added_keys(pod: &Pod) -> Vec<String> {
     list.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
-/// What we added, and what somebody else added that makes the production Service select the pod.
+/// What the controller added, and what another client added that makes the production Service select the pod.
 fn keys_to_take_back(seen: &Observed, pod: &Pod, recorded: &[String], template: &Labels) -> Vec<String> {
     let selector = seen.service().map(|service| &service.spec.selector).filter(|s| map_selects(s, &pod.labels()));
     let foreign = selector

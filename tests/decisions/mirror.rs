@@ -10,7 +10,7 @@ use kanary::{
     lifecycle,
     objects::{Listed, Unavailable, VirtualService},
     promql::{ClockMark, Evidence, Outcome, QueryHistory},
-    traffic::{self, Extent, Traffic, TrafficStatus, mirror},
+    traffic::{Extent, Traffic, TrafficStatus},
     validation::promql,
 };
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn of_kind<K: serde::de::DeserializeOwned>(objects: &[Value], kind: &str) -> Lis
 pub fn mirroring(settings: Value, objects: &[Value]) -> Observed {
     let spec = json!({"traffic": {"source": "mirror", "mirror": settings}});
     let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
-    let made = Traffic::of(&seen, &withhold(&seen)).ensure(Extent::All { available: true });
+    let made = traffic(&seen).ensure(Extent::All { available: true });
     for action in made {
         if let Action::Create { mut object, .. } = action {
             merge(&mut object, json!({"metadata": {"uid": "service-uid", "resourceVersion": "4"}}));
@@ -76,6 +76,20 @@ pub fn carry_out(objects: &mut [Value], actions: &[Action]) {
     }
 }
 
+/// What is written into routes while a run lasts, and what the finalizer needs.
+pub fn ensured(seen: &Observed) -> Vec<Action> {
+    let mut actions = traffic(seen).ensure(Extent::All { available: true });
+    actions.retain(|action| {
+        matches!(action.target().kind, Kind::VirtualService | Kind::HTTPRoute | Kind::KanaryDeployment)
+    });
+    actions
+}
+
+/// What removes our entries from the routes of others.
+pub fn cleared(seen: &Observed) -> Vec<Action> {
+    traffic(seen).clear_routes()
+}
+
 fn web() -> Value {
     virtual_service("web", json!({"hosts": ["web"], "http": [{"name": "all", "route": [to("web")]}]}))
 }
@@ -91,7 +105,7 @@ fn copies(percentage: i32) -> Value {
 /// The routes after everything that is planned was done, once.
 fn after(settings: Value, objects: &[Value]) -> Vec<Value> {
     let mut objects = objects.to_vec();
-    let actions = mirror::upkeep(&mirroring(settings, &objects), true);
+    let actions = ensured(&mirroring(settings, &objects));
     carry_out(&mut objects, &actions);
     objects
 }
@@ -321,11 +335,11 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
     ];
     for (name, settings, objects, reason, words) in cases {
         let seen = mirroring(settings, &objects);
-        let obstacle = traffic::obstacle(&seen, &withhold(&seen)).unwrap_or_else(|| panic!("{name}: is not refused"));
+        let obstacle = traffic(&seen).obstacle().cloned().unwrap_or_else(|| panic!("{name}: is not refused"));
         assert_eq!(obstacle.reason.as_str(), reason, "{name}: {}", obstacle.message);
         assert!(words.iter().all(|word| obstacle.message.contains(word)), "{name}: {}", obstacle.message);
         let mut after = objects.clone();
-        carry_out(&mut after, &mirror::upkeep(&seen, true));
+        carry_out(&mut after, &ensured(&seen));
         assert_eq!(after, objects, "{name}: nothing is written");
         assert_eq!(standing(&seen).truth, ConditionStatus::False, "{name}");
     }
@@ -342,7 +356,7 @@ fn an_older_virtual_service_beats_an_http_route_of_the_mesh() {
         let mut other =
             virtual_service("web", json!({"hosts": ["web"], "gateways": gateways, "http": [{"route": [to("web")]}]}));
         merge(&mut other, json!({"metadata": {"creationTimestamp": format!("2026-01-01T00:00:0{second}Z")}}));
-        mirror::obstacle(&mirroring(settings, &[route, other])).map(|obstacle| obstacle.reason)
+        traffic(&mirroring(settings, &[route, other])).obstacle().map(|obstacle| obstacle.reason.clone())
     };
     let gateway = || json!({"provider": "gateway-api"});
     assert_eq!(reason(gateway(), 4, json!(["mesh"])), Some(Reason::VirtualServiceWins));
@@ -379,7 +393,7 @@ fn a_gateways_route_to_several_ports_must_name_one() {
         let mut seen = mirroring(json!({}), &[virtual_service("web", spec.clone())]);
         seen.services.retain(|service| service.metadata.name.as_deref() != Some("web"));
         seen.services.push(service("web", ports.clone()));
-        let reason = traffic::obstacle(&seen, &withhold(&seen)).map(|obstacle| obstacle.reason);
+        let reason = traffic(&seen).obstacle().map(|obstacle| obstacle.reason.clone());
         assert_eq!(reason, refused.then_some(Reason::PortRequired), "{spec}");
     }
 }
@@ -491,7 +505,7 @@ fn another_source_takes_it_away_first() {
 /// Nobody but us knows of it, so no finalizer is needed for it; but the children are not all that must go.
 #[test]
 fn another_source_takes_our_own_virtual_service_away_first() {
-    let made = mirror::upkeep(&mirroring(json!({}), &[]), true);
+    let made = ensured(&mirroring(json!({}), &[]));
     let [Action::Create { object, .. }] = &made[..] else { panic!("{made:?}") };
     let mut own = object.clone();
     merge(&mut own, json!({"metadata": {"uid": "own", "resourceVersion": "8"}}));
@@ -519,9 +533,9 @@ fn a_mirror_to_a_service_that_is_not_ours_is_theirs() {
     };
     let refused = foreign(json!([]));
     assert_eq!(lifecycle::plan(&refused).actions, [], "the name is taken: nothing is written");
-    assert_eq!(mirror::clear(&refused), []);
+    assert_eq!(cleared(&refused), []);
     let replaced = foreign(json!(["VirtualService/web"]));
-    assert_eq!(mirror::clear(&replaced).len(), 1, "but what we put there goes, whoever took the name since");
+    assert_eq!(cleared(&replaced).len(), 1, "but what we put there goes, whoever took the name since");
 }
 
 #[test]
@@ -549,17 +563,17 @@ fn what_keeps_a_deleted_resource_is_told() {
 fn nothing_is_added_before_somebody_can_receive_it() {
     let mut no_pod = mirroring(json!({}), &[web()]);
     no_pod.pods.clear();
-    assert_eq!(mirror::upkeep(&no_pod, true), []);
+    assert_eq!(ensured(&no_pod), []);
     let mut no_service = mirroring(json!({}), &[web()]);
     no_service.services.pop();
-    assert_eq!(mirror::upkeep(&no_service, true), []);
+    assert_eq!(ensured(&no_service), []);
     assert_eq!(reason_of(&no_service), Reason::Pending);
 }
 
 #[test]
 fn a_virtual_service_of_our_own_where_there_is_none() {
     let seen = mirroring(json!({"percentage": 5}), &[]);
-    let actions = mirror::upkeep(&seen, true);
+    let actions = ensured(&seen);
     let [Action::Create { target, object }] = &actions[..] else { panic!("{actions:?}") };
     assert_eq!((target.kind, target.name.as_str()), (Kind::VirtualService, "try-kanary"));
     assert_eq!(object["spec"]["hosts"], json!(["web"]));
@@ -574,14 +588,14 @@ fn a_virtual_service_of_our_own_where_there_is_none() {
         own
     };
     let seen = mirroring(json!({"percentage": 5}), &[own(5)]);
-    assert_eq!(mirror::upkeep(&seen, true), []);
+    assert_eq!(ensured(&seen), []);
     assert_eq!((standing(&seen).truth, reason_of(&seen)), (ConditionStatus::True, Reason::AcceptedUnverified));
     let mut objects = [own(100)];
-    let actions = mirror::upkeep(&mirroring(json!({"percentage": 5}), &objects), true);
+    let actions = ensured(&mirroring(json!({"percentage": 5}), &objects));
     carry_out(&mut objects, &actions);
     assert_eq!(objects[0], own(5), "a change is spliced in as anywhere");
 
-    let giving_way = mirror::upkeep(&mirroring(json!({"percentage": 5}), &[own(5), web()]), true);
+    let giving_way = ensured(&mirroring(json!({"percentage": 5}), &[own(5), web()]));
     let told: Vec<String> = giving_way.iter().map(Action::describe).collect();
     assert_eq!(told, ["patch VirtualService web", "delete VirtualService try-kanary"]);
 }
@@ -601,7 +615,7 @@ fn of_two_of_our_own_the_older_one_stays() {
         );
         route
     };
-    let told = |seen: &Observed| mirror::upkeep(seen, true).iter().map(Action::describe).collect::<Vec<_>>();
+    let told = |seen: &Observed| ensured(seen).iter().map(Action::describe).collect::<Vec<_>>();
     let older = mirroring(json!({}), &[made("try-kanary", UID, 1), made("b-kanary", "b", 2)]);
     assert_eq!(told(&older), ["patch VirtualService try-kanary"]);
     let younger = mirroring(json!({}), &[made("try-kanary", UID, 2), made("b-kanary", "b", 1)]);
@@ -611,7 +625,7 @@ fn of_two_of_our_own_the_older_one_stays() {
 #[test]
 fn who_takes_it_out_is_named() {
     let mut route: VirtualService = serde_json::from_value(web()).expect("a VirtualService");
-    route.writer = Some("argocd-controller".into());
+    route.last_manager = Some("argocd-controller".into());
     let mut seen = mirroring(json!({}), &[]);
     seen.routes.virtual_services = Listed::All(vec![Arc::new(route)]);
     let kanary = Arc::make_mut(&mut seen.kanary);
@@ -642,7 +656,7 @@ fn who_wrote_last_is_read_from_the_managed_fields() {
     ]);
     let mut route: VirtualService = serde_json::from_value(object).expect("a VirtualService");
     route.prune();
-    assert_eq!(route.writer.as_deref(), Some("argocd-controller"));
+    assert_eq!(route.last_manager.as_deref(), Some("argocd-controller"));
     assert!(route.metadata.managed_fields.is_none(), "no more than that is kept");
     let dump = serde_json::to_value(&route).expect("it serializes");
     assert_eq!(serde_json::from_value::<VirtualService>(dump).expect("it deserializes"), route);
@@ -665,7 +679,7 @@ fn writes_are_warned_of_unless_somebody_knows() {
     ];
     for (route, settings, warned) in cases {
         let seen = mirroring(settings, std::slice::from_ref(&route));
-        assert_eq!(mirror::copies_writes(&seen).is_some(), warned, "{route}");
+        assert_eq!(traffic(&seen).copies_writes().is_some(), warned, "{route}");
     }
 }
 
@@ -741,7 +755,7 @@ fn an_http_route_must_be_accepted_as_it_is() {
         );
         route["status"] = status;
         let seen = mirroring(json!({"provider": "gateway-api", "percentage": 30}), &[route]);
-        assert_eq!(mirror::upkeep(&seen, true), [], "{name}");
+        assert_eq!(ensured(&seen), [], "{name}");
         assert_eq!(reason_of(&seen).as_str(), reason, "{name}: {}", standing(&seen).why.message);
     }
 }
@@ -779,8 +793,7 @@ fn a_filter_of_an_http_route() {
             "web",
             json!({"parentRefs": [{"name": "edge"}], "rules": [{"backendRefs": [{"name": "old", "port": 80}]}, rule]}),
         )];
-        let actions =
-            mirror::upkeep(&mirroring(json!({"provider": "gateway-api", "percentage": percentage}), &objects), true);
+        let actions = ensured(&mirroring(json!({"provider": "gateway-api", "percentage": percentage}), &objects));
         carry_out(&mut objects, &actions);
         assert_eq!(objects[0]["spec"]["rules"][1]["filters"], expected);
         assert_eq!(objects[0]["spec"]["rules"][0].get("filters"), None);

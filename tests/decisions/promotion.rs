@@ -208,7 +208,8 @@ fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
         let ended = json!({"finishedAt": at(0).to_string(), "conditions": conditions});
         let mut seen = observed(json!({}), status(&json!({}), "Succeeded", ended));
         let containers = json!([{"name": "c", "image": image}]);
-        seen.base = Some(base(json!({"writer": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
+        seen.base =
+            Some(base(json!({"last_manager": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
         seen.now = at(now);
         let tell = plan(&seen).status;
         let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason.as_str() == "Reverted");

@@ -1,10 +1,9 @@
 //! For all routes: what the mirror brings, it takes along again, and what others write meanwhile stays.
 
-use kanary::traffic::mirror;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::mirror::{carry_out, http_route, mirroring, virtual_service};
+use crate::mirror::{carry_out, cleared, ensured, http_route, mirroring, virtual_service};
 
 /// How the two kinds of routes differ.
 #[derive(Clone, Copy, Debug)]
@@ -124,9 +123,9 @@ fn edited(dialect: Dialect, mut route: Value, edits: &[Edit]) -> Value {
 
 fn with_mirror(settings: Value, route: &Value) -> Value {
     let mut objects = [route.clone()];
-    let actions = mirror::upkeep(&mirroring(settings.clone(), &objects), true);
+    let actions = ensured(&mirroring(settings.clone(), &objects));
     carry_out(&mut objects, &actions);
-    let again = mirror::upkeep(&mirroring(settings, &objects), true);
+    let again = ensured(&mirroring(settings, &objects));
     assert_eq!(again, [], "it is as it should be");
     let [route] = objects;
     route
@@ -134,7 +133,7 @@ fn with_mirror(settings: Value, route: &Value) -> Value {
 
 fn without_mirror(settings: Value, route: &Value) -> Value {
     let mut objects = [route.clone()];
-    let actions = mirror::clear(&mirroring(settings, &objects));
+    let actions = cleared(&mirroring(settings, &objects));
     carry_out(&mut objects, &actions);
     let [route] = objects;
     route

@@ -83,7 +83,7 @@ fn a_selector_that_asks_for_absence_only_cannot_be_avoided() {
         serde_json::from_value(json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}))
             .expect("a selector");
     seen.base = Some(base.into());
-    assert_eq!(withhold(&seen).unavoidable.as_deref(), Some("the base's selector"));
+    assert_eq!(withhold(&seen).unavoidable.as_deref(), Some("the selector of Deployment web"));
 }
 
 #[test]

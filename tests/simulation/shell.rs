@@ -337,7 +337,7 @@ impl Shell {
     fn routes(&self, kanary: &KanaryDeployment) -> Routes {
         let all = self.cache.routes();
         let has_own = all.iter().any(|route| route.label(names::CANARY_LABEL) == Some(kanary.name()));
-        if !traffic::mirror::concerns(kanary, has_own) {
+        if !traffic::concerns_routes(kanary, has_own) {
             return Routes::default();
         }
         Routes {

@@ -54,7 +54,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "the canary's label on the template's pods",
         "spec: {template: {spec: {template: {metadata: {labels: {kanary.k8s.io/canary: try}}}}}}",
-        &["spec.template.spec.template.metadata.labels", "marks what belongs to a canary; leave it out"],
+        &["spec.template.spec.template.metadata.labels", "marks what belongs to a canary; remove it"],
         "spec: {template: {spec: {template: {metadata: {labels: {example.com/canary: try}}}}}}",
     ),
     wrong(
@@ -120,9 +120,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "a default kanaryService that is the production Service",
         "spec: {serviceName: try-kanary, traffic: {source: both}}",
-        &[
-            "spec.traffic.kanaryService: its default <name>-kanary is the production Service itself; give it another name",
-        ],
+        &["spec.traffic.kanaryService: the default <name>-kanary is the production Service itself; set another name"],
         "spec: {serviceName: try-kanary, traffic: {source: both, kanaryService: other}}",
     ),
     wrong("a runID of 254 characters", "spec: {runID: x*254 }", &["spec.runID", "253"], "spec: {runID: x*253 }"),
@@ -199,7 +197,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "two scales",
         "spec: {scale: {static: {replicas: 1}, hpa: {maxReplicas: 2}}}",
-        &["spec.scale: give static or hpa, not both"],
+        &["spec.scale: set static or hpa, not both"],
         "spec: {scale: {hpa: {maxReplicas: 2}}}",
     ),
     wrong(
@@ -308,13 +306,13 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "an HTTPRoute for the provider that is the default",
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {httpRoute: {name: web}}}}",
-        &["spec.traffic.mirror.httpRoute: needs provider: gateway-api; for istio give virtualService"],
+        &["spec.traffic.mirror.httpRoute: requires provider: gateway-api; with istio use virtualService"],
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, httpRoute: {name: web}}}}",
     ),
     wrong(
         "a VirtualService for the Gateway API",
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: gateway-api, virtualService: {name: web}}}}",
-        &["spec.traffic.mirror.virtualService: needs provider: istio; for gateway-api give httpRoute"],
+        &["spec.traffic.mirror.virtualService: requires provider: istio; with gateway-api use httpRoute"],
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {provider: istio, virtualService: {name: web}}}}",
     ),
     // Time.
@@ -418,13 +416,13 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "an item of no kind",
         "spec: {validation: {items: [{name: a}]}}",
-        &["spec.validation.items[]: give exactly one of manual, labelWatch, promQL"],
+        &["spec.validation.items[]: set exactly one of manual, labelWatch, promQL"],
         "spec: {validation: {items: [{name: a, manual: {}}]}}",
     ),
     wrong(
         "an item of two kinds",
         "spec: {validation: {items: [{manual: {}, promQL: {query: up}}]}}",
-        &["spec.validation.items[]: give exactly one of manual, labelWatch, promQL"],
+        &["spec.validation.items[]: set exactly one of manual, labelWatch, promQL"],
         "spec: {validation: {items: [{manual: {}}, {promQL: {query: up}}]}}",
     ),
     wrong(
@@ -436,13 +434,13 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "two items of one name",
         "spec: {validation: {items: [{name: a, manual: {}}, {name: a, promQL: {query: up}}]}}",
-        &["spec.validation.items: two items have the same name; names are unique"],
+        &["spec.validation.items: two items have the same name; names must be unique"],
         "spec: {validation: {items: [{name: a, manual: {}}, {name: b, promQL: {query: up}}]}}",
     ),
     wrong(
         "an item with another item's default name",
         "spec: {validation: {items: [{name: manual-1, manual: {}}, {manual: {}}]}}",
-        &["spec.validation.items[].name: <kind>-<number> is the name of an item without one; choose another"],
+        &["spec.validation.items[].name: <kind>-<number> is reserved for items without a name; choose another"],
         "spec: {validation: {items: [{name: manual-one, manual: {}}, {manual: {}}]}}",
     ),
     wrong(
@@ -473,7 +471,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "a labelWatch for nothing",
         "spec: {validation: {items: [{labelWatch: {}}]}}",
-        &["spec.validation.items[].labelWatch: say what to watch: podInvalidationLabels"],
+        &["spec.validation.items[].labelWatch: set at least one of podInvalidationLabels"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: 'yes'}}}]}}",
     ),
     wrong(
@@ -491,13 +489,13 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "a label that no pod can have",
         "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: 'yes, very'}}}]}}",
-        &["spec.validation.items[0].labelWatch.podInvalidationLabels", "not a label"],
+        &["spec.validation.items[0].labelWatch.podInvalidationLabels", "not a valid label"],
         "spec: {validation: {items: [{labelWatch: {podInvalidationLabels: {bad: yes-very}}}]}}",
     ),
     wrong(
         "a label's key that no Deployment can have",
         "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {so bad: x}}}]}}",
-        &["spec.validation.items[0].labelWatch.deploymentInvalidationLabels", "not a label"],
+        &["spec.validation.items[0].labelWatch.deploymentInvalidationLabels", "not a valid label"],
         "spec: {validation: {items: [{labelWatch: {deploymentInvalidationLabels: {example.com/so-bad: x}}}]}}",
     ),
     wrong(
@@ -583,7 +581,7 @@ pub const SCHEMA: &[Wrong] = &[
         "two ways to read the answer",
         "spec: {validation: {items: [{promQL: {query: up, valueInRange: {max: 1}, continuousValueDeviation: {maxDeviationPercent: 5}}}]}}",
         &[
-            "spec.validation.items[].promQL: give at most one of valueInRange, continuousValueDeviation, discreteValueOutOfList",
+            "spec.validation.items[].promQL: set at most one of valueInRange, continuousValueDeviation, discreteValueOutOfList",
         ],
         "spec: {validation: {items: [{promQL: {query: up, continuousValueDeviation: {maxDeviationPercent: 5}}}]}}",
     ),
@@ -620,7 +618,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "values neither good nor bad",
         "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code}}}]}}",
-        &["spec.validation.items[].promQL.discreteValueOutOfList: give goodValues or badValues"],
+        &["spec.validation.items[].promQL.discreteValueOutOfList: set goodValues or badValues"],
         "spec: {validation: {items: [{promQL: {query: up, discreteValueOutOfList: {key: code, badValues: ['500']}}}]}}",
     ),
     wrong(
@@ -650,7 +648,7 @@ pub const SCHEMA: &[Wrong] = &[
     wrong(
         "two kinds of credentials",
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {bearerTokenSecretRef: {name: a}, basicAuthSecretRef: {name: b}}}}]}}",
-        &["spec.validation.items[].promQL.prometheus: give bearerTokenSecretRef or basicAuthSecretRef, not both"],
+        &["spec.validation.items[].promQL.prometheus: set bearerTokenSecretRef or basicAuthSecretRef, not both"],
         "spec: {validation: {items: [{promQL: {query: up, prometheus: {basicAuthSecretRef: {name: b}, caSecretRef: {name: c, key: d}}}}]}}",
     ),
     wrong(
@@ -734,7 +732,7 @@ pub const CLUSTER: &[Trouble] = &[
         kanary: "spec: {template: {metadata: {namespace: elsewhere}}}",
         condition: "Stalled",
         reason: "ForeignNamespace",
-        says: &["spec.template.metadata.namespace: is elsewhere", "leave it out"],
+        says: &["spec.template.metadata.namespace is elsewhere", "remove the field"],
         makes: &[],
         cure: Cure::Kanary("spec: {template: {metadata: {namespace: null}}}"),
     },
@@ -754,7 +752,7 @@ spec:
         condition: "Stalled",
         reason: "NameTaken",
         says: &[
-            "Deployment try-kanary exists and was not made by this KanaryDeployment; remove it, or choose another name",
+            "Deployment try-kanary exists and is not owned by this KanaryDeployment; delete it, or choose another name",
         ],
         makes: &[],
         cure: Cure::Delete("{apiVersion: apps/v1, kind: Deployment, metadata: {name: try-kanary}}"),
@@ -771,7 +769,7 @@ spec:
         kanary: "spec: {scale: {hpa: {maxReplicas: 2}}}",
         condition: "Stalled",
         reason: "NameTaken",
-        says: &["HorizontalPodAutoscaler try-kanary exists and was not made by this KanaryDeployment; remove it"],
+        says: &["HorizontalPodAutoscaler try-kanary exists and is not owned by this KanaryDeployment; delete it"],
         makes: &[],
         cure: Cure::Delete("{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: try-kanary}}"),
     },
@@ -785,7 +783,7 @@ spec:
         condition: "Stalled",
         reason: "NameTaken",
         says: &[
-            "Service try-kanary exists and was not made by this KanaryDeployment; remove it, or choose another name",
+            "Service try-kanary exists and is not owned by this KanaryDeployment; delete it, or choose another name",
         ],
         makes: &[],
         cure: Cure::Kanary("spec: {traffic: {kanaryService: another}}"),
@@ -828,7 +826,7 @@ spec:
         kanary: "spec: {serviceName: web, traffic: {source: kanary-service}}",
         condition: "Stalled",
         reason: "ServiceUnsupported",
-        says: &["Service web (spec.serviceName) has no ports", "give it ports or use source: service"],
+        says: &["Service web (spec.serviceName) has no ports", "add a port, or use source: service"],
         makes: &[],
         cure: Cure::Kanary("spec: {traffic: {source: service}}"),
     },
@@ -838,7 +836,7 @@ spec:
         kanary: "spec: {serviceName: web, traffic: {source: service}}",
         condition: "Stalled",
         reason: "ServiceUnsupported",
-        says: &["Service web (spec.serviceName) selects by pod-template-hash", "select by a label of the application"],
+        says: &["Service web (spec.serviceName) selects pods by pod-template-hash", "select by an application label"],
         makes: &[],
         cure: Cure::Kanary("spec: {traffic: {source: kanary-service}}"),
     },
@@ -858,7 +856,7 @@ spec:
         reason: "AmbiguousHPA",
         says: &[
             "HorizontalPodAutoscaler web scales",
-            "with spec.scale.hpa Kubernetes would stop scaling both: use spec.scale.static, or source: kanary-service",
+            "so Kubernetes would stop scaling both; use spec.scale.static, or source: kanary-service",
         ],
         makes: &[],
         cure: Cure::Kanary("spec: {scale: {hpa: null, static: {replicas: 1}}}"),
@@ -891,7 +889,9 @@ spec:
         kanary: "{}",
         condition: "Stalled",
         reason: "SelectorTooWide",
-        says: &["the base's selector selects the canary's pods whatever labels they have; make it ask for a label"],
+        says: &[
+            "the selector of Deployment web selects the canary's pods whatever labels they have; make it require a label",
+        ],
         makes: &[],
         cure: Cure::None,
     },

@@ -158,7 +158,7 @@ impl Page<'_> {
             (false, _) => "-",
         };
         let created = pod.meta().creation_timestamp.as_ref().map(|time| clock::age(time.0, self.now));
-        let trouble = pod.status.trouble.as_ref().map(|trouble| match trouble.message.as_str() {
+        let trouble = pod.status.waiting.as_ref().map(|trouble| match trouble.message.as_str() {
             "" => styled(WARN, &trouble.reason),
             message => format!("{}: {message}", styled(WARN, &trouble.reason)),
         });

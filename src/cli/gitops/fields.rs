@@ -6,10 +6,11 @@ use jiff::Timestamp;
 
 use crate::{
     api::{KanaryDeployment, names},
+    canary::Withheld,
     decision::{Action, Kind, Observed, Patch, Routes, Target},
     lifecycle,
     objects::{Deployment, Labels},
-    traffic::mirror,
+    traffic::Traffic,
 };
 
 /// Fields of one object that Kanary writes for a time.
@@ -50,7 +51,8 @@ pub fn rules_of(Scene { kanary, routes }: &Scene) -> Vec<Rule> {
         expressions: Vec::new(),
     };
     seen.routes = routes.clone();
-    let carriers = mirror::lists(&seen).into_iter().map(|(target, pointer)| carrier(kanary, target, pointer));
+    let lists = Traffic::of(&seen, &Withheld::default()).lists();
+    let carriers = lists.into_iter().map(|(target, pointer)| carrier(kanary, target, pointer));
     [base].into_iter().chain(carriers).filter(|rule| !rule.pointers.is_empty()).collect()
 }
 

@@ -148,7 +148,7 @@ fn pod_line(pod: &Pod, now: Timestamp) -> Line<'static> {
         (false, false) => "not ready".yellow(),
     };
     let production = if is_in { ", in production" } else { "" };
-    let trouble = pod.status.trouble.as_ref().map(|trouble| format!("  {}", trouble.reason)).unwrap_or_default();
+    let trouble = pod.status.waiting.as_ref().map(|trouble| format!("  {}", trouble.reason)).unwrap_or_default();
     Line::from(vec![format!("{}  ", pod.name()).into(), ready, format!("{production}  {age}").into(), trouble.red()])
 }
 

@@ -1,5 +1,5 @@
-//! The finalizer: it is on the `KanaryDeployment` before somebody's route gets our entry, and until none has it, so that
-//! deleting the resource does not leave a mirror to a Service that is gone.
+//! The finalizer: it is on the `KanaryDeployment` before a user's route gets our entry, and until none has it, so that
+//! deleting the resource does not leave an entry that points to a Service that is gone.
 
 use serde_json::json;
 

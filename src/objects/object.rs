@@ -1,0 +1,108 @@
+//! What all kinds of objects share.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+
+use super::labels::Labels;
+use crate::api::{KanaryDeployment, names};
+
+/// What all kinds share.
+pub trait Object: PartialEq {
+    /// Their metadata.
+    fn meta(&self) -> &ObjectMeta;
+    /// Their metadata, to be changed.
+    fn meta_mut(&mut self) -> &mut ObjectMeta;
+
+    /// Drops what is never read, before it enters the store.
+    fn prune(&mut self) {
+        prune_meta(self.meta_mut());
+    }
+
+    /// Names of other objects of the namespace that this one refers to; a change of one of them concerns it.
+    fn index_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The name; every stored object has one.
+    fn name(&self) -> &str {
+        self.meta().name.as_deref().unwrap_or_default()
+    }
+
+    /// The namespace.
+    fn namespace(&self) -> &str {
+        self.meta().namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The uid.
+    fn uid(&self) -> &str {
+        self.meta().uid.as_deref().unwrap_or_default()
+    }
+
+    /// The resourceVersion that guards a write.
+    fn version(&self) -> &str {
+        self.meta().resource_version.as_deref().unwrap_or_default()
+    }
+
+    /// One label.
+    fn label(&self, key: &str) -> Option<&str> {
+        self.meta().labels.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// One annotation; only those that `prune` keeps are there.
+    fn annotation(&self, key: &str) -> Option<&str> {
+        self.meta().annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// All labels.
+    fn labels(&self) -> Labels {
+        self.meta().labels.clone().unwrap_or_default()
+    }
+
+    /// Is it being deleted?
+    fn is_terminating(&self) -> bool {
+        self.meta().deletion_timestamp.is_some()
+    }
+
+    /// The `KanaryDeployment`s that own it, by name; as a rule the one that made it.
+    fn kanary_owners(&self) -> impl Iterator<Item = &str> {
+        let owners = self.meta().owner_references.iter().flatten();
+        owners.filter(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
+    }
+
+    /// Does the object with this uid own it?
+    fn is_owned_by(&self, uid: &str) -> bool {
+        self.meta().owner_references.iter().flatten().any(|owner| owner.uid == uid)
+    }
+}
+
+/// The two methods that every kind has alike: its metadata is in the field `metadata`.
+macro_rules! metadata {
+    () => {
+        fn meta(&self) -> &k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            &self.metadata
+        }
+
+        fn meta_mut(&mut self) -> &mut k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta {
+            &mut self.metadata
+        }
+    };
+}
+pub(super) use metadata;
+
+impl Object for KanaryDeployment {
+    metadata!();
+
+    fn index_keys(&self) -> Vec<String> {
+        vec![names::base(self), names::canary(self), names::kanary_service(self)]
+    }
+}
+
+/// Keeps of the metadata what is read: our annotations and the revision.
+pub(super) fn prune_meta(meta: &mut ObjectMeta) {
+    meta.managed_fields = None;
+    meta.generate_name = None;
+    meta.self_link = None;
+    if let Some(annotations) = &mut meta.annotations {
+        annotations.retain(|key, _| key.starts_with(names::PREFIX) || key == names::REVISION);
+    }
+}

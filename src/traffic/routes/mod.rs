@@ -1,0 +1,52 @@
+//! Routes of a mesh: which rules of which VirtualServices and HTTPRoutes point to the production Service, and how an entry
+//! of ours gets into a list of such a rule and out of it again.
+//!
+//! What the entry is, is the business of the source that writes it: a mirror writes into `mirrors` or `filters`, and a
+//! weight would write into `route` or `backendRefs`. Nothing here knows of either.
+
+pub mod finalizer;
+pub mod gateway;
+mod hosts;
+pub mod istio;
+pub mod json;
+pub mod listed;
+pub mod object;
+pub mod splice;
+
+use object::{RouteObject, RouteRule, ToProduction};
+use serde_json::Value;
+
+use crate::decision::Observed;
+
+/// All VirtualServices and HTTPRoutes that are not being deleted.
+pub fn all(seen: &Observed) -> impl Iterator<Item = RouteObject<'_>> {
+    let virtual_services = seen.routes.virtual_services.iter().map(RouteObject::VirtualService);
+    let http_routes = seen.routes.http_routes.iter().map(RouteObject::HTTPRoute);
+    virtual_services.chain(http_routes).filter(|object| !object.is_terminating())
+}
+
+/// How a rule points to the production Service, if it does.
+pub fn to_production(seen: &Observed, object: RouteObject, rule: RouteRule) -> Option<ToProduction> {
+    match object {
+        RouteObject::VirtualService(route) => istio::to_production(seen, route, rule.json),
+        RouteObject::HTTPRoute(route) => gateway::to_production(seen, route, rule.json),
+    }
+}
+
+/// Does a reference in this object, something with a `destination` or a backendRef, point to this Service of the
+/// `KanaryDeployment`'s namespace?
+pub fn points_to(seen: &Observed, object: RouteObject, reference: &Value, service: &str) -> bool {
+    match object {
+        RouteObject::VirtualService(route) => istio::points_to(seen, route, reference, service),
+        RouteObject::HTTPRoute(route) => gateway::points_to(seen, route, reference, service),
+    }
+}
+
+/// Do the gateways and meshes accept the object as it is; if not, what they report.
+pub fn accepted(object: RouteObject) -> Result<(), String> {
+    match object {
+        // Istio reports nothing.
+        RouteObject::VirtualService(_) => Ok(()),
+        RouteObject::HTTPRoute(route) => gateway::accepted(route),
+    }
+}
