@@ -201,7 +201,10 @@ mod tests {
             "deadline": "1970-01-01T00:05:00Z",
         });
         let spec = serde_json::json!({"template": template, "validation": {"validationPeriod": "5m", "items": items}});
-        let kanary = serde_json::json!({"metadata": {"name": "web"}, "spec": spec, "status": status});
+        let kanary = serde_json::json!({
+            "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": "web"},
+            "spec": spec, "status": status,
+        });
         serde_json::from_value(kanary).expect("a resource")
     }
 
