@@ -190,7 +190,12 @@ async fn a_watch_moves_on_a_terminal(scene: Scene) -> Result<(), Error> {
     let start = || Terminal::start(&program(&scene)?, &arguments, &[("KUBECONFIG", &kubeconfig)], (24, 80));
     let mut terminal = start()?;
     let screen = terminal.until("pods", |screen| screen.contains("ready, in production")).await?;
-    for words in ["q: quit", "judged ", " of 1h", "manual-0", "Starting › Validating › Promoting › Succeeded"] {
+    for words in [
+        "q: quit",
+        "waiting for approval: kubectl kanary approve trial",
+        "manual-0",
+        "Starting › Validating › Promoting › Succeeded",
+    ] {
         assert!(screen.contains(words), "{words:?} is not in\n{screen}");
     }
     assert!(terminal.is_taken());

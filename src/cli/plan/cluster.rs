@@ -1,7 +1,7 @@
-//! A cluster in memory, of one namespace: objects as JSON, versions, guarded patches.
+//! A cluster in memory, with one namespace: objects as JSON, versions, guarded patches.
 //!
-//! It behaves well: nobody else writes, and every request is answered. What it does to an object on the way in is
-//! `admission`'s business; what happens by itself, `machinery`'s.
+//! There is no other client, and no request fails. `admission` checks what is written; `controllers` simulates the other
+//! controllers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -20,26 +20,26 @@ pub type Key = (String, String);
 
 /// The objects.
 #[derive(Clone, Debug)]
-pub struct World {
-    /// What time it is.
+pub struct Cluster {
+    /// The simulated time.
     pub now: Timestamp,
     namespace: String,
     objects: BTreeMap<Key, Value>,
-    elsewhere: Vec<Value>,
+    foreign_routes: Vec<Value>,
     version: u64,
 }
 
-/// The key of an object that a plan names.
+/// The key of the target of an action.
 #[must_use]
 pub fn key(target: &Target) -> Key {
     (target.kind.as_str().to_owned(), target.name.clone())
 }
 
-impl World {
+impl Cluster {
     /// An empty namespace.
     #[must_use]
     pub fn new(namespace: &str, now: Timestamp) -> Self {
-        Self { now, namespace: namespace.to_owned(), objects: BTreeMap::new(), elsewhere: Vec::new(), version: 0 }
+        Self { now, namespace: namespace.to_owned(), objects: BTreeMap::new(), foreign_routes: Vec::new(), version: 0 }
     }
 
     /// One object.
@@ -54,41 +54,41 @@ impl World {
         of_kind.map(|((_, name), object)| (name.as_str(), object))
     }
 
-    /// One object as the controller sees it.
+    /// One object as the controller reads it.
     #[must_use]
-    pub fn sight<K: Object + DeserializeOwned>(&self, kind: &str, name: &str) -> Option<Arc<K>> {
+    pub fn view<K: Object + DeserializeOwned>(&self, kind: &str, name: &str) -> Option<Arc<K>> {
         self.get(kind, name).and_then(read)
     }
 
-    /// All objects of a kind as the controller sees them.
+    /// All objects of a kind as the controller reads them.
     #[must_use]
-    pub fn sights<K: Object + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
+    pub fn views<K: Object + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
         self.all(kind).filter_map(|(_, object)| read(object)).collect()
     }
 
-    /// Adds a route of another namespace: a mesh reads those as well.
-    pub fn add_elsewhere(&mut self, object: Value) {
-        self.elsewhere.push(object);
+    /// Adds a route of another namespace, because a mesh reads those as well.
+    pub fn add_foreign_route(&mut self, object: Value) {
+        self.foreign_routes.push(object);
     }
 
-    /// The routes of a mesh, wherever they are, as the controller sees them.
+    /// The routes of all namespaces as the controller reads them.
     #[must_use]
     pub fn routes<K: Object + DeserializeOwned>(&self, kind: &str) -> Vec<Arc<K>> {
-        let elsewhere = self.elsewhere.iter().filter(|object| object["kind"] == kind).filter_map(read);
-        self.sights(kind).into_iter().chain(elsewhere).collect()
+        let foreign = self.foreign_routes.iter().filter(|object| object["kind"] == kind).filter_map(read);
+        self.views(kind).into_iter().chain(foreign).collect()
     }
 
-    /// Puts an object there that is there already: as a file has it, or as its own controller makes it.
+    /// Adds an object that exists before the plan starts.
     ///
     /// # Errors
-    /// What the API server would have said.
-    pub fn place(&mut self, mut object: Value) -> Result<(), String> {
+    /// Why the API server would have rejected it.
+    pub fn load(&mut self, mut object: Value) -> Result<(), String> {
         admission::admit(None, &mut object)?;
         self.put(object);
         Ok(())
     }
 
-    /// Puts an object there as it is.
+    /// Adds an object as it is.
     pub fn put(&mut self, mut object: Value) {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
         let key = (text("/kind"), text("/metadata/name"));
@@ -109,11 +109,11 @@ impl World {
         self.objects.insert(key, object);
     }
 
-    /// Carries out one write of a plan.
+    /// Carries out one action of a plan.
     ///
     /// # Errors
-    /// What the API server would say.
-    pub fn act(&mut self, action: &Action) -> Result<(), String> {
+    /// Why the API server would reject it.
+    pub fn apply(&mut self, action: &Action) -> Result<(), String> {
         let target = action.target();
         match action {
             Action::Create { object, .. } | Action::CreateBase { object, .. } => self.create(object.clone()),
@@ -127,10 +127,10 @@ impl World {
         }
     }
 
-    /// What a patch would make of an object.
+    /// The result of a patch.
     ///
     /// # Errors
-    /// What the API server would say.
+    /// Why the API server would reject it.
     pub fn patched(&self, target: &Target, patch: &Patch) -> Result<Value, String> {
         let Target { kind, name } = target;
         let before =
@@ -140,7 +140,7 @@ impl World {
         Ok(after)
     }
 
-    /// Changes an object, as its own controller or a person would.
+    /// Changes an object, as its own controller would; true if it changed.
     pub fn edit(&mut self, kind: &str, name: &str, edit: impl FnOnce(&mut Value)) -> bool {
         let key = (kind.to_owned(), name.to_owned());
         let Some(before) = self.objects.get(&key) else { return false };
@@ -153,7 +153,7 @@ impl World {
         changed
     }
 
-    /// Takes an object away; its pods go with a Deployment.
+    /// Removes an object; the pods of a Deployment are removed with it.
     pub fn remove(&mut self, key: &Key) {
         let Some(gone) = self.objects.remove(key) else { return };
         let uid = &gone["metadata"]["uid"];
@@ -164,7 +164,7 @@ impl World {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default();
         let (kind, name) = (text("/kind").to_owned(), text("/metadata/name").to_owned());
         if self.get(&kind, &name).is_some() {
-            return Err(format!("{kind} {name} exists already"));
+            return Err(format!("{kind} {name} already exists"));
         }
         admission::admit(None, &mut object)?;
         self.put(object);
@@ -186,21 +186,21 @@ impl World {
 /// An object after a guarded patch.
 ///
 /// # Errors
-/// A stale guard, or a path that leads nowhere.
+/// A stale guard, or a path that does not exist.
 pub fn applied(before: &Value, patch: &Patch) -> Result<Value, String> {
     let mut after = before.clone();
     match patch {
         Patch::Merge(patch) => json_patch::merge(&mut after, patch),
         Patch::Json(operations) => {
-            let operations: json_patch::Patch = serde_json::from_value(json!(operations)).map_err(say)?;
-            json_patch::patch(&mut after, &operations).map_err(say)?;
+            let operations: json_patch::Patch = serde_json::from_value(json!(operations)).map_err(text)?;
+            json_patch::patch(&mut after, &operations).map_err(text)?;
         }
     }
     let is_as_observed = after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"];
     if is_as_observed { Ok(after) } else { Err("the object is not as observed".into()) }
 }
 
-fn say(error: impl std::fmt::Display) -> String {
+fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 

@@ -1,11 +1,11 @@
-//! What is around a run, for `describe` and `watch`: the canary's pods and the events.
+//! The objects around a run, for `describe` and `watch`: the canary's pods and the events.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, api::ListParams};
 use serde::{Deserialize, Serialize};
 
-use super::{Error, cluster::Connection, cluster::said};
+use super::{Error, connection::Connection};
 use crate::{
     api::{KanaryDeployment, names},
     objects::{Object, Pod},
@@ -14,16 +14,16 @@ use crate::{
 /// An event, as far as it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Happened {
-    /// When it was last seen.
+pub struct EventSummary {
+    /// When it was last observed.
     pub at: Option<Timestamp>,
     /// `Normal` or `Warning`.
     pub kind: String,
-    /// One word.
+    /// Its reason, in CamelCase.
     pub reason: String,
-    /// One sentence.
+    /// Its message.
     pub note: String,
-    /// How often.
+    /// How often it was observed.
     pub count: i32,
 }
 
@@ -34,7 +34,8 @@ pub struct Happened {
 pub async fn pods(connection: &Connection, kanary: &KanaryDeployment) -> Result<Vec<Pod>, Error> {
     let api: Api<Pod> = Api::namespaced(connection.client.clone(), kanary.namespace());
     let params = ListParams::default().labels(&format!("{}={}", names::CANARY_LABEL, kanary.name()));
-    let mut pods = api.list(&params).await.map_err(|error| said("list the canary's pods", &error))?.items;
+    let list = api.list(&params).await.map_err(|error| connection.failed("list the canary's pods", &error))?;
+    let mut pods = list.items;
     pods.sort_by(|a, b| a.name().cmp(b.name()));
     Ok(pods)
 }
@@ -43,18 +44,19 @@ pub async fn pods(connection: &Connection, kanary: &KanaryDeployment) -> Result<
 ///
 /// # Errors
 /// They cannot be read.
-pub async fn events(connection: &Connection, kanary: &KanaryDeployment) -> Result<Vec<Happened>, Error> {
+pub async fn events(connection: &Connection, kanary: &KanaryDeployment) -> Result<Vec<EventSummary>, Error> {
     let api: Api<core::Event> = Api::namespaced(connection.client.clone(), kanary.namespace());
     let of = format!("involvedObject.name={},involvedObject.uid={}", kanary.name(), kanary.uid());
-    let list = api.list(&ListParams::default().fields(&of)).await.map_err(|error| said("list events", &error))?;
-    let mut events: Vec<Happened> = list.items.into_iter().map(happened).collect();
+    let params = ListParams::default().fields(&of);
+    let list = api.list(&params).await.map_err(|error| connection.failed("list events", &error))?;
+    let mut events: Vec<EventSummary> = list.items.into_iter().map(summary).collect();
     events.sort_by_key(|event| event.at);
     Ok(events)
 }
 
-/// Of the many times in an event the latest that is given.
+/// An event has several times; the latest counts.
 #[must_use]
-pub fn happened(event: core::Event) -> Happened {
+pub fn summary(event: core::Event) -> EventSummary {
     let series = event.series.as_ref();
     let times = [
         series.and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0),
@@ -62,7 +64,7 @@ pub fn happened(event: core::Event) -> Happened {
         event.event_time.as_ref().map(|time| time.0),
         event.metadata.creation_timestamp.as_ref().map(|time| time.0),
     ];
-    Happened {
+    EventSummary {
         at: times.into_iter().flatten().max(),
         kind: event.type_.unwrap_or_default(),
         reason: event.reason.unwrap_or_default(),

@@ -1,78 +1,78 @@
-//! Reads `KanaryDeployment`s: whole, as the API server has them, and typed, as the verbs look at them.
+//! Reads `KanaryDeployment`s: whole, as the API server has them, and decoded, as the verbs need them.
 
 use kube::{
     Api, Resource,
     api::{ApiResource, DynamicObject, ListParams},
 };
 
-use super::{Error, cluster::Connection, cluster::said};
+use super::{Error, connection::Connection, manifest::typed};
 use crate::api::{KanaryDeployment, Phase};
 
-/// How they are called in messages.
+/// The kind in messages.
 pub const KIND: &str = "KanaryDeployment";
 
-/// One, as it is and as it is read.
+/// One, whole and decoded.
 #[derive(Clone, Debug)]
-pub struct Found {
-    /// All that the API server has, less the bookkeeping that nobody reads.
+pub struct Fetched {
+    /// All that the API server has, without `managedFields`.
     pub whole: DynamicObject,
-    /// What this build understands of it, or why it does not: a newer version may have written it.
+    /// What this build decodes of it, or why it cannot: a newer version may have written it.
     pub kanary: Result<KanaryDeployment, String>,
 }
 
-impl Found {
+impl Fetched {
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.whole.metadata.name.as_deref().unwrap_or_default()
     }
 
-    /// Where it is.
+    /// Its namespace.
     #[must_use]
     pub fn namespace(&self) -> &str {
         self.whole.metadata.namespace.as_deref().unwrap_or_default()
     }
 
-    /// What guards a write.
+    /// The version that guards a write.
     #[must_use]
     pub fn version(&self) -> &str {
         self.whole.metadata.resource_version.as_deref().unwrap_or_default()
     }
 
-    /// For what cannot be done without understanding it.
+    /// The decoded resource, for verbs that need it.
     ///
     /// # Errors
-    /// It is not understood.
+    /// It cannot be decoded.
     pub fn readable(&self) -> Result<&KanaryDeployment, Error> {
-        self.kanary.as_ref().map_err(|why| Error::Wrong(why.clone()))
+        self.kanary.as_ref().map_err(|why| Error::Failed(why.clone()))
     }
 }
 
-/// How the status stands to the spec.
+/// How the status relates to the spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Run {
-    /// No controller has seen what is asked for; if there was another run, it is over.
+pub enum RunState {
+    /// No controller has processed the requested run; if there was another run, it is over.
     Unseen,
-    /// The status tells of another template, whose run is under way.
+    /// The status is that of another template, whose run is under way.
     Outdated(Phase),
-    /// What is asked for is under way.
+    /// The requested run is under way.
     UnderWay(Phase),
-    /// What is asked for was done.
+    /// The requested run is over.
     Over(Phase),
 }
 
 /// Tells a run from the one before: a changed template begins a new one at once, a changed `runID` once the last is over.
 #[must_use]
-pub fn run(kanary: &KanaryDeployment) -> Run {
+pub fn run_state(kanary: &KanaryDeployment) -> RunState {
     let Some((status, phase)) = kanary.status.as_ref().and_then(|status| Some((status, status.phase?))) else {
-        return Run::Unseen;
+        return RunState::Unseen;
     };
     let is_same_template = status.template_hash.as_deref() == Some(kanary.spec.template.hash());
     match (phase.is_over(), is_same_template) {
-        (true, true) if status.run_id == kanary.spec.run_id => Run::Over(phase),
-        (true, _) => Run::Unseen,
-        (false, true) => Run::UnderWay(phase),
-        (false, false) => Run::Outdated(phase),
+        (true, true) if status.run_id == kanary.spec.run_id => RunState::Over(phase),
+        (true, _) => RunState::Unseen,
+        (false, true) => RunState::UnderWay(phase),
+        (false, false) => RunState::Outdated(phase),
     }
 }
 
@@ -89,32 +89,33 @@ pub fn api(connection: &Connection, all: bool) -> Api<DynamicObject> {
 /// One by name; `kd/web` is `web`.
 ///
 /// # Errors
-/// There is none, or the API server does not show it.
-pub async fn get(connection: &Connection, name: &str) -> Result<Found, Error> {
+/// It does not exist, or cannot be read.
+pub async fn get(connection: &Connection, name: &str) -> Result<Fetched, Error> {
     let name = bare(name);
     let doing = format!("get {KIND} {}/{name}", connection.namespace);
-    api(connection, false).get(name).await.map(understand).map_err(|error| said(&doing, &error))
+    api(connection, false).get(name).await.map(decode).map_err(|error| connection.failed(&doing, &error))
 }
 
 /// All that the labels select.
 ///
 /// # Errors
 /// They cannot be read.
-pub async fn list(connection: &Connection, all: bool, labels: Option<&str>) -> Result<Vec<Found>, Error> {
+pub async fn list(connection: &Connection, all: bool, labels: Option<&str>) -> Result<Vec<Fetched>, Error> {
     let params = ListParams { label_selector: labels.map(str::to_owned), ..ListParams::default() };
     let doing = format!("list {}", KanaryDeployment::plural(&()));
-    let list = api(connection, all).list(&params).await.map_err(|error| said(&doing, &error))?;
-    Ok(list.items.into_iter().map(understand).collect())
+    let list = api(connection, all).list(&params).await.map_err(|error| connection.failed(&doing, &error))?;
+    Ok(list.items.into_iter().map(decode).collect())
 }
 
-/// Reads what the API server sent.
+/// Decodes what the API server sent.
 #[must_use]
-pub fn understand(mut whole: DynamicObject) -> Found {
+pub fn decode(mut whole: DynamicObject) -> Fetched {
     whole.metadata.managed_fields = None;
     let name = whole.metadata.name.as_deref().unwrap_or_default();
-    let kanary = serde_json::to_value(&whole).and_then(serde_json::from_value);
-    let kanary = kanary.map_err(|error| format!("{KIND} {name} cannot be read by this version: {error}"));
-    Found { whole, kanary }
+    let object = serde_json::to_value(&whole).map_err(|error| error.to_string());
+    let kanary = object.and_then(|object| typed::read(&object));
+    let kanary = kanary.map_err(|why| format!("{KIND} {name} cannot be decoded by this version: {why}"));
+    Fetched { whole, kanary }
 }
 
 /// A name without the kind before it.

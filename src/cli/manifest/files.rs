@@ -1,4 +1,4 @@
-//! What `-f` names: files, folders of files, or standard input; each with any number of documents.
+//! The paths of `-f`: files, folders of files, or standard input; each with any number of documents.
 
 use std::{
     fs,
@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use crate::cli::Error;
 
-/// One object, and where it was found.
+/// One object, and the file that contains it.
 #[derive(Clone, Debug)]
 pub struct Document {
-    /// The file, as it was named.
+    /// The path, as given.
     pub file: String,
     /// The object.
     pub object: Value,
@@ -39,10 +39,10 @@ impl Document {
     }
 }
 
-/// Reads everything that is named, in order; a folder's files by name.
+/// Reads all paths in order; the files of a folder by name.
 ///
 /// # Errors
-/// What cannot be read, or is no YAML.
+/// A file cannot be read, or is not YAML.
 pub fn read(paths: &[PathBuf]) -> Result<Vec<Document>, Error> {
     let mut documents = Vec::new();
     for path in paths {
@@ -81,10 +81,10 @@ fn text(path: &Path) -> Result<String, Error> {
 /// The objects of one file. A `List`, as `kubectl get -o yaml` prints it, is its items.
 ///
 /// # Errors
-/// No YAML, or no Kubernetes object.
+/// Not YAML, or not a Kubernetes object.
 pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
     let values: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| Error::Wrong(format!("{file}: {error}")))?;
+        serde_saphyr::from_multiple(text).map_err(|error| Error::Failed(format!("{file}: {error}")))?;
     let objects = values.into_iter().flat_map(|value| match value["items"].as_array() {
         Some(items) if value["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) => items.clone(),
         Some(_) | None => vec![value],
@@ -93,8 +93,8 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Document>, Error> {
     let is_sound = |object: &Value| object["kind"].is_string() && object["metadata"].is_object();
     match objects.iter().position(|object| !is_sound(object)) {
         Some(index) => {
-            let why = "is no Kubernetes object: it needs a kind and metadata";
-            Err(Error::Wrong(format!("{file}: document {} {why}", index + 1)))
+            let why = "is not a Kubernetes object: kind and metadata are required";
+            Err(Error::Failed(format!("{file}: document {} {why}", index + 1)))
         }
         None => Ok(objects.into_iter().map(|object| Document { file: file.to_owned(), object }).collect()),
     }

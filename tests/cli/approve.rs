@@ -3,10 +3,27 @@
 use jiff::Timestamp;
 use kanary::{
     api::{KanaryDeployment, ManualStatus},
-    cli::{gitops, retry, say},
+    cli::{approve, gitops, retry},
     decision::Routes,
 };
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
+
+use crate::trials;
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![
+        a_verdict_is_a_guarded_merge_patch,
+        a_verdict_without_effect_is_refused,
+        a_verdict_is_about_the_requested_template,
+        a_rejection_says_when_it_takes_effect,
+        a_retry_removes_the_verdicts_on_the_last_run,
+        a_run_under_way_is_not_retried,
+        each_retry_has_an_id_of_its_own,
+        what_is_ignored_is_what_is_written,
+    ]
+}
 
 fn kanary(phase: Value, validation: Value) -> (Value, KanaryDeployment) {
     let mut whole = json!({
@@ -22,31 +39,29 @@ fn kanary(phase: Value, validation: Value) -> (Value, KanaryDeployment) {
     (whole, kanary)
 }
 
-#[test]
-fn a_word_is_a_merge_patch_on_what_was_seen() {
-    let said = say::patch("9", ManualStatus::Invalid, Some("5xx"));
+fn a_verdict_is_a_guarded_merge_patch() {
+    let patch = approve::patch("9", ManualStatus::Invalid, Some("5xx"));
     let expected = json!({"metadata": {"resourceVersion": "9"}, "spec": {"validation": {"manual": {"status": "invalid", "reason": "5xx"}}}});
-    assert_eq!(said, expected);
-    // Without a reason an old one goes.
+    assert_eq!(patch, expected);
+    // Without a reason an old one is removed.
     assert_eq!(
-        say::patch("9", ManualStatus::Valid, None)["spec"]["validation"]["manual"],
+        approve::patch("9", ManualStatus::Valid, None)["spec"]["validation"]["manual"],
         json!({"status": "valid", "reason": null})
     );
 }
 
-#[test]
-fn a_word_that_changes_nothing_is_refused() {
+fn a_verdict_without_effect_is_refused() {
     let watch = json!({"items": [{"labelWatch": {"podInvalidationLabels": {"bad": "yes"}}}]});
     for (phase, validation, word, refusal) in [
         (json!(null), json!({}), ManualStatus::Valid, None),
         (json!("Scheduled"), json!({}), ManualStatus::Valid, None),
-        // Two people may disagree; the one who said no is not overruled by the way.
+        // Two users may disagree; an approval does not overrule a rejection.
         (
             json!("Starting"),
             json!({"manual": {"status": "invalid", "reason": "5xx"}}),
             ManualStatus::Valid,
             Some(
-                "web was rejected: 5xx; take that back with: kubectl patch kd web -n shop --type=merge \
+                "web was rejected: 5xx; withdraw that with: kubectl patch kd web -n shop --type=merge \
                  -p '{\"spec\":{\"validation\":{\"manual\":{\"reason\":null,\"status\":null}}}}'",
             ),
         ),
@@ -58,20 +73,10 @@ fn a_word_that_changes_nothing_is_refused() {
             json!("Validating"),
             watch,
             ManualStatus::Valid,
-            Some("web waits for no person: it is judged by labelWatch-0"),
+            Some("web has no manual item to approve; it is evaluated by labelWatch-0"),
         ),
-        (
-            json!("Promoting"),
-            json!({}),
-            ManualStatus::Invalid,
-            Some("the verdict on web has fallen already: it is Promoting"),
-        ),
-        (
-            json!("Failing"),
-            json!({}),
-            ManualStatus::Valid,
-            Some("the verdict on web has fallen already: it is Failing"),
-        ),
+        (json!("Promoting"), json!({}), ManualStatus::Invalid, Some("web already has a verdict: it is Promoting")),
+        (json!("Failing"), json!({}), ManualStatus::Valid, Some("web already has a verdict: it is Failing")),
         (
             json!("Failed"),
             json!({}),
@@ -80,14 +85,13 @@ fn a_word_that_changes_nothing_is_refused() {
         ),
     ] {
         let (_, kanary) = kanary(phase.clone(), validation);
-        assert_eq!(say::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
+        assert_eq!(approve::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
     }
 }
 
-/// Until the controller answers, the status is that of the template before.
-#[test]
-fn a_word_is_about_the_template_that_is_asked_for() {
-    let not_yet = Some("the controller has not seen this template of web yet; try again");
+/// Until the controller has processed a template, the status is that of the one before.
+fn a_verdict_is_about_the_requested_template() {
+    let not_yet = Some("the controller has not processed this template of web yet; try again");
     for (phase, word, refusal, can_retry) in [
         ("Failed", ManualStatus::Valid, None, false),
         ("Failed", ManualStatus::Invalid, None, false),
@@ -97,26 +101,24 @@ fn a_word_is_about_the_template_that_is_asked_for() {
     ] {
         let (_, mut kanary) = kanary(json!(phase), json!({}));
         kanary.status.as_mut().expect("a status").template_hash = Some("another".into());
-        assert_eq!(say::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
+        assert_eq!(approve::refusal(&kanary, word).as_deref(), refusal, "{phase} {word:?}");
         assert_eq!(retry::refusal(&kanary).is_none(), can_retry, "{phase}");
     }
-    // A runID that changed meanwhile begins nothing before the run is over.
+    // A runID that changed meanwhile starts nothing before the run is over.
     let (_, mut validating) = kanary(json!("Validating"), json!({}));
     validating.spec.run_id = Some("again".into());
-    assert_eq!(say::refusal(&validating, ManualStatus::Valid), None);
+    assert_eq!(approve::refusal(&validating, ManualStatus::Valid), None);
 }
 
-#[test]
 fn a_rejection_says_when_it_takes_effect() {
-    let done = |phase: Value| say::done(Some(&kanary(phase, json!({})).1), ManualStatus::Invalid);
+    let done = |phase: Value| approve::result(Some(&kanary(phase, json!({})).1), ManualStatus::Invalid);
     assert_eq!(done(json!("Validating")), "rejected");
     for phase in [json!(null), json!("Scheduled")] {
-        assert_eq!(done(phase), "rejected; that takes effect when the run begins");
+        assert_eq!(done(phase), "rejected; takes effect when the run starts");
     }
 }
 
-#[test]
-fn another_try_takes_back_what_was_said_of_the_last() {
+fn a_retry_removes_the_verdicts_on_the_last_run() {
     let items = json!([{"manual": {"status": "valid", "statusAfterDeadline": "valid"}}, {"manual": {}}]);
     let manual = json!({"status": "invalid", "reason": "5xx", "statusAfterDeadline": "invalid"});
     let (whole, kanary) = kanary(json!("Failed"), json!({"manual": manual, "items": items}));
@@ -131,17 +133,15 @@ fn another_try_takes_back_what_was_said_of_the_last() {
     assert_eq!(validation["items"], json!([{"manual": {"statusAfterDeadline": "valid"}}, {"manual": {}}]));
 }
 
-#[test]
-fn a_run_that_goes_on_is_not_begun_again() {
-    for (phase, says) in [(json!(null), "it has not begun"), (json!("Validating"), "it is Validating")] {
+fn a_run_under_way_is_not_retried() {
+    for (phase, says) in [(json!(null), "it has not started"), (json!("Validating"), "it is Validating")] {
         let (_, kanary) = kanary(phase, json!({}));
         let refusal = retry::refusal(&kanary).expect("a refusal");
         assert!(refusal.contains(says) && refusal.contains("kubectl kanary reject web"), "{refusal}");
     }
 }
 
-#[test]
-fn each_try_has_an_id_of_its_own() {
+fn each_retry_has_an_id_of_its_own() {
     let (_, mut kanary) = kanary(json!("Failed"), json!({}));
     let now = Timestamp::UNIX_EPOCH;
     let first = retry::run_id(&kanary, now);
@@ -154,7 +154,6 @@ fn rules_of(kanary: &KanaryDeployment) -> Vec<gitops::Rule> {
 }
 
 /// Only what the template sets is Kanary's.
-#[test]
 fn what_is_ignored_is_what_is_written() {
     let (mut whole, _) = kanary(json!(null), json!({}));
     whole["spec"]["template"] = json!({

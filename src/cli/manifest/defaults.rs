@@ -1,9 +1,9 @@
-//! The defaults that the API server writes into a Deployment. Left out they mean the same, so they are left out where
-//! people read: in what `generate` prints, and in the diff of a promotion.
+//! The defaults that the API server writes into a Deployment. They mean the same if omitted, so `generate` and the diff of a
+//! promotion omit them.
 
 use serde_json::{Value, json};
 
-/// Takes them out of a Deployment's spec.
+/// Removes them from the spec of a Deployment.
 pub fn strip(spec: &mut Value) {
     drop_if(spec, "progressDeadlineSeconds", &json!(600));
     drop_if(spec, "revisionHistoryLimit", &json!(10));
@@ -32,7 +32,7 @@ fn pod(spec: &mut Value) {
 }
 
 fn container(container: &mut Value) {
-    let policy = if is_moving(container["image"].as_str().unwrap_or_default()) { "Always" } else { "IfNotPresent" };
+    let policy = if is_mutable(container["image"].as_str().unwrap_or_default()) { "Always" } else { "IfNotPresent" };
     let usual = [
         ("imagePullPolicy", json!(policy)),
         ("terminationMessagePath", json!("/dev/termination-log")),
@@ -48,8 +48,8 @@ fn container(container: &mut Value) {
     }
 }
 
-/// A tag that is pulled anew each time: `latest`, or none.
-fn is_moving(image: &str) -> bool {
+/// A tag that is pulled each time: `latest`, or none.
+fn is_mutable(image: &str) -> bool {
     let name = image.rsplit('/').next().unwrap_or_default();
     !name.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
@@ -90,7 +90,7 @@ mod tests {
     use super::strip;
 
     #[test]
-    fn what_is_no_default_stays() {
+    fn other_values_stay() {
         let sidecar = json!({"name": "s", "image": "s:1", "restartPolicy": "Always", "imagePullPolicy": "Always"});
         let mut spec = json!({"template": {"spec": {"initContainers": [sidecar], "containers": []}}});
         let before = spec.clone();

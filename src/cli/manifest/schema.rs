@@ -1,14 +1,14 @@
-//! What the API server checks before any rule: types, bounds, what is required, what is unknown.
+//! What the API server checks before any rule: types, bounds, required and unknown fields.
 //!
-//! As much of OpenAPI as our CRD uses; it reads the CRD's own schema, so the two cannot differ. The CEL rules are
-//! evaluated by `rules`.
+//! As much of OpenAPI as the CRD uses; it reads the CRD's own schema, so the two cannot differ. `rules` evaluates the CEL
+//! rules.
 
 use serde_json::{Map, Value};
 
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const RULES: &str = "x-kubernetes-validations";
 
-/// What is wrong with a value: one sentence each, with the path of the field.
+/// What is wrong with a value: one sentence each, beginning with the path of the field.
 #[must_use]
 pub fn check(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -16,7 +16,7 @@ pub fn check(schema: &Value, value: &Value, path: &str) -> Vec<String> {
     wrong
 }
 
-/// Takes out what is null: for the API server it is as good as absent. Opaque parts are left as they are.
+/// Removes nulls, which the API server treats as absent. Opaque parts stay as they are.
 pub fn drop_nulls(schema: &Value, value: &mut Value) {
     let Some(fields) = value.as_object_mut() else {
         let items = value.as_array_mut().into_iter().flatten();
@@ -30,8 +30,7 @@ pub fn drop_nulls(schema: &Value, value: &mut Value) {
     }
 }
 
-/// The schema without the fields that none of these values has, by default or otherwise, and without the rules about
-/// changes.
+/// The schema without the fields that none of these values has, by default or otherwise, and without transition rules.
 pub fn of_creation(schema: &Value, values: &[&Value]) -> Value {
     let mut schema = schema.clone();
     if let Some(rules) = schema[RULES].as_array_mut() {
@@ -91,14 +90,14 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str, wrong: &mut V
         let path = format!("{path}.{key}");
         match (&schema["properties"][key], &schema["additionalProperties"]) {
             (Value::Null, Value::Null) if opaque => {}
-            (Value::Null, Value::Null) => wrong.push(format!("{path}: there is no such field{}", near(schema, key))),
+            (Value::Null, Value::Null) => wrong.push(format!("{path}: unknown field{}", near(schema, key))),
             (Value::Null, other) => any(other, value, &path, wrong),
             (known, _) => any(known, value, &path, wrong),
         }
     }
 }
 
-/// The field that was meant: one that is spelt alike, or one of that name a level further down.
+/// The field that was probably meant: one with a similar name, or one of this name a level below.
 fn near(schema: &Value, key: &str) -> String {
     let mut children = schema["properties"].as_object().into_iter().flatten();
     if let Some((parent, _)) = children.find(|(_, child)| !child["properties"][key].is_null()) {
@@ -120,7 +119,7 @@ fn array(schema: &Value, items: &[Value], path: &str, wrong: &mut Vec<String>) {
 fn string(schema: &Value, text: &str, path: &str, wrong: &mut Vec<String>) {
     bounds(schema, ("minLength", "maxLength", "characters"), text.chars().count(), path, wrong);
     if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
-        wrong.push(format!("{path}: must be a time as RFC 3339 has it, such as 2030-01-31T08:00:00Z"));
+        wrong.push(format!("{path}: must be a time in RFC 3339 format, such as 2030-01-31T08:00:00Z"));
     }
     let allowed: Vec<&str> = schema["enum"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     if !allowed.is_empty() && !allowed.contains(&text) {
@@ -135,23 +134,23 @@ fn number(schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
         Some(_) | None => true,
     };
     if !fits {
-        wrong.push(format!("{path}: {value} is more than 32 bits hold"));
+        wrong.push(format!("{path}: {value} does not fit into 32 bits"));
     }
     if let Some(minimum) = schema["minimum"].as_f64().filter(|minimum| number < *minimum) {
-        wrong.push(format!("{path}: must be {minimum} or more, not {value}"));
+        wrong.push(format!("{path}: must be at least {minimum}, not {value}"));
     }
     if let Some(maximum) = schema["maximum"].as_f64().filter(|maximum| number > *maximum) {
-        wrong.push(format!("{path}: must be {maximum} or less, not {value}"));
+        wrong.push(format!("{path}: must be at most {maximum}, not {value}"));
     }
 }
 
 fn bounds(schema: &Value, (least, most, unit): (&str, &str, &str), count: usize, path: &str, wrong: &mut Vec<String>) {
     let bound = |field: &str| schema[field].as_u64().and_then(|bound| usize::try_from(bound).ok());
     if let Some(least) = bound(least).filter(|least| count < *least) {
-        wrong.push(format!("{path}: must have {least} {unit} or more, not {count}"));
+        wrong.push(format!("{path}: must have at least {least} {unit}, not {count}"));
     }
     if let Some(most) = bound(most).filter(|most| count > *most) {
-        wrong.push(format!("{path}: must have {most} {unit} or fewer, not {count}"));
+        wrong.push(format!("{path}: must have at most {most} {unit}, not {count}"));
     }
 }
 
