@@ -13,8 +13,9 @@ mod status;
 
 use jiff::Timestamp;
 use mirror::Mirror;
-pub use mirror::{concerns as concerns_routes, remove_own_routes};
+pub use mirror::remove_own_routes;
 pub use production::{is_leaving, was_in_production};
+pub use routes::concerns as concerns_routes;
 pub use services::counts_canary;
 pub use status::TrafficStatus;
 
@@ -162,10 +163,7 @@ impl<'a> Traffic<'a> {
     /// Does the source write into routes?
     #[must_use]
     pub fn needs_routes(&self) -> bool {
-        match self.seen.kanary.spec.traffic.source {
-            Source::Mirror => true,
-            Source::None | Source::Service | Source::KanaryService | Source::Both => false,
-        }
+        self.seen.kanary.spec.traffic.source.writes_routes()
     }
 
     /// What must be read before the finalizer is released.

@@ -60,7 +60,7 @@ pub enum Cleanup {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManualOverride {
-    /// Verdict to assume at the deadline if nobody has set one, for manual items that do not set their own.
+    /// Verdict to assume at the deadline if none is set, for manual items that do not set their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_after_deadline: Option<DefaultStatus>,
     /// `invalid` fails the run; `valid` applies to every manual item without a status of its own.
@@ -90,7 +90,7 @@ pub struct Item {
     /// Labels that invalidate the canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_watch: Option<LabelWatch>,
-    /// A Prometheus query whose result must be good.
+    /// A Prometheus query; its result must be good.
     #[serde(default, rename = "promQL", skip_serializing_if = "Option::is_none")]
     pub prom_ql: Option<PromQl>,
 }
@@ -99,7 +99,7 @@ pub struct Item {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manual {
-    /// Verdict to assume at the deadline if nobody has set one; `none` keeps waiting.
+    /// Verdict to assume at the deadline if none is set; `none` keeps waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_after_deadline: Option<DefaultStatus>,
     /// The verdict.
@@ -107,7 +107,7 @@ pub struct Manual {
     pub status: Option<ManualStatus>,
 }
 
-/// Verdict to assume at the deadline if nobody has set one.
+/// Verdict to assume at the deadline if none is set.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
