@@ -1,4 +1,4 @@
-//! The controller's command line. All it does is in the library.
+//! The command line of the controller. Everything it does is in the library.
 
 use std::{net::SocketAddr, process::ExitCode};
 
@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Progressive delivery for Kubernetes: canaries beside an untouched base, judged by evidence.
+/// Progressive delivery for Kubernetes: canaries beside an unchanged base, promoted on evidence.
 #[derive(Parser)]
 #[command(name = "kanary", version)]
 struct Arguments {
@@ -24,39 +24,40 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the controller.
-    Run(Box<Run>),
+    Run(Box<RunArgs>),
     /// Print the CustomResourceDefinition.
     Crd,
 }
 
 #[derive(clap::Args)]
-struct Run {
-    /// Serve this namespace only. Default: all.
+struct RunArgs {
+    /// The only namespace to watch. Default: all.
     #[arg(long, env = "KANARY_NAMESPACE")]
     namespace: Option<String>,
     /// Namespace of the Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "kanary-system")]
     lease_namespace: String,
-    /// The cluster's domain: what a VirtualService's short names are completed with.
+    /// DNS domain of the cluster; completes short host names in VirtualServices.
     #[arg(long, env = "KANARY_CLUSTER_DOMAIN", default_value = "cluster.local")]
     cluster_domain: String,
-    /// Name among controllers; a restart under the same name takes the Lease over at once. Default: host and process.
+    /// Identity in the Lease; a controller that restarts under the same identity takes the Lease over at once. Default: host
+    /// name and process id.
     #[arg(long, env = "POD_NAME")]
     identity: Option<String>,
-    /// Where /healthz, /readyz and /metrics are served.
+    /// Address that serves /healthz, /readyz and /metrics.
     #[arg(long, default_value = "0.0.0.0:8080")]
     address: SocketAddr,
-    /// The Prometheus that promQL items ask if they name none, such as http://prometheus.istio-system:9090.
+    /// Prometheus URL of promQL items that set none, such as http://prometheus.istio-system:9090.
     #[arg(long, env = "KANARY_PROMETHEUS_URL")]
     prometheus_url: Option<String>,
-    /// Hosts of Prometheus that items may name, with commas between them; *.suffix stands for many. Default: any.
+    /// Comma-separated Prometheus hosts that items may use; `*.suffix` matches any subdomain. Default: any.
     #[arg(long, env = "KANARY_PROMETHEUS_ALLOW", value_delimiter = ',')]
     prometheus_allow: Vec<String>,
-    /// A query, in the form of promQL items, that is true once copies of requests arrive at a canary; for mirrors with
-    /// confirm: requests. Default: Istio's count of requests in the last minute.
+    /// Query, as in promQL items, that is true once mirrored requests arrive at a canary; for mirrors with confirm: requests.
+    /// Default: Istio's count of requests in the last minute.
     #[arg(long, env = "KANARY_MIRROR_COPIES_QUERY")]
     mirror_copies_query: Option<String>,
-    /// How the log is written.
+    /// Log format.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 }
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(run: Run) -> Result<(), String> {
+fn start(run: RunArgs) -> Result<(), String> {
     log(run.log_format);
     let settings = Settings {
         namespace: run.namespace,
@@ -93,14 +94,14 @@ fn start(run: Run) -> Result<(), String> {
         prometheus_allow: run.prometheus_allow,
         mirror_copies_query: run.mirror_copies_query,
     };
-    // One thread is plenty: a look takes a fraction of a millisecond, and handing work to another thread costs as much.
+    // One thread is enough: a reconciliation takes a fraction of a millisecond, and handing it to another thread costs as much.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
     runtime.block_on(controller::run(settings)).map_err(|error| error.to_string())
 }
 
 fn log(format: LogFormat) {
-    // kube reports each failed request as an error of its own; we say them once, in our words.
+    // kube logs each failed request as an error; the controller logs each problem once, with its fix.
     let quiet = "info,kube_client=off,kube_runtime=off";
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

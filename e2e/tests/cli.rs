@@ -132,7 +132,7 @@ async fn runs_are_listed_in_every_form(ns: TestNamespace) -> Result<(), Error> {
     for cell in [ns.name(), TRIAL, "Validating", "web", "static 1", "none", "labelWatch", "/1h"] {
         assert!(row.contains(cell), "{cell} in {row}");
     }
-    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("the canary is judged until"));
+    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("waiting for approval"));
     assert_eq!(good(&ns, &["get", "-o", "name"]).await?, format!("kanarydeployment.kanary.k8s.io/{TRIAL}\n"));
     let one: Value = serde_json::from_str(&good(&ns, &["get", TRIAL, "-o", "json"]).await?)?;
     assert_eq!(one["metadata"]["name"], TRIAL);
@@ -186,7 +186,12 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
     let start = || Terminal::start(&program(&ns)?, &arguments, &[("KUBECONFIG", &kubeconfig)], (24, 80));
     let mut terminal = start()?;
     let screen = terminal.until("pods", |screen| screen.contains("ready, in production")).await?;
-    for words in ["q: quit", "judged ", " of 1h", "manual-0", "Starting › Validating › Promoting › Succeeded"] {
+    for words in [
+        "q: quit",
+        "waiting for approval: kubectl kanary approve trial",
+        "manual-0",
+        "Starting › Validating › Promoting › Succeeded",
+    ] {
         assert!(screen.contains(words), "{words:?} is not in\n{screen}");
     }
     assert!(terminal.is_taken());
@@ -225,7 +230,7 @@ async fn a_watch_without_a_terminal_ends_with_the_run(ns: TestNamespace) -> Resu
     let (output, approval) = tokio::join!(watch(), reject());
     let (output, _) = (output?, approval?);
     assert_eq!(output.code, Some(1), "a run that failed fails the script: {}{}", output.out, output.err);
-    assert!(output.out.contains("  Failed: a person said invalid"), "{}", output.out);
+    assert!(output.out.contains("  Failed: rejected manually"), "{}", output.out);
     Ok(())
 }
 

@@ -113,7 +113,7 @@ async fn every_file_is_accepted_as_written(ns: TestNamespace) -> Result<(), Erro
 
 async fn manual_waits_and_is_approved(ns: TestNamespace) -> Result<(), Error> {
     apply_example(&ns, "manual", "1s").await?;
-    let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "WaitsForEvidence";
+    let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "AwaitingEvidence";
     ns.until_kanary("web-manual", "waits for a manual verdict", waits).await?;
     base_has(&ns, "web", OLD).await?;
     set_verdict(&ns, "web-manual", json!({"status": "valid"})).await?;
@@ -193,7 +193,7 @@ async fn mirror_gateway_is_in_the_users_route(ns: TestNamespace) -> Result<(), E
 async fn both_needs_period_and_manual_verdict(ns: TestNamespace) -> Result<(), Error> {
     apply_example(&ns, "both", "2s").await?;
     until_evaluated(&ns, "web-both").await?;
-    let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "WaitsForEvidence";
+    let waits = |kanary: &Value| condition(kanary, "Running")["reason"] == "AwaitingEvidence";
     let kanary = ns.until_kanary("web-both", "waits for a manual verdict", waits).await?;
     let message = kanary["status"]["message"].as_str().unwrap_or_default();
     assert!(message.contains("release-manager") && !message.contains("alerts"), "{message}");

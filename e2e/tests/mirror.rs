@@ -301,7 +301,7 @@ async fn what_cannot_be_mirrored_is_refused_by_name(ns: TestNamespace) -> Result
         ns.put(object).await?;
         let before = ns.read(WEB_ROUTE).await?["spec"].clone();
         let kanary = until_reason(&ns, "Traffic", reason).await?;
-        assert_contains(condition(&kanary, "Errored"), &json!({"status": "True", "reason": reason}));
+        assert_contains(condition(&kanary, "Stalled"), &json!({"status": "True", "reason": reason}));
         assert_eq!(phase(&kanary), "Starting");
         assert_eq!(ns.read(WEB_ROUTE).await?["spec"], before, "{reason}");
         until_canary_pods(&ns, 0).await?;

@@ -145,12 +145,12 @@ async fn a_bad_result_fails_with_all_details(ns: TestNamespace) -> Result<(), Er
     validating(&ns, asking).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     let message = text(&kanary, "/status/message");
-    for told in ["errors", "0.7", "0 to 0.3", "query: latency"] {
+    for told in ["errors", "0.7 > 0.3 (max)", "query: latency"] {
         assert!(message.contains(told), "{message} tells {told}");
     }
     assert_eq!((&item(&kanary)["value"], &item(&kanary)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
     let event = until_event(&ns, "Invalid").await?.message.unwrap_or_default();
-    assert!(event.contains("0 to 0.3"), "{event}");
+    assert!(event.contains("0.7 > 0.3 (max)"), "{event}");
     assert_eq!(base_image(&ns).await?, "web:1");
     assert_nothing_is_left(&ns).await
 }
@@ -181,16 +181,16 @@ async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<()
         ("503", "503"),
         ("hangs", "no answer within 5s"),
         ("redirects", "redirects are not followed"),
-        ("truncated", "not that of a Prometheus"),
-        ("html", "not that of a Prometheus"),
-        ("oversized", "longer than"),
+        ("truncated", "not from a Prometheus"),
+        ("html", "not from a Prometheus"),
+        ("oversized", "larger than 1 MiB"),
         ("NaN", "NaN or infinite"),
         ("+Inf", "NaN or infinite"),
         ("-Inf", "NaN or infinite"),
-        ("0.5", "neither 0 nor 1"),
-        ("string", "neither true nor false"),
+        ("0.5", "other than 0 and 1"),
+        ("string", "neither \"true\" nor \"false\""),
         ("matrix", "range vector"),
-        ("empty", "the answer is empty"),
+        ("empty", "the result is empty"),
     ];
     play(&ns, "empty");
     let asking = asking(&ns, "2s", json!({})).await?;
@@ -201,7 +201,7 @@ async fn missing_evidence_pauses_and_is_reported(ns: TestNamespace) -> Result<()
         assert_eq!((phase(&kanary), &item(&kanary)["verdict"]), ("Validating", &json!("Unknown")), "{trouble}");
     }
     assert_eq!(base_image(&ns).await?, "web:1");
-    until_event(&ns, "Held").await?;
+    until_event(&ns, "Paused").await?;
     play(&ns, "true");
     ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
@@ -257,7 +257,7 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
         spec
     };
     let wrongs = [
-        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "no variable namespce"),
+        (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "unknown variable namespce"),
         (json!({"query": "sum(up == bool 1"}), "BadQuery", "line 1"),
         (json!({"query": "up{n=\"{{namespace}}\"} == 1"}), "BadQuery", "up{n=\"{{namespace}}\"} == bool 1"),
         (json!({"prometheus": null}), "BadPrometheus", "--prometheus-url"),
@@ -266,9 +266,9 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
     for (n, (item, reason, told)) in wrongs.into_iter().enumerate() {
         let name = format!("wrong-{n}");
         ns.apply(trial_of(&name, with(item))).await?;
-        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let met = |kanary: &Value| text(condition(kanary, "Stalled"), "/message").contains(told);
         let kanary = ns.until_kanary(&name, told, met).await?;
-        assert_eq!((phase(&kanary), &condition(&kanary, "Errored")["reason"]), ("Starting", &json!(reason)));
+        assert_eq!((phase(&kanary), &condition(&kanary, "Stalled")["reason"]), ("Starting", &json!(reason)));
     }
     assert_nothing_is_left(&ns).await?;
     ns.patch_kanary("wrong-0", json!({"spec": good})).await?;
@@ -285,9 +285,9 @@ async fn what_must_not_be_reached_is_not_reached(ns: TestNamespace) -> Result<()
         let mut spec = asking(&ns, "1s", json!({})).await?;
         spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!(url);
         ns.apply(trial_of(name, spec)).await?;
-        let met = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains(told);
+        let met = |kanary: &Value| text(condition(kanary, "Stalled"), "/message").contains(told);
         let kanary = ns.until_kanary(name, told, met).await?;
-        assert_eq!(condition(&kanary, "Errored")["reason"], "BadPrometheus");
+        assert_eq!(condition(&kanary, "Stalled")["reason"], "BadPrometheus");
     }
     // A name resolves to what its owner chooses, which shows when it is queried.
     let mut spec = asking(&ns, "1s", json!({})).await?;

@@ -85,7 +85,7 @@ async fn a_canary_without_requests_proves_nothing(ns: TestNamespace) -> Result<(
             production(&ns).await?;
         }
         ns.apply(trial_of(name, json!({"validation": validation}))).await?;
-        let held = |kanary: &Value| condition(kanary, "Running")["reason"] == "Held";
+        let held = |kanary: &Value| condition(kanary, "Running")["reason"] == "Paused";
         let kanary = ns.until_kanary(name, "the clock stands still", held).await?;
         assert!(message(&kanary).contains("no traffic yet"), "{kanary}");
     }
@@ -97,7 +97,7 @@ async fn a_slow_canary_is_recognised_by_its_latency(ns: TestNamespace) -> Result
     let query = json!({"query": shipped(LATENCY), "valueInRange": {"min": 0, "max": 310}, "allPodsQuery": true});
     let load = evaluated(&ns, asking("1h", query), Behaviour::slow(std::time::Duration::from_millis(600))).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
-    assert!(message(&kanary).contains("is outside 0 to 310"), "{kanary}");
+    assert!(message(&kanary).contains(" > 310 (max)"), "{kanary}");
     drop(load);
     Ok(())
 }
@@ -110,7 +110,7 @@ async fn the_pod_that_differs_is_named(ns: TestNamespace) -> Result<(), Error> {
     ns.until_kanary(TRIAL, "is valid so far", |kanary| kanary["status"]["items"][0]["verdict"] == "Valid").await?;
     ns.set_behaviour(TRIALS, Behaviour::default().showing("queue_length", 7.0))?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
-    assert!(message(&kanary).contains("7 of pod trial-kanary-"), "{kanary}");
+    assert!(message(&kanary).contains("7 > 5 (max), pod trial-kanary-"), "{kanary}");
     Ok(())
 }
 

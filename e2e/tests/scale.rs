@@ -136,12 +136,12 @@ async fn two_autoscalers_that_would_count_the_same_pods_are_refused(ns: TestName
     production(&ns).await?;
     ns.apply(autoscaler_of_the_base()).await?;
     ns.apply(trial(merged(traffic("service"), hpa(1, 3)))).await?;
-    let kanary = until_reason(&ns, "Errored", "AmbiguousHPA").await?;
+    let kanary = until_reason(&ns, "Stalled", "AmbiguousHPA").await?;
     assert!(text(&kanary, "/status/message").contains("HorizontalPodAutoscaler web"), "{kanary}");
     assert_nothing_is_left(&ns).await?;
     change(&ns, traffic("kanary-service")).await?;
     let kanary = ns.until_phase(TRIAL, "Validating").await?;
-    assert_eq!(condition(&kanary, "Errored")["status"], "False");
+    assert_eq!(condition(&kanary, "Stalled")["status"], "False");
     ns.get::<HorizontalPodAutoscaler>(CANARY).await.map(drop)
 }
 
@@ -163,10 +163,10 @@ async fn an_autoscaler_of_the_base_that_comes_later_stops_the_traffic(ns: TestNa
     ns.apply(autoscaler_of_the_base()).await?;
     until_serves(&ns, WEB, 2, 0).await?;
     until_reason(&ns, "Traffic", "AmbiguousHPA").await?;
-    until_reason(&ns, "Running", "Held").await?;
+    until_reason(&ns, "Running", "Paused").await?;
     ns.delete::<HorizontalPodAutoscaler>(WEB).await?;
     until_serves(&ns, WEB, 2, 1).await?;
-    until_reason(&ns, "Running", "Judging").await.map(drop)
+    until_reason(&ns, "Running", "Evaluating").await.map(drop)
 }
 
 async fn who_counts_the_canary_among_the_base_is_named(ns: TestNamespace) -> Result<(), Error> {

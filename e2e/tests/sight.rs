@@ -30,8 +30,8 @@ async fn what_it_cannot_see_it_does_not_evaluate(ns: TestNamespace) -> Result<()
     validating(&ns, watching("1h")).await?;
     let pod = canary_pod(&ns).await?;
     proxy.block();
-    let held = until_reason(&ns, "Running", "Held").await?;
-    assert!(text(&held, "/status/message").contains("lost its view"), "{held}");
+    let held = until_reason(&ns, "Running", "Paused").await?;
+    assert!(text(&held, "/status/message").contains("a watch is broken"), "{held}");
     ns.patch::<Pod>(&pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await?;
     // Its period ended long ago.
     let hasty = change(&ns, watching("1s")).await?;

@@ -76,7 +76,7 @@ async fn without_a_permission(ns: &TestNamespace) -> Result<(), Error> {
     }
     replace(&roles, &poorer).await?;
     let mut controller = ns.lab()?.start_controller(&alone(ns, "poor")).await?;
-    until_logged_once(&mut controller, "may not use services: compare its roles with deploy/rbac.yaml").await?;
+    until_logged_once(&mut controller, "may not access services; compare its roles with deploy/rbac.yaml").await?;
     let mut restored = roles.get("kanary").await.context(|| "get the role".into())?;
     restored.rules = shipped.rules;
     replace(&roles, &restored).await?;
@@ -95,7 +95,7 @@ async fn without_the_crd(ns: &TestNamespace) -> Result<(), Error> {
         await_condition(crds, CRD, is_deleted(&uid)).await.context(|| "wait for the CRD to go".into())?;
     }
     let mut controller = ns.lab()?.start_controller(&alone(ns, "early")).await?;
-    until_logged_once(&mut controller, "is not installed: kubectl apply -k deploy").await?;
+    until_logged_once(&mut controller, "is not installed; run kubectl apply -k deploy").await?;
     ns.lab()?.apply_file(&manifests::repository().join("crds/kanarydeployments.yaml")).await?;
     controller.ready().await?;
     controller.stop().await

@@ -61,7 +61,7 @@ async fn what_the_api_server_takes_is_taken(ns: TestNamespace) -> Result<(), Err
 async fn a_misspelt_field_is_not_dropped_in_silence(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     ns.apply(trial(pods(json!({"spec": {"terminationGracePeriod": 5}})))).await?;
-    let names_it = |kanary: &Value| text(condition(kanary, "Errored"), "/message").contains("terminationGracePeriod");
+    let names_it = |kanary: &Value| text(condition(kanary, "Stalled"), "/message").contains("terminationGracePeriod");
     let kanary = ns.until_kanary(TRIAL, "the error names the field", names_it).await?;
     assert_eq!(phase(&kanary), "Starting");
     assert_nothing_is_left(&ns).await?;
@@ -76,14 +76,14 @@ async fn a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made
     production(&ns).await?;
     let labels = |app: &str| pods(json!({"metadata": {"labels": {"app": app}}}));
     ns.apply(trial(labels("other"))).await?;
-    let kanary = until_reason(&ns, "Errored", "PromotionRefused").await?;
+    let kanary = until_reason(&ns, "Stalled", "PromotionRefused").await?;
     let message = text(&kanary, "/status/message");
     assert!(message.contains("`selector` does not match template `labels`"), "{message}");
     until_event(&ns, "PromotionRefused").await?;
     assert_nothing_is_left(&ns).await?;
     change(&ns, labels("web")).await?;
     let kanary = ns.until_phase(TRIAL, "Validating").await?;
-    assert_eq!(condition(&kanary, "Errored")["status"].as_str().unwrap_or("False"), "False");
+    assert_eq!(condition(&kanary, "Stalled")["status"].as_str().unwrap_or("False"), "False");
     Ok(())
 }
 

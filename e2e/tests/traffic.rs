@@ -87,7 +87,7 @@ async fn a_mirror_needs_a_mesh(ns: TestNamespace) -> Result<(), Error> {
         assert_eq!(phase(&kanary), "Starting");
         let message = text(condition(&kanary, "Traffic"), "/message");
         assert!(message.contains(crd) && message.contains("install"), "{message}");
-        assert_eq!(condition(&kanary, "Errored")["reason"], "NoMesh");
+        assert_eq!(condition(&kanary, "Stalled")["reason"], "NoMesh");
     }
     assert_nothing_is_left(&ns).await
 }
@@ -117,7 +117,7 @@ async fn both_are_both(ns: TestNamespace) -> Result<(), Error> {
 
 async fn none_means_no_requests(ns: TestNamespace) -> Result<(), Error> {
     let kanary = validating(&ns, traffic("none")).await?;
-    assert_contains(condition(&kanary, "Traffic"), &json!({"status": "True", "reason": "NoneAsked"}));
+    assert_contains(condition(&kanary, "Traffic"), &json!({"status": "True", "reason": "NotRequested"}));
     assert!(ns.find::<Service>(CANARY).await?.is_none());
     until_serves(&ns, WEB, 2, 0).await
 }
@@ -225,10 +225,10 @@ async fn a_service_that_goes_holds_the_clock_until_it_is_back(ns: TestNamespace)
     ns.delete::<Service>(WEB).await?;
     change(&ns, watching("1h")).await?;
     until_reason(&ns, "Traffic", "ServiceNotFound").await?;
-    let kanary = until_reason(&ns, "Running", "Held").await?;
+    let kanary = until_reason(&ns, "Running", "Paused").await?;
     assert_eq!(phase(&kanary), "Validating");
     ns.apply(service(json!({}))).await?;
-    until_reason(&ns, "Running", "Judging").await?;
+    until_reason(&ns, "Running", "Evaluating").await?;
     until_serves(&ns, WEB, 2, 1).await
 }
 
@@ -390,9 +390,9 @@ async fn respects<K: Kind>(ns: &TestNamespace, theirs: Value) -> Result<(), Erro
     ns.apply(theirs.clone()).await?;
     let hpa = json!({"scale": {"hpa": {"maxReplicas": 2}}});
     ns.apply(trial(merged(traffic("kanary-service"), hpa))).await?;
-    let kanary = until_reason(ns, "Errored", "NameTaken").await?;
+    let kanary = until_reason(ns, "Stalled", "NameTaken").await?;
     let message = format!("{} {CANARY} exists", K::kind(&()));
-    assert!(text(condition(&kanary, "Errored"), "/message").contains(&message), "{kanary}");
+    assert!(text(condition(&kanary, "Stalled"), "/message").contains(&message), "{kanary}");
     assert_nothing_is_left(ns).await?;
     let spec = json_of::<K>(ns, CANARY).await?["spec"].clone();
     assert_contains(&spec, &theirs["spec"]);

@@ -86,10 +86,10 @@ async fn silence_means_what_was_declared(ns: TestNamespace) -> Result<(), Error>
 async fn without_a_status_after_the_deadline_it_waits_for_a_verdict(ns: TestNamespace) -> Result<(), Error> {
     let none = json!({"manual": {"statusAfterDeadline": "none"}});
     validating(&ns, json!({"validation": {"validationPeriod": "1s", "items": [none]}})).await?;
-    let kanary = until_reason(&ns, "Running", "WaitsForEvidence").await?;
+    let kanary = until_reason(&ns, "Running", "AwaitingEvidence").await?;
     assert!(text(&kanary, "/status/message").contains("spec.validation.manual.status"), "it names the fix: {kanary}");
     assert_eq!(base_image(&ns).await?, "web:1", "no evidence is never success");
-    until_event(&ns, "WaitsForEvidence").await?;
+    until_event(&ns, "AwaitingEvidence").await?;
     set_verdict(&ns, "valid").await?;
     ns.until_phase(TRIAL, "Succeeded").await.map(drop)
 }
@@ -213,7 +213,7 @@ async fn a_label_that_comes_in_time_keeps_the_base(ns: TestNamespace) -> Result<
     validating(&ns, watching("1h")).await?;
     let pod = canary_pod(&ns).await?;
     ns.play(&pod, Some("never-ready")).await?;
-    until_reason(&ns, "Running", "Held").await?;
+    until_reason(&ns, "Running", "Paused").await?;
     mark_bad(&ns, &pod).await?;
     ns.until_phase(TRIAL, "Failed").await?;
     assert_eq!(base_image(&ns).await?, "web:1");
@@ -312,8 +312,8 @@ async fn validation_is_paused_while_the_canary_is_not_available(ns: TestNamespac
     validating(&ns, watching("1h")).await?;
     let pod = canary_pod(&ns).await?;
     ns.play(&pod, Some("never-ready")).await?;
-    until_reason(&ns, "Running", "Held").await?;
-    until_event(&ns, "Held").await?;
+    until_reason(&ns, "Running", "Paused").await?;
+    until_event(&ns, "Paused").await?;
     let kanary = change(&ns, watching("3s")).await?;
     let held = until_answered(&ns, &kanary).await?;
     // As long as its period: another trial comes and goes.

@@ -1,32 +1,32 @@
-//! Completion: scripts for the shells, and what kubectl itself calls. Names come from the cluster, by this very program.
+//! Completion: scripts for the shells, and the command that kubectl calls. This program completes the names in the cluster.
 
 use std::{ffi::OsString, time::Duration};
 
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use clap_complete::{
     engine::{ArgValueCandidates, CompletionCandidate, complete},
     env::{Bash, EnvCompleter, Fish, Zsh},
 };
 
-use super::{Arguments, Cluster, Error, cluster, kanaries, output};
+use super::{Error, client, cluster_flags::ClusterFlags, connection, output};
 
-/// The variable by which the shells' scripts call this program.
+/// The variable with which the scripts of the shells call this program.
 pub const VARIABLE: &str = "COMPLETE";
 const PROGRAM: &str = "kubectl-kanary";
-/// A shell that waits for longer than this is no help.
+/// Completion must not block the shell for longer.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Print a completion script.
 ///
-/// For kubectl itself: write that of `kubectl` to a file `kubectl_complete-kanary` on the PATH, and make it executable.
+/// To complete `kubectl kanary`, write the script for `kubectl` to an executable file `kubectl_complete-kanary` on the PATH.
 #[derive(clap::Args, Debug)]
 pub struct Completion {
-    /// For whom.
+    /// Target shell.
     #[arg(value_enum)]
     pub shell: Shell,
 }
 
-/// Whom a script is for.
+/// The shell, or kubectl itself, that a script is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
 pub enum Shell {
@@ -52,16 +52,16 @@ pub fn run(Completion { shell }: &Completion) -> Result<(), Error> {
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// What kubectl asks for: the words so far, the last of them unfinished. It wants a candidate a line, and at the end a
-/// number: 4 is "and no files", 2 more is "and no space behind it", for a folder is only the beginning of a path.
+/// Completes the words so far, of which the last is unfinished, for kubectl. It expects one candidate per line, and then a
+/// directive: 4 is "do not complete files", 2 more is "add no space", because a folder is only the beginning of a path.
 ///
 /// # Errors
 /// The output cannot be written.
-pub fn for_kubectl(words: Vec<OsString>) -> Result<(), Error> {
+pub fn for_kubectl(command: &mut clap::Command, words: Vec<OsString>) -> Result<(), Error> {
     let words: Vec<OsString> = std::iter::once(PROGRAM.into()).chain(words).collect();
     let last = words.len() - 1;
     let here = std::env::current_dir().ok();
-    let candidates = complete(&mut Arguments::command(), words, last, here.as_deref()).unwrap_or_default();
+    let candidates = complete(command, words, last, here.as_deref()).unwrap_or_default();
     let line = |candidate: &CompletionCandidate| {
         let help = candidate.get_help().map(|help| format!("\t{help}")).unwrap_or_default();
         format!("{}{help}\n", candidate.get_value().to_string_lossy())
@@ -76,33 +76,32 @@ pub fn for_kubectl(words: Vec<OsString>) -> Result<(), Error> {
 pub fn names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {
         let words: Vec<String> = std::env::args().collect();
-        names_in(&cluster_of(&words)).unwrap_or_default()
+        names_in(&flags_among(&words)).unwrap_or_default()
     })
 }
 
-fn names_in(cluster: &Cluster) -> Result<Vec<CompletionCandidate>, Error> {
+fn names_in(flags: &ClusterFlags) -> Result<Vec<CompletionCandidate>, Error> {
     let list = async {
-        let connection = cluster::connect(cluster).await?;
-        kanaries::list(&connection, false, None).await
+        let connection = connection::connect(flags).await?;
+        client::list(&connection, false, None).await
     };
     let found =
-        cluster::block_on(async { tokio::time::timeout(PATIENCE, list).await.unwrap_or_else(|_| Ok(Vec::new())) })?;
+        connection::block_on(async { tokio::time::timeout(PATIENCE, list).await.unwrap_or_else(|_| Ok(Vec::new())) })?;
     Ok(found.into_iter().map(|found| CompletionCandidate::new(found.name().to_owned())).collect())
 }
 
-/// The flags among the words: a line that is being written parses as nothing yet.
-fn cluster_of(words: &[String]) -> Cluster {
-    let flag = |long: &str, short: Option<&str>| {
-        let inline = words.iter().find_map(|word| word.strip_prefix(&format!("{long}=")));
-        let apart = words
-            .windows(2)
-            .find(|pair| pair[0] == long || Some(pair[0].as_str()) == short)
-            .map(|pair| pair[1].as_str());
-        inline.or(apart).map(str::to_owned)
-    };
-    Cluster {
-        namespace: flag("--namespace", Some("-n")),
-        context: flag("--context", None),
-        kubeconfig: flag("--kubeconfig", None).map(Into::into),
+/// The flags among the words; an unfinished line cannot be parsed as arguments.
+fn flags_among(words: &[String]) -> ClusterFlags {
+    ClusterFlags {
+        namespace: value_of(words, &["--namespace", "-n"]),
+        context: value_of(words, &["--context"]),
+        kubeconfig: value_of(words, &["--kubeconfig"]).map(Into::into),
     }
+}
+
+/// `--flag=value`, or `--flag value`.
+fn value_of(words: &[String], names: &[&str]) -> Option<String> {
+    let inline = words.iter().filter_map(|word| word.split_once('='));
+    let apart = words.windows(2).map(|pair| (pair[0].as_str(), pair[1].as_str()));
+    inline.chain(apart).find(|(name, _)| names.contains(name)).map(|(_, value)| value.to_owned())
 }

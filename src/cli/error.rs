@@ -1,45 +1,55 @@
-//! Why the program ends with something else than 0, and how it says so.
+//! Why the program ends with an exit code other than 0, and how it says so.
 
 use std::{path::PathBuf, process::ExitCode};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The arguments make no sense together.
+    /// The arguments contradict each other or the object that they are about.
     #[error("{0}")]
     Usage(String),
     /// A file cannot be read.
-    #[error("{}: {error}", .path.display())]
+    #[error("{}: {}", .path.display(), in_words(error))]
     File {
-        /// Which.
+        /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         error: std::io::Error,
     },
-    /// Something is not as it must be; one sentence.
+    /// The verb failed; one sentence.
     #[error("{0}")]
-    Wrong(String),
-    /// All has been said already, on standard output.
+    Failed(String),
+    /// The verb failed, and standard output says why already.
     #[error("")]
-    Said,
+    Reported,
     /// The output cannot be written.
-    #[error("cannot write: {0}")]
+    #[error("cannot write the output: {0}")]
     Output(std::io::Error),
 }
 
+/// An error of the operating system without ` (os error 2)` and in lower case.
+#[must_use]
+pub fn in_words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let Some(code) = error.raw_os_error() else { return text };
+    let text = text.strip_suffix(&format!(" (os error {code})")).unwrap_or(&text);
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
 impl Error {
-    /// Says it on standard error; the exit code of the program.
+    /// Prints it on standard error; the exit code of the program.
     #[must_use]
-    pub fn tell(&self) -> ExitCode {
+    pub fn report(&self) -> ExitCode {
         match self {
-            // Whoever reads has seen enough, as `head` does.
+            // The reader has seen enough, as `head` does.
             Error::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
-            Error::Said => return ExitCode::FAILURE,
-            Error::Usage(_) | Error::File { .. } | Error::Wrong(_) | Error::Output(_) => eprintln!("error: {self}"),
+            Error::Reported => return ExitCode::FAILURE,
+            Error::Usage(_) | Error::File { .. } | Error::Failed(_) | Error::Output(_) => eprintln!("error: {self}"),
         }
         match self {
             Error::Usage(_) => ExitCode::from(2),
-            Error::File { .. } | Error::Wrong(_) | Error::Said | Error::Output(_) => ExitCode::FAILURE,
+            Error::File { .. } | Error::Failed(_) | Error::Reported | Error::Output(_) => ExitCode::FAILURE,
         }
     }
 }

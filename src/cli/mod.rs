@@ -1,56 +1,46 @@
-//! `kubectl kanary`, the hand tool: one file a verb.
+//! `kubectl kanary`, the kubectl plugin: one module for each verb.
 //!
-//! It decides nothing about a run: what it shows is what the controller wrote, or what the core says. What it writes is
-//! what a person could write with `kubectl patch`.
+//! It decides nothing about a run: it shows what the controller wrote, or what the core decides. What it writes, a user could
+//! write with `kubectl patch` as well.
 
-pub mod around;
+mod api_error;
+pub mod approve;
+pub mod client;
 mod clock;
-mod cluster;
+mod cluster_flags;
 mod completion;
-mod defaults;
+mod connection;
 pub mod describe;
 mod error;
-mod follow;
 pub mod generate;
 pub mod get;
 pub mod gitops;
-mod guarded;
-pub mod kanaries;
+mod kubeconfig;
+pub mod manifest;
 mod output;
 pub mod plan;
 mod proxy;
+pub mod related;
 pub mod retry;
-pub mod say;
+mod retry_on_conflict;
 mod table;
 pub mod watch;
+mod watch_stream;
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser, Subcommand};
+use cluster_flags::ClusterFlags;
 pub use error::Error;
 
-/// Progressive delivery for Kubernetes: canaries beside an untouched base, judged by evidence.
+/// Progressive delivery for Kubernetes: canaries beside an untouched Deployment, promoted on evidence.
 #[derive(Parser)]
 #[command(name = "kubectl-kanary", bin_name = "kubectl kanary", version, max_term_width = 100)]
 pub struct Arguments {
     #[command(flatten)]
-    cluster: Cluster,
+    flags: ClusterFlags,
     #[command(subcommand)]
     verb: Verb,
-}
-
-/// Which cluster, and where in it: kubectl's own flags.
-#[derive(clap::Args, Clone, Debug, Default)]
-pub struct Cluster {
-    /// Namespace. Default: that of the context.
-    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Cluster")]
-    pub namespace: Option<String>,
-    /// Context of the kubeconfig. Default: its current one.
-    #[arg(long, global = true, value_name = "NAME", help_heading = "Cluster")]
-    pub context: Option<String>,
-    /// The kubeconfig. Default: $KUBECONFIG, else ~/.kube/config.
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Cluster")]
-    pub kubeconfig: Option<std::path::PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -60,8 +50,8 @@ enum Verb {
     Get(get::Get),
     Describe(describe::Describe),
     Watch(watch::Watch),
-    Approve(say::Approve),
-    Reject(say::Reject),
+    Approve(approve::Approve),
+    Reject(approve::Reject),
     Retry(retry::Retry),
     GitopsIgnore(gitops::GitopsIgnore),
     Completion(completion::Completion),
@@ -72,29 +62,29 @@ enum Verb {
     },
 }
 
-/// Runs the program: 0 if all is well, 1 if something is wrong, 2 if it was called wrongly.
+/// Runs the program: 0 on success, 1 on failure, 2 for wrong arguments.
 #[must_use]
 pub fn main() -> ExitCode {
-    // A shell that completes calls the program itself, and never gets past this line.
+    // For completion the shell calls this program, which then ends here.
     clap_complete::CompleteEnv::with_factory(Arguments::command).var(completion::VARIABLE).complete();
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.tell(),
+        Err(error) => error.report(),
     }
 }
 
-fn run(Arguments { cluster, verb }: Arguments) -> Result<(), Error> {
+fn run(Arguments { flags, verb }: Arguments) -> Result<(), Error> {
     match verb {
-        Verb::Generate(generate) => generate::run(&cluster, &generate),
-        Verb::Plan(plan) => plan::run(&cluster, &plan),
-        Verb::Get(get) => get::run(&cluster, &get),
-        Verb::Describe(describe) => describe::run(&cluster, &describe),
-        Verb::Watch(watch) => watch::run(&cluster, &watch),
-        Verb::Approve(approve) => say::approve(&cluster, &approve),
-        Verb::Reject(reject) => say::reject(&cluster, &reject),
-        Verb::Retry(retry) => retry::run(&cluster, &retry),
-        Verb::GitopsIgnore(ignore) => gitops::run(&cluster, &ignore),
+        Verb::Generate(generate) => generate::run(&flags, &generate),
+        Verb::Plan(plan) => plan::run(&flags, &plan),
+        Verb::Get(get) => get::run(&flags, &get),
+        Verb::Describe(describe) => describe::run(&flags, &describe),
+        Verb::Watch(watch) => watch::run(&flags, &watch),
+        Verb::Approve(approve) => approve::approve(&flags, &approve),
+        Verb::Reject(reject) => approve::reject(&flags, &reject),
+        Verb::Retry(retry) => retry::run(&flags, &retry),
+        Verb::GitopsIgnore(ignore) => gitops::run(&flags, &ignore),
         Verb::Completion(completion) => completion::run(&completion),
-        Verb::Complete { words } => completion::for_kubectl(words),
+        Verb::Complete { words } => completion::for_kubectl(&mut Arguments::command(), words),
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Error;
 
-/// A machine's format.
+/// A format for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
 pub enum Format {
@@ -16,23 +16,34 @@ pub enum Format {
     Json,
 }
 
-/// Something went well.
+/// A success.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// Something went wrong.
+/// A failure.
 pub const BAD: Style = AnsiColor::Red.on_default();
-/// Somebody should look.
+/// A warning.
 pub const WARN: Style = AnsiColor::Yellow.on_default();
-/// What is read last.
+/// Secondary text.
 pub const DIM: Style = Style::new().dimmed();
-/// What is read first.
+/// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// The text in that style; what is no terminal gets it without.
+/// The text in a style; [`print`] drops it where there is no terminal.
 pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Prints text; colours are dropped where there is no terminal, and with NO_COLOR.
+/// A status or a verdict in its colour.
+#[must_use]
+pub fn coloured(word: &str) -> String {
+    match word {
+        "Succeeded" | "Valid" | "True" => styled(GOOD, word),
+        "Failed" | "Failing" | "Invalid" => styled(BAD, word),
+        "Unknown" | "Scheduled" => styled(WARN, word),
+        word => word.to_owned(),
+    }
+}
+
+/// Prints text, without colours if standard output is not a terminal or NO_COLOR is set.
 ///
 /// # Errors
 /// [`Error::Output`].
@@ -41,7 +52,7 @@ pub fn print(text: &str) -> Result<(), Error> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
 }
 
-/// Prints an object for machines.
+/// Prints an object for programs.
 ///
 /// # Errors
 /// [`Error::Output`].
@@ -49,7 +60,7 @@ pub fn print_as<T: Serialize>(format: Format, object: &T) -> Result<(), Error> {
     print(&written(format, object)?)
 }
 
-/// An object for machines, with a new line at its end.
+/// An object for programs, with a new line at its end.
 ///
 /// # Errors
 /// Never in practice: what we write serializes.
@@ -70,10 +81,10 @@ pub fn yaml<T: Serialize>(object: &T) -> Result<String, Error> {
 }
 
 fn cannot(error: impl std::fmt::Display) -> Error {
-    Error::Wrong(format!("cannot write this as text: {error}"))
+    Error::Failed(format!("cannot serialize the output: {error}"))
 }
 
-/// Each line moved to the right.
+/// Each line indented.
 pub fn indented(text: &str, by: usize) -> String {
     let margin = " ".repeat(by);
     text.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("{margin}{line}\n") }).collect()

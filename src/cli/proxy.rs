@@ -1,12 +1,15 @@
-//! Whether the way to the API server goes through a proxy, decided as kubectl does.
+//! Whether requests to the API server go through a proxy, decided as kubectl does: by the rules of Go's `net/http`.
 //!
-//! The client compares `NO_PROXY` with the address of the proxy, where that of the API server is meant.
+//! kube compares `NO_PROXY` with the address of the proxy instead of the API server's, and hyper-util's matcher knows
+//! neither ports nor `*.example.org` in the list, lets `*` match names only and `.example.org` the domain itself, and sends
+//! even loopback addresses through the proxy. So the rules stay here; the networks are ipnet's.
 
 use std::net::IpAddr;
 
 use http::Uri;
+use ipnet::IpNet;
 
-/// The proxy to an API server: the kubeconfig's own, whatever the environment says; else that of the environment.
+/// The proxy to an API server: that of the kubeconfig, whatever the environment says; else that of the environment.
 ///
 /// # Errors
 /// Not an address.
@@ -15,65 +18,53 @@ pub fn to(
     of_kubeconfig: Option<&str>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<Uri>, http::uri::InvalidUri> {
-    let either = |upper, lower| [upper, lower].into_iter().filter_map(&variable).find(|value| !value.is_empty());
     if let Some(proxy) = of_kubeconfig.filter(|proxy| !proxy.is_empty()) {
-        return parsed(proxy).map(Some);
+        return parse(proxy).map(Some);
     }
-    let is_direct = is_excepted(&either("NO_PROXY", "no_proxy").unwrap_or_default(), server);
-    let is_plain = server.scheme_str() == Some("http");
-    let named = if is_plain { either("HTTP_PROXY", "http_proxy") } else { either("HTTPS_PROXY", "https_proxy") };
-    match named.filter(|_| !is_direct) {
-        Some(proxy) => parsed(&proxy).map(Some),
-        None => Ok(None),
+    let either = |names: [&str; 2]| names.into_iter().filter_map(&variable).find(|value| !value.is_empty());
+    if is_excepted(&either(["NO_PROXY", "no_proxy"]).unwrap_or_default(), server) {
+        return Ok(None);
     }
+    let proxy = match server.scheme_str() {
+        Some("http") => either(["HTTP_PROXY", "http_proxy"]),
+        Some(_) | None => either(["HTTPS_PROXY", "https_proxy"]),
+    };
+    proxy.map(|proxy| parse(&proxy)).transpose()
 }
 
-/// Without a scheme an address is that of a plain proxy, as curl and Go have it.
-fn parsed(proxy: &str) -> Result<Uri, http::uri::InvalidUri> {
+/// An address without a scheme is that of an HTTP proxy.
+fn parse(proxy: &str) -> Result<Uri, http::uri::InvalidUri> {
     if proxy.contains("://") { proxy.parse() } else { format!("http://{proxy}").parse() }
 }
 
-/// This machine itself, and what the list names: `*`, addresses, networks, names with all that is below them.
+/// This machine itself, and what the list names: `*`, addresses, networks, domains with their subdomains.
 fn is_excepted(list: &str, server: &Uri) -> bool {
     let host = server.host().unwrap_or_default().trim_matches(['[', ']']).trim_end_matches('.').to_lowercase();
     let address = host.parse::<IpAddr>().ok();
-    let usual = if server.scheme_str() == Some("http") { 80 } else { 443 };
-    let port = server.port_u16().unwrap_or(usual);
-    let is_here = host == "localhost" || address.is_some_and(|address| address.is_loopback());
-    let names = |entry: &str| match address {
-        Some(address) => names_address(entry, address, port),
-        None => names_host(entry, &host, port),
+    if host == "localhost" || address.is_some_and(|address| address.is_loopback()) {
+        return true;
+    }
+    let default = if server.scheme_str() == Some("http") { 80 } else { 443 };
+    let port = server.port_u16().unwrap_or(default);
+    let is_match = |entry: &str| match address {
+        Some(address) => matches_address(entry, address, port),
+        None => matches_host(entry, &host, port),
     };
-    is_here || list.split(',').map(|entry| entry.trim().to_lowercase()).any(|entry| entry == "*" || names(&entry))
+    list.split(',').map(|entry| entry.trim().to_lowercase()).any(|entry| entry == "*" || is_match(&entry))
 }
 
-fn names_address(entry: &str, address: IpAddr, port: u16) -> bool {
-    if let Some((network, length)) = entry.split_once('/') {
-        return network.parse().ok().zip(length.parse().ok()).is_some_and(|of| contains(of, address));
+fn matches_address(entry: &str, address: IpAddr, port: u16) -> bool {
+    if entry.contains('/') {
+        return entry.parse().is_ok_and(|network: IpNet| network.contains(&address));
     }
     let is_it = |text: &str| text.trim_matches(['[', ']']).parse() == Ok(address);
-    // Only one in brackets has a port behind its colons, if it is one of version 6.
+    // An address of version 6 has a port only behind brackets.
     is_it(entry) || entry.rsplit_once(':').is_some_and(|(text, of)| is_it(text) && of.parse() == Ok(port))
 }
 
-fn contains((network, length): (IpAddr, u32), address: IpAddr) -> bool {
-    match (network, address) {
-        (IpAddr::V4(network), IpAddr::V4(address)) => {
-            let rest = 32_u32.saturating_sub(length);
-            length <= 32 && u64::from(network.to_bits()) >> rest == u64::from(address.to_bits()) >> rest
-        }
-        (IpAddr::V6(network), IpAddr::V6(address)) => {
-            let rest = 128_u32.saturating_sub(length);
-            let begins = |address: u128| address.checked_shr(rest).unwrap_or_default();
-            length <= 128 && begins(network.to_bits()) == begins(address.to_bits())
-        }
-        (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-    }
-}
-
-fn names_host(entry: &str, host: &str, port: u16) -> bool {
+fn matches_host(entry: &str, host: &str, port: u16) -> bool {
     let (name, of) = entry.rsplit_once(':').map_or((entry, None), |(name, of)| (name, Some(of)));
-    let name = name.strip_prefix('*').unwrap_or(name);
+    let name = if name.starts_with("*.") { &name[1..] } else { name };
     let is_it = match name.strip_prefix('.') {
         Some(domain) => is_below(host, domain),
         None => host == name || is_below(host, name),

@@ -3,51 +3,50 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use futures::StreamExt;
-use kube::{
-    Api, Client,
-    runtime::{WatchStreamExt, watcher::watcher},
-};
-use tokio::{sync::Notify, task::JoinHandle};
+use kube::{Api, Client, runtime::watcher::watcher};
+use tokio::sync::Notify;
 
-use super::{memory::Memory, watch::config};
+use super::{
+    store::Store,
+    watch::{self, Next, WatchTask},
+};
 use crate::objects::EndpointSlice;
 
 /// A watch that ends when this is dropped.
-pub struct Following {
-    memory: Arc<Memory<EndpointSlice>>,
+pub struct EndpointWatch {
+    store: Arc<Store<EndpointSlice>>,
     namespace: String,
-    task: JoinHandle<()>,
+    _task: WatchTask,
 }
 
-impl Following {
-    /// Starts to watch; each change wakes the one who asked.
+impl EndpointWatch {
+    /// Starts to watch; each change wakes the task.
     pub fn start(client: &Client, namespace: &str, service: &str, signal: Arc<Notify>) -> Self {
         let api: Api<EndpointSlice> = Api::namespaced(client.clone(), namespace);
-        let config = config().labels(&format!("kubernetes.io/service-name={service}"));
-        let memory = Arc::new(Memory::default());
-        let fed = memory.clone();
-        let task = tokio::spawn(async move {
-            let mut stream = std::pin::pin!(watcher(api, config).default_backoff());
-            while let Some(event) = stream.next().await {
-                // An error is no news: the one who asked has a deadline of its own.
-                if let Ok(event) = event {
+        let config = watch::config().labels(&format!("kubernetes.io/service-name={service}"));
+        let store = Arc::new(Store::default());
+        let fed = store.clone();
+        let task = async move {
+            let begin = || watcher(api.clone(), config.clone()).boxed();
+            let handle = |event| match event {
+                Ok(event) => {
                     fed.apply(event);
                     signal.notify_one();
+                    Next::Event
                 }
-            }
-        });
-        Self { memory, namespace: namespace.to_owned(), task }
+                // An error is not an event: the task that waits has a deadline of its own.
+                Err(_) => Next::Resume,
+            };
+            watch::follow(begin, handle).await;
+        };
+        Self { store, namespace: namespace.to_owned(), _task: WatchTask::spawn(task) }
     }
 
-    /// The pods that are listed; nothing before the first full list.
+    /// The pods that are listed; none before the first full list.
     pub fn listed(&self) -> Option<BTreeSet<String>> {
-        let slices = self.memory.all_in(&self.namespace);
-        self.memory.is_synced().then(|| slices.iter().flat_map(|slice| slice.pods.iter().cloned()).collect())
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        self.task.abort();
+        if !self.store.is_synced() {
+            return None;
+        }
+        Some(self.store.all_in(&self.namespace).iter().flat_map(|slice| slice.pods.iter().cloned()).collect())
     }
 }

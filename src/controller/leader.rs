@@ -1,12 +1,14 @@
-//! Who may write: the holder of the Lease. And when nobody watched: what the Lease tells of the time before.
+//! Leader election: the holder of the Lease may write.
 //!
-//! A library would elect a leader; ours also keeps, in an annotation of the Lease, the absences that the clock of a
-//! validation must not count. Two processes never both believe that they lead, as long as the clocks of their hosts differ
-//! by less than five seconds: so much earlier a leader stops than another may take over. Beyond that the guards of the
-//! writes hold (docs/decisions/0005-lease.md).
+//! A library would elect a leader; this also keeps, in an annotation of the Lease, the absences: when no controller was
+//! watching, which the clock of a validation must not count (docs/decisions/0005-lease.md).
+//!
+//! # Guarantee
+//! Two processes never both believe that they are the leader, as long as the clocks of their hosts differ by less than five
+//! seconds: a leader stops that much earlier than another may take over. Beyond that the guards of the writes hold.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,162 +19,149 @@ use k8s_openapi::{
 };
 use kube::{Api, api::PostParams};
 
-use super::{Context, execute, observe};
+use super::{
+    clock,
+    context::Context,
+    leadership::Reign,
+    request::{self, bounded},
+};
 use crate::{
     api::names::{ABSENCES, LEASE, MANAGER},
     decision::Absence,
 };
 
-/// Another may take over so long after the last renewal.
+/// Another controller may take over this long after the last renewal.
 const DURATION: SignedDuration = SignedDuration::from_secs(15);
-/// The holder stops writing so long after the last renewal that it knows of.
-const TRUST: Duration = Duration::from_secs(10);
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 const TRY_EVERY: Duration = Duration::from_secs(2);
-/// A renewal that fails, or has no answer for so long, is tried again while this process may still lead: an absence of
-/// ten seconds for one lost packet would set every clock back.
+/// A renewal that fails, or has no answer within this timeout, is tried again while this process may still be the leader: an
+/// absence of ten seconds because of one lost packet would set every clock back.
 const RENEW_WITHIN: Duration = Duration::from_secs(4);
 const RENEW_AGAIN: Duration = Duration::from_millis(500);
+/// The name of what is renewed, in warnings.
+const LEASES: &str = "leases";
 /// More absences than this are merged, oldest first: too long an absence is on the safe side.
 const MOST_ABSENCES: usize = 32;
-
-/// What this process knows of its leadership.
-#[derive(Default)]
-pub struct Leadership(Mutex<Reign>);
-
-#[derive(Clone, Default)]
-struct Reign {
-    /// The last renewal that is known of, by the clock of this process and by the one of the host.
-    renewed: Option<(Instant, Timestamp)>,
-    absences: Vec<Absence>,
-    /// Somebody asked since then and was told no, so sleeps. A renewal that takes long goes on with a reign that was over
-    /// for a moment.
-    refused: bool,
-}
-
-impl Reign {
-    /// The clock of the process stands still while the host sleeps, the one of the host is set by others: after a leap of
-    /// either nobody knows what was missed, until the Lease is renewed and the time between is an absence.
-    fn holds(&self, clock: Instant, time: Timestamp) -> bool {
-        self.renewed.is_some_and(|(instant, renewed)| {
-            clock.duration_since(instant) < TRUST && renewed.duration_until(time).unsigned_abs() < TRUST
-        })
-    }
-}
-
-impl Leadership {
-    /// May this process write now?
-    pub fn holds(&self) -> bool {
-        let mut reign = self.lock();
-        let holds = reign.holds(Instant::now(), Timestamp::now());
-        reign.refused |= !holds;
-        holds
-    }
-
-    /// When nobody watched.
-    pub fn absences(&self) -> Vec<Absence> {
-        self.lock().absences.clone()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Reign> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Was anybody refused before that, who must be woken now?
-    fn set(&self, reign: Reign) -> bool {
-        std::mem::replace(&mut *self.lock(), reign).refused
-    }
-}
 
 /// What to do about a Lease as it is.
 #[derive(Debug, PartialEq)]
 enum Bid {
-    /// Write it so, and lead.
+    /// Write it like this, and be the leader.
     Take(Box<Lease>),
-    /// Somebody else holds it.
+    /// Another controller holds it.
     Wait(String),
 }
 
-/// What came of a bid.
+/// The outcome of a bid.
 enum Held {
     Mine(Box<Lease>),
     By(String),
     /// It changed meanwhile.
-    ByWhom,
+    Changed,
 }
 
-/// Campaigns, leads, and campaigns again, for ever.
+/// What a campaign knows from the last try.
+#[derive(Default)]
+struct Campaign {
+    /// The Lease as this process wrote it.
+    known: Option<Lease>,
+    /// The leader that was logged last.
+    logged: Option<String>,
+}
+
+/// Acquires the Lease and renews it, indefinitely.
 pub async fn campaign(context: Arc<Context>) {
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
-    let mut known: Option<Lease> = None;
-    let mut said_leader = None;
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.lease_namespace);
+    let mut campaign = Campaign::default();
     loop {
-        let led = context.leadership.holds();
-        let asked = (Instant::now(), Timestamp::now());
-        let patience = if led { RENEW_WITHIN } else { execute::PATIENCE };
-        let mut pause = if led { RENEW_AGAIN } else { TRY_EVERY };
-        let before = known.take();
-        match execute::within(patience, bid(&api, &context.identity, before.clone(), led)).await {
-            Ok(Held::Mine(lease)) => {
-                context.said.resolve("leases");
-                let reign = Reign { renewed: Some(asked), absences: absences(&lease), refused: false };
-                if context.leadership.set(reign) {
-                    context.wake_all();
-                }
-                if !led {
-                    tracing::info!(identity = context.identity, "leads");
-                }
-                (known, said_leader, pause) = (Some(*lease), None, RENEW_EVERY);
+        let is_leader = context.leadership.holds();
+        let sent = (Instant::now(), Timestamp::now());
+        let timeout = if is_leader { RENEW_WITHIN } else { request::PATIENCE };
+        let before = campaign.known.take();
+        let bid = bid(&api, &context.settings.identity, before.clone(), is_leader);
+        let is_renewed = match request::within(timeout, bid).await {
+            Ok(held) => {
+                context.warnings.resolve(LEASES);
+                campaign.conclude(&context, sent, is_leader, held)
             }
-            Ok(Held::By(leader)) => {
-                context.said.resolve("leases");
-                // Said once: two that were to serve different namespaces may have come to share a Lease.
-                if said_leader.as_ref() != Some(&leader) {
-                    tracing::info!(leader, namespace = context.lease_namespace, "waits, for another one leads");
-                    said_leader = Some(leader);
-                }
-            }
-            Ok(Held::ByWhom) => context.said.resolve("leases"),
             Err(error) => {
-                context.said.warn("leases", &error);
-                // One request less than to read it again; if it was written all the same, the next one says so.
-                known = before;
+                context.warnings.warn(LEASES, &error);
+                // One request less than to read it again; if it was written all the same, the next try shows that.
+                campaign.known = before;
+                false
             }
-        }
-        tokio::time::sleep(pause).await;
+        };
+        tokio::time::sleep(pause(is_leader, is_renewed)).await;
     }
 }
 
-/// Gives the Lease up, so that another controller need not wait.
+fn pause(was_leader: bool, is_renewed: bool) -> Duration {
+    match (is_renewed, was_leader) {
+        (true, _) => RENEW_EVERY,
+        (false, true) => RENEW_AGAIN,
+        (false, false) => TRY_EVERY,
+    }
+}
+
+impl Campaign {
+    /// Takes note of the outcome of a bid. Does this process hold the Lease?
+    fn conclude(&mut self, context: &Context, sent: (Instant, Timestamp), was_leader: bool, held: Held) -> bool {
+        match held {
+            Held::Mine(lease) => {
+                let reign = Reign { renewed: Some(sent), absences: absences(&lease), refused: false };
+                if context.leadership.set(reign) {
+                    context.queue.wake_all();
+                }
+                if !was_leader {
+                    tracing::info!(identity = context.settings.identity, "became leader");
+                }
+                (self.known, self.logged) = (Some(*lease), None);
+                true
+            }
+            Held::By(leader) => {
+                // Logged once: two that were meant for different namespaces may share a Lease by mistake.
+                if self.logged.as_ref() != Some(&leader) {
+                    let namespace = &context.settings.lease_namespace;
+                    tracing::info!(leader, namespace, "waiting for leader election");
+                    self.logged = Some(leader);
+                }
+                false
+            }
+            Held::Changed => false,
+        }
+    }
+}
+
+/// Releases the Lease, so that another controller need not wait.
 pub async fn resign(context: &Context) {
     if !context.leadership.holds() {
         return;
     }
     context.leadership.set(Reign::default());
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.lease_namespace);
+    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.lease_namespace);
     let release = async {
         let mut lease = api.get(LEASE).await?;
         let spec = lease.spec.get_or_insert_default();
-        if spec.holder_identity.as_deref() == Some(&context.identity) {
+        if spec.holder_identity.as_deref() == Some(&context.settings.identity) {
             spec.holder_identity = Some(String::new());
             spec.renew_time = Some(MicroTime(Timestamp::now()));
             api.replace(LEASE, &PostParams::default(), &lease).await?;
         }
         Ok(())
     };
-    if let Err(error) = execute::bounded(release).await {
-        tracing::warn!(%error, "could not give the lease up; another controller waits until it expires");
+    if let Err(error) = bounded(release).await {
+        tracing::warn!(%error, "cannot release the Lease; another controller waits until it expires");
     }
 }
 
-/// One try. A Lease that changed meanwhile is somebody else's move: it is read again the next time.
+/// One try. A Lease that changed meanwhile was written by another controller: it is read again the next time.
 async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Held, kube::Error> {
     let seen = match known {
         Some(lease) => Some(lease),
         None => api.get_opt(LEASE).await?,
     };
     let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let lease = match consider(seen.as_ref(), me, led, observe::now()) {
+    let lease = match consider(seen.as_ref(), me, led, clock::now()) {
         Bid::Take(lease) => lease,
         Bid::Wait(leader) => return Ok(Held::By(leader)),
     };
@@ -182,13 +171,13 @@ async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Res
     };
     match written {
         Ok(lease) => Ok(Held::Mine(Box::new(lease))),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Held::ByWhom),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(Held::Changed),
         Err(error) => Err(error),
     }
 }
 
-/// Pure: the bid that a Lease asks for. Whoever begins to lead adds the absence since the last sign of life; without a
-/// Lease there is none, ever: it may have been deleted.
+/// Pure: what to do about a Lease as it is. A new leader adds the absence since the last renewal; without a Lease that is all
+/// the time before: it may have been deleted.
 fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
     let before = seen.and_then(|lease| lease.spec.clone()).unwrap_or_default();
     let renewed = before.renew_time.as_ref().map(|time| time.0);
@@ -251,7 +240,7 @@ mod tests {
     fn taken(bid: Bid) -> Lease {
         match bid {
             Bid::Take(lease) => *lease,
-            Bid::Wait(leader) => panic!("waits for {leader}"),
+            Bid::Wait(leader) => panic!("waiting for {leader}"),
         }
     }
 
@@ -259,35 +248,24 @@ mod tests {
         taken(consider(None, "a", false, at(0)))
     }
 
-    fn since_ever() -> Absence {
+    fn all_the_time_before() -> Absence {
         Absence { from: Timestamp::UNIX_EPOCH, until: at(0) }
     }
 
-    /// The API server took seconds to renew the Lease; meanwhile a task looked, and went to sleep for an hour.
     #[test]
-    fn who_was_refused_is_woken_by_the_next_renewal() {
-        let (leadership, now) = (Leadership::default(), (Instant::now(), Timestamp::now()));
-        let reign = Reign { renewed: Some(now), ..Reign::default() };
-        assert!(!leadership.holds());
-        assert!(leadership.set(reign.clone()), "one that was refused sleeps");
-        assert!(leadership.holds());
-        assert!(!leadership.set(reign), "nobody was refused since");
+    fn before_the_first_lease_no_controller_is_known_to_have_watched() {
+        assert_eq!(absences(&first()), [all_the_time_before()]);
     }
 
     #[test]
-    fn before_the_first_lease_nobody_is_known_to_have_watched() {
-        assert_eq!(absences(&first()), [since_ever()]);
-    }
-
-    #[test]
-    fn a_leader_whose_lease_is_deleted_watches_all_the_same() {
+    fn a_leader_watches_even_while_its_lease_is_deleted() {
         assert_eq!(absences(&taken(consider(None, "a", true, at(5)))), []);
     }
 
     #[test]
-    fn a_leader_goes_on_without_an_absence() {
+    fn a_renewal_adds_no_absence() {
         let renewed = taken(consider(Some(&first()), "a", true, at(5)));
-        assert_eq!(absences(&renewed), [since_ever()]);
+        assert_eq!(absences(&renewed), [all_the_time_before()]);
         assert_eq!(renewed.spec.expect("spec").acquire_time, Some(MicroTime(at(0))));
     }
 
@@ -295,31 +273,19 @@ mod tests {
     fn another_waits_for_the_lease_to_expire() {
         assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait("a".into()));
         let taken_over = taken(consider(Some(&first()), "b", false, at(16)));
-        assert_eq!(absences(&taken_over), [since_ever(), Absence { from: at(0), until: at(16) }]);
+        assert_eq!(absences(&taken_over), [all_the_time_before(), Absence { from: at(0), until: at(16) }]);
     }
 
     #[test]
-    fn a_restart_under_the_same_name_is_an_absence() {
+    fn a_restart_under_the_same_identity_is_an_absence() {
         let again = taken(consider(Some(&first()), "a", false, at(3)));
-        assert_eq!(absences(&again), [since_ever(), Absence { from: at(0), until: at(3) }]);
+        assert_eq!(absences(&again), [all_the_time_before(), Absence { from: at(0), until: at(3) }]);
     }
 
     #[test]
     fn a_leader_that_could_not_renew_for_too_long_was_absent() {
         let late = taken(consider(Some(&first()), "a", true, at(40)));
-        assert_eq!(absences(&late), [since_ever(), Absence { from: at(0), until: at(40) }]);
-    }
-
-    #[test]
-    fn trust_ends_with_time_and_with_a_leap_of_either_clock() {
-        let begun = Instant::now();
-        let reign = Reign { renewed: Some((begun, at(0))), ..Reign::default() };
-        let holds = |clock: u64, time: i64| reign.holds(begun + Duration::from_secs(clock), at(time));
-        assert!(holds(0, 0) && holds(9, 9));
-        assert!(!holds(10, 10), "it was not renewed");
-        assert!(!holds(1, 3600), "the host slept, or its clock was set forward");
-        assert!(!holds(1, -3600), "its clock was set back");
-        assert!(!Reign::default().holds(begun, at(0)));
+        assert_eq!(absences(&late), [all_the_time_before(), Absence { from: at(0), until: at(40) }]);
     }
 
     #[test]

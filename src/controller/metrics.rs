@@ -1,5 +1,5 @@
-//! What the controller counts of itself, and the values that it judges by. Only these have labels with names that somebody else
-//! chose: sixteen items at most of each canary that is being judged.
+//! Metrics of the controller, and the values that items are evaluated on. Only these have labels with names that users chose:
+//! sixteen items at most of each canary that is being validated.
 
 use std::{fmt::Write, sync::atomic::AtomicU64, time::Duration};
 
@@ -15,7 +15,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::Key;
+use super::key::Key;
 use crate::{
     api::Phase,
     decision::{Action, StatusUpdate},
@@ -23,36 +23,36 @@ use crate::{
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Phased {
+struct PhaseLabels {
     phase: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reasoned {
+struct VerdictLabels {
     verdict: &'static str,
     reason: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Answered {
+struct QueryLabels {
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Written {
+struct WriteLabels {
     kind: &'static str,
     verb: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Judged {
+struct ItemLabels {
     namespace: String,
     kanary: String,
     item: String,
 }
 
-impl Judged {
+impl ItemLabels {
     fn new(kanary: &Key, item: &str) -> Self {
         Self { namespace: kanary.namespace.clone(), kanary: kanary.name.clone(), item: item.to_owned() }
     }
@@ -68,7 +68,7 @@ const PHASES: [Phase; 7] = [
     Phase::Failed,
 ];
 
-/// Fine enough to tell a timer that is late from a queue: from a millisecond to a minute.
+/// Fine enough to distinguish a timer that is late from a queue: from a millisecond to a minute.
 const LAGS: [f64; 25] = [
     0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 3.0, 5.0, 7.0,
     10.0, 20.0, 30.0, 50.0, 70.0,
@@ -77,88 +77,96 @@ const LAGS: [f64; 25] = [
 /// All series of this process.
 pub struct Metrics {
     registry: Registry,
-    leads: Gauge,
-    blind: Gauge,
-    runs: Family<Phased, Gauge>,
-    verdicts: Family<Reasoned, Counter>,
-    queries: Family<Answered, Counter>,
+    leader: Gauge,
+    watch_broken: Gauge,
+    runs: Family<PhaseLabels, Gauge>,
+    verdicts: Family<VerdictLabels, Counter>,
+    queries: Family<QueryLabels, Counter>,
     latency: Histogram,
     lag: Histogram,
-    writes: Family<Written, Counter>,
-    looks: Counter,
-    values: Family<Judged, Gauge<f64, AtomicU64>>,
+    writes: Family<WriteLabels, Counter>,
+    reconciles: Counter,
+    values: Family<ItemLabels, Gauge<f64, AtomicU64>>,
 }
 
 impl Metrics {
-    /// Nothing is counted yet.
+    /// All at zero.
     pub fn new() -> Self {
         let mut registry = Registry::with_prefix("kanary");
         let latency = Histogram::new(exponential_buckets(0.005, 2.0, 11));
         let lag = Histogram::new(LAGS);
-        let (leads, blind) = (Gauge::default(), Gauge::default());
+        let (leader, watch_broken) = (Gauge::default(), Gauge::default());
         let (runs, verdicts) = (Family::default(), Family::default());
-        let (queries, writes, looks) = (Family::default(), Family::default(), Counter::default());
+        let (queries, writes, reconciles) = (Family::default(), Family::default(), Counter::default());
         let values = Family::default();
-        registry.register("leader", "Does this process lead? 1 or 0", Gauge::clone(&leads));
-        let about = "Is a watch broken that decisions rest on? 1 or 0";
-        registry.register("blind", about, Gauge::clone(&blind));
+        registry.register("leader", "1 if this process is the leader", Gauge::clone(&leader));
+        let about = "1 if a watch that decisions depend on is broken";
+        registry.register("watch_broken", about, Gauge::clone(&watch_broken));
         registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
-        registry.register("verdicts", "Runs that were decided, by verdict and reason", Family::clone(&verdicts));
-        registry.register("queries", "Answers of Prometheus: true, false or unknown", Family::clone(&queries));
-        registry.register("query_duration_seconds", "Time to an answer of Prometheus", latency.clone());
-        registry.register("query_lag_seconds", "Time from when a question was due until it was sent", lag.clone());
-        registry.register("looks", "Looks at a KanaryDeployment, each with a decision", Counter::clone(&looks));
+        registry.register("verdicts", "Verdicts, by verdict and reason", Family::clone(&verdicts));
+        registry.register("queries", "Prometheus queries by outcome: true, false or unknown", Family::clone(&queries));
+        registry.register("query_duration_seconds", "Duration of a Prometheus query", latency.clone());
+        registry.register(
+            "query_lag_seconds",
+            "Time from when a Prometheus query was due until it was sent",
+            lag.clone(),
+        );
+        registry.register(
+            "reconciles",
+            "Reconciliations of a KanaryDeployment, each with a decision",
+            Counter::clone(&reconciles),
+        );
         registry.register(
             "writes",
-            "Requests that change something, by kind, verb and outcome",
+            "Write requests to the API server, by kind, verb and outcome",
             Family::clone(&writes),
         );
-        let about = "The last value that a promQL item was judged by, while its canary is judged";
+        let about = "Last value that a promQL item was evaluated on, while its canary is validated";
         registry.register("item_value", about, Family::clone(&values));
-        Self { registry, leads, blind, runs, verdicts, queries, latency, lag, writes, looks, values }
+        Self { registry, leader, watch_broken, runs, verdicts, queries, latency, lag, writes, reconciles, values }
     }
 
-    /// A task looked at its resource.
-    pub fn looked(&self) {
-        self.looks.inc();
+    /// A task observed its resource.
+    pub fn reconciled(&self) {
+        self.reconciles.inc();
     }
 
-    /// An answer came, or did not.
+    /// A query was answered, or was not.
     pub fn answered(&self, outcome: &Outcome) {
-        self.queries.get_or_create(&Answered { outcome: outcome.word() }).inc();
+        self.queries.get_or_create(&QueryLabels { outcome: outcome.as_str() }).inc();
     }
 
-    /// An item is judged by this answer; without evidence it has no value.
-    pub fn judged(&self, kanary: &Key, item: &str, outcome: &Outcome) {
+    /// An item is evaluated on this answer; without evidence it has no value.
+    pub fn item_evaluated(&self, kanary: &Key, item: &str, outcome: &Outcome) {
         let value = match outcome {
             Outcome::True(evidence) | Outcome::False(evidence) => evidence.number(),
             Outcome::Unknown(_) => None,
         };
         match value {
-            Some(value) => drop(self.values.get_or_create(&Judged::new(kanary, item)).set(value)),
+            Some(value) => drop(self.values.get_or_create(&ItemLabels::new(kanary, item)).set(value)),
             None => self.forget(kanary, [item]),
         }
     }
 
-    /// These items are not judged any more.
+    /// These items are not evaluated any more.
     pub fn forget<'a>(&self, kanary: &Key, items: impl IntoIterator<Item = &'a str>) {
         for item in items {
-            self.values.remove(&Judged::new(kanary, item));
+            self.values.remove(&ItemLabels::new(kanary, item));
         }
     }
 
-    /// A question was sent; so long it took.
+    /// A query was sent, and took this long.
     pub fn sent(&self, took: Duration) {
         self.latency.observe(took.as_secs_f64());
     }
 
-    /// A question was sent so long after it was due; one that was sent for another item before that, not at all.
-    pub fn lagged(&self, lag: SignedDuration) {
+    /// A query was sent this long after it was due, or before that, for another item.
+    pub fn query_lagged(&self, lag: SignedDuration) {
         self.lag.observe(lag.max(SignedDuration::ZERO).as_secs_f64());
     }
 
     /// A write was tried.
-    pub fn acted(&self, action: &Action, outcome: &'static str) {
+    pub fn wrote(&self, action: &Action, outcome: &'static str) {
         let verb = match action {
             Action::Create { .. } => "create",
             Action::CreateBase { .. } => "create base",
@@ -166,13 +174,13 @@ impl Metrics {
             Action::Promote { .. } => "promote",
             Action::Delete { .. } => "delete",
         };
-        self.writes.get_or_create(&Written { kind: action.target().kind.as_str(), verb, outcome }).inc();
+        self.writes.get_or_create(&WriteLabels { kind: action.target().kind.as_str(), verb, outcome }).inc();
     }
 
-    /// A status was written, or not; it may hold a verdict.
-    pub fn told(&self, before: Option<Phase>, tell: &StatusUpdate, outcome: &'static str) {
-        self.writes.get_or_create(&Written { kind: "KanaryDeployment", verb: "status", outcome }).inc();
-        let decided = tell.status.phase.filter(|phase| before != Some(*phase) && outcome == "ok");
+    /// A status was written, or not; it may contain a verdict.
+    pub fn status_written(&self, before: Option<Phase>, update: &StatusUpdate, outcome: &'static str) {
+        self.writes.get_or_create(&WriteLabels { kind: "KanaryDeployment", verb: "status", outcome }).inc();
+        let decided = update.status.phase.filter(|phase| before != Some(*phase) && outcome == "ok");
         let (verdict, type_) = match decided {
             Some(Phase::Promoting) => ("success", crate::api::ConditionType::Succeeded),
             Some(Phase::Failing) => ("failure", crate::api::ConditionType::Failed),
@@ -181,23 +189,23 @@ impl Metrics {
             }
         };
         // Reasons are ours, and few.
-        let condition = tell.status.conditions.iter().find(|condition| condition.type_ == type_);
+        let condition = update.status.condition(type_);
         let reason = condition.map(|condition| condition.reason.to_string()).unwrap_or_default();
-        self.verdicts.get_or_create(&Reasoned { verdict, reason }).inc();
+        self.verdicts.get_or_create(&VerdictLabels { verdict, reason }).inc();
     }
 
-    /// All series as text; what is a state, not a count, is told of now. What it tells of canaries only the leader tells:
-    /// sums over the replicas would count them twice, and who was deposed does not hear what became of an item.
-    pub fn text(&self, leads: bool, is_blind: bool, phases: &[Phase]) -> String {
-        self.leads.set(leads.into());
-        self.blind.set(is_blind.into());
-        if !leads {
+    /// All series as text; gauges are set to the state of now. Series about canaries come from the leader only: sums over the
+    /// replicas would count them twice, and a former leader does not know what became of an item.
+    pub fn text(&self, is_leader: bool, is_watch_broken: bool, phases: &[Phase]) -> String {
+        self.leader.set(is_leader.into());
+        self.watch_broken.set(is_watch_broken.into());
+        if !is_leader {
             self.runs.clear();
             self.values.clear();
         }
-        for phase in PHASES.into_iter().filter(|_| leads) {
-            let count = phases.iter().filter(|other| **other == phase).count();
-            self.runs.get_or_create(&Phased { phase: name(phase) }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        for phase in if is_leader { PHASES.as_slice() } else { &[] } {
+            let count = phases.iter().filter(|other| *other == phase).count();
+            self.runs.get_or_create(&PhaseLabels { phase: name(*phase) }).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let mut page = String::new();
         if let Err(error) = text::encode(&mut page, &self.registry) {
@@ -228,14 +236,14 @@ mod tests {
     #[test]
     fn every_phase_has_a_series_and_every_answer_counts() {
         let metrics = Metrics::new();
-        metrics.answered(&Outcome::Unknown("who knows".into()));
+        metrics.answered(&Outcome::Unknown("no answer".into()));
         metrics.sent(Duration::from_millis(3));
-        metrics.lagged(SignedDuration::from_millis(4));
-        metrics.lagged(SignedDuration::from_millis(-4));
+        metrics.query_lagged(SignedDuration::from_millis(4));
+        metrics.query_lagged(SignedDuration::from_millis(-4));
         let page = metrics.text(true, true, &[Phase::Validating, Phase::Validating]);
         for line in [
             "kanary_leader 1",
-            "kanary_blind 1",
+            "kanary_watch_broken 1",
             "kanary_runs{phase=\"Validating\"} 2",
             "kanary_runs{phase=\"Failed\"} 0",
             "kanary_queries_total{outcome=\"unknown\"} 1",
@@ -248,37 +256,42 @@ mod tests {
     }
 
     #[test]
-    fn an_item_has_a_value_while_it_is_judged() {
+    fn an_item_has_a_value_while_it_is_evaluated() {
         let metrics = Metrics::new();
         let kanary = Key { namespace: "shop".into(), name: "try".into() };
         let page = || metrics.text(true, false, &[]);
         let evidence = |value: &str| Evidence { value: value.into(), ..Evidence::default() };
-        metrics.judged(&kanary, "errors", &Outcome::False(evidence("0.25")));
-        metrics.judged(&kanary, "healthy", &Outcome::True(evidence("true")));
+        metrics.item_evaluated(&kanary, "errors", &Outcome::False(evidence("0.25")));
+        metrics.item_evaluated(&kanary, "healthy", &Outcome::True(evidence("true")));
         let line = |item: &str, value: &str| {
             format!("kanary_item_value{{namespace=\"shop\",kanary=\"try\",item=\"{item}\"}} {value}\n")
         };
         assert!(page().contains(&line("errors", "0.25")) && page().contains(&line("healthy", "1.0")), "{}", page());
-        metrics.judged(&kanary, "errors", &Outcome::Unknown("no answer".into()));
+        metrics.item_evaluated(&kanary, "errors", &Outcome::Unknown("no answer".into()));
         assert!(!page().contains("errors") && page().contains("healthy"));
         metrics.forget(&kanary, ["errors", "healthy"]);
         assert!(!page().contains("kanary_item_value{"));
     }
 
     #[test]
-    fn of_canaries_only_the_leader_tells() {
+    fn only_the_leader_reports_canaries() {
         let metrics = Metrics::new();
         let kanary = Key { namespace: "shop".into(), name: "try".into() };
-        let judged =
-            || metrics.judged(&kanary, "errors", &Outcome::True(Evidence { value: "1".into(), ..Evidence::default() }));
-        let tells = |page: &str| ["kanary_item_value{", "kanary_runs{"].map(|series| page.contains(series));
-        judged();
-        assert_eq!(tells(&metrics.text(true, false, &[Phase::Validating])), [true, true]);
-        let deposed = metrics.text(false, false, &[Phase::Validating]);
-        assert_eq!(tells(&deposed), [false, false]);
-        assert!(deposed.contains("kanary_leader 0\n") && deposed.contains("kanary_blind 0\n"), "{deposed}");
-        assert_eq!(tells(&metrics.text(true, false, &[])), [false, true], "the value was another leader's to forget");
-        judged();
-        assert_eq!(tells(&metrics.text(true, false, &[])), [true, true]);
+        let evaluate = || {
+            metrics.item_evaluated(
+                &kanary,
+                "errors",
+                &Outcome::True(Evidence { value: "1".into(), ..Evidence::default() }),
+            )
+        };
+        let reports = |page: &str| ["kanary_item_value{", "kanary_runs{"].map(|series| page.contains(series));
+        evaluate();
+        assert_eq!(reports(&metrics.text(true, false, &[Phase::Validating])), [true, true]);
+        let former = metrics.text(false, false, &[Phase::Validating]);
+        assert_eq!(reports(&former), [false, false]);
+        assert!(former.contains("kanary_leader 0\n") && former.contains("kanary_watch_broken 0\n"), "{former}");
+        assert_eq!(reports(&metrics.text(true, false, &[])), [false, true], "the value was another leader's to remove");
+        evaluate();
+        assert_eq!(reports(&metrics.text(true, false, &[])), [true, true]);
     }
 }

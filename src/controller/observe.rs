@@ -1,10 +1,16 @@
-//! Gathers an observation from memory. No request is made here.
+//! Gathers an observation from the stores. No request is made here.
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp, Unit};
+use jiff::{SignedDuration, Timestamp};
 
-use super::{Context, Key, tend::Notes};
+use super::{
+    clock,
+    context::Context,
+    endpoints::EndpointWatch,
+    key::Key,
+    task_state::{Services, TaskState},
+};
 use crate::{
     api::{KanaryDeployment, names},
     decision::{Absence, Observed, Routes, services_of},
@@ -12,81 +18,67 @@ use crate::{
     traffic,
 };
 
-/// A watch that spoke so lately has not fallen silent.
+/// A watch that reported something within this time has not fallen silent.
 const RECENTLY: SignedDuration = SignedDuration::from_secs(5);
 
-/// Now, to the millisecond: that is what the status keeps.
-pub fn now() -> Timestamp {
-    let now = Timestamp::now();
-    now.round(Unit::Millisecond).unwrap_or(now)
-}
-
-/// The world around one resource; nothing, if the resource is gone.
-pub fn observe(context: &Context, key: &Key, notes: &mut Notes) -> Option<Observed> {
-    let world = &context.world;
+/// What is known around one resource; none, if the resource is gone.
+pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Observed> {
+    let stores = &context.stores;
     let (namespace, name) = (key.namespace.as_str(), key.name.as_str());
-    let kanary = world.kanaries.get(namespace, name)?;
+    let kanary = stores.kanaries.get(namespace, name)?;
     let routed = needs_routes(context, &kanary);
-    let now = now();
+    let now = clock::now();
     let (canary, pods) = canary(context, &kanary);
     Some(Observed {
-        now,
-        base: world.deployments.get(namespace, &names::base(&kanary)),
+        base: stores.deployments.get(namespace, &names::base(&kanary)),
         canary,
         pods,
-        services: services(context, &kanary, &mut notes.services),
-        autoscalers: world.autoscalers.all_in(namespace),
-        pod_selectors: world.pod_selectors.iter().flat_map(|memory| memory.all_in(namespace)).collect(),
-        endpoints: notes.endpoints.as_ref().and_then(super::endpoints::Following::listed),
+        services: services(context, &kanary, &mut state.services),
+        autoscalers: stores.autoscalers.all_in(namespace),
+        pod_selectors: stores.pod_selectors.iter().flat_map(|store| store.all_in(namespace)).collect(),
+        endpoints: state.endpoints.as_ref().and_then(EndpointWatch::listed),
         routes: if routed { all_routes(context) } else { Routes::default() },
         absences: absences(context, routed, now),
-        is_fresh: world.spoke_since(now - RECENTLY),
-        watch_broken_since: world.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
-        dry_run: notes.dry_run.clone(),
-        answers: notes.answers(),
-        prometheus: context.asker.access().clone(),
-        faults: notes.faults.clone(),
-        kanary,
+        is_fresh: stores.heard_since(now - RECENTLY),
+        watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
+        prometheus: context.prometheus.egress().clone(),
+        // The driver adds what it remembers.
+        ..Observed::around(kanary, now)
     })
 }
 
 /// The canary Deployment and its pods.
 pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deployment>>, Vec<Arc<Pod>>) {
-    let (world, namespace) = (&context.world, kanary.namespace());
-    (world.deployments.get(namespace, &names::canary(kanary)), world.pods.of_canary(namespace, kanary.name()))
+    let (stores, namespace) = (&context.stores, kanary.namespace());
+    (stores.deployments.get(namespace, &names::canary(kanary)), stores.pods.of_canary(namespace, kanary.name()))
 }
 
-/// Those of a namespace's Services that matter to a canary and are none's, as they were at the last look. There may be
-/// hundreds of them to go through, and they seldom change.
-#[derive(Default)]
-pub struct Services {
-    of: Option<(u64, String, Option<i64>)>,
-    found: Vec<Arc<Service>>,
-}
-
-/// Those of other canaries select nobody else's pods; but one of them may have the very name that this one asks for.
+/// The Services that matter. Those of other canaries select only these canaries' pods; but one of them may have the very name
+/// that this canary refers to.
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
-    let (memory, namespace) = (&context.world.services, kanary.namespace());
-    let now = Some((memory.changes_of_nobody(), kanary.uid().to_owned(), kanary.metadata.generation));
+    let (store, namespace) = (&context.stores.services, kanary.namespace());
+    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation));
     if known.of != now {
-        *known = Services { of: now, found: memory.of_nobody(namespace, services_of(kanary)) };
+        *known = Services { of: now, found: store.unlabelled(namespace, services_of(kanary)) };
     }
     let mut services = known.found.clone();
-    services.extend(memory.of_canary(namespace, kanary.name()));
-    let asked = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
-    let asked = asked.into_iter().flatten().filter_map(|name| memory.get(namespace, &name));
-    let missed: Vec<_> = asked.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
-    services.extend(missed);
+    services.extend(store.of_canary(namespace, kanary.name()));
+    let named = [kanary.spec.service_name.clone(), Some(names::kanary_service(kanary))];
+    let named = named.into_iter().flatten().filter_map(|name| store.get(namespace, &name));
+    let missing: Vec<_> =
+        named.filter(|service| !services.iter().any(|other| other.name() == service.name())).collect();
+    services.extend(missing);
     services
 }
 
-/// When nobody led, and when who led did not see all. One that ends in the future was noted by a clock that was wrong.
+/// When there was no leader, and when a watch of the leader was broken. One that ends in the future was recorded by a clock
+/// that was wrong.
 fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
-    let world = &context.world;
+    let stores = &context.stores;
     let mut absences = context.leadership.absences();
-    absences.extend(world.missed.all());
+    absences.extend(stores.gaps.all());
     if routed {
-        absences.extend(world.virtual_services.missed.all().into_iter().chain(world.http_routes.missed.all()));
+        absences.extend(stores.virtual_services.gaps.all().into_iter().chain(stores.http_routes.gaps.all()));
     }
     absences.retain(|absence| absence.until <= now);
     absences.sort_by_key(|absence| absence.from);
@@ -95,22 +87,22 @@ fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
 
 /// Most canaries have nothing to do with routes.
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
-    let own = context.world.virtual_services.memory.of_canary(kanary.namespace(), kanary.name());
+    let own = context.stores.virtual_services.store.of_canary(kanary.namespace(), kanary.name());
     traffic::concerns_routes(kanary, !own.is_empty())
 }
 
 fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
-    let world = &context.world;
-    let lost = [world.virtual_services.lost_since(), world.http_routes.lost_since()];
+    let stores = &context.stores;
+    let lost = [stores.virtual_services.lost_since(), stores.http_routes.lost_since()];
     lost.into_iter().flatten().filter(|_| routed).min()
 }
 
 /// Those of a mesh, of all namespaces.
 pub fn all_routes(context: &Context) -> Routes {
     Routes {
-        domain: context.cluster_domain.clone(),
-        virtual_services: context.world.virtual_services.known(),
-        http_routes: context.world.http_routes.known(),
+        domain: context.settings.cluster_domain.clone(),
+        virtual_services: context.stores.virtual_services.known(),
+        http_routes: context.stores.http_routes.known(),
         is_fresh: false,
     }
 }

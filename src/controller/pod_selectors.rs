@@ -1,4 +1,4 @@
-//! The watches of what is only named in events: if one fails, a warning is missing and nothing else.
+//! The watches of kinds that only warnings name: if one fails, a warning is missing and nothing else.
 
 use std::sync::Arc;
 
@@ -7,88 +7,81 @@ use kube::{
     Api,
     api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
     discovery,
-    runtime::{
-        WatchStreamExt,
-        watcher::{DefaultBackoff, Event, watcher},
-    },
+    runtime::watcher::{self, DefaultBackoff, Event, watcher},
 };
 
 use super::{
-    Context, execute,
-    memory::Memory,
-    watch::{LONGEST_PAUSE, config},
+    context::Context,
+    request::bounded,
+    store::Store,
+    stores::POD_SELECTORS,
+    supervise::supervise,
+    watch::{self, Events, Next},
 };
 use crate::objects::PodSelector;
 
-/// The kinds, and whether every cluster has them.
-const BYSTANDERS: [(&str, &str, &str, bool); 4] = [
-    ("policy", "v1", "PodDisruptionBudget", true),
-    ("networking.k8s.io", "v1", "NetworkPolicy", true),
-    ("security.istio.io", "v1", "PeerAuthentication", false),
-    ("security.istio.io", "v1", "AuthorizationPolicy", false),
-];
-
-/// An empty memory of each kind.
-pub fn memories() -> Vec<Memory<PodSelector>> {
-    BYSTANDERS.iter().map(|_| Memory::default()).collect()
-}
-
 /// Starts the watches of the kinds that the cluster has.
 pub fn start(context: &Arc<Context>) {
-    for (index, (group, version, kind, is_core)) in BYSTANDERS.into_iter().enumerate() {
+    for (index, (group, version, kind, is_core)) in POD_SELECTORS.into_iter().enumerate() {
         let context = context.clone();
-        tokio::spawn(async move {
-            let gvk = GroupVersionKind::gvk(group, version, kind);
-            if is_core || is_served(&context, &gvk).await {
-                follow(&context, index, ApiResource::from_gvk(&gvk));
+        supervise(kind, move || {
+            let (context, gvk) = (context.clone(), GroupVersionKind::gvk(group, version, kind));
+            async move {
+                if is_core || is_served(&context, &gvk).await {
+                    follow(&context, &context.stores.pod_selectors[index], &ApiResource::from_gvk(&gvk)).await;
+                }
             }
         });
     }
 }
 
-/// Does the cluster have the kind? Who cannot tell asks again; a kind that is installed later counts after a restart.
+/// Does the cluster have the kind? Without an answer this is tried again; a kind that is installed later counts after a
+/// restart.
 async fn is_served(context: &Context, gvk: &GroupVersionKind) -> bool {
     let mut backoff = DefaultBackoff::default();
     loop {
-        match execute::bounded(discovery::pinned_kind(&context.client, gvk)).await {
+        match bounded(discovery::pinned_kind(&context.client, gvk)).await {
             Ok(_) => return true,
             Err(kube::Error::Discovery(_)) => return false,
             Err(kube::Error::Api(status)) if status.code == 404 => return false,
-            Err(error) => context.said.warn(&gvk.kind, &error),
+            Err(error) => context.warnings.warn(&gvk.kind, &error),
         }
-        tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
+        watch::pause(&mut backoff).await;
     }
 }
 
-fn follow(context: &Arc<Context>, index: usize, resource: ApiResource) {
-    let context = context.clone();
-    let api: Api<DynamicObject> = match &context.namespace {
-        Some(namespace) => Api::namespaced_with(context.client.clone(), namespace, &resource),
-        None => Api::all_with(context.client.clone(), &resource),
-    };
+async fn follow(context: &Context, store: &Store<PodSelector>, resource: &ApiResource) {
     let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
-    tokio::spawn(async move {
-        let mut stream = std::pin::pin!(watcher(api, config()).default_backoff());
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    if let (Some(event), Some(memory)) =
-                        (selecting(event, &types), context.world.pod_selectors.get(index))
-                    {
-                        memory.apply(event);
-                    }
-                }
-                Err(error) => context.said.warn(&resource.plural, &error),
+    let handle = |event: watcher::Result<Event<DynamicObject>>| match event {
+        Ok(event) => {
+            if let Some(event) = selecting(event, &types) {
+                store.apply(event);
             }
+            Next::Event
         }
-    });
+        Err(error) => {
+            context.warnings.warn(&resource.plural, &error);
+            Next::Resume
+        }
+    };
+    watch::follow(|| begin(context, resource), handle).await;
 }
 
+fn begin(context: &Context, resource: &ApiResource) -> Events<DynamicObject> {
+    let client = context.client.clone();
+    let api: Api<DynamicObject> = match &context.settings.namespace {
+        Some(namespace) => Api::namespaced_with(client, namespace, resource),
+        None => Api::all_with(client, resource),
+    };
+    watcher(api, watch::config()).boxed()
+}
+
+/// The event with what is kept of its object; none if that is not as it should be.
 fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<PodSelector>> {
     let keep = |object: DynamicObject| {
-        let mut bystander: PodSelector = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
-        bystander.types = Some(types.clone());
-        Some(bystander)
+        let mut selector: PodSelector = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
+        selector.types = Some(types.clone());
+        Some(selector)
     };
     Some(match event {
         Event::Apply(object) => Event::Apply(keep(object)?),

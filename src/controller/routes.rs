@@ -1,131 +1,99 @@
-//! The routes of a mesh: watched while their CustomResourceDefinition is there, and not a moment longer. A cluster without
-//! a mesh is not asked for them again and again.
+//! The routes of a mesh: watched while their CustomResourceDefinition exists, and no longer. A cluster without a mesh gets
+//! no further requests for them.
 
 use std::{fmt::Debug, sync::Arc};
 
 use futures::StreamExt;
-use jiff::Timestamp;
 use k8s_openapi::{
     NamespaceResourceScope, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{
     Api, Resource,
     core::PartialObjectMeta,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, DefaultBackoff, Event, watcher},
-    },
+    runtime::watcher::{self, Event, watcher},
 };
 use serde::de::DeserializeOwned;
-use tokio::{sync::watch::Sender, task::JoinHandle};
 
 use super::{
-    Context,
-    memory::Memory,
+    context::Context,
+    key::Key,
     observe,
-    watch::{self, Missed, World},
+    stores::{RouteStore, Stores},
+    supervise::supervise,
+    watch::{self, Events, Next, WatchTask, is_refused},
 };
-use crate::objects::{HTTPRoute, Listed, Object, Unavailable, VirtualService};
+use crate::objects::{HTTPRoute, Object, Unavailable, VirtualService};
 
-/// A definition that was just made is not served at once. After so many tries it must change first.
+/// A definition that was just created is not served at once. After this many tries it must change first.
 const MOST_TRIES: usize = 8;
 
-/// What is known of one kind of routes.
-pub struct Routes<K> {
-    pub memory: Memory<K>,
-    /// When their watch was broken.
-    pub missed: Missed,
-    unavailable: Sender<Option<Unavailable>>,
-}
-
-impl<K> Default for Routes<K> {
-    fn default() -> Self {
-        Self {
-            memory: Memory::default(),
-            missed: Missed::default(),
-            unavailable: Sender::new(Some(Unavailable::Loading)),
-        }
-    }
-}
-
-impl<K: Object + Clone> Routes<K> {
-    /// All of them, or why they are not known.
-    pub fn known(&self) -> Listed<K> {
-        match *self.unavailable.borrow() {
-            None => Listed::All(self.memory.all()),
-            Some(why) => Listed::Not(why),
-        }
-    }
-
-    /// Waits until it is known what there is, or why that is not known.
-    pub async fn settled(&self) {
-        // The sender lives in self: waiting cannot fail.
-        let _ = self.unavailable.subscribe().wait_for(|why| *why != Some(Unavailable::Loading)).await;
-    }
-
-    /// Since when is its watch broken, if it is?
-    pub fn lost_since(&self) -> Option<Timestamp> {
-        self.memory.lost_since()
-    }
-
-    fn set(&self, unavailable: Option<Unavailable>) -> bool {
-        self.unavailable.send_if_modified(|now| std::mem::replace(now, unavailable) != unavailable)
-    }
-}
+/// The name of what is watched, in warnings.
+const DEFINITIONS: &str = "customresourcedefinitions";
 
 /// Begins to watch both kinds.
 pub fn start(context: &Arc<Context>) {
-    follow_definition::<VirtualService>(context, |world| &world.virtual_services);
-    follow_definition::<HTTPRoute>(context, |world| &world.http_routes);
+    follow_definition::<VirtualService>(context, |stores| &stores.virtual_services);
+    follow_definition::<HTTPRoute>(context, |stores| &stores.http_routes);
 }
 
-/// Follows one CustomResourceDefinition, by name: permission for these two does.
-fn follow_definition<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+/// Watches one CustomResourceDefinition by name: the permission for these two is enough.
+fn follow_definition<K>(context: &Arc<Context>, routes: fn(&Stores) -> &RouteStore<K>)
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let context = context.clone();
     let name = format!("{}.{}", K::plural(&()), K::group(&()));
-    let definitions: Api<PartialObjectMeta<CustomResourceDefinition>> = Api::all(context.client.clone());
-    tokio::spawn(async move {
-        let config = watch::config().fields(&format!("metadata.name={name}"));
-        let mut stream = std::pin::pin!(watcher(definitions, config).default_backoff());
-        let mut follower = Follower { context: &context, routes, task: None, listed: false };
-        while let Some(event) = stream.next().await {
-            match event {
-                Ok(event) => {
-                    context.said.resolve("customresourcedefinitions");
-                    follower.take(event);
-                }
-                Err(error) => {
-                    context.said.warn("customresourcedefinitions", &error);
-                    // A watch that is refused later is taken up where it was, and would not tell of the definition again.
-                    let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
-                    if is_unlisted && is_refused(&error, &[401, 403]) {
-                        follower.stop(Unavailable::NotPermitted);
-                    }
-                }
-            }
+    supervise(name.clone(), move || {
+        let (context, name) = (context.clone(), name.clone());
+        async move {
+            let mut definition = CrdWatch { context: context.clone(), routes, task: None, listed: false };
+            watch::follow(|| begin(&context, &name), |event| definition.handle(event)).await;
         }
     });
 }
 
+type Definition = PartialObjectMeta<CustomResourceDefinition>;
+
+fn begin(context: &Context, name: &str) -> Events<Definition> {
+    let api: Api<Definition> = Api::all(context.client.clone());
+    watcher(api, watch::config().fields(&format!("metadata.name={name}"))).boxed()
+}
+
 /// The watch of a kind, which comes and goes with its definition.
-struct Follower<'a, K> {
-    context: &'a Arc<Context>,
-    routes: fn(&World) -> &Routes<K>,
-    task: Option<JoinHandle<()>>,
+struct CrdWatch<K: 'static> {
+    context: Arc<Context>,
+    routes: fn(&Stores) -> &RouteStore<K>,
+    task: Option<WatchTask>,
     /// Did the list that is under way bring the definition?
     listed: bool,
 }
 
-impl<K> Follower<'_, K>
+impl<K> CrdWatch<K>
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    fn take(&mut self, event: Event<PartialObjectMeta<CustomResourceDefinition>>) {
+    fn handle(&mut self, event: watcher::Result<Event<Definition>>) -> Next {
+        match event {
+            Ok(event) => {
+                self.context.warnings.resolve(DEFINITIONS);
+                self.apply(event);
+                Next::Event
+            }
+            Err(error) => {
+                self.context.warnings.warn(DEFINITIONS, &error);
+                // A watch that is refused later is resumed where it was, and would not report the definition again.
+                let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
+                if is_unlisted && is_refused(&error, &[401, 403]) {
+                    self.stop(Unavailable::NotPermitted);
+                }
+                Next::Resume
+            }
+        }
+    }
+
+    fn apply(&mut self, event: Event<Definition>) {
         match event {
             Event::Init => self.listed = false,
             Event::InitApply(_) => self.listed = true,
@@ -136,61 +104,54 @@ where
     }
 
     fn start(&mut self) {
-        if self.task.as_ref().is_none_or(JoinHandle::is_finished) {
-            let (context, routes) = (self.context.clone(), self.routes);
-            self.task = Some(tokio::spawn(async move { follow(&context, routes).await }));
+        if self.task.as_ref().is_none_or(WatchTask::is_finished) {
+            self.task = Some(WatchTask::spawn(follow(self.context.clone(), self.routes)));
         }
     }
 
     fn stop(&mut self, why: Unavailable) {
-        if let Some(task) = self.task.take() {
-            task.abort();
-        }
-        let routes = (self.routes)(&self.context.world);
-        routes.memory.clear();
+        self.task = None;
+        let routes = (self.routes)(&self.context.stores);
+        routes.store.clear();
         if routes.set(Some(why)) {
-            wake_concerned(self.context);
+            wake_concerned(&self.context);
         }
     }
 }
 
 /// Watches the routes themselves. Ends when the API server does not serve them.
-async fn follow<K>(context: &Arc<Context>, routes: fn(&World) -> &Routes<K>)
+async fn follow<K>(context: Arc<Context>, routes: fn(&Stores) -> &RouteStore<K>)
 where
     K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    let mut backoff = DefaultBackoff::default();
+    let routes = routes(&context.stores);
     let mut tries = 0;
-    while tries <= MOST_TRIES {
-        let mut events = std::pin::pin!(watcher(watch::scoped::<K>(context), watch::config()));
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => {
-                    // kube says Init before it asks for anything.
-                    if matches!(event, Event::InitDone) {
-                        tries = 0;
-                    }
-                    take_in(context, routes(&context.world), event);
-                }
-                Err(error) => {
-                    tries += usize::from(is_refused(&error, &[404]));
-                    lose(context, routes(&context.world), &error);
-                    break;
-                }
+    let handle = |event| match event {
+        Ok(event) => {
+            // kube reports Init before it requests anything.
+            if matches!(event, Event::InitDone) {
+                tries = 0;
             }
+            apply(&context, routes, event);
+            Next::Event
         }
-        tokio::time::sleep(backoff.next().unwrap_or(watch::LONGEST_PAUSE)).await;
-    }
+        Err(error) => {
+            tries += usize::from(is_refused(&error, &[404]));
+            lose(&context, routes, &error);
+            if tries > MOST_TRIES { Next::End } else { Next::Relist }
+        }
+    };
+    watch::follow(|| watch::begin::<K>(&context), handle).await;
 }
 
-fn take_in<K>(context: &Context, routes: &Routes<K>, event: Event<K>)
+fn apply<K>(context: &Context, routes: &RouteStore<K>, event: Event<K>)
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
     let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
     let is_full = matches!(event, Event::InitDone);
-    watch::take_in(context, &routes.memory, &routes.missed, |_, _| Vec::new(), event);
+    watch::apply(context, &routes.store, &routes.gaps, |_, _| Vec::new(), event);
     if is_full {
         routes.set(None);
     }
@@ -199,44 +160,28 @@ where
     }
 }
 
-/// What is not there, or not for us to see, is known to be so; any other error is a watch that broke.
-fn lose<K>(context: &Context, routes: &Routes<K>, error: &watcher::Error)
+/// That routes are not served, or not permitted, is knowledge; any other error is a watch that broke.
+fn lose<K>(context: &Context, routes: &RouteStore<K>, error: &watcher::Error)
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
-    let why = match error {
-        error if is_refused(error, &[404]) => Some(Unavailable::NotServed),
-        error if is_refused(error, &[401, 403]) => Some(Unavailable::NotPermitted),
-        _ => None,
+    let why = if is_refused(error, &[404]) {
+        routes.store.clear();
+        Some(Unavailable::NotServed)
+    } else {
+        watch::lose(context, &routes.store, error);
+        is_refused(error, &[401, 403]).then_some(Unavailable::NotPermitted)
     };
-    match why {
-        Some(Unavailable::NotServed) => routes.memory.clear(),
-        _ => watch::lose(context, &routes.memory, error),
-    }
     if why.is_some_and(|why| routes.set(Some(why))) {
         wake_concerned(context);
     }
 }
 
-fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
-    let code = match error {
-        watcher::Error::InitialListFailed(kube::Error::Api(status))
-        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
-        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
-        watcher::Error::WatchError(status) => status.code,
-        watcher::Error::InitialListFailed(_)
-        | watcher::Error::WatchStartFailed(_)
-        | watcher::Error::WatchFailed(_)
-        | watcher::Error::NoResourceVersion => return false,
-    };
-    codes.contains(&code)
-}
-
 /// A route may concern a canary of any namespace.
 fn wake_concerned(context: &Context) {
-    for kanary in context.world.kanaries.all() {
+    for kanary in context.stores.kanaries.all() {
         if observe::needs_routes(context, &kanary) {
-            context.wake(&super::Key::of(&kanary));
+            context.queue.wake(&Key::of(&kanary));
         }
     }
 }

@@ -1,155 +1,93 @@
-//! The watches: one a kind, into memory; and whom an event concerns.
+//! One watch: the loop that keeps it going, and how its events get into a store and wake the tasks that they concern.
 
-use std::{
-    fmt::Debug,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt::Debug, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
-use jiff::Timestamp;
 use kube::{
     Api, Resource,
+    core::NamespaceResourceScope,
     runtime::watcher::{self, Config, DefaultBackoff, Event, watcher},
 };
 use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
 
-use super::{
-    Context, Key, memory::Memory, observe, pod_selectors, routes, routes::Routes, supervise::supervise, unread,
-    unread::Unread,
-};
+use super::{clock, context::Context, key::Key, store::Store, stores::WatchGaps};
 use crate::{
     api::{KanaryDeployment, names},
     decision::Absence,
-    objects::{Autoscaler, Deployment, HTTPRoute, Object, Pod, PodSelector, Service, VirtualService},
+    objects::Object,
 };
 
-/// All that is known of the cluster.
-#[derive(Default)]
-pub struct World {
-    pub kanaries: Memory<KanaryDeployment>,
-    pub deployments: Memory<Deployment>,
-    pub pods: Memory<Pod>,
-    pub services: Memory<Service>,
-    pub autoscalers: Memory<Autoscaler>,
-    pub virtual_services: Routes<VirtualService>,
-    pub http_routes: Routes<HTTPRoute>,
-    /// PodDisruptionBudgets, NetworkPolicies and Istio's policies; each list of a kind has a memory of its own.
-    pub pod_selectors: Vec<Memory<PodSelector>>,
-    /// When a watch that every canary depends on was broken.
-    pub missed: Missed,
-}
-
-/// When watches were broken, oldest first; all that is tended was woken after each.
-#[derive(Default)]
-pub struct Missed(Mutex<Vec<Absence>>);
-
-impl Missed {
-    /// All of them.
-    pub fn all(&self) -> Vec<Absence> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn note(&self, absence: Absence) {
-        let mut missed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if missed.len() >= MOST_MISSED {
-            missed.remove(0);
-        }
-        missed.push(absence);
-    }
-}
-
-impl World {
-    /// An empty memory of every kind.
-    pub fn new() -> Self {
-        Self { pod_selectors: pod_selectors::memories(), ..Self::default() }
-    }
-
-    /// Waits for a full view of what decisions rest on.
-    pub async fn synced(&self) {
-        self.kanaries.synced().await;
-        self.deployments.synced().await;
-        self.pods.synced().await;
-        self.services.synced().await;
-        self.autoscalers.synced().await;
-        // A list that the API server cannot give must not keep those waiting that have nothing to do with routes.
-        let routes = async { tokio::join!(self.virtual_services.settled(), self.http_routes.settled()) };
-        let _ = tokio::time::timeout(ROUTES_WITHIN, routes).await;
-    }
-
-    /// Is there a full view?
-    pub fn is_synced(&self) -> bool {
-        self.kanaries.is_synced()
-            && self.deployments.is_synced()
-            && self.pods.is_synced()
-            && self.services.is_synced()
-            && self.autoscalers.is_synced()
-    }
-
-    /// Did those that a verdict rests on tell anything since then?
-    pub fn spoke_since(&self, then: Timestamp) -> bool {
-        self.deployments.spoke_since(then) && self.pods.spoke_since(then)
-    }
-
-    /// Since when is one of the watches broken?
-    pub fn watch_broken_since(&self) -> Option<Timestamp> {
-        let lost = [
-            self.kanaries.lost_since(),
-            self.deployments.lost_since(),
-            self.pods.lost_since(),
-            self.services.lost_since(),
-            self.autoscalers.lost_since(),
-        ];
-        lost.into_iter().flatten().min()
-    }
-}
-
-/// For so long the first view of the routes is waited for.
-const ROUTES_WITHIN: Duration = Duration::from_secs(30);
-/// The API server ends each watch after so long, and it is taken up where it was. One that does not end then hangs.
+/// The API server ends each watch after this time, and it is resumed. One that does not end then hangs.
 const WATCH_SECONDS: u32 = 60;
-/// Whoever hears nothing for so long is not connected any more: longer than a quiet watch lasts, and shorter than kube waits
-/// before it takes a watch up again as if nothing had been.
+/// A connection that is silent for this long is dead: longer than a quiet watch lasts, and shorter than kube waits before it
+/// resumes a watch as if nothing had happened.
 pub const SILENCE: Duration = Duration::from_secs(WATCH_SECONDS as u64 + 3);
-/// Between two tries of a watch that breaks, at most.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// What is older than so many of its kind was accounted for long ago.
-const MOST_MISSED: usize = 32;
-
-/// Starts all watches. They run for as long as the process.
-pub fn start(context: &Arc<Context>) {
-    follow(context, watch::<Unread<KanaryDeployment>>, unread::read, |w| &w.kanaries, concerns_itself);
-    follow(context, watch::<Unread<Deployment>>, unread::read, |w| &w.deployments, concerns_deployment);
-    follow(context, canary_pods, as_it_is, |w| &w.pods, concerns_pod);
-    follow(context, watch::<Service>, as_it_is, |w| &w.services, concerns_service);
-    follow(context, watch::<Autoscaler>, as_it_is, |w| &w.autoscalers, concerns_autoscaler);
-    routes::start(context);
-    pod_selectors::start(context);
-}
-
-pub fn scoped<K>(context: &Context) -> Api<K>
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-{
-    match &context.namespace {
-        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
-        None => Api::all(context.client.clone()),
-    }
-}
+/// The longest pause between two tries of a watch that breaks.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// A watch of one kind, from a full list on.
-type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
+pub type Events<K> = BoxStream<'static, watcher::Result<Event<K>>>;
 
-fn watch<K>(context: &Context) -> Events<K>
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>
-        + Clone
-        + Debug
-        + DeserializeOwned
-        + Send
-        + 'static,
-{
-    watcher(scoped::<K>(context), config()).boxed()
+/// How a watch goes on after an event or an error.
+pub enum Next {
+    /// With the next event.
+    Event,
+    /// After a pause, where it was. It does not report that it goes on.
+    Resume,
+    /// After a pause, with a full list.
+    Relist,
+    /// Not at all.
+    End,
+}
+
+/// Follows a watch until `handle` ends it. All watches of the controller are this loop.
+pub async fn follow<K>(begin: impl Fn() -> Events<K>, handle: impl FnMut(watcher::Result<Event<K>>) -> Next) {
+    // Two minutes without an error reset it.
+    follow_with(DefaultBackoff::default(), begin, handle).await;
+}
+
+async fn follow_with<K>(
+    mut backoff: impl Iterator<Item = Duration>,
+    begin: impl Fn() -> Events<K>,
+    mut handle: impl FnMut(watcher::Result<Event<K>>) -> Next,
+) {
+    loop {
+        let mut events = begin();
+        while let Some(event) = events.next().await {
+            match handle(event) {
+                Next::Event => {}
+                Next::Resume => pause(&mut backoff).await,
+                Next::Relist => break,
+                Next::End => return,
+            }
+        }
+        pause(&mut backoff).await;
+    }
+}
+
+/// Waits before the next try.
+pub async fn pause(backoff: &mut impl Iterator<Item = Duration>) {
+    tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
+}
+
+/// A task that ends when this is dropped.
+pub struct WatchTask(JoinHandle<()>);
+
+impl WatchTask {
+    pub fn spawn(watch: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(watch))
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.0.is_finished()
+    }
+}
+
+impl Drop for WatchTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// How to watch.
@@ -157,149 +95,133 @@ pub fn config() -> Config {
     Config::default().timeout(WATCH_SECONDS)
 }
 
-/// What a watch brings is read already.
-fn as_it_is<K>(event: Event<K>, _: &Memory<K>) -> watcher::Result<Event<K>> {
-    Ok(event)
-}
-
-fn canary_pods(context: &Context) -> Events<Pod> {
-    watcher(scoped::<Pod>(context), config().labels(names::CANARY_LABEL)).boxed()
-}
-
-/// Keeps a memory up to date, and wakes whom an event concerns. Errors are said once, until they change.
-///
-/// A watch that breaks begins anew with a full list: one that is taken up where it was does not say that it goes on.
-fn follow<R, K>(
-    context: &Arc<Context>,
-    begin: impl Fn(&Context) -> Events<R> + Send + Sync + 'static,
-    read: impl Fn(Event<R>, &Memory<K>) -> watcher::Result<Event<K>> + Send + Sync + 'static,
-    memory: impl Fn(&World) -> &Memory<K> + Send + Sync + 'static,
-    concerns: impl Fn(&Context, &K) -> Vec<Key> + Send + Sync + 'static,
-) where
-    R: 'static,
-    K: Object + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
+/// Begins a watch of all objects of a kind that the controller serves.
+pub fn begin<K>(context: &Context) -> Events<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    let shared = Arc::new((context.clone(), begin, read, memory, concerns));
-    supervise(K::plural(&()), move || {
-        let shared = shared.clone();
-        async move {
-            let (context, begin, read, memory, concerns) = &*shared;
-            let memory = memory(&context.world);
-            let mut backoff = DefaultBackoff::default();
-            loop {
-                let mut events = begin(context);
-                while let Some(event) = events.next().await {
-                    match event.and_then(|event| read(event, memory)) {
-                        Ok(event) => take_in(context, memory, &context.world.missed, concerns, event),
-                        Err(error) => {
-                            lose(context, memory, &error);
-                            break;
-                        }
-                    }
-                }
-                tokio::time::sleep(backoff.next().unwrap_or(LONGEST_PAUSE)).await;
-            }
-        }
-    });
+    begin_with(context, config())
 }
 
-pub fn take_in<K>(
+/// The same, of those that the configuration selects.
+pub fn begin_with<K>(context: &Context, config: Config) -> Events<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let api: Api<K> = match &context.settings.namespace {
+        Some(namespace) => Api::namespaced(context.client.clone(), namespace),
+        None => Api::all(context.client.clone()),
+    };
+    watcher(api, config).boxed()
+}
+
+/// Applies an event to a store, and wakes the tasks that it concerns.
+pub fn apply<K>(
     context: &Context,
-    memory: &Memory<K>,
-    missed: &Missed,
-    concerns: impl Fn(&Context, &K) -> Vec<Key>,
+    store: &Store<K>,
+    gaps: &WatchGaps,
+    map: impl Fn(&Context, &K) -> Vec<Key>,
     event: Event<K>,
 ) where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
     let is_full = matches!(event, Event::InitDone);
-    let lost_since = memory.lost_since().filter(|_| is_full);
-    // Before it counts as seen again: who looks in between must not find a time that nobody accounts for.
+    let lost_since = if is_full { store.lost_since() } else { None };
+    // Before the watch counts as whole again: a task that observes in between must not find a time that nothing accounts for.
     if let Some(from) = lost_since {
-        missed.note(Absence { from, until: observe::now() });
+        gaps.record(Absence { from, until: clock::now() });
     }
-    memory.hear(observe::now());
-    let writer = writer(memory, &event);
-    for object in memory.apply(event) {
-        let others = concerns(context, &object).into_iter().filter(|key| Some(key) != writer.as_ref());
-        others.for_each(|key| context.wake(&key));
+    store.hear(clock::now());
+    let writer = writer(store, &event);
+    for object in store.apply(event) {
+        let others = map(context, &object).into_iter().filter(|key| Some(key) != writer.as_ref());
+        others.for_each(|key| context.queue.wake(&key));
     }
     if is_full {
-        context.said.resolve(&K::plural(&()));
+        context.warnings.resolve(&K::plural(&()));
     }
     if lost_since.is_some() {
-        context.wake_all();
+        context.queue.wake_all();
     }
 }
 
-/// Whose task wrote what the event brings, if one did: it has read the reply, and looked again since.
-fn writer<K>(memory: &Memory<K>, event: &Event<K>) -> Option<Key>
+/// The resource whose task wrote what the event reports, if one did: it has read the reply, and observed again since.
+fn writer<K>(store: &Store<K>, event: &Event<K>) -> Option<Key>
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
-    let (Event::Apply(object) | Event::Delete(object)) = event else { return None };
-    let known = memory.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
-    let is_echo = match event {
-        Event::Delete(_) => known.is_none(),
-        _ => known.is_some_and(|known| known.version() == object.version()),
+    let (object, is_deleted) = match event {
+        Event::Apply(object) => (object, false),
+        Event::Delete(object) => (object, true),
+        Event::Init | Event::InitApply(_) | Event::InitDone => return None,
     };
+    let known = store.get(object.namespace(), object.name()).filter(|known| known.uid() == object.uid());
+    let is_echo =
+        if is_deleted { known.is_none() } else { known.is_some_and(|known| known.version() == object.version()) };
+    if !is_echo {
+        return None;
+    }
     let is_itself = K::kind(&()) == KanaryDeployment::kind(&());
     let name = if is_itself { Some(object.name()) } else { object.label(names::CANARY_LABEL) };
-    name.filter(|_| is_echo).map(|name| Key { namespace: object.namespace().to_owned(), name: name.to_owned() })
+    name.map(|name| Key::new(object.namespace(), name))
 }
 
-/// What is judged must know that nobody watches, but not of each hiccup: only of what the next try does not mend.
-pub fn lose<K>(context: &Context, memory: &Memory<K>, error: &watcher::Error)
+/// Records that a watch broke. Tasks must know that, but not of each hiccup: only of what the next try does not repair.
+pub fn lose<K>(context: &Context, store: &Store<K>, error: &watcher::Error)
 where
     K: Object + Clone + Resource<DynamicType = ()>,
 {
-    context.said.warn(&K::plural(&()), error);
-    let is_lasting = memory.lost_since().is_some();
-    memory.lose(observe::now());
+    context.warnings.warn(&K::plural(&()), error);
+    let is_lasting = store.lost_since().is_some();
+    store.lose(clock::now());
     if is_lasting {
-        context.wake_all();
+        context.queue.wake_all();
     }
 }
 
-fn concerns_itself(_: &Context, kanary: &KanaryDeployment) -> Vec<Key> {
-    vec![Key::of(kanary)]
+/// Did the API server refuse the request with one of these codes?
+pub fn is_refused(error: &watcher::Error, codes: &[u16]) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        watcher::Error::InitialListFailed(_)
+        | watcher::Error::WatchStartFailed(_)
+        | watcher::Error::WatchFailed(_)
+        | watcher::Error::NoResourceVersion => return false,
+    };
+    codes.contains(&code)
 }
 
-/// Its owner; or those whose base it is, or whose canary's name it takes.
-fn concerns_deployment(context: &Context, deployment: &Deployment) -> Vec<Key> {
-    let owner = owner(deployment);
-    if !owner.is_empty() {
-        return owner;
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::stream;
+
+    use super::*;
+
+    fn events(numbers: Vec<u32>) -> Events<u32> {
+        stream::iter(numbers.into_iter().map(|number| Ok(Event::Apply(number)))).chain(stream::pending()).boxed()
     }
-    mentioning(context, deployment, deployment.name())
-}
 
-fn concerns_pod(_: &Context, pod: &Pod) -> Vec<Key> {
-    let key = |name: &str| Key { namespace: pod.namespace().to_owned(), name: name.to_owned() };
-    pod.label(names::CANARY_LABEL).map(key).into_iter().collect()
-}
-
-/// Its owner; or, as any other Service may select canary pods, everybody in the namespace.
-fn concerns_service(context: &Context, service: &Service) -> Vec<Key> {
-    if service.spec.selector.contains_key(names::CANARY_LABEL) {
-        return owner(service).into_iter().chain(mentioning(context, service, service.name())).collect();
+    #[tokio::test]
+    async fn a_watch_goes_on_as_it_is_told() {
+        let lists = AtomicUsize::new(0);
+        let begin = || events(if lists.fetch_add(1, Ordering::SeqCst) == 0 { vec![1, 2, 3] } else { vec![4, 5] });
+        let mut seen = Vec::new();
+        follow_with(std::iter::repeat(Duration::ZERO), begin, |event| {
+            let Ok(Event::Apply(number)) = event else { return Next::End };
+            seen.push(number);
+            match number {
+                1 => Next::Resume,
+                2 => Next::Relist,
+                4 => Next::Event,
+                _ => Next::End,
+            }
+        })
+        .await;
+        assert_eq!((seen, lists.into_inner()), (vec![1, 2, 4, 5], 2));
     }
-    context.world.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
-}
-
-/// Its owner, and those whose base or canary it scales.
-fn concerns_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
-    let taken = mentioning(context, autoscaler, autoscaler.name());
-    let scaled = autoscaler.spec.deployment.as_deref().map(|name| mentioning(context, autoscaler, name));
-    owner(autoscaler).into_iter().chain(taken).chain(scaled.into_iter().flatten()).collect()
-}
-
-/// Those whose base, canary or kanary service has that name, in the object's namespace.
-fn mentioning<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> {
-    context.world.kanaries.mentioning(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
-}
-
-fn owner<K: Object>(object: &K) -> Vec<Key> {
-    let key = |name: &str| Key { namespace: object.namespace().to_owned(), name: name.to_owned() };
-    object.kanary_owners().map(key).collect()
 }

@@ -16,7 +16,7 @@ use crate::{
         Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, Service, VirtualService,
         map_selects,
     },
-    promql::{Access, QueryHistory},
+    promql::{EgressPolicy, QueryHistory},
 };
 
 /// The state around one `KanaryDeployment`, as last observed.
@@ -55,7 +55,7 @@ pub struct Observed {
     pub answers: BTreeMap<String, QueryHistory>,
     /// Where queries may go.
     #[serde(default)]
-    pub prometheus: Access,
+    pub prometheus: EgressPolicy,
     /// What failed when the last plan was executed.
     pub faults: Vec<Fault>,
 }
@@ -154,7 +154,7 @@ impl Observed {
             is_fresh: true,
             dry_run: None,
             answers: BTreeMap::new(),
-            prometheus: Access::default(),
+            prometheus: EgressPolicy::default(),
             faults: Vec::new(),
         }
     }

@@ -171,7 +171,7 @@ fn paused(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts, guard
         (None, None, Readiness::Absent) => canary::creating(seen),
         (None, None, Readiness::Ready) => held_while_ready(seen, status, facts),
     };
-    let is_first = guards.gap.as_ref().is_some_and(|gap| !gap.asked);
+    let is_first = guards.gap.as_ref().is_some_and(|gap| !gap.was_queried);
     let reason = if is_first { Reason::AwaitingPrometheus } else { Reason::Paused };
     Explanation::new(reason, format!("validation is paused: {held}"))
 }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     decision::{Action, DryRun, Fault, Lookup, Observed, Plan, Routes},
-    promql::{Mark, Outcome, Query, QueryHistory},
+    promql::{ClockMark, Outcome, Query, QueryHistory},
 };
 
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -126,6 +126,12 @@ impl Driver {
         &self.plan
     }
 
+    /// When the plan that is being carried out wants the next observation.
+    #[must_use]
+    pub fn requeue_at(&self) -> Option<Timestamp> {
+        if matches!(self.state, State::UnderWay { .. }) { self.plan.requeue_at } else { None }
+    }
+
     /// The writes of the plan that are not made yet.
     pub fn writes(&self) -> impl Iterator<Item = &Action> {
         let next = match self.state {
@@ -158,8 +164,8 @@ impl Driver {
     }
 
     /// The result of a query.
-    pub fn evaluated(&mut self, query: Query, sent: Mark, outcome: Outcome) {
-        self.history.entry(query.item).or_default().take_in(query.hash, query.query, sent, outcome);
+    pub fn evaluated(&mut self, query: Query, sent: ClockMark, outcome: Outcome) {
+        self.history.entry(query.item).or_default().record(query.hash, query.query, sent, outcome);
     }
 
     /// What the last request met with, if it failed.

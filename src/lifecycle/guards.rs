@@ -20,7 +20,7 @@ pub(super) fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
     let (mut assessment, mut items) = (Assessment::Open { message: None }, status.items.clone());
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         (assessment, items) = validation::judge(seen, status, timing);
-        status.items = validation::settle(&status.items, &items);
+        status.items = validation::coalesce(&status.items, &items);
     }
     Guards {
         due: run::is_due(seen),
@@ -42,10 +42,10 @@ fn run_clock(seen: &Observed, status: &mut KanaryDeploymentStatus, at_work: bool
         clock::begin_evidence(status, seen);
     }
     clock::account_for(status, &seen.absences);
-    if let Some(missing) = validation::missing(seen, status) {
+    if let Some(missing) = validation::unrecorded_gap(seen, status) {
         clock::set_back(status, missing);
     }
-    let gap = if at_work { validation::gap(seen, status) } else { None };
+    let gap = if at_work { validation::current_gap(seen, status) } else { None };
     let standstill = if at_work { gap.as_ref().map(|gap| gap.since) } else { Some(clock::hold_since(status, seen)) };
     clock::advance(status, seen, standstill);
     gap

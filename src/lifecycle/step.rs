@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 
 use crate::{
+    api::{KanaryDeploymentStatus, Phase},
     decision::{Action, Fault, Lookup, Routes, StatusUpdate},
     objects::{Deployment, DeploymentSpec, Pod},
 };
@@ -23,6 +24,26 @@ pub enum Step {
     WriteStatus(StatusUpdate),
     /// Nothing to do until something happens, or until then.
     Sleep(Wait),
+}
+
+impl Step {
+    /// For a log.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self {
+            Step::Observe => "observe".into(),
+            Step::Lookup(Lookup::DryRunPromotion { target, .. }) => format!("dry-run the promotion of {}", target.name),
+            Step::Lookup(Lookup::ReadCanary) => "read the canary and its pods".into(),
+            Step::Lookup(Lookup::ReadRoutes) => "read the routes".into(),
+            Step::Apply(action) => action.describe(),
+            Step::WriteStatus(update) => {
+                let KanaryDeploymentStatus { phase, message, .. } = &update.status;
+                let phase = phase.map_or("none", Phase::as_str);
+                format!("write the status: {phase}: {}", message.as_deref().unwrap_or_default())
+            }
+            Step::Sleep(wait) => format!("{wait:?}"),
+        }
+    }
 }
 
 /// How long to sleep.

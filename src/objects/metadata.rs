@@ -17,23 +17,23 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
     Read::<IgnoredAny>::deserialize(deserializer).map(|read| read.kept(|_| None))
 }
 
-/// Metadata of which it is not known yet whether somebody will ask.
+/// Metadata with managedFields as they came: whether their writers matter is not known yet.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(from = "Read<Box<RawValue>>")]
-pub struct Unsigned {
+pub struct RawMetadata {
     /// All but managedFields.
     pub rest: ObjectMeta,
     managed_fields: Option<Box<RawValue>>,
 }
 
-impl From<Read<Box<RawValue>>> for Unsigned {
+impl From<Read<Box<RawValue>>> for RawMetadata {
     fn from(mut read: Read<Box<RawValue>>) -> Self {
         let managed_fields = read.managed_fields.take();
         Self { rest: read.kept(|_| None), managed_fields }
     }
 }
 
-impl Unsigned {
+impl RawMetadata {
     /// The metadata, and of managedFields which client wrote the spec.
     ///
     /// # Errors

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::outcome::{About, Evidence, Outcome};
+use super::{
+    figures::{Relation, comparison},
+    outcome::{About, Evidence, Outcome},
+};
 use crate::api::DiscreteValueOutOfList;
 
 /// What was counted for one pod, or for all.
@@ -29,7 +32,7 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
         if !count(discrete, about, tallies.entry(about.pod).or_default()) {
             let key = &discrete.key;
             return Outcome::Unknown(format!(
-                "a sample has no label {key} (discreteValueOutOfList.key), or is negative"
+                "a sample is negative or has no label {key}; see discreteValueOutOfList.key"
             ));
         }
     }
@@ -38,14 +41,18 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
     }
     let busy = tallies.iter().filter(|(_, tally)| tally.all > 0.0);
     match busy.max_by(|(_, one), (_, other)| one.share().total_cmp(&other.share())) {
-        None => Outcome::Unknown("nothing was counted: no traffic yet, perhaps".into()),
-        Some((pod, worst)) => verdict(discrete, *pod, worst, samples.len()),
+        None => Outcome::Unknown("nothing was counted, possibly because there is no traffic yet".into()),
+        Some((pod, worst)) if tallies.len() > 1 => verdict(discrete, *pod, worst, samples.len()),
+        Some((_, worst)) => verdict(discrete, None, worst, samples.len()),
     }
 }
 
 fn count(discrete: &DiscreteValueOutOfList, about: &About<'_>, tally: &mut Tally) -> bool {
     let value = about.sample.value;
-    let Some(found) = about.sample.labels.get(&discrete.key).filter(|_| value >= 0.0) else { return false };
+    if value < 0.0 {
+        return false;
+    }
+    let Some(found) = about.sample.labels.get(&discrete.key) else { return false };
     tally.all += value;
     if is_bad(discrete, found) {
         tally.bad += value;
@@ -65,15 +72,19 @@ fn is_bad(discrete: &DiscreteValueOutOfList, value: &String) -> bool {
 
 fn verdict(discrete: &DiscreteValueOutOfList, pod: Option<&str>, worst: &Tally, samples: usize) -> Outcome {
     let key = &discrete.key;
-    let bound = format!("at most {}% with a bad {key}", discrete.tolerance_percent);
     // Not divided, so that the tolerance itself is not lost to rounding.
-    let good = 100.0 * worst.bad <= discrete.tolerance_percent * worst.all;
-    let whose = pod.map(|pod| format!(" of pod {pod}")).unwrap_or_default();
+    let is_good = 100.0 * worst.bad <= discrete.tolerance_percent * worst.all;
+    let relation = if is_good { Relation::AtMost } else { Relation::Above };
+    let comparison = comparison(worst.bad / worst.all, relation, discrete.tolerance_percent / 100.0, true);
     let mostly = worst.worst.as_ref().map(|(_, value)| format!(", mostly {value:?}")).unwrap_or_default();
-    let value = format!("{}%", worst.share());
-    let message = format!("{value}{whose} have a bad {key}{mostly}; allowed: {bound} ({samples} samples)");
-    let evidence = Evidence { message, value, bound, samples };
-    if good { Outcome::True(evidence) } else { Outcome::False(evidence) }
+    let pod = pod.map(|pod| format!(", pod {pod}")).unwrap_or_default();
+    let evidence = Evidence {
+        message: format!("{comparison} (tolerancePercent) with a bad {key}{mostly}{pod}"),
+        value: format!("{}%", worst.share()),
+        bound: format!("at most {}% with a bad {key}", discrete.tolerance_percent),
+        samples,
+    };
+    if is_good { Outcome::True(evidence) } else { Outcome::False(evidence) }
 }
 
 #[cfg(test)]
@@ -81,9 +92,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::super::{
-        answer::{QueryResult, Sample},
         judge::given::judged,
         outcome::Outcome,
+        result::{QueryResult, Sample},
     };
 
     fn counts(samples: &[(&str, &str, f64)]) -> QueryResult {
@@ -102,43 +113,43 @@ mod tests {
 
     #[test]
     fn as_much_as_tolerated_is_good() {
-        let at = |bad: f64| judged(item(json!({})), &counts(&[("a", "200", 99.0), ("a", "500", bad)])).word();
+        let at = |bad: f64| judged(item(json!({})), &counts(&[("a", "200", 99.0), ("a", "500", bad)])).as_str();
         assert_eq!((at(1.0), at(1.01), at(0.0)), ("true", "false", "true"));
     }
 
     /// In the original, rates were cut to whole numbers: below 1 they counted for nothing, and sparse errors passed.
     #[test]
     fn rates_below_one_count() {
-        let answer = counts(&[("a", "200", 0.5), ("a", "500", 0.02)]);
-        assert_eq!(judged(item(json!({})), &answer).word(), "false");
+        let result = counts(&[("a", "200", 0.5), ("a", "500", 0.02)]);
+        assert_eq!(judged(item(json!({})), &result).as_str(), "false");
         let sparse = counts(&[("a", "200", 0.5), ("a", "500", 0.004)]);
-        assert_eq!(judged(item(json!({})), &sparse).word(), "true");
+        assert_eq!(judged(item(json!({})), &sparse).as_str(), "true");
     }
 
     #[test]
     fn good_values_go_before_bad_ones() {
         let good = item(json!({"goodValues": ["200"]}));
-        assert_eq!(judged(good.clone(), &counts(&[("a", "404", 1.0)])).word(), "false");
-        assert_eq!(judged(good, &counts(&[("a", "200", 1.0)])).word(), "true");
-        assert_eq!(judged(item(json!({})), &counts(&[("a", "404", 1.0)])).word(), "true");
+        assert_eq!(judged(good.clone(), &counts(&[("a", "404", 1.0)])).as_str(), "false");
+        assert_eq!(judged(good, &counts(&[("a", "200", 1.0)])).as_str(), "true");
+        assert_eq!(judged(item(json!({})), &counts(&[("a", "404", 1.0)])).as_str(), "true");
     }
 
     #[test]
     fn each_pod_has_a_share_of_its_own_unless_all_are_one_set() {
-        let answer = counts(&[("a", "200", 1000.0), ("b", "200", 1.0), ("b", "503", 1.0)]);
-        let Outcome::False(evidence) = judged(item(json!({})), &answer) else { panic!("not false") };
-        assert!(evidence.message.contains("pod b") && evidence.message.contains("503"), "{}", evidence.message);
+        let result = counts(&[("a", "200", 1000.0), ("b", "200", 1.0), ("b", "503", 1.0)]);
+        let Outcome::False(evidence) = judged(item(json!({})), &result) else { panic!("not false") };
+        assert_eq!(evidence.message, "50 % > 1 % (tolerancePercent) with a bad code, mostly \"503\", pod b");
         assert_eq!(evidence.value, "50%");
         let mut all = item(json!({}));
         all["allPodsQuery"] = json!(true);
-        assert_eq!(judged(all, &answer).word(), "true");
+        assert_eq!(judged(all, &result).as_str(), "true");
     }
 
     #[test]
     fn what_cannot_be_counted_is_unknown() {
         let keyless = QueryResult::Vector(vec![Sample { labels: [("pod".into(), "a".into())].into(), value: 1.0 }]);
-        for answer in [keyless, counts(&[("a", "200", 0.0)]), counts(&[("a", "200", -1.0)])] {
-            assert_eq!(judged(item(json!({})), &answer).word(), "unknown", "{answer:?}");
+        for result in [keyless, counts(&[("a", "200", 0.0)]), counts(&[("a", "200", -1.0)])] {
+            assert_eq!(judged(item(json!({})), &result).as_str(), "unknown", "{result:?}");
         }
     }
 }

@@ -3,39 +3,39 @@
 use std::collections::BTreeSet;
 
 use super::{
-    answer::{Labels, QueryResult, Sample},
-    deviation, discrete,
+    boolean, deviation, discrete,
     outcome::{About, Outcome},
-    range, truth,
+    range,
+    result::{Labels, QueryResult, Sample},
 };
 use crate::api::PromQl;
 
-/// Judges an answer as the item says. `pods` are the canary's: samples of others are not about it.
+/// Judges a result as the item says. `pods` are the canary's: samples of others are not about it.
 #[must_use]
-pub fn judge(item: &PromQl, pods: &BTreeSet<String>, answer: &QueryResult) -> Outcome {
+pub fn judge(item: &PromQl, pods: &BTreeSet<String>, result: &QueryResult) -> Outcome {
     if let Some(range) = &item.value_in_range {
-        return about(item, pods, answer, |samples| range::judge(range, samples));
+        return about(item, pods, result, |samples| range::judge(range, &item.query, samples));
     }
     if let Some(deviation) = &item.continuous_value_deviation {
-        return about(item, pods, answer, |samples| deviation::judge(deviation, samples));
+        return about(item, pods, result, |samples| deviation::judge(deviation, samples));
     }
     if let Some(discrete) = &item.discrete_value_out_of_list {
-        return about(item, pods, answer, |samples| discrete::judge(discrete, samples));
+        return about(item, pods, result, |samples| discrete::judge(discrete, samples));
     }
-    truth::judge(answer)
+    boolean::judge(result)
 }
 
 /// Hands the samples that are about the canary to an analyser.
 fn about(
     item: &PromQl,
     pods: &BTreeSet<String>,
-    answer: &QueryResult,
+    result: &QueryResult,
     judge: impl FnOnce(&[About<'_>]) -> Outcome,
 ) -> Outcome {
-    let samples = match answer {
+    let samples = match result {
         QueryResult::Vector(samples) => samples.clone(),
         QueryResult::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
-        QueryResult::Text(_) => return Outcome::Unknown("the answer is a string, not a number".into()),
+        QueryResult::Text(_) => return Outcome::Unknown("the result is a string, not a number".into()),
     };
     if samples.is_empty() {
         return Outcome::empty();
@@ -55,11 +55,11 @@ fn by_pod<'a>(key: &str, pods: &BTreeSet<String>, samples: &'a [Sample]) -> Resu
     let Some(all) = samples.iter().map(named).collect::<Option<Vec<_>>>() else {
         return Err(format!(
             "a sample has no label {key} that names its pod; keep it in the query (by ({key})), set podNameKey, or set \
-             allPodsQuery: true if all samples are one set"
+             allPodsQuery: true if the samples are not per pod"
         ));
     };
     let ours: Vec<_> = all.into_iter().filter(|about| about.pod.is_some_and(|pod| pods.contains(pod))).collect();
-    let foreign = || format!("no sample is about a canary pod: label {key} names none of them");
+    let foreign = || format!("no sample is about a canary pod: label {key} names none of them; see podNameKey");
     if ours.is_empty() { Err(foreign()) } else { Ok(ours) }
 }
 
@@ -74,12 +74,12 @@ pub(super) mod given {
         QueryResult::Vector(samples.iter().map(sample).collect())
     }
 
-    /// An item, as YAML would say it, judges an answer about the canary pods a, b and c.
-    pub fn judged(item: serde_json::Value, answer: &QueryResult) -> Outcome {
+    /// An item, as written in YAML, judges a result about the canary pods a, b and c.
+    pub fn judged(item: serde_json::Value, result: &QueryResult) -> Outcome {
         let mut all = serde_json::json!({"query": "x"});
         all.as_object_mut().expect("an object").extend(item.as_object().expect("an object").clone());
         let item: PromQl = serde_json::from_value(all).expect("an item");
-        judge(&item, &["a", "b", "c"].map(str::to_owned).into(), answer)
+        judge(&item, &["a", "b", "c"].map(str::to_owned).into(), result)
     }
 }
 
@@ -101,12 +101,12 @@ mod tests {
     fn an_analyser_wants_numbers_of_canary_pods() {
         let nameless = QueryResult::Vector(vec![Sample { labels: Labels::new(), value: 1.0 }]);
         for item in analysers() {
-            assert_eq!(judged(item.clone(), &vector(&[("a", 1.0)])).word(), "true", "{item}");
-            for answer in [vector(&[]), nameless.clone(), QueryResult::Scalar(1.0), QueryResult::Text("1".into())] {
-                assert_eq!(judged(item.clone(), &answer).word(), "unknown", "{item} {answer:?}");
+            assert_eq!(judged(item.clone(), &vector(&[("a", 1.0)])).as_str(), "true", "{item}");
+            for result in [vector(&[]), nameless.clone(), QueryResult::Scalar(1.0), QueryResult::Text("1".into())] {
+                assert_eq!(judged(item.clone(), &result).as_str(), "unknown", "{item} {result:?}");
             }
             for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                assert_eq!(judged(item.clone(), &vector(&[("a", value), ("b", 1.0)])).word(), "unknown", "{item}");
+                assert_eq!(judged(item.clone(), &vector(&[("a", value), ("b", 1.0)])).as_str(), "unknown", "{item}");
             }
         }
     }
@@ -114,15 +114,15 @@ mod tests {
     #[test]
     fn the_bases_pods_do_not_judge_the_canary() {
         let range = json!({"valueInRange": {"min": 0, "max": 1}});
-        assert_eq!(judged(range.clone(), &vector(&[("base-1", 9.0), ("a", 1.0)])).word(), "true");
-        assert_eq!(judged(range, &vector(&[("base-1", 1.0)])).word(), "unknown");
+        assert_eq!(judged(range.clone(), &vector(&[("base-1", 9.0), ("a", 1.0)])).as_str(), "true");
+        assert_eq!(judged(range, &vector(&[("base-1", 1.0)])).as_str(), "unknown");
     }
 
     #[test]
     fn all_samples_may_be_one_set() {
         let range = json!({"valueInRange": {"min": 0, "max": 1}, "allPodsQuery": true});
-        assert_eq!(judged(range.clone(), &QueryResult::Scalar(0.5)).word(), "true");
-        assert_eq!(judged(range, &QueryResult::Scalar(1.5)).word(), "false");
+        assert_eq!(judged(range.clone(), &QueryResult::Scalar(0.5)).as_str(), "true");
+        assert_eq!(judged(range, &QueryResult::Scalar(1.5)).as_str(), "false");
     }
 
     /// In the original all pods became the last one, and so only one was judged.
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn no_number_is_no_evidence() {
         for item in analysers() {
-            assert_eq!(judged(item.clone(), &vector(&[("a", f64::NAN)])).word(), "unknown", "{item}");
+            assert_eq!(judged(item.clone(), &vector(&[("a", f64::NAN)])).as_str(), "unknown", "{item}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Of the queries in `prometheus/queries` the one that the controller asks by itself; all of them are tested here.
+//! The query of `prometheus/queries` that the controller sends by itself; all of them are tested here.
 
 /// Did any request arrive at the canary? For `confirm: requests`, unless the controller is given another one.
 pub const ISTIO_COPIES: &str = include_str!("../../prometheus/queries/istio-copies.promql");
@@ -16,8 +16,8 @@ mod tests {
     #[test]
     fn what_is_shipped_is_right() {
         let render = |text: &str| Some(text.replace("{{namespace}}", "shop").replace("{{canary.name}}", "web-kanary"));
-        for (query, is_truth) in [(SUCCESS, true), (ISTIO_COPIES, true), (LATENCY, false)] {
-            assert_eq!(syntax::check(query, &render(query).expect("a query"), is_truth, &render), Ok(()));
+        for (query, is_boolean) in [(SUCCESS, true), (ISTIO_COPIES, true), (LATENCY, false)] {
+            assert_eq!(syntax::check(query, &render(query).expect("a query"), is_boolean, &render), Ok(()));
         }
     }
 

@@ -1,13 +1,15 @@
-//! Remembers what was made of a text. The results are those of pure functions, so it changes nothing but the time.
+//! Remembers what was made of a text. The results are those of pure functions, so it changes only the time that it takes.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
 };
 
-/// So many bytes of texts are remembered: more than all canaries of a large cluster have at once. What is made of a text
+use parking_lot::Mutex;
+
+/// Bytes of texts that are remembered: more than all canaries of a large cluster have at once. What is made of a text
 /// is about as large as the text.
-const MOST_BYTES: usize = 2 << 20;
+const MAX_BYTES: usize = 2 << 20;
 
 pub struct Memo<V>(LazyLock<Mutex<Known<V>>>);
 
@@ -29,19 +31,18 @@ impl<V> Memo<V> {
 
     /// What was made of this text, or what is made of it now.
     pub fn get(&self, text: &str, make: impl FnOnce() -> V) -> Arc<V> {
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(made) = known().made.get(text) {
+        if let Some(made) = self.0.lock().made.get(text) {
             return made.clone();
         }
         let made = Arc::new(make());
-        known().keep(text, made.clone());
+        self.0.lock().keep(text, made.clone());
         made
     }
 }
 
 impl<V> Known<V> {
     fn keep(&mut self, text: &str, made: Arc<V>) {
-        if self.bytes.saturating_add(text.len()) > MOST_BYTES {
+        if self.bytes.saturating_add(text.len()) > MAX_BYTES {
             *self = Self::default();
         }
         self.bytes += text.len();
@@ -60,8 +61,8 @@ mod tests {
             let text = format!("{n}{}", "x".repeat(16_384));
             assert_eq!(*memo.get(&text, || n), n);
             assert_eq!(*memo.get(&text, || n + 1), n, "it is known");
-            let known = memo.0.lock().expect("no panic");
-            assert!(known.made.keys().map(String::len).sum::<usize>() <= MOST_BYTES);
+            let known = memo.0.lock();
+            assert!(known.made.keys().map(String::len).sum::<usize>() <= MAX_BYTES);
         }
     }
 }

@@ -3,24 +3,26 @@
 //! Pure, and without Kubernetes. Not here: which query is due and what the results so far say (`validation::promql`), and
 //! how it is sent (`controller`).
 
-pub mod address;
-pub mod answer;
-mod code;
+mod boolean;
 mod deviation;
 mod discrete;
+pub mod egress;
+mod figures;
 pub mod history;
 mod judge;
+mod lexer;
 pub mod library;
 mod memo;
 pub mod outcome;
 mod query;
 mod range;
+pub mod result;
 pub mod syntax;
 pub mod template;
-mod truth;
+mod worst;
 
-pub use address::Access;
-pub use history::{Evaluation, Mark, QueryHistory};
+pub use egress::EgressPolicy;
+pub use history::{ClockMark, Evaluation, QueryHistory};
 pub use judge::judge;
 pub use outcome::{Evidence, Outcome};
 pub use query::Query;

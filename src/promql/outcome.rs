@@ -1,8 +1,8 @@
-//! What an answer means for an item: true, false, or nothing; with the words that the status needs.
+//! What a result means for an item: true, false, or nothing; with the texts that the status needs.
 
 use serde::{Deserialize, Serialize};
 
-use super::answer::{Labels, Sample, shortened};
+use super::result::{Labels, Sample, shortened};
 
 /// What one evaluation says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,11 +11,11 @@ pub enum Outcome {
     True(Evidence),
     /// It does not.
     False(Evidence),
-    /// There is no evidence, and why. The words are the same for as long as the trouble is.
+    /// There is no evidence, and why. The text is the same for as long as the reason is.
     Unknown(String),
 }
 
-/// What a conclusive answer rests on.
+/// What a conclusive result rests on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// One sentence.
@@ -29,7 +29,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// The value that decided, as a number; of the words true and false, 1 and 0.
+    /// The value that decided, as a number; of true and false, 1 and 0.
     #[must_use]
     pub fn number(&self) -> Option<f64> {
         match self.value.as_str() {
@@ -50,9 +50,9 @@ impl Outcome {
         }
     }
 
-    /// One word, as for a metric's label.
+    /// As for a metric's label.
     #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Outcome::True(_) => "true",
             Outcome::False(_) => "false",
@@ -61,11 +61,11 @@ impl Outcome {
     }
 
     pub(super) fn empty() -> Self {
-        Self::Unknown("the answer is empty: no traffic yet, or a name or label in the query is wrong".into())
+        Self::Unknown("the result is empty: no traffic yet, or a name or label in the query is wrong".into())
     }
 
     pub(super) fn not_finite() -> Self {
-        Self::Unknown("a sample is NaN or infinite: no traffic yet, perhaps".into())
+        Self::Unknown("a sample is NaN or infinite, possibly because there is no traffic yet".into())
     }
 }
 
@@ -76,12 +76,12 @@ pub(super) struct About<'a> {
 }
 
 impl About<'_> {
-    /// ` of pod web-kanary-1`, or the labels.
-    pub fn whose(&self) -> String {
-        match (self.pod, self.sample.labels.is_empty()) {
-            (Some(pod), _) => format!(" of pod {pod}"),
-            (None, true) => String::new(),
-            (None, false) => format!(" of {}", labels(&self.sample.labels)),
+    /// `, pod web-kanary-1`, or the labels; nothing if it is the only sample.
+    pub fn named(&self, samples: usize) -> String {
+        match (self.pod, samples, self.sample.labels.is_empty()) {
+            (_, ..=1, _) | (None, _, true) => String::new(),
+            (Some(pod), _, _) => format!(", pod {pod}"),
+            (None, _, false) => format!(", {}", labels(&self.sample.labels)),
         }
     }
 }

@@ -4,37 +4,37 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Outcome, answer, judge::judge};
+use super::{Outcome, judge::judge, result};
 use crate::api::PromQl;
 
-/// A question that is due.
+/// A query that is due.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
     /// Name of the item.
     pub item: String,
-    /// Which question it is; of another one the answer does not count.
+    /// Which query it is; the result of another one does not count.
     pub hash: String,
     /// The query to send.
     pub query: String,
     /// Where to.
     pub url: String,
-    /// How to ask, and how to read the answer.
+    /// How to send it, and how to read the result.
     pub prom_ql: PromQl,
-    /// The canary's pods but those on their way out.
+    /// The canary's pods but those that are terminating.
     pub pods: BTreeSet<String>,
-    /// How long the clock has stood still so far.
+    /// For how long the clock has been paused so far.
     pub held: SignedDuration,
-    /// When it was to be asked, by the clock.
+    /// When it was due, by the clock.
     pub due: Timestamp,
 }
 
 impl Query {
-    /// Reads what came.
+    /// Reads the response.
     #[must_use]
     pub fn read(&self, status: u16, body: &[u8]) -> Outcome {
-        match answer::read(status, body) {
-            Ok(answer) => judge(&self.prom_ql, &self.pods, &answer),
-            Err(doubt) => Outcome::Unknown(doubt.to_string()),
+        match result::read(status, body) {
+            Ok(result) => judge(&self.prom_ql, &self.pods, &result),
+            Err(error) => Outcome::Unknown(error.to_string()),
         }
     }
 }

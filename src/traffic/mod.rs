@@ -25,7 +25,7 @@ use crate::{
     decision::{Action, Lookup, Observed, Target},
     objects::Labels,
     promql::Query,
-    validation::promql::copies,
+    validation::promql::mirror_check,
 };
 
 /// The traffic of one moment: what is in its way, and whether it reaches the canary. A new source is a new arm here, and
@@ -151,13 +151,13 @@ impl<'a> Traffic<'a> {
     #[must_use]
     pub fn requeue_at(&self, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
         let awaits = status.phase == Some(Phase::Starting) && self.status.why.reason == Reason::NoCopiesSeen;
-        if awaits { copies::due(self.seen, status) } else { None }
+        if awaits { mirror_check::due(self.seen, status) } else { None }
     }
 
     /// That query.
     #[must_use]
     pub fn query(&self, status: &KanaryDeploymentStatus) -> Option<Query> {
-        copies::query(self.seen, status)
+        mirror_check::query(self.seen, status)
     }
 
     /// Does the source write into routes?

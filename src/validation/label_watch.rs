@@ -1,8 +1,8 @@
-//! Labels of invalidation, which an external judge puts on a canary pod or on the canary Deployment.
+//! Invalidation labels, which another system puts on a canary pod or on the canary Deployment.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{ItemResult, Timing};
+use super::item_result::{ItemResult, Timing};
 use crate::{
     api::{KanaryDeploymentStatus, LabelWatch, Verdict},
     canary,
@@ -11,25 +11,30 @@ use crate::{
 };
 
 /// Invalid as soon as a match is seen, valid when the period passes without.
-pub(super) fn find(seen: &Observed, status: &KanaryDeploymentStatus, watch: &LabelWatch, moment: Timing) -> ItemResult {
+pub(super) fn evaluate(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    watch: &LabelWatch,
+    timing: Timing,
+) -> ItemResult {
     let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
     let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
-    let tried = seen.pods.iter().filter(|pod| canary::is_under_test(pod, status, moment.available));
-    let mut bad_pods: Vec<&str> = tried.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
+    let tested = seen.pods.iter().filter(|pod| canary::is_under_test(pod, status, timing.available));
+    let mut bad_pods: Vec<&str> = tested.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {
-        return ItemResult::new(Verdict::Invalid, format!("pod {pod} carries the labels of invalidation"));
+        return ItemResult::new(Verdict::Invalid, format!("pod {pod} matches the invalidation labels"));
     }
     if let Some(canary) = seen.own_canary().filter(|canary| matches(deployments, &canary.labels())) {
         return ItemResult::new(
             Verdict::Invalid,
-            format!("Deployment {} carries the labels of invalidation", canary.name()),
+            format!("Deployment {} matches the invalidation labels", canary.name()),
         );
     }
-    if moment.period_over {
-        return ItemResult::new(Verdict::Valid, "no label of invalidation was seen in the whole period");
+    if timing.period_over {
+        return ItemResult::new(Verdict::Valid, "no failure label during the validation period");
     }
-    ItemResult::new(Verdict::Unknown, "watches until the deadline")
+    ItemResult::new(Verdict::Unknown, "no failure label so far")
 }
 
 fn matches((labels, selector): (&Option<Labels>, &Option<LabelSelector>), on: &Labels) -> bool {

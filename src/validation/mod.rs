@@ -1,175 +1,108 @@
 //! Is the canary good? Each item gives a verdict on the evidence so far; together they make the run's.
 //!
-//! No evidence is never success: an item that cannot tell holds the run.
+//! Missing evidence never counts as success: an item without a verdict holds the run.
 
+mod item_result;
 mod label_watch;
 mod manual;
 pub mod promql;
 
+pub use item_result::{Assessment, ItemResult, Measurement, Timing};
 use jiff::{SignedDuration, Timestamp};
-use promql::{Case, Gap, line_of};
+use promql::{Gap, PromqlItem, status_of};
 use serde_json::json;
 
 use crate::{
     api::{Check, Item, ItemStatus, KanaryDeploymentStatus, ManualStatus, Verdict},
     decision::{Absence, Observed},
     hash,
-    promql::{Evidence, Query},
+    promql::Query,
 };
-
-/// What one item says, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ItemResult {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Why; the same for as long as the verdict stands.
-    pub message: String,
-    /// What was measured, if anything was.
-    pub ground: Option<Measurement>,
-    /// Answers that spoke against the canary, so far.
-    pub failures: i32,
-    /// When the last of them was asked for.
-    pub last_failure: Option<Timestamp>,
-    /// At the end of the period nothing more is waited for.
-    pub settled: bool,
-}
-
-/// What was measured.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Measurement {
-    /// The value that decided.
-    pub value: Option<String>,
-    /// What it was compared with.
-    pub bound: Option<String>,
-    /// The query as sent.
-    pub query: Option<String>,
-    /// How many samples there were.
-    pub samples: Option<i32>,
-}
-
-impl Measurement {
-    fn of(evidence: &Evidence, query: &str) -> Self {
-        Self {
-            value: Some(evidence.value.clone()),
-            bound: Some(evidence.bound.clone()),
-            query: Some(query.to_owned()),
-            samples: i32::try_from(evidence.samples).ok(),
-        }
-    }
-}
-
-impl ItemResult {
-    fn new(verdict: Verdict, message: impl Into<String>) -> Self {
-        Self { verdict, message: message.into(), ground: None, failures: 0, last_failure: None, settled: true }
-    }
-}
-
-/// What all items say together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Assessment {
-    /// One is violated, or a person says so.
-    Invalid {
-        /// One sentence that names the item.
-        message: String,
-    },
-    /// All hold, and for long enough.
-    Valid {
-        /// One sentence.
-        message: String,
-    },
-    /// Not yet: the period is not over, or an item has no evidence.
-    Open {
-        /// One sentence on what is waited for, once the period is over.
-        message: Option<String>,
-    },
-}
-
-/// What the cluster and the clock say at the moment of a judgement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// The canary was judged for the whole period.
-    pub period_over: bool,
-    /// It is available: all its pods but those on their way out are of its template.
-    pub available: bool,
-}
 
 /// Judges the canary. `status` has the clock brought up to now.
 ///
-/// The items are told in full; [`settle`] keeps what need not be written again.
+/// The status of the items is complete; [`coalesce`] keeps what need not be written again.
 #[must_use]
-pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, moment: Timing) -> (Assessment, Vec<ItemStatus>) {
+pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, timing: Timing) -> (Assessment, Vec<ItemStatus>) {
     let checks = seen.kanary.spec.validation.checks();
-    let findings: Vec<ItemResult> = checks.iter().map(|(name, item)| find(seen, status, name, item, moment)).collect();
-    let told = |((name, item), finding): (&(String, &Item), &ItemResult)| tell(seen, status, name, item, finding);
-    let items = checks.iter().zip(&findings).map(told).collect();
-    (fold(seen, &checks, &findings, moment.period_over), items)
+    let results: Vec<ItemResult> =
+        checks.iter().map(|(name, item)| evaluate(seen, status, name, item, timing)).collect();
+    let report = |((name, item), result): (&(String, &Item), &ItemResult)| report(seen, status, name, item, result);
+    let items = checks.iter().zip(&results).map(report).collect();
+    (combine(seen, &checks, &results, timing.period_over), items)
 }
 
-fn find(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, moment: Timing) -> ItemResult {
+fn evaluate(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, timing: Timing) -> ItemResult {
     match item.check() {
-        Check::Manual(manual) => manual::find(manual, seen.kanary.spec.validation.manual.as_ref(), moment.period_over),
-        Check::LabelWatch(watch) => label_watch::find(seen, status, watch, moment),
-        Check::PromQl(query) => promql::find(&Case::new(seen, status, name, query)),
+        Check::Manual(item) => manual::evaluate(item, seen.kanary.spec.validation.manual.as_ref(), timing.period_over),
+        Check::LabelWatch(watch) => label_watch::evaluate(seen, status, watch, timing),
+        Check::PromQl(item) => promql::evaluate(&PromqlItem::new(seen, status, name, item)),
     }
 }
 
-fn fold(seen: &Observed, checks: &[(String, &Item)], findings: &[ItemResult], period_over: bool) -> Assessment {
-    let said = || checks.iter().map(|(name, _)| name).zip(findings);
-    let person = seen.kanary.spec.validation.manual.as_ref();
-    if let Some(person) = person.filter(|person| person.status == Some(ManualStatus::Invalid)) {
-        let reason = person.reason.as_deref().unwrap_or("no reason given");
-        return Assessment::Invalid { message: format!("a person said invalid: {reason}") };
+fn combine(seen: &Observed, checks: &[(String, &Item)], results: &[ItemResult], period_over: bool) -> Assessment {
+    let named = || checks.iter().map(|(name, _)| name).zip(results);
+    let whole_run = seen.kanary.spec.validation.manual.as_ref();
+    if let Some(manual) = whole_run.filter(|manual| manual.status == Some(ManualStatus::Invalid)) {
+        let reason = manual.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Assessment::Invalid { message: format!("rejected manually{reason}") };
     }
-    if let Some((name, finding)) = said().find(|(_, finding)| finding.verdict == Verdict::Invalid) {
-        return Assessment::Invalid { message: format!("{name}: {}", finding.message) };
+    if let Some((name, result)) = named().find(|(_, result)| result.verdict == Verdict::Invalid) {
+        return Assessment::Invalid { message: format!("{name}: {}", result.message) };
     }
-    let unknown: Vec<String> = said()
-        .filter(|(_, finding)| finding.verdict == Verdict::Unknown)
-        .map(|(name, finding)| format!("{name}: {}", finding.message))
+    let unknown: Vec<String> = named()
+        .filter(|(_, result)| result.verdict == Verdict::Unknown)
+        .map(|(name, result)| format!("{name}: {}", result.message))
         .collect();
     // Before the deadline only a person makes a manual item valid, and a person may end the wait.
     let all_manual = checks.iter().all(|(_, item)| matches!(item.check(), Check::Manual(_)));
-    let settled = findings.iter().all(|finding| finding.settled);
+    let all_final = results.iter().all(|result| result.is_final);
     match (unknown.is_empty(), period_over || all_manual) {
-        (true, true) if settled => Assessment::Valid { message: success_message(seen, findings.len()) },
-        // The last question is under way.
+        (true, true) if all_final => Assessment::Valid { message: success_message(seen, results.len()) },
+        // The last query is under way.
         (true, true | false) => Assessment::Open { message: None },
         (false, _) => Assessment::Open { message: period_over.then(|| unknown.join("; ")) },
     }
 }
 
 fn success_message(seen: &Observed, count: usize) -> String {
-    let reason = seen.kanary.spec.validation.manual.as_ref().and_then(|person| person.reason.as_deref());
+    let reason = seen.kanary.spec.validation.manual.as_ref().and_then(|manual| manual.reason.as_deref());
     let items = if count == 1 { "the item is valid".into() } else { format!("all {count} items are valid") };
     reason.map_or(items.clone(), |reason| format!("{items}: {reason}"))
 }
 
-/// The item's line in the status; `since` is kept while the verdict and the question stand.
-fn tell(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, finding: &ItemResult) -> ItemStatus {
+/// The item's entry in the status; `since` is kept while the verdict and the query stand.
+fn report(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    name: &str,
+    item: &Item,
+    result: &ItemResult,
+) -> ItemStatus {
     let hash = identity(seen, item);
-    let before = line_of(seen, &status.items, name, &hash);
-    let unchanged = before.filter(|before| before.verdict == finding.verdict);
-    let ground = finding.ground.clone().unwrap_or_default();
+    let before = status_of(seen, &status.items, name, &hash);
+    let unchanged = before.filter(|before| before.verdict == result.verdict);
+    let measurement = result.measurement.clone().unwrap_or_default();
     ItemStatus {
         name: name.to_owned(),
         kind: item.check().kind().to_owned(),
-        verdict: finding.verdict,
-        message: Some(finding.message.clone()),
-        value: ground.value,
-        bound: ground.bound,
-        query: ground.query,
-        samples: ground.samples,
+        verdict: result.verdict,
+        message: Some(result.message.clone()),
+        value: measurement.value,
+        bound: measurement.bound,
+        query: measurement.query,
+        samples: measurement.samples,
         since: unchanged.and_then(|before| before.since).or(Some(seen.now)),
-        failures: finding.failures,
-        last_failure: finding.last_failure,
+        failures: result.failures,
+        last_failure: result.last_failure,
         hash: Some(hash),
     }
 }
 
-/// What to write of the items while a run goes on: values change at each look, so a line of promQL is only written anew
-/// when its verdict, its count of failures, or the reason for having no verdict changes.
+/// What to write of the items while a run goes on: values change at each reconcile, so an entry of promQL is only written
+/// again when its verdict, its count of failures, or the reason for having no verdict changes.
 #[must_use]
-pub fn settle(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> {
+pub fn coalesce(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> {
     let same = |one: &ItemStatus, other: &ItemStatus| {
         (&one.name, &one.hash, one.verdict, one.failures) == (&other.name, &other.hash, other.verdict, other.failures)
             && one.last_failure == other.last_failure
@@ -180,57 +113,62 @@ pub fn settle(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> {
     fresh.iter().map(kept).collect()
 }
 
-/// What is asked, without the answer that a person writes beside it.
+/// What is checked, without the manual verdict that stands beside it.
 fn identity(seen: &Observed, item: &Item) -> String {
     match item.check() {
         Check::Manual(_) => hash::of(&json!("manual")),
         Check::LabelWatch(watch) => hash::of_any(watch),
-        Check::PromQl(query) => promql::identity(seen, query),
+        Check::PromQl(item) => promql::identity(seen, item),
     }
 }
 
-/// Every item that asks Prometheus, as it stands.
-fn cases<T>(seen: &Observed, status: &KanaryDeploymentStatus, of: impl Fn(&Case<'_>) -> Option<T>) -> Vec<T> {
+/// Something of every item that queries Prometheus, as it stands.
+fn promql_items<T>(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    of: impl Fn(&PromqlItem<'_>) -> Option<T>,
+) -> Vec<T> {
     let items = seen.kanary.spec.validation.checks();
     let queries = items.iter().filter_map(|(name, item)| Some((name, item.prom_ql.as_ref()?)));
-    queries.filter_map(|(name, item)| of(&Case::new(seen, status, name, item))).collect()
+    queries.filter_map(|(name, spec)| of(&PromqlItem::new(seen, status, name, spec))).collect()
 }
 
-/// The questions that are due; at most one an item is under way.
+/// The queries that are due; at most one for each item is under way.
 #[must_use]
 pub fn due_queries(seen: &Observed, status: &KanaryDeploymentStatus) -> Vec<Query> {
-    cases(seen, status, promql::query)
+    promql_items(seen, status, promql::query)
 }
 
 /// Since when an item has no evidence: the earliest, if there are several.
 #[must_use]
-pub fn gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Gap> {
-    cases(seen, status, promql::gap).into_iter().min_by_key(|gap| gap.since)
+pub fn current_gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Gap> {
+    promql_items(seen, status, promql::current_gap).into_iter().min_by_key(|gap| gap.since)
 }
 
-/// A time that is over, was without evidence for an item, and is not accounted for yet: the one that began first, for
+/// A time that is over, was without evidence for an item, and is not accounted for yet: the one that began first, because
 /// the clock is set back by all others with it.
 #[must_use]
-pub fn missing(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Absence> {
-    cases(seen, status, |case| case.missing()).into_iter().min_by_key(|missing| missing.from)
+pub fn unrecorded_gap(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Absence> {
+    promql_items(seen, status, |item| item.unrecorded_gap()).into_iter().min_by_key(|gap| gap.from)
 }
 
-/// When to look again: a question is due, or evidence is missing for too long.
+/// When to reconcile again: a query is due, or evidence is missing for too long.
 #[must_use]
 pub fn wake(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
     // Over two intervals, and the status keeps milliseconds.
     let after = |at: Timestamp| at.saturating_add(SignedDuration::from_millis(1)).ok().filter(|at| *at > seen.now);
-    cases(seen, status, |case| case.due().into_iter().chain(case.stale_at().and_then(after)).min()).into_iter().min()
+    let next = |item: &PromqlItem<'_>| item.due().into_iter().chain(item.stale_at().and_then(after)).min();
+    promql_items(seen, status, next).into_iter().min()
 }
 
-/// Is there anything that Prometheus is asked?
+/// Does any item query Prometheus?
 #[must_use]
 pub fn has_queries(seen: &Observed) -> bool {
     seen.kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some())
 }
 
-/// Was an item that gathers evidence over time added or edited since its last line in the status? Its evidence starts
-/// anew. A person's word needs no time.
+/// Was an item that gathers evidence over time added or edited since its last entry in the status? Its evidence starts
+/// again. A manual verdict needs no time.
 #[must_use]
 pub fn is_edited(seen: &Observed) -> bool {
     let before = &seen.status().items;

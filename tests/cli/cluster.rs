@@ -1,48 +1,35 @@
-//! The verbs that speak to a cluster, against an API server that says what each test needs.
+//! The verbs that need a cluster, against an API server that answers as each test needs it.
 
 use std::{
     io::{BufRead, BufReader},
     process::Stdio,
 };
 
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
 use crate::{
-    server::{Answer, Server, in_phase, kanary, kubeconfig, proxy},
-    snapshot::program,
+    server::{Answer, Server, in_phase, kanary},
+    trials,
 };
 
-fn one() -> Server {
-    Server::start(|_| Answer::list(&[kanary("web", 1)]))
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![
+        a_watch_says_everything_once,
+        a_watch_ends_with_what_it_watches,
+        a_verdict_is_sent_again_after_a_conflict,
+        a_verdict_is_about_the_run_that_was_read,
+        one_that_cannot_be_decoded_hides_no_other,
+        a_canary_that_cannot_be_decoded_can_be_rejected,
+        what_is_listed_is_a_list,
+        a_list_goes_on_as_one_table,
+        a_list_does_not_wait_for_what_cannot_be_listed,
+        a_page_is_shown_without_what_may_not_be_listed,
+    ]
 }
 
-/// A machine behind a proxy, with a cluster of its own: kind, k3d, minikube.
-#[test]
-fn no_proxy_stands_before_a_cluster_on_this_machine() {
-    let server = one();
-    for exceptions in ["", "127.0.0.1"] {
-        let mut get = server.program(&["get", "-o", "name"]);
-        let output = get.env("HTTPS_PROXY", "http://proxy.invalid:3128").env("NO_PROXY", exceptions).output();
-        let output = output.expect("the program runs");
-        let error = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "kanarydeployment.kanary.k8s.io/web\n", "{error}");
-    }
-}
-
-#[test]
-fn the_proxy_of_a_kubeconfig_is_used() {
-    let server = one();
-    let file = kubeconfig(&json!({
-        "server": "http://cluster.invalid:6443", "proxy-url": format!("http://{}", proxy(server.address())),
-    }));
-    let mut get = program(&["get", "-o", "name"]);
-    let output = get.env("KUBECONFIG", file).env("NO_PROXY", "*").output().expect("the program runs");
-    let error = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "kanarydeployment.kanary.k8s.io/web\n", "{error}");
-}
-
-/// A run that succeeds once its events were lost from sight and listed anew.
-#[test]
+/// A run that succeeds after its events were lost and listed again.
 fn a_watch_says_everything_once() {
     let validating = in_phase(kanary("web", 1), "Validating");
     let succeeded = in_phase(kanary("web", 2), "Succeeded");
@@ -53,7 +40,7 @@ fn a_watch_says_everything_once() {
     let events = [event("a", "Started"), event("b", "Validating"), event("c", "Anew")];
     let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
     let (mut lists, mut is_anew) = (0, false);
-    let server = Server::start(move |asked| match (asked.what(), asked.is_watch()) {
+    let server = Server::start(move |request| match (request.resource(), request.is_watch()) {
         ("events", false) => {
             lists += 1;
             Answer::list(&events[..events.len().min(lists + 1)])
@@ -61,7 +48,7 @@ fn a_watch_says_everything_once() {
         ("events", true) if lists == 1 => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
         ("events", true) => {
             is_anew = true;
-            Answer::DefaultStatus
+            Answer::IdleWatch
         }
         ("pods", _) => Answer::refusal(403, "Forbidden", "you may not list pods"),
         ("kanarydeployments", true) if is_anew => {
@@ -87,20 +74,19 @@ fn a_watch_says_everything_once() {
 }
 
 /// Deleted after it was read, before the first list, or while the watch was broken.
-#[test]
 fn a_watch_ends_with_what_it_watches() {
     for listed in [0, 1] {
         let run = in_phase(kanary("web", 1), "Validating");
         let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
         let mut lists = 0;
-        let server = Server::start(move |asked| match (asked.what(), asked.is_watch()) {
+        let server = Server::start(move |request| match (request.resource(), request.is_watch()) {
             ("web", _) => Answer::Object(200, run.clone()),
             ("kanarydeployments", false) => {
                 lists += 1;
                 if lists > listed { Answer::list(&[]) } else { Answer::list(std::slice::from_ref(&run)) }
             }
             ("kanarydeployments", true) => Answer::Watch(vec![json!({"type": "ERROR", "object": forgotten})]),
-            (_, true) => Answer::DefaultStatus,
+            (_, true) => Answer::IdleWatch,
             (_, false) => Answer::list(&[]),
         });
         let (out, error, code) = server.run(&["watch", "web"]);
@@ -113,8 +99,8 @@ fn a_watch_ends_with_what_it_watches() {
 fn contended(conflicts: usize, then: impl Fn(&mut Value) + Send + 'static) -> Server {
     let mut run = in_phase(kanary("web", 1), "Validating");
     let mut patches = 0;
-    Server::start(move |asked| {
-        if asked.method == "PATCH" {
+    Server::start(move |request| {
+        if request.method == "PATCH" {
             patches += 1;
             if patches <= conflicts {
                 run["metadata"]["resourceVersion"] = (patches + 1).to_string().into();
@@ -126,57 +112,54 @@ fn contended(conflicts: usize, then: impl Fn(&mut Value) + Send + 'static) -> Se
     })
 }
 
-#[test]
-fn a_word_is_said_again_if_the_controller_wrote_meanwhile() {
+fn a_verdict_is_sent_again_after_a_conflict() {
     for (verb, said) in [("approve", "web approved"), ("reject", "web rejected")] {
         let server = contended(2, |run| run["status"]["message"] = "goes on".into());
         let (out, error, code) = server.run(&[verb, "web"]);
         assert_eq!(code, Some(0), "{error}");
         assert!(out.contains(said), "{out}");
-        let patches = server.asked().into_iter().filter(|asked| asked.method == "PATCH");
-        let guards: Vec<Value> = patches.map(|asked| asked.body["metadata"]["resourceVersion"].clone()).collect();
+        let patches = server.requests().into_iter().filter(|request| request.method == "PATCH");
+        let guards: Vec<Value> = patches.map(|request| request.body["metadata"]["resourceVersion"].clone()).collect();
         assert_eq!(guards, ["1", "2", "3"]);
     }
-    // It gives up at last.
+    // It gives up in the end.
     let server = contended(usize::MAX, |_| ());
     let (_, error, code) = server.run(&["approve", "web"]);
     assert_eq!(code, Some(1), "{error}");
     assert!(error.contains("the object has been modified"), "{error}");
 }
 
-#[test]
-fn a_word_is_about_what_was_seen() {
+fn a_verdict_is_about_the_run_that_was_read() {
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 4] = [
-        (|run| run["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}}), "somebody else changed"),
-        (|run| run["spec"]["runID"] = "again".into(), "somebody else changed"),
-        (|run| run["spec"]["validation"] = json!({"manual": {"status": "invalid"}}), "somebody else changed"),
-        (|run| run["status"]["phase"] = "Failing".into(), "has fallen already"),
+        (|run| run["spec"]["template"]["metadata"] = json!({"labels": {"a": "b"}}), "another client changed"),
+        (|run| run["spec"]["runID"] = "again".into(), "another client changed"),
+        (|run| run["spec"]["validation"] = json!({"manual": {"status": "invalid"}}), "another client changed"),
+        (|run| run["status"]["phase"] = "Failing".into(), "already has a verdict"),
     ];
     for (change, words) in changes {
         let server = contended(1, change);
         let (_, error, code) = server.run(&["approve", "web"]);
         assert_eq!(code, Some(1), "{error}");
         assert!(error.contains(words), "{words}: {error}");
-        assert_eq!(server.asked().iter().filter(|asked| asked.method == "PATCH").count(), 1);
+        assert_eq!(server.requests().iter().filter(|request| request.method == "PATCH").count(), 1);
     }
 }
 
-/// Of a newer version, say: a field is another type.
+/// As a newer version might write it: a field has another type.
 fn strange() -> Value {
     let mut strange = kanary("strange", 7);
     strange["spec"]["scale"] = "much".into();
     strange
 }
 
-#[test]
-fn one_that_is_not_understood_hides_no_other() {
+fn one_that_cannot_be_decoded_hides_no_other() {
     let server = Server::start(|_| Answer::list(&[strange(), kanary("web", 1)]));
     let (out, error, code) = server.run(&["get"]);
     assert_eq!(code, Some(0), "{error}");
     let row = |name: &str| out.lines().find(|line| line.contains(name)).unwrap_or_default().to_owned();
     assert!(row("strange").contains('?') && row("web").contains("none"), "{out}");
-    assert!(error.contains("strange cannot be read by this version"), "{error}");
+    assert!(error.contains("strange cannot be decoded by this version: spec.scale: "), "{error}");
     let (out, error, _) = server.run(&["get", "-o", "json"]);
     let list: Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!((&list["items"][0]["spec"]["scale"], error.as_str()), (&json!("much"), ""));
@@ -184,22 +167,20 @@ fn one_that_is_not_understood_hides_no_other() {
     assert_eq!(out, "kanarydeployment.kanary.k8s.io/strange\nkanarydeployment.kanary.k8s.io/web\n");
 }
 
-#[test]
-fn a_canary_is_stopped_though_it_is_not_understood() {
+fn a_canary_that_cannot_be_decoded_can_be_rejected() {
     let server = Server::start(|_| Answer::Object(200, strange()));
     let (out, error, code) = server.run(&["reject", "strange"]);
     assert_eq!((code, out.as_str()), (Some(0), "kanarydeployment.kanary.k8s.io/strange rejected\n"), "{error}");
-    let patch = &server.asked()[1].body;
+    let patch = &server.requests()[1].body;
     assert_eq!(patch["metadata"]["resourceVersion"], "7");
     for verb in ["approve", "retry", "describe"] {
         let (_, error, code) = server.run(&[verb, "strange"]);
         assert_eq!(code, Some(1), "{verb}");
-        assert!(error.contains("cannot be read by this version"), "{verb}: {error}");
+        assert!(error.contains("cannot be decoded by this version"), "{verb}: {error}");
     }
 }
 
-/// As kubectl has it: one that is asked for by its name is an object, all else a list.
-#[test]
+/// As with kubectl: one that is requested by its name is an object, everything else a list.
 fn what_is_listed_is_a_list() {
     for (items, words, kind, count) in [
         (vec![], vec!["get"], "List", Some(0)),
@@ -207,7 +188,7 @@ fn what_is_listed_is_a_list() {
         (vec![kanary("web", 1)], vec!["get", "web"], "KanaryDeployment", None),
         (vec![kanary("web", 1)], vec!["get", "web", "web"], "List", Some(2)),
     ] {
-        let server = Server::start(move |asked| match asked.what() {
+        let server = Server::start(move |request| match request.resource() {
             "web" => Answer::Object(200, items[0].clone()),
             _ => Answer::list(&items),
         });
@@ -221,7 +202,7 @@ fn what_is_listed_is_a_list() {
     }
 }
 
-/// The first lines that it prints; it goes on for ever.
+/// The first lines that it prints; it does not end by itself.
 fn first_lines(server: &Server, arguments: &[&str], count: usize) -> Vec<String> {
     let mut child = server.program(arguments).stdout(Stdio::piped()).spawn().expect("it runs");
     let out = BufReader::new(child.stdout.take().expect("a pipe"));
@@ -231,12 +212,11 @@ fn first_lines(server: &Server, arguments: &[&str], count: usize) -> Vec<String>
     lines
 }
 
-#[test]
 fn a_list_goes_on_as_one_table() {
     let (short, long) = (kanary("web", 1), kanary("a-rather-long-name", 2));
     let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
     let mut lists = 0;
-    let server = Server::start(move |asked| match asked.is_watch() {
+    let server = Server::start(move |request| match request.is_watch() {
         false => {
             lists += 1;
             let items = [short.clone(), long.clone()];
@@ -253,7 +233,7 @@ fn a_list_goes_on_as_one_table() {
     let lines = first_lines(&server, &["get", "-w"], 6);
     let names: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap_or_default()).collect();
     let long = "a-rather-long-name";
-    // Both; what the list lacks after a while; what was deleted; and it is forgotten, so that it comes anew.
+    // Both; one that a later list lacks; one that was deleted; and the same one, created again.
     assert_eq!(names, ["NAME", "web", long, "web", long, long], "{lines:#?}");
     let words: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(2).unwrap_or_default()).collect();
     assert_eq!(words, ["STATUS", "-", "-", "Gone", "Gone", "-"], "{lines:#?}");
@@ -261,24 +241,22 @@ fn a_list_goes_on_as_one_table() {
     assert!(lines[1..].iter().all(|line| line[under..].starts_with("web ")), "{lines:#?}");
 }
 
-#[test]
 fn a_list_does_not_wait_for_what_cannot_be_listed() {
-    let server = Server::start(|asked| match asked.what() {
-        "nobody" => Answer::refusal(404, "NotFound", "kanarydeployments.kanary.k8s.io \"nobody\" not found"),
+    let server = Server::start(|request| match request.resource() {
+        "missing" => Answer::refusal(404, "NotFound", "kanarydeployments.kanary.k8s.io \"missing\" not found"),
         _ => Answer::list(&[]),
     });
-    let (_, error, code) = server.run(&["get", "-w", "nobody"]);
+    let (_, error, code) = server.run(&["get", "-w", "missing"]);
     assert_eq!(code, Some(1), "{error}");
-    assert!(error.contains("\"nobody\" not found"), "{error}");
+    assert!(error.contains("\"missing\" not found"), "{error}");
     let server = Server::start(|_| Answer::refusal(403, "Forbidden", "you may not list"));
     let (_, error, code) = server.run(&["get", "-w"]);
     assert_eq!((code, error.as_str()), (Some(1), "error: list KanaryDeployments: you may not list\n"));
 }
 
-/// Whoever may read the resource alone learns the rest of the story.
-#[test]
+/// A user who may read the resource alone sees the rest of the page.
 fn a_page_is_shown_without_what_may_not_be_listed() {
-    let server = Server::start(|asked| match asked.what() {
+    let server = Server::start(|request| match request.resource() {
         "web" => Answer::Object(200, in_phase(kanary("web", 1), "Validating")),
         what => Answer::refusal(403, "Forbidden", &format!("you may not list {what}")),
     });

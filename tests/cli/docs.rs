@@ -1,20 +1,28 @@
-//! What the docs show of the tool is what it prints, and the krew manifest is one.
+//! The docs show what the CLI prints, and the krew manifest is valid.
 
 use std::fs;
 
+use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::snapshot::{files, folder, repository};
+use crate::{
+    snapshot::{files, folder, repository},
+    trials,
+};
 
-/// Blocks of text in docs/cli.md that show the tool: each piece between two `…` stands in a transcript or in a plan.
-#[test]
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    trials![the_docs_show_what_is_printed, the_krew_manifest_is_valid,]
+}
+
+/// Blocks of text in docs/cli.md that show output: each piece between two `…` is part of a transcript or of a plan.
 fn the_docs_show_what_is_printed() {
     let read = |path| fs::read_to_string(path).expect("text");
     let mut printed: Vec<String> = files(&repository().join("docs/transcripts"), "txt").into_iter().map(read).collect();
     printed.extend(files(&folder("plan"), "txt").into_iter().map(read));
     let page = read(repository().join("docs/cli.md"));
     let shown: Vec<&str> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert!(shown.len() >= 2, "docs/cli.md shows the tool");
+    assert!(shown.len() >= 2, "docs/cli.md shows output");
     let pieces = shown.iter().flat_map(|block| block.split("…\n")).flat_map(|piece| piece.split("\n\n$"));
     for piece in pieces {
         let piece = piece.trim_start_matches(['$', ' ']).trim_end();
@@ -22,9 +30,8 @@ fn the_docs_show_what_is_printed() {
     }
 }
 
-/// Filled in as a release does it.
-#[test]
-fn the_krew_manifest_is_one() {
+/// Filled in as for a release.
+fn the_krew_manifest_is_valid() {
     let template = fs::read_to_string(repository().join(".krew.yaml")).expect(".krew.yaml");
     let line = template.lines().find(|line| line.contains("addURIAndSha")).expect("an address");
     let address = line.split('"').nth(1).expect("an address").replace("{{ .TagName }}", "v0.1.0");

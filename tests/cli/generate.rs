@@ -1,10 +1,34 @@
 //! `generate`: what it prints is taken by the API server's rules, comes back as written, and is planned to its end.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::snapshot::{compare, files, folder, program};
+use crate::{
+    snapshot::{compare, each, files, folder, program, stem, text},
+    trials,
+};
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let named = trials![
+        nothing_of_the_api_server_is_left,
+        what_the_original_got_wrong,
+        contradicting_options_are_rejected,
+        what_is_generated_is_promoted,
+        the_pods_keep_their_annotations,
+        no_file_crashes_it,
+        a_period_is_written_as_in_the_spec,
+    ];
+    [named, each("options", files(&folder("generate"), "args"), options_make_the_resource)]
+        .into_iter()
+        .flatten()
+        .collect()
+}
 
 fn generated(arguments: &[&str]) -> Value {
     let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
@@ -14,25 +38,20 @@ fn generated(arguments: &[&str]) -> Value {
 }
 
 /// Each file of arguments makes the YAML beside it.
-#[test]
-fn options_make_the_resource() {
-    for file in files(&folder("generate"), "args") {
-        let words = fs::read_to_string(&file).expect("arguments");
-        let words: Vec<&str> = words.lines().collect();
-        let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
-        let output = program(&[&live[..], &words].concat()).output().expect("the program runs");
-        let text = String::from_utf8(output.stdout).expect("UTF-8");
-        compare(&file.with_extension("yaml"), &text);
-        // Their queries are such that the core takes them.
-        let made = format!("tests/cli/generate/{}.yaml", file.file_stem().expect("a name").to_str().expect("UTF-8"));
-        let plan = program(&["plan", "-f", &made, "tests/cli/generate/live.yaml"]).output().expect("the program runs");
-        assert!(plan.status.success(), "{made}: {}", String::from_utf8_lossy(&plan.stdout));
-    }
+fn options_make_the_resource(file: &Path) {
+    let words = fs::read_to_string(file).expect("arguments");
+    let words: Vec<&str> = words.lines().collect();
+    let live = ["generate", "-f", "tests/cli/generate/live.yaml"];
+    let output = program(&[&live[..], &words].concat()).output().expect("the program runs");
+    compare(&file.with_extension("yaml"), &text(&output.stdout));
+    // The core accepts the queries.
+    let made = format!("tests/cli/generate/{}.yaml", stem(file));
+    let plan = program(&["plan", "-f", &made, "tests/cli/generate/live.yaml"]).output().expect("the program runs");
+    assert!(plan.status.success(), "{made}: {}", text(&plan.stdout));
 }
 
-#[test]
 fn nothing_of_the_api_server_is_left() {
-    let text = generated(&[]).to_string();
+    let made = generated(&[]).to_string();
     for left in [
         "resourceVersion",
         "creationTimestamp",
@@ -49,21 +68,20 @@ fn nothing_of_the_api_server_is_left() {
         "terminationMessagePath",
         "dnsPolicy",
     ] {
-        assert!(!text.contains(left), "{left} in {text}");
+        assert!(!made.contains(left), "{left} in {made}");
     }
 }
 
-/// What the original printed for these could not succeed, or not be applied.
-#[test]
+/// What the original printed for these could not succeed, or could not be applied.
 fn what_the_original_got_wrong() {
-    // A promQL validation brought a manual one along, so that no run could succeed without a person.
+    // A promQL validation brought a manual one along, so that no run could succeed without an approval.
     let success = generated(&["--service=web", "--traffic=service", "--validation-promql-istio-success=0.95"]);
     let items = success["spec"]["validation"]["items"].as_array().expect("items").clone();
     assert_eq!(items.len(), 1);
     let query = items[0]["promQL"]["query"].as_str().expect("a query");
     assert!(query.ends_with(">= bool 0.95"), "a comparison that answers true or false: {query}");
     assert!(query.contains("or vector(0)") && query.contains("> 0)"), "{query}");
-    // The metric's name was that of an Istio long gone.
+    // The metric had the name of a very old Istio.
     let latency = generated(&["--service=web", "--traffic=both", "--validation-promql-istio-quantile=P99<310"]);
     let item = &latency["spec"]["validation"]["items"][0]["promQL"];
     assert!(item["query"].as_str().is_some_and(|query| query.contains("istio_request_duration_milliseconds_bucket")));
@@ -89,19 +107,18 @@ fn what_the_original_got_wrong() {
         .map(|item| item.as_object().expect("an item").keys().filter(|key| *key != "name").count())
         .collect();
     assert_eq!(kinds, [1, 1, 1]);
-    // None at all is a person's.
+    // Without any, an approval is required.
     assert_eq!(generated(&[])["spec"]["validation"]["items"][0]["manual"]["statusAfterDeadline"], "none");
 }
 
-#[test]
-fn what_does_not_go_together_is_said() {
+fn contradicting_options_are_rejected() {
     for (arguments, expected) in [
         (vec!["--traffic=service"], "--traffic needs --service"),
-        (vec!["--mirror-percentage=10"], "needs --traffic mirror"),
+        (vec!["--mirror-percentage=10"], "need --traffic mirror"),
         (vec!["--validation-promql-istio-success=95"], "a share above 0 and up to 1"),
         (vec!["--validation-promql-istio-quantile=99<310"], "such as P99<310"),
         (vec!["--validation-period=0s"], "positive duration"),
-        (vec!["--name=Not-A-Name"], "metadata.name"),
+        (vec!["--name=Not-A-Name"], "error: --name: \"Not-A-Name\" must consist of lowercase letters"),
         (vec!["--name=web", "--service=web-kanary", "--traffic=both"], "spec.traffic.kanaryService"),
         (vec!["--replicas=0"], "0 is not in"),
     ] {
@@ -115,7 +132,6 @@ fn what_does_not_go_together_is_said() {
 
 /// A changed image, and the run goes through: of the base that image changes and nothing else, though the live base has
 /// every default written out.
-#[test]
 fn what_is_generated_is_promoted() {
     let mut kanary = generated(&["--service=web", "--traffic=both"]);
     kanary["spec"]["template"]["spec"]["template"]["spec"]["containers"][0]["image"] = "nginx:1.29".into();
@@ -142,16 +158,14 @@ fn what_is_generated_is_promoted() {
 }
 
 /// What is left out of the pods' annotations, the promotion takes from production.
-#[test]
 fn the_pods_keep_their_annotations() {
     let annotations = &generated(&[])["spec"]["template"]["spec"]["template"]["metadata"]["annotations"];
     let expected = json!({"kubectl.kubernetes.io/default-container": "nginx", "prometheus.io/scrape": "true"});
     assert_eq!(*annotations, expected);
 }
 
-/// Whatever is in a file, it is answered with a sentence.
-#[test]
-fn no_file_makes_it_stumble() {
+/// Whatever is in a file, the answer is an error message.
+fn no_file_crashes_it() {
     let file = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-odd.yaml", std::process::id()));
     for odd in [
         "spec: none",
@@ -172,7 +186,6 @@ fn no_file_makes_it_stumble() {
     fs::remove_file(&file).expect("it was there");
 }
 
-#[test]
 fn a_period_is_written_as_in_the_spec() {
     for (text, seconds) in [("30m1h", "1h30m"), ("1.5h30m", "2h"), ("1m1m", "2m")] {
         let made = generated(&["--validation-period", text]);

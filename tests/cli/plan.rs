@@ -1,16 +1,42 @@
 //! `plan`: every example, every mistake.
 
-use std::{fs, io::Write, path::Path, process::Stdio};
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
+use libtest_mimic::Trial;
 use serde_json::{Value, json};
 
-use crate::snapshot::{compare, files, folder, program, repository, run};
+use crate::{
+    snapshot::{compare, each, files, folder, program, repository, run, stem},
+    trials,
+};
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let named = trials![
+        a_rejected_canary_is_removed,
+        a_plan_is_data_too,
+        a_dump_of_a_running_canary_is_planned,
+        a_rejection_is_simulated_whatever_the_verdict_was,
+        a_base_of_another_namespace_is_not_used,
+        rules_are_for_the_namespace_that_is_given,
+        files_are_completed,
+        what_cannot_be_read_is_reported,
+        no_file_crashes_it,
+        the_rules_are_those_of_the_api_server,
+    ];
+    [named, of_files()].into_iter().flatten().collect()
+}
 
 const AT: &str = "--at=2026-01-01T00:00:00Z";
 
-/// A story that needs more than its folder to be told.
-fn more(story: &str) -> &'static [&'static str] {
-    match story {
+/// An example that needs more than its folder.
+fn more(example: &str) -> &'static [&'static str] {
+    match example {
         "base-created" => &["--without-base"],
         _ => &[],
     }
@@ -20,48 +46,47 @@ fn relative(path: &Path) -> String {
     path.strip_prefix(repository()).expect("in the repository").display().to_string()
 }
 
-#[test]
-fn every_example_is_planned() {
-    let stories =
-        fs::read_dir(repository().join("examples")).expect("examples").map(|entry| entry.expect("entry").path());
-    for story in stories.filter(|path| path.is_dir()) {
-        let name = story.file_name().expect("a name").to_str().expect("UTF-8").to_owned();
-        let place = relative(&story);
-        let arguments: Vec<&str> = ["plan", "-f", &place, AT].into_iter().chain(more(&name).iter().copied()).collect();
-        let said = run(&arguments);
-        compare(&folder("plan").join(format!("{name}.txt")), &said);
-        assert!(said.ends_with("[exit 0]\n"), "{name} lints");
-    }
+/// Each example, story and mistake is a test of its own.
+fn of_files() -> Vec<Trial> {
+    let entries = fs::read_dir(repository().join("examples")).expect("examples");
+    let entries = entries.map(|entry| entry.expect("entry").path());
+    let examples: Vec<PathBuf> = entries.filter(|path| path.is_dir()).collect();
+    assert!(!examples.is_empty(), "there are examples");
+    let examples = each("example", examples, example_is_planned);
+    let stories = each("story", files(&folder("stories"), "yaml"), story_is_planned);
+    let mistakes = each("mistake", files(&folder("wrong"), "yaml"), mistake_is_found);
+    [examples, stories, mistakes].into_iter().flatten().collect()
 }
 
-#[test]
-fn every_story_is_planned() {
-    for file in files(&folder("stories"), "yaml") {
-        let said = run(&["plan", "-f", &relative(&file), AT]);
-        compare(&file.with_extension("txt"), &said);
-        assert!(said.ends_with("[exit 0]\n"), "{}", file.display());
-        assert!(!said.contains("MirrorReverted"), "{}: nobody else writes in a plan", file.display());
-        let rules = run(&["gitops-ignore", "-f", &relative(&file)]);
-        compare(&file.with_extension("gitops.txt"), &rules);
-    }
+fn example_is_planned(folder_of_it: &Path) {
+    let name = stem(folder_of_it);
+    let place = relative(folder_of_it);
+    let arguments: Vec<&str> = ["plan", "-f", &place, AT].into_iter().chain(more(&name).iter().copied()).collect();
+    let printed = run(&arguments);
+    compare(&folder("plan").join(format!("{name}.txt")), &printed);
+    assert!(printed.ends_with("[exit 0]\n"), "{name} lints");
 }
 
-#[test]
-fn every_mistake_is_found() {
-    for file in files(&folder("wrong"), "yaml") {
-        let said = run(&["plan", "-f", &relative(&file), AT]);
-        compare(&file.with_extension("txt"), &said);
-        assert!(said.ends_with("[exit 1]\n"), "{}", file.display());
-    }
+fn story_is_planned(file: &Path) {
+    let printed = run(&["plan", "-f", &relative(file), AT]);
+    compare(&file.with_extension("txt"), &printed);
+    assert!(printed.ends_with("[exit 0]\n"), "{}", file.display());
+    assert!(!printed.contains("MirrorReverted"), "{}: there is no other client in a plan", file.display());
+    let rules = run(&["gitops-ignore", "-f", &relative(file)]);
+    compare(&file.with_extension("gitops.txt"), &rules);
 }
 
-#[test]
-fn a_rejected_canary_is_taken_away() {
-    let said = run(&["plan", "-f", "examples/service", AT, "--reject"]);
-    compare(&folder("plan").join("service.rejected.out"), &said);
+fn mistake_is_found(file: &Path) {
+    let printed = run(&["plan", "-f", &relative(file), AT]);
+    compare(&file.with_extension("txt"), &printed);
+    assert!(printed.ends_with("[exit 1]\n"), "{}", file.display());
 }
 
-#[test]
+fn a_rejected_canary_is_removed() {
+    let printed = run(&["plan", "-f", "examples/service", AT, "--reject"]);
+    compare(&folder("plan").join("service.rejected.out"), &printed);
+}
+
 fn a_plan_is_data_too() {
     let arguments = ["plan", "-f", "examples/both", AT, "-o"];
     let read = |format: &str| -> Vec<u8> {
@@ -118,14 +143,12 @@ fn dump() -> Vec<Value> {
     vec![kanary, deployment("web", "web:1"), canary, sets, pod("web-1-a")]
 }
 
-#[test]
 fn a_dump_of_a_running_canary_is_planned() {
     let (report, code) = planned(&dump(), &[]);
     assert_eq!((&report["outcome"]["ends"], code), (&json!("succeeded"), Some(0)), "{report:#}");
 }
 
-#[test]
-fn a_rejection_is_played_whatever_was_said_before() {
+fn a_rejection_is_simulated_whatever_the_verdict_was() {
     let mut preset = dump();
     preset[0]["spec"]["validation"]["items"] = json!([{"manual": {"status": "valid"}}]);
     for objects in [dump(), preset] {
@@ -134,19 +157,20 @@ fn a_rejection_is_played_whatever_was_said_before() {
     }
 }
 
-#[test]
-fn a_base_of_another_namespace_is_said_to_be_none() {
+fn a_base_of_another_namespace_is_not_used() {
     let mut objects = dump();
     objects[1]["metadata"]["namespace"] = "shop".into();
     let (report, _) = planned(&objects, &[]);
     let assumptions = report["assumptions"].to_string();
-    assert!(assumptions.contains("in namespace shop, and the plan in default"), "{assumptions}");
+    assert!(
+        assumptions.contains("is not used because it is in namespace shop, and the plan in default"),
+        "{assumptions}"
+    );
     let (report, _) = planned(&objects, &["-n", "shop"]);
     assert_eq!(report.get("assumptions"), None);
 }
 
-/// What names no namespace is in the one that is given, the routes as well.
-#[test]
+/// An object without a namespace is in the one that is given, routes as well.
 fn rules_are_for_the_namespace_that_is_given() {
     let text = fs::read_to_string(folder("stories").join("mirror-istio.yaml")).expect("a story");
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-shop.yaml", std::process::id()));
@@ -166,8 +190,7 @@ fn rules_are_for_the_namespace_that_is_given() {
     fs::remove_file(&file).expect("it was there");
 }
 
-/// kubectl and its shells ask for paths as seen from where they are.
-#[test]
+/// kubectl and the shells complete paths relative to the working directory.
 fn files_are_completed() {
     let complete = |word: &str| {
         let output = program(&["__complete", "plan", "-f", word]).output().expect("the program runs");
@@ -178,11 +201,10 @@ fn files_are_completed() {
     assert!(files.contains("examples/service/kanary.yaml\n") && files.ends_with(":4\n"), "{files}");
 }
 
-#[test]
-fn what_cannot_be_read_is_said() {
+fn what_cannot_be_read_is_reported() {
     for (arguments, expected, code) in [
         (vec!["plan", "-f", "no-such-file.yaml"], "no-such-file.yaml", 1),
-        (vec!["plan", "-f", "examples/service/app.yaml"], "there is no KanaryDeployment in the files", 1),
+        (vec!["plan", "-f", "examples/service/app.yaml"], "found no KanaryDeployment in the files", 1),
         (vec!["plan"], "--filename", 2),
         (vec!["plna", "-f", "x"], "similar subcommand exists: 'plan'", 2),
     ] {
@@ -194,20 +216,25 @@ fn what_cannot_be_read_is_said() {
     }
 }
 
-/// Whatever is in a file, it is answered with a sentence.
-#[test]
-fn no_file_makes_it_stumble() {
+/// Whatever is in a file, the answer is an error message.
+fn no_file_crashes_it() {
     let kanary = fs::read_to_string(repository().join("examples/service/kanary.yaml")).expect("an example");
     for (other, expected) in [
-        ("just a word", "document 1 is no Kubernetes object"),
-        ("- 1\n- 2", "document 1 is no Kubernetes object"),
-        ("kind: Deployment\nmetadata: web", "document 1 is no Kubernetes object"),
+        ("just a word", "document 1 is not a Kubernetes object"),
+        ("- 1\n- 2", "document 1 is not a Kubernetes object"),
+        ("kind: Deployment\nmetadata: web", "document 1 is not a Kubernetes object"),
         ("a: [", "stdin"),
-        ("{kind: Deployment, metadata: {name: web}, spec: none}", "Deployment web: "),
-        ("{kind: Deployment, metadata: {name: web, annotations: none}, spec: {}}", "Deployment web: "),
-        ("{kind: Deployment, metadata: {name: web}, spec: {selector: {}, template: {}}}", "a pod needs a container"),
-        ("{kind: Service, metadata: {name: web}, spec: {ports: 80}}", "Service web: "),
-        ("{kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: []}", "HorizontalPodAutoscaler web: "),
+        ("{kind: Deployment, metadata: {name: web}, spec: none}", "Deployment web: spec: "),
+        (
+            "{kind: Deployment, metadata: {name: web, annotations: none}, spec: {}}",
+            "Deployment web: metadata.annotations: ",
+        ),
+        (
+            "{kind: Deployment, metadata: {name: web}, spec: {selector: {}, template: {}}}",
+            "at least one container is required",
+        ),
+        ("{kind: Service, metadata: {name: web}, spec: {ports: 80}}", "Service web: spec.ports: "),
+        ("{kind: HorizontalPodAutoscaler, metadata: {name: web}, spec: []}", "HorizontalPodAutoscaler web: spec: "),
     ] {
         let mut child = program(&["plan", "-f", "-"]);
         let mut child =
@@ -226,31 +253,31 @@ fn no_file_makes_it_stumble() {
 #[allow(dead_code)]
 mod refused;
 
-/// What a real API server refuses is refused here, in its words where they are ours; what it takes is taken.
-#[test]
+/// What a real API server rejects is rejected here, with the same messages if they are the CRD's; what it accepts is accepted.
 fn the_rules_are_those_of_the_api_server() {
     let (mut wrong, mut compared) = (Vec::new(), 0);
     let schema = kanary::api::crd::schema().to_string();
     for case in refused::SCHEMA {
-        let refusals = |patch: &str| kanary::cli::plan::rules::admit(&with(patch)).err().unwrap_or_default().join("; ");
-        let (said, right) = (refusals(case.wrong), refusals(case.right));
-        if said.is_empty() {
-            wrong.push(format!("{}: is taken", case.name));
+        let refusals =
+            |patch: &str| kanary::cli::manifest::rules::admit(&with(patch)).err().unwrap_or_default().join("; ");
+        let (rejected, right) = (refusals(case.wrong), refusals(case.right));
+        if rejected.is_empty() {
+            wrong.push(format!("{}: is accepted", case.name));
         }
-        // Of our own sentences each must be there; how types and bounds are put is the API server's.
+        // Each sentence of the CRD must be there; those about types and bounds are the API server's.
         let ours = |words: &&&str| words.contains(' ') && schema.contains(**words);
         for words in case.says.iter().filter(ours) {
             compared += 1;
-            if !said.contains(*words) {
-                wrong.push(format!("{}: no {words:?} in {said:?}", case.name));
+            if !rejected.contains(*words) {
+                wrong.push(format!("{}: no {words:?} in {rejected:?}", case.name));
             }
         }
         if !right.is_empty() {
-            wrong.push(format!("{}: its good neighbour is refused: {right}", case.name));
+            wrong.push(format!("{}: its good neighbour is rejected: {right}", case.name));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(compared > 30, "{compared} sentences are ours");
+    assert!(compared > 30, "{compared} sentences are the CRD's");
 }
 
 fn with(patch: &str) -> Value {

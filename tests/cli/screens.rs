@@ -1,25 +1,46 @@
 //! What `get`, `describe` and `watch` show of runs in every state: each file in `views/` is one, with its pods, its events
-//! and the time; beside it are the pages.
+//! and the time; the pages are beside it.
 
 use std::path::Path;
 
 use jiff::Timestamp;
 use kanary::{
     api::KanaryDeployment,
-    cli::{around, describe::Page, get, watch},
+    cli::{describe::Page, get, related, watch},
     objects::{Object, Pod},
 };
+use libtest_mimic::Trial;
 use ratatui::{Terminal, backend::TestBackend};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::snapshot::{compare, files, folder, plain};
+use crate::{
+    snapshot::{compare, each, files, folder, plain},
+    trials,
+};
+
+/// The tests of this file.
+pub fn trials() -> Vec<Trial> {
+    let named = trials![
+        every_state_is_listed,
+        a_run_that_is_about_to_start_is_not_over,
+        a_warning_stays_beside_the_message_until_it_is_over,
+    ];
+    [
+        named,
+        each("describe", files(&folder("views"), "yaml"), is_described),
+        each("screen", files(&folder("views"), "yaml"), is_drawn),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
 
 struct View {
     now: Timestamp,
     kanary: KanaryDeployment,
     pods: Vec<Pod>,
-    events: Vec<around::Happened>,
+    events: Vec<related::EventSummary>,
 }
 
 fn read(file: &Path) -> View {
@@ -32,20 +53,16 @@ fn read(file: &Path) -> View {
     let now = objects.iter().find_map(|object| object["now"].as_str()).expect("a time");
     let kanary = all(&objects, "KanaryDeployment").pop().expect("a KanaryDeployment");
     let events = all::<k8s_openapi::api::core::v1::Event>(&objects, "Event");
-    let events = events.into_iter().map(around::happened).collect();
+    let events = events.into_iter().map(related::summary).collect();
     View { now: now.parse().expect("a time"), kanary, pods: all(&objects, "Pod"), events }
 }
 
-#[test]
-fn every_state_is_described() {
-    for file in files(&folder("views"), "yaml") {
-        let View { now, kanary, pods, events } = read(&file);
-        let page = Page { kanary: &kanary, pods: Ok(&pods), events: Ok(&events), now };
-        compare(&file.with_extension("describe.txt"), &plain(&page.text()));
-    }
+fn is_described(file: &Path) {
+    let View { now, kanary, pods, events } = read(file);
+    let page = Page { kanary: &kanary, pods: Ok(&pods), events: Ok(&events), now };
+    compare(&file.with_extension("describe.txt"), &plain(&page.text()));
 }
 
-#[test]
 fn every_state_is_listed() {
     let views: Vec<View> = files(&folder("views"), "yaml").iter().map(|file| read(file)).collect();
     let now = views[0].now;
@@ -65,26 +82,16 @@ fn screen(view: &View, width: u16, height: u16) -> String {
     (0..height).map(|y| format!("{}\n", line(y).trim_end())).collect()
 }
 
-#[test]
-fn every_state_is_drawn() {
-    for file in files(&folder("views"), "yaml") {
-        compare(&file.with_extension("screen.txt"), &screen(&read(&file), 80, 24));
+fn is_drawn(file: &Path) {
+    let view = read(file);
+    compare(&file.with_extension("screen.txt"), &screen(&view, 80, 24));
+    for (width, height) in [(1, 1), (20, 5), (40, 10), (80, 24), (300, 100)] {
+        screen(&view, width, height);
     }
 }
 
-#[test]
-fn every_size_is_drawn() {
-    for file in files(&folder("views"), "yaml") {
-        let view = read(&file);
-        for (width, height) in [(1, 1), (20, 5), (40, 10), (80, 24), (300, 100)] {
-            screen(&view, width, height);
-        }
-    }
-}
-
-/// Between a new `runID` and the controller's answer the status still tells of the last run.
-#[test]
-fn a_run_that_is_about_to_begin_is_not_over() {
+/// After a new `runID`, the status is that of the last run until the controller has processed it.
+fn a_run_that_is_about_to_start_is_not_over() {
     let ended = files(&folder("views"), "yaml")
         .iter()
         .map(|file| read(file))
@@ -97,29 +104,28 @@ fn a_run_that_is_about_to_begin_is_not_over() {
     assert!(!watch::State::new(kanary).is_over());
 }
 
-/// Two of three watches may go on while one cannot read; what is known of the run stays on the screen.
-#[test]
-fn trouble_stands_beside_the_message_until_it_is_over() {
+/// Two of three watches may continue while one cannot read; what is known of the run stays on the screen.
+fn a_warning_stays_beside_the_message_until_it_is_over() {
     let file = folder("views").join("3-validating.yaml");
     let mut view = read(&file);
-    view.kanary.status.as_mut().expect("a status").message = Some("all is well so far".into());
+    view.kanary.status.as_mut().expect("a status").message = Some("no failure so far".into());
     let mut state = watch::State::new(view.kanary.clone());
     let shown = |state: &watch::State, now: Timestamp| {
         let mut terminal = Terminal::new(TestBackend::new(80, 24)).expect("a terminal");
         terminal.draw(|frame| watch::draw(frame, state, now)).expect("it draws");
         terminal.backend().to_string()
     };
-    let trouble = |what| watch::Change::Trouble(what, "forbidden".into(), view.now);
-    state.take(trouble(watch::What::Events));
-    state.take(trouble(watch::What::Pods));
+    let unreadable = |what| watch::Update::Unreadable(what, "forbidden".into(), view.now);
+    state.apply(unreadable(watch::Watched::Events));
+    state.apply(unreadable(watch::Watched::Pods));
     let screen = shown(&state, view.now);
-    assert!(screen.contains("all is well so far"), "{screen}");
+    assert!(screen.contains("no failure so far"), "{screen}");
     assert!(screen.contains("cannot read its pods: forbidden; cannot read its events: forbidden"), "{screen}");
-    // Each watch speaks for itself.
-    state.take(watch::Change::Kanary(Box::new(view.kanary.clone())));
-    state.take(watch::Change::Well(watch::What::Pods));
+    // Each watch reports for itself.
+    state.apply(watch::Update::Kanary(Box::new(view.kanary.clone())));
+    state.apply(watch::Update::Readable(watch::Watched::Pods));
     let screen = shown(&state, view.now);
     assert!(!screen.contains("its pods") && screen.contains("cannot read its events"), "{screen}");
     let later = view.now + jiff::SignedDuration::from_mins(3);
-    assert!(!shown(&state, later).contains("cannot read"), "it would have been said again");
+    assert!(!shown(&state, later).contains("cannot read"), "it would have been reported again");
 }

@@ -1,4 +1,4 @@
-//! An API server that answers what a test has it answer, and remembers what it was asked.
+//! An API server that answers as each test needs it, and records the requests.
 
 use std::{
     fs,
@@ -20,42 +20,42 @@ use crate::snapshot::program;
 
 /// One request.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct Request {
     pub method: String,
     pub path: String,
     pub query: String,
     pub body: Value,
 }
 
-/// What is said to it.
+/// An answer to it.
 pub enum Answer {
     /// A status code and an object.
     Object(u16, Value),
     /// The events of a watch, which ends with them.
     Watch(Vec<Value>),
-    /// A watch on which nothing happens.
-    DefaultStatus,
+    /// A watch without events.
+    IdleWatch,
 }
 
 /// It lives as long as the test.
 pub struct Server {
     address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    requests: Arc<Mutex<Vec<Request>>>,
 }
 
-impl Asked {
+impl Request {
     pub fn is_watch(&self) -> bool {
         self.query.contains("watch=true")
     }
 
     /// The last part of the path: a name, or what is listed.
-    pub fn what(&self) -> &str {
+    pub fn resource(&self) -> &str {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 }
 
 impl Answer {
-    /// What an API server says if it refuses.
+    /// The error of an API server.
     pub fn refusal(code: u16, reason: &str, message: &str) -> Self {
         let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": code, "reason": reason, "message": message});
         Self::Object(code, status)
@@ -71,29 +71,29 @@ impl Answer {
 }
 
 impl Server {
-    /// Begins to answer.
-    pub fn start(answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> Self {
+    /// Starts to answer.
+    pub fn start(answer: impl FnMut(&Request) -> Answer + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (answer, remembered) = (Arc::new(Mutex::new(answer)), asked.clone());
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let (answer, recorded) = (Arc::new(Mutex::new(answer)), requests.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (answer, remembered) = (answer.clone(), remembered.clone());
+                let (answer, recorded) = (answer.clone(), recorded.clone());
                 thread::spawn(move || {
-                    let asked = read(&stream)?;
-                    remembered.lock().ok()?.push(asked.clone());
-                    let said = answer.lock().ok()?(&asked);
-                    say(stream, said)
+                    let request = read(&stream)?;
+                    recorded.lock().ok()?.push(request.clone());
+                    let answer = answer.lock().ok()?(&request);
+                    respond(stream, answer)
                 });
             }
         });
-        Self { address, asked }
+        Self { address, requests }
     }
 
-    /// What it was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no panic").clone()
+    /// The requests so far.
+    pub fn requests(&self) -> Vec<Request> {
+        self.requests.lock().expect("no panic").clone()
     }
 
     /// Where it listens.
@@ -109,7 +109,7 @@ impl Server {
         command
     }
 
-    /// Runs it; what it prints, what it says of errors, and how it ends.
+    /// Runs it; standard output, standard error and exit code.
     pub fn run(&self, arguments: &[&str]) -> (String, String, Option<i32>) {
         let output = self.program(arguments).output().expect("the program runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -133,7 +133,7 @@ pub fn kubeconfig(cluster: &Value) -> PathBuf {
     file
 }
 
-fn read(stream: &TcpStream) -> Option<Asked> {
+fn read(stream: &TcpStream) -> Option<Request> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -155,10 +155,10 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     reader.read_exact(&mut body).ok()?;
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    Some(Asked { method, path: path.to_owned(), query: query.to_owned(), body })
+    Some(Request { method, path: path.to_owned(), query: query.to_owned(), body })
 }
 
-fn say(mut stream: TcpStream, answer: Answer) -> Option<()> {
+fn respond(mut stream: TcpStream, answer: Answer) -> Option<()> {
     let head = |code: u16| format!("HTTP/1.1 {code} said\r\nContent-Type: application/json\r\nConnection: close\r\n");
     match answer {
         Answer::Object(code, object) => {
@@ -169,7 +169,7 @@ fn say(mut stream: TcpStream, answer: Answer) -> Option<()> {
             let body: String = events.iter().map(|event| format!("{event}\n")).collect();
             write!(stream, "{}\r\n{body}", head(200)).ok()
         }
-        Answer::DefaultStatus => {
+        Answer::IdleWatch => {
             write!(stream, "{}\r\n", head(200)).ok()?;
             // Until the other side leaves.
             stream.read(&mut [0]).ok().map(drop)
@@ -177,14 +177,14 @@ fn say(mut stream: TcpStream, answer: Answer) -> Option<()> {
     }
 }
 
-/// A proxy that leads everybody to one place.
+/// A proxy that connects every client to one address.
 pub fn proxy(to: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     thread::spawn(move || {
         for mut here in listener.incoming().flatten() {
             thread::spawn(move || {
-                read(&here).filter(|asked| asked.method == "CONNECT")?;
+                read(&here).filter(|request| request.method == "CONNECT")?;
                 write!(here, "HTTP/1.1 200 go on\r\n\r\n").ok()?;
                 let mut there = TcpStream::connect(to).ok()?;
                 let (mut back, mut forth) = (there.try_clone().ok()?, here.try_clone().ok()?);
@@ -207,7 +207,7 @@ pub fn kanary(name: &str, version: u32) -> Value {
     })
 }
 
-/// The same, with the controller's word on its present template.
+/// The same, with the controller's status for its present template.
 pub fn in_phase(mut kanary: Value, phase: &str) -> Value {
     let read: KanaryDeployment = serde_json::from_value(kanary.clone()).expect("a KanaryDeployment");
     kanary["status"] = json!({"phase": phase, "templateHash": read.spec.template.hash()});

@@ -1,10 +1,12 @@
-//! Files that hold what is expected, and the program that is to print it.
+//! Files with the expected output, and the program that prints it.
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
 };
+
+use libtest_mimic::Trial;
 
 /// The repository: paths in output are relative to it.
 pub fn repository() -> &'static Path {
@@ -25,7 +27,23 @@ pub fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// Fails unless the file holds this very text; writes it if that is asked for.
+/// A test for each file, named after it.
+pub fn each(group: &str, files: Vec<PathBuf>, test: fn(&Path)) -> Vec<Trial> {
+    let trial = |file: PathBuf| crate::trial(&format!("{group}::{}", stem(&file)), move || test(&file));
+    files.into_iter().map(trial).collect()
+}
+
+/// The name of a file without its extension.
+pub fn stem(file: &Path) -> String {
+    file.file_stem().expect("a name").to_str().expect("UTF-8").to_owned()
+}
+
+/// What the program printed.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// Fails unless the file contains this text; with `KANARY_SNAPSHOTS=write`, writes it first.
 #[track_caller]
 pub fn compare(file: &Path, text: &str) {
     if std::env::var("KANARY_SNAPSHOTS").is_ok_and(|value| value == "write") {
@@ -35,16 +53,15 @@ pub fn compare(file: &Path, text: &str) {
     similar_asserts::assert_eq!(expected, text, "{}", file.display());
 }
 
-/// Runs the program as CI would, and writes down what it says and how it ends.
+/// Runs the program as CI would; the command, what it prints, and the exit code.
 pub fn run(arguments: &[&str]) -> String {
     let output = program(arguments).output().expect("the program runs");
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     let code = output.status.code().expect("it ends by itself");
     format!("$ kubectl kanary {}\n{out}{err}[exit {code}]\n", arguments.join(" "))
 }
 
-/// The program, with no cluster to be found.
+/// The program, without any cluster configured.
 pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-kanary"));
     command.args(arguments).current_dir(repository()).env("KUBECONFIG", "/dev/null").env("HOME", "/nonexistent");

@@ -9,7 +9,7 @@ use kanary::{
     decision::{Action, Kind, Lookup, Observed, Patch, Routes},
     lifecycle,
     objects::{Listed, Unavailable, VirtualService},
-    promql::{Evidence, Mark, Outcome, QueryHistory},
+    promql::{ClockMark, Evidence, Outcome, QueryHistory},
     traffic::{Extent, Traffic, TrafficStatus},
     validation::promql,
 };
@@ -685,10 +685,10 @@ fn writes_are_warned_of_unless_they_are_acknowledged() {
 
 /// The result of the query whether mirrored requests arrive.
 fn answered(seen: &Observed, outcome: Outcome) -> (String, QueryHistory) {
-    let query = promql::copies::query(seen, seen.status()).expect("it can be asked");
+    let query = promql::mirror_check::query(seen, seen.status()).expect("it can be asked");
     let mut asked = QueryHistory::default();
-    asked.take_in(query.hash, query.query, Mark { at: seen.now, held: SignedDuration::ZERO }, outcome);
-    (promql::copies::NAME.into(), asked)
+    asked.record(query.hash, query.query, ClockMark { at: seen.now, held: SignedDuration::ZERO }, outcome);
+    (promql::mirror_check::NAME.into(), asked)
 }
 
 #[test]
@@ -721,7 +721,7 @@ fn mirrored_requests_that_must_be_seen_are_awaited() {
         let questions = lifecycle::due_queries(&seen);
         let is_due = seen.answers.is_empty();
         assert_eq!(
-            questions.iter().any(|question| question.item == promql::copies::NAME),
+            questions.iter().any(|question| question.item == promql::mirror_check::NAME),
             is_due,
             "asked once, then later"
         );

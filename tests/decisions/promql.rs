@@ -1,4 +1,4 @@
-//! Evidence from Prometheus: when it is asked, what counts, and what happens without.
+//! Evidence from Prometheus: when it is queried, what counts, and what happens without.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use kanary::{
     api::{KanaryDeploymentStatus, Phase},
     decision::{Absence, Observed},
     lifecycle::{due_queries, plan},
-    promql::{Access, Evidence, Mark, Outcome, Query, QueryHistory},
+    promql::{ClockMark, EgressPolicy, Evidence, Outcome, Query, QueryHistory},
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,7 @@ use crate::given::{at, merge, observed, pod, pod_of, status, with_canary};
 
 const QUERY: &str = "errors{workload=\"{{canary.name}}\",pod=~\"{{canary.pods}}\"} < bool 0.01";
 
-/// One item, judged for 60 s, asked every 10 s at most.
+/// One item, evaluated for 60 s, with a query every 10 s at most.
 fn spec(item: Value) -> Value {
     let mut query = json!({"query": QUERY, "prometheus": {"url": "http://prometheus:9090"}});
     merge(&mut query, item);
@@ -41,60 +41,60 @@ fn validating(seconds: i64) -> Observed {
     seen_at(seconds, json!({}), json!({}))
 }
 
-/// The one question that is due.
-fn asked(seen: &Observed) -> Option<Query> {
+/// The one query that is due.
+fn due_query(seen: &Observed) -> Option<Query> {
     let mut due = due_queries(seen);
     assert!(due.len() <= 1);
     due.pop()
 }
 
-fn truth() -> Outcome {
+fn passed() -> Outcome {
     Outcome::True(evidence("1"))
 }
 
-fn falsehood() -> Outcome {
+fn failed() -> Outcome {
     Outcome::False(evidence("0"))
 }
 
-fn doubt() -> Outcome {
-    Outcome::Unknown("Prometheus answers 503".into())
+fn inconclusive() -> Outcome {
+    Outcome::Unknown("Prometheus returned 503".into())
 }
 
 fn evidence(value: &str) -> Evidence {
     Evidence { message: format!("the query is {value}"), value: value.into(), bound: "true".into(), samples: 3 }
 }
 
-/// A question was sent at this second, and answered.
-fn answered(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
-    answer(&mut seen, second, outcome);
+/// A query was sent at this second, and has this outcome.
+fn evaluated(mut seen: Observed, second: i64, outcome: Outcome) -> Observed {
+    evaluate(&mut seen, second, outcome);
     seen
 }
 
-fn answer(seen: &mut Observed, second: i64, outcome: Outcome) {
+fn evaluate(seen: &mut Observed, second: i64, outcome: Outcome) {
     let hash =
         kanary::validation::promql::query_id(&kanary::validation::promql::identity(seen, &query(seen)), seen.status());
-    let mut asked = seen.answers.remove("errors").unwrap_or_default();
+    let mut due_query = seen.answers.remove("errors").unwrap_or_default();
     let held = seen.status().held;
-    asked.take_in(hash, "the query as sent".into(), Mark { at: at(second), held }, outcome);
-    seen.answers.insert("errors".into(), asked);
+    due_query.record(hash, "the query as sent".into(), ClockMark { at: at(second), held }, outcome);
+    seen.answers.insert("errors".into(), due_query);
 }
 
-/// The last good answer was sent at this second, and there was always one before.
+/// The last good query was sent at this second, and there was always one before.
 fn steady(seen: Observed, second: i64) -> Observed {
-    answered(answered(seen, second - 10, truth()), second, truth())
+    evaluated(evaluated(seen, second - 10, passed()), second, passed())
 }
 
 fn query(seen: &Observed) -> kanary::api::PromQl {
     seen.kanary.spec.validation.items[0].prom_ql.clone().expect("an item")
 }
 
-fn told(seen: &Observed) -> KanaryDeploymentStatus {
+fn status_after(seen: &Observed) -> KanaryDeploymentStatus {
     plan(seen).status.map_or_else(|| seen.status().clone(), |tell| tell.status)
 }
 
 /// The status is written; time passes.
 fn written(mut seen: Observed, now: impl Into<Now>) -> Observed {
-    let status = told(&seen);
+    let status = status_after(&seen);
     Arc::make_mut(&mut seen.kanary).status = Some(status);
     seen.now = now.into().0;
     seen
@@ -116,38 +116,38 @@ impl From<Timestamp> for Now {
 }
 
 #[test]
-fn it_is_asked_after_the_delay_and_then_within_each_interval() {
+fn the_query_is_sent_after_the_delay_and_then_within_each_interval() {
     let delayed = |seconds| {
         let mut seen = validating(seconds);
         Arc::make_mut(&mut seen.kanary).spec.validation.initial_delay = SignedDuration::from_secs(5);
         seen
     };
-    assert_eq!(asked(&delayed(4)), None);
+    assert_eq!(due_query(&delayed(4)), None);
     assert_eq!(plan(&delayed(4)).requeue_at, Some(at(5)));
-    assert!(asked(&delayed(5)).is_some());
-    let seen = written(answered(validating(0), 0, truth()), 8);
-    assert_eq!(asked(&seen), None);
+    assert!(due_query(&delayed(5)).is_some());
+    let seen = written(evaluated(validating(0), 0, passed()), 8);
+    assert_eq!(due_query(&seen), None);
     let wake = plan(&seen).requeue_at.expect("it looks again");
     assert!(at(9) <= wake && wake <= at(10), "{wake}: never later than the interval, and not all at once");
-    assert!(asked(&written(seen, 10)).is_some());
+    assert!(due_query(&written(seen, 10)).is_some());
 }
 
 #[test]
-fn it_is_asked_at_the_deadline() {
+fn the_query_is_sent_at_the_deadline() {
     let seen = written(steady(validating(55), 55), 59);
-    assert_eq!((asked(&seen), plan(&seen).requeue_at), (None, Some(at(60))));
-    assert!(asked(&written(seen, 60)).is_some());
+    assert_eq!((due_query(&seen), plan(&seen).requeue_at), (None, Some(at(60))));
+    assert!(due_query(&written(seen, 60)).is_some());
 }
 
 #[test]
-fn an_answer_without_evidence_is_asked_for_again_ever_later() {
+fn an_inconclusive_query_is_repeated_ever_later() {
     let mut seen = validating(0);
     let mut waits = Vec::new();
     for _ in 0..6 {
         let sent = seen.now;
-        seen = written(answered(seen, at(0).duration_until(sent).as_secs(), doubt()), sent);
+        seen = written(evaluated(seen, at(0).duration_until(sent).as_secs(), inconclusive()), sent);
         // On the way the clock stops, which is told.
-        while asked(&seen).is_none() {
+        while due_query(&seen).is_none() {
             let wake = plan(&seen).requeue_at.expect("it looks again");
             seen = written(seen, wake);
         }
@@ -157,15 +157,15 @@ fn an_answer_without_evidence_is_asked_for_again_ever_later() {
 }
 
 #[test]
-fn one_question_at_a_time() {
+fn one_query_at_a_time() {
     let mut seen = validating(10);
     seen.answers.insert("errors".into(), QueryHistory { pending: Some(at(9)), last: None });
-    assert_eq!(asked(&seen), None);
+    assert_eq!(due_query(&seen), None);
     assert!(plan(&seen).requeue_at > Some(at(20)), "it looks again when the answer is overdue, not in a circle");
 }
 
 #[test]
-fn nothing_is_asked_while_the_canary_cannot_be_judged() {
+fn nothing_is_queried_while_the_canary_cannot_be_evaluated() {
     let mut away = validating(30);
     away.pods.clear();
     let mut starting = validating(30);
@@ -173,13 +173,13 @@ fn nothing_is_asked_while_the_canary_cannot_be_judged() {
     status.phase = Some(Phase::Starting);
     Arc::make_mut(&mut starting.kanary).status = Some(status);
     for seen in [away, starting] {
-        assert_eq!(asked(&seen), None);
+        assert_eq!(due_query(&seen), None);
     }
 }
 
 #[test]
-fn the_query_is_rendered_and_goes_where_it_is_told_to() {
-    let query = asked(&validating(15)).expect("a question");
+fn the_query_is_rendered_and_goes_where_the_item_says() {
+    let query = due_query(&validating(15)).expect("a query");
     assert_eq!(query.query, "errors{workload=\"try-kanary\",pod=~\"try-kanary-1\"} < bool 0.01");
     assert_eq!(query.url, "http://prometheus:9090");
 }
@@ -191,12 +191,12 @@ fn a_query_knows_for_how_long_the_evidence_counts() {
     let held = json!({"heldSince": at(0).to_string()});
     let cases = [(0, json!({}), "1s"), (15, json!({}), "15s"), (55, later, "5s"), (90, held, "1m30s")];
     for (seconds, more, elapsed) in cases {
-        let query = asked(&seen_at(seconds, item(), more)).expect("a question");
+        let query = due_query(&seen_at(seconds, item(), more)).expect("a query");
         assert_eq!(query.query, format!("increase(errors[{elapsed}]) < bool 1"));
     }
 }
 
-/// Prometheus' answer with these values.
+/// Prometheus' response with these values.
 fn vector(samples: &[(&str, &str)]) -> Vec<u8> {
     let sample = |(pod, value): &(&str, &str)| json!({"metric": {"pod": pod}, "value": [1, value]});
     let samples: Vec<Value> = samples.iter().map(sample).collect();
@@ -209,10 +209,10 @@ fn a_pod_on_its_way_out_is_not_judged() {
     let mut seen = seen_at(15, item, json!({}));
     let leaving = json!({"name": "try-kanary-0", "uid": "0", "deletionTimestamp": at(10).to_string()});
     seen.pods.push(pod_of(leaving, json!({}), true, json!({})));
-    let query = asked(&seen).expect("a question");
+    let query = due_query(&seen).expect("a query");
     assert_eq!(query.query, "errors{pod=~\"try-kanary-1\"}");
     let outcome = query.read(200, &vector(&[("try-kanary-0", "9"), ("try-kanary-1", "0.5")]));
-    assert_eq!(outcome.word(), "true", "{outcome:?}");
+    assert_eq!(outcome.as_str(), "true", "{outcome:?}");
 }
 
 #[test]
@@ -221,63 +221,63 @@ fn for_an_analyser_an_evaluation_counts_once_however_many_pods_are_bad() {
     let mut seen = seen_at(10, item, json!({}));
     seen.pods.push(pod("try-kanary-2", json!({}), true, json!({})));
     let bad = vector(&[("try-kanary-1", "8"), ("try-kanary-2", "9")]);
-    let evaluated = |seen: Observed, second| {
-        let outcome = asked(&seen).expect("a question").read(200, &bad);
-        answered(seen, second, outcome)
+    let all_bad = |seen: Observed, second| {
+        let outcome = due_query(&seen).expect("a query").read(200, &bad);
+        evaluated(seen, second, outcome)
     };
-    let seen = written(evaluated(seen, 10), 20);
+    let seen = written(all_bad(seen, 10), 20);
     assert_eq!((seen.status().items[0].failures, seen.status().phase), (1, Some(Phase::Validating)));
-    let status = told(&evaluated(seen, 20));
+    let status = status_after(&all_bad(seen, 20));
     assert_eq!((status.items[0].failures, status.phase), (2, Some(Phase::Failing)));
 }
 
 #[test]
-fn after_an_edit_it_is_asked_at_once_if_the_delay_is_over() {
+fn after_an_edit_the_query_is_sent_at_once_if_the_delay_is_over() {
     let edited = json!([{"name": "errors", "kind": "promQL", "verdict": "Unknown", "hash": "of another question"}]);
     for (seconds, is_asked) in [(20, false), (50, true)] {
         let mut seen = seen_at(seconds, json!({}), json!({"items": edited}));
         Arc::make_mut(&mut seen.kanary).spec.validation.initial_delay = SignedDuration::from_secs(30);
         let seen = written(seen, seconds);
-        assert_eq!(asked(&seen).is_some(), is_asked, "{seconds}");
-        let due = asked(&written(seen, 50)).expect("a question").due;
+        assert_eq!(due_query(&seen).is_some(), is_asked, "{seconds}");
+        let due = due_query(&written(seen, 50)).expect("a query").due;
         assert_eq!(due, at(seconds.max(30)));
     }
 }
 
 #[test]
-fn the_question_is_the_same_whatever_the_time_and_the_pods() {
-    let seen = answered(validating(30), 25, truth());
+fn the_query_is_the_same_whatever_the_time_and_the_pods() {
+    let seen = evaluated(validating(30), 25, passed());
     let mut later = seen.clone();
     later.now = at(33);
     later.pods.push(pod("try-kanary-2", json!({}), true, json!({})));
-    assert_eq!(told(&later).items[0].verdict, kanary::api::Verdict::Valid);
+    assert_eq!(status_after(&later).items[0].verdict, kanary::api::Verdict::Valid);
 }
 
 #[test]
-fn success_needs_an_answer_of_the_end() {
+fn success_needs_a_result_from_the_end() {
     let early = written(steady(validating(59), 59), 60);
     let plan_early = plan(&early);
     assert_eq!(plan_early.status.map(|tell| tell.status.phase), None, "it waits for the last answer, and is silent");
-    let late = answered(early, 60, truth());
-    assert_eq!(told(&late).phase, Some(Phase::Promoting));
+    let late = evaluated(early, 60, passed());
+    assert_eq!(status_after(&late).phase, Some(Phase::Promoting));
 }
 
 #[test]
-fn nothing_but_an_answer_makes_success() {
-    for outcome in [None, Some(doubt()), Some(falsehood())] {
+fn nothing_but_a_result_makes_success() {
+    for outcome in [None, Some(inconclusive()), Some(failed())] {
         let seen = seen_at(60, json!({"failureLimit": 5}), json!({}));
         let seen = steady(seen, 55);
         let seen = match outcome {
-            Some(outcome) => answered(seen, 60, outcome),
+            Some(outcome) => evaluated(seen, 60, outcome),
             None => seen,
         };
-        assert_eq!(told(&seen).phase, Some(Phase::Validating));
+        assert_eq!(status_after(&seen).phase, Some(Phase::Validating));
     }
 }
 
 #[test]
-fn a_false_answer_fails_at_once_and_says_all() {
-    let status = told(&answered(validating(30), 30, falsehood()));
+fn a_failed_evaluation_fails_at_once_and_says_all() {
+    let status = status_after(&evaluated(validating(30), 30, failed()));
     assert_eq!(status.phase, Some(Phase::Failing));
     let item = &status.items[0];
     assert_eq!((item.value.as_deref(), item.bound.as_deref(), item.samples), (Some("0"), Some("true"), Some(3)));
@@ -286,37 +286,37 @@ fn a_false_answer_fails_at_once_and_says_all() {
 }
 
 #[test]
-fn forgiven_answers_are_counted_once_each_in_all() {
+fn tolerated_failures_are_counted_once_each_in_all() {
     let item = json!({"failureLimit": 2});
-    let mut seen = answered(seen_at(10, item, json!({})), 10, falsehood());
+    let mut seen = evaluated(seen_at(10, item, json!({})), 10, failed());
     for (second, failures) in [(10, 1), (11, 1), (12, 1)] {
         seen = written(seen, second);
         assert_eq!(seen.status().items[0].failures, failures, "however often it is looked at");
     }
     assert_eq!(plan(&seen).status, None);
     // A good one in between does not wipe them out.
-    seen = written(answered(written(seen, 20), 20, truth()), 30);
+    seen = written(evaluated(written(seen, 20), 20, passed()), 30);
     assert_eq!(seen.status().items[0].failures, 1);
-    seen = written(answered(seen, 30, falsehood()), 40);
+    seen = written(evaluated(seen, 30, failed()), 40);
     assert_eq!((seen.status().items[0].failures, seen.status().phase), (2, Some(Phase::Validating)));
-    assert_eq!(told(&answered(seen, 40, falsehood())).phase, Some(Phase::Failing));
+    assert_eq!(status_after(&evaluated(seen, 40, failed())).phase, Some(Phase::Failing));
 }
 
 #[test]
-fn a_false_answer_is_written_down_before_the_next_question() {
-    let seen = answered(seen_at(10, json!({"failureLimit": 2}), json!({})), 10, falsehood());
+fn a_failure_is_recorded_before_the_next_query() {
+    let seen = evaluated(seen_at(10, json!({"failureLimit": 2}), json!({})), 10, failed());
     let mut later = seen.clone();
     later.now = at(25);
-    assert_eq!(asked(&later), None, "or it would be lost with the next answer");
-    assert!(asked(&written(seen, 25)).is_some());
+    assert_eq!(due_query(&later), None, "or it would be lost with the next answer");
+    assert!(due_query(&written(seen, 25)).is_some());
 }
 
 #[test]
 fn a_restart_forgets_no_failure() {
     let item = json!({"failureLimit": 1});
-    let mut seen = written(answered(seen_at(10, item, json!({})), 10, falsehood()), 20);
+    let mut seen = written(evaluated(seen_at(10, item, json!({})), 10, failed()), 20);
     seen.answers.clear();
-    assert_eq!(told(&answered(seen, 20, falsehood())).phase, Some(Phase::Failing));
+    assert_eq!(status_after(&evaluated(seen, 20, failed())).phase, Some(Phase::Failing));
 }
 
 /// It is called by its place in the list, and that may change; what spoke against the canary stays said.
@@ -335,46 +335,49 @@ fn an_item_that_moves_up_keeps_its_failures() {
         seen
     };
     let mut seen = items(&[json!({"query": "latency", "valueInRange": {"max": 1.0}})]);
-    let mut lines = told(&seen).items;
+    let mut lines = status_after(&seen).items;
     (lines[1].failures, lines[1].last_failure) = (1, Some(at(5)));
     std::sync::Arc::make_mut(&mut seen.kanary).status.as_mut().expect("a status").items = lines;
     let status = seen.kanary.status.clone();
     let mut alone = items(&[]);
     std::sync::Arc::make_mut(&mut alone.kanary).status = status;
-    let line = told(&alone).items.remove(0);
+    let line = status_after(&alone).items.remove(0);
     assert_eq!((line.name.as_str(), line.failures), ("promQL-0", 1));
 }
 
 #[test]
-fn a_forgiven_answer_at_the_end_waits_for_a_good_one() {
+fn a_tolerated_failure_at_the_end_waits_for_a_success() {
     let item = json!({"failureLimit": 5});
-    let seen = written(answered(steady(seen_at(60, item, json!({})), 55), 60, falsehood()), 65);
+    let seen = written(evaluated(steady(seen_at(60, item, json!({})), 55), 60, failed()), 65);
     let status = seen.status();
-    assert!(status.message.as_deref().is_some_and(|message| message.contains("forgiven 1 of 5")), "{status:?}");
-    assert_eq!(told(&answered(seen, 65, truth())).phase, Some(Phase::Promoting));
+    assert!(
+        status.message.as_deref().is_some_and(|message| message.contains("tolerated failure 1 of 5")),
+        "{status:?}"
+    );
+    assert_eq!(status_after(&evaluated(seen, 65, passed())).phase, Some(Phase::Promoting));
 }
 
 #[test]
-fn without_answers_the_clock_stands_still_from_the_last_one_on() {
-    let seen = written(answered(validating(10), 10, truth()), 20);
-    let seen = written(answered(seen, 20, doubt()), 30);
+fn without_results_the_clock_is_paused_from_the_last_one_on() {
+    let seen = written(evaluated(validating(10), 10, passed()), 20);
+    let seen = written(evaluated(seen, 20, inconclusive()), 30);
     assert_eq!(seen.status().held_since, None, "two intervals are not over");
-    let seen = written(answered(seen, 30, doubt()), 31);
-    let status = told(&seen);
+    let seen = written(evaluated(seen, 30, inconclusive()), 31);
+    let status = status_after(&seen);
     assert_eq!(status.held_since, Some(at(10)));
     let message = status.message.clone().unwrap_or_default();
     assert!(message.contains("errors: no conclusive answer since") && message.contains("503"), "{message}");
-    let seen = answered(written(seen, 40), 40, truth());
-    let status = told(&seen);
+    let seen = evaluated(written(seen, 40), 40, passed());
+    let status = status_after(&seen);
     assert_eq!((status.held_since, status.deadline), (None, Some(at(90))), "30 s did not count");
     assert_eq!(plan(&written(seen, 41)).status, None, "and they do not count once");
 }
 
 #[test]
-fn a_gap_that_nobody_saw_in_time_does_not_count_either() {
+fn a_gap_that_was_not_seen_in_time_does_not_count_either() {
     // The controller was busy for 40 s: it looks again only when the answer is there.
-    let seen = answered(answered(validating(50), 10, truth()), 50, truth());
-    let status = told(&seen);
+    let seen = evaluated(evaluated(validating(50), 10, passed()), 50, passed());
+    let status = status_after(&seen);
     assert_eq!(status.deadline, Some(at(100)));
     let seen = written(seen, 51);
     assert_eq!(seen.status().deadline, Some(at(100)), "and counts once");
@@ -382,54 +385,57 @@ fn a_gap_that_nobody_saw_in_time_does_not_count_either() {
 }
 
 #[test]
-fn after_a_restart_the_clock_waits_for_the_first_answer() {
-    let mut seen = written(answered(validating(10), 10, truth()), 20);
+fn after_a_restart_the_clock_waits_for_the_first_result() {
+    let mut seen = written(evaluated(validating(10), 10, passed()), 20);
     seen.answers.clear();
     seen.absences = vec![Absence { from: at(12), until: at(20) }];
-    let status = told(&seen);
+    let status = status_after(&seen);
     assert_eq!(status.held_since, Some(at(20)));
     assert!(
         status.conditions.iter().any(|condition| condition.reason.as_str() == "AwaitingPrometheus"),
         "no reason to warn"
     );
-    assert_eq!(asked(&seen), None, "that the clock stands still is told first");
+    assert_eq!(due_query(&seen), None, "that the clock stands still is told first");
     let mut seen = written(seen, 20);
-    assert!(asked(&seen).is_some());
+    assert!(due_query(&seen).is_some());
     seen.now = at(21);
-    let status = told(&answered(seen, 20, truth()));
+    let status = status_after(&evaluated(seen, 20, passed()));
     assert_eq!((status.held_since, status.deadline), (None, Some(at(69))));
 }
 
 #[test]
-fn answers_of_before_and_to_another_question_do_not_count() {
-    let before = answered(validating(50), 50, falsehood());
+fn results_of_before_and_of_another_query_do_not_count() {
+    let before = evaluated(validating(50), 50, failed());
     let others = [json!({"evidenceSince": at(50).to_string(), "deadline": at(110).to_string()}), json!({"run": 2})];
     for other in others {
         let mut seen = seen_at(50, json!({}), other);
         seen.answers.clone_from(&before.answers);
-        assert_eq!(told(&seen).phase, Some(Phase::Validating));
+        assert_eq!(status_after(&seen).phase, Some(Phase::Validating));
     }
     let mut edited = seen_at(50, json!({"query": "vector(1)"}), json!({}));
     edited.answers.clone_from(&before.answers);
-    assert_eq!(told(&edited).phase, Some(Phase::Validating));
+    assert_eq!(status_after(&edited).phase, Some(Phase::Validating));
 }
 
 #[test]
 fn the_status_is_not_written_for_a_new_value() {
-    let seen = written(answered(validating(10), 10, Outcome::True(evidence("0.001"))), 20);
-    let again = answered(seen, 20, Outcome::True(evidence("0.002")));
+    let seen = written(evaluated(validating(10), 10, Outcome::True(evidence("0.001"))), 20);
+    let again = evaluated(seen, 20, Outcome::True(evidence("0.002")));
     assert_eq!(plan(&again).status, None);
     let mut end = again;
     end.now = at(60);
-    let status =
-        told(&answered(answered(answered(end, 35, truth()), 50, truth()), 60, Outcome::True(evidence("0.003"))));
+    let status = status_after(&evaluated(
+        evaluated(evaluated(end, 35, passed()), 50, passed()),
+        60,
+        Outcome::True(evidence("0.003")),
+    ));
     assert_eq!((status.phase, status.items[0].value.as_deref()), (Some(Phase::Promoting), Some("0.003")));
 }
 
 #[test]
-fn a_wrong_question_is_told_before_anything_is_made() {
+fn a_wrong_query_is_reported_before_anything_is_created() {
     let cases = [
-        (json!({"query": "errors{{{canary.nmae}}}"}), "BadQuery", "no variable canary.nmae"),
+        (json!({"query": "errors{{{canary.nmae}}}"}), "BadQuery", "unknown variable canary.nmae"),
         (json!({"query": "sum(errors"}), "BadQuery", "line 1"),
         (json!({"query": "errors < 0.01"}), "BadQuery", "errors < bool 0.01"),
         (json!({"query": "errors[5m]", "valueInRange": {"min": 0, "max": 1}}), "BadQuery", "range vector"),
@@ -437,8 +443,8 @@ fn a_wrong_question_is_told_before_anything_is_made() {
         (json!({"prometheus": {"url": "http://169.254.169.254"}}), "BadPrometheus", "metadata"),
         (json!({"prometheus": {"headers": {"Host": "x"}}}), "BadPrometheus", "Host"),
         (json!({"prometheus": {"headers": {"Authorization": "x"}}}), "BadPrometheus", "bearerTokenSecretRef"),
-        (json!({"prometheus": {"headers": {"a b": "x"}}}), "BadPrometheus", "not the name of a header"),
-        (json!({"prometheus": {"headers": {"a": "x\ny"}}}), "BadPrometheus", "no header may have"),
+        (json!({"prometheus": {"headers": {"a b": "x"}}}), "BadPrometheus", "not a valid header name"),
+        (json!({"prometheus": {"headers": {"a": "x\ny"}}}), "BadPrometheus", "not allowed in a header"),
     ];
     for (item, reason, why) in cases {
         let spec = spec(item);
@@ -453,24 +459,24 @@ fn a_wrong_question_is_told_before_anything_is_made() {
 }
 
 #[test]
-fn the_operators_prometheus_is_asked_where_none_is_named() {
+fn the_operators_prometheus_is_queried_where_none_is_named() {
     let mut seen = seen_at(15, json!({"prometheus": {"url": null}}), json!({}));
-    assert_eq!(asked(&seen), None);
-    seen.prometheus = Access { url: Some("http://localhost:9090".into()), ..Access::default() };
-    assert_eq!(asked(&seen).map(|query| query.url).as_deref(), Some("http://localhost:9090"));
+    assert_eq!(due_query(&seen), None);
+    seen.prometheus = EgressPolicy { url: Some("http://localhost:9090".into()), ..EgressPolicy::default() };
+    assert_eq!(due_query(&seen).map(|query| query.url).as_deref(), Some("http://localhost:9090"));
 }
 
 /// In the original, a broken image was promoted: pods that were not ready were not judged.
 #[test]
-fn good_answers_do_not_promote_a_canary_that_is_not_available() {
+fn good_results_do_not_promote_a_canary_that_is_not_available() {
     let mut seen = steady(validating(60), 60);
     seen.pods = vec![pod("try-kanary-1", json!({}), false, json!({}))];
-    assert_eq!(told(&seen).phase, Some(Phase::Validating));
+    assert_eq!(status_after(&seen).phase, Some(Phase::Validating));
 }
 
 /// In the original, errors of Prometheus were never in the status.
 #[test]
 fn what_prometheus_says_is_in_the_status() {
-    let status = told(&answered(validating(10), 10, doubt()));
-    assert_eq!(status.items[0].message.as_deref(), Some("Prometheus answers 503"));
+    let status = status_after(&evaluated(validating(10), 10, inconclusive()));
+    assert_eq!(status.items[0].message.as_deref(), Some("Prometheus returned 503"));
 }

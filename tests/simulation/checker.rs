@@ -128,7 +128,7 @@ impl Checker {
 
     /// Prometheus answered.
     pub fn landed(&mut self, flight: &Flight, outcome: &Outcome) {
-        self.coverage.reach(&format!("answer {}", outcome.word()));
+        self.coverage.reach(&format!("answer {}", outcome.as_str()));
         self.ledgers.entry(flight.uid.clone()).or_default().landed(flight, outcome);
     }
 

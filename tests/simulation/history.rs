@@ -199,7 +199,9 @@ impl World {
         let (mood, now) = (self.mood, self.server.now);
         let landed = self.leader.as_mut().and_then(|leader| leader.land(index, mood, now));
         let Some((flight, outcome)) = landed else { return false };
-        self.note(|_| format!("{} of {} sent at {}: {}", flight.query.item, flight.kanary, flight.at, outcome.word()));
+        self.note(|_| {
+            format!("{} of {} sent at {}: {}", flight.query.item, flight.kanary, flight.at, outcome.as_str())
+        });
         self.checker.loops.hear();
         self.checker.landed(&flight, &outcome);
         self.answered_at = now;

@@ -14,7 +14,7 @@ use kanary::{
         step::{Done, Step, StepError, Wait},
     },
     objects::{Listed, Object},
-    promql::{Evaluation, Evidence, Mark, Outcome},
+    promql::{ClockMark, Evaluation, Evidence, Outcome},
 };
 use serde_json::json;
 
@@ -171,14 +171,14 @@ impl Mutant {
             Self::BelievesDoubts => replies(seen).for_each(|evaluation| {
                 if let Outcome::Unknown(_) = &evaluation.outcome {
                     evaluation.outcome = Outcome::True(evidence());
-                    evaluation.conclusive = Some(Mark { at: evaluation.at, held: SignedDuration::ZERO });
+                    evaluation.conclusive = Some(ClockMark { at: evaluation.at, held: SignedDuration::ZERO });
                 }
             }),
             Self::CountsTwice => {
                 status_of(seen).items.iter_mut().for_each(|item| item.last_failure = None);
             }
             Self::RunsWithoutAnswers => {
-                let now = Some(Mark { at: seen.now, held: SignedDuration::MAX });
+                let now = Some(ClockMark { at: seen.now, held: SignedDuration::MAX });
                 replies(seen).for_each(|evaluation| (evaluation.conclusive, evaluation.previous) = (now, now));
             }
             Self::BelievesOldAnswers => {

@@ -19,7 +19,7 @@ use kanary::{
         step::{Done, Step, StepError, Wait},
     },
     objects::{Listed, Object, Unavailable},
-    promql::{Access, Mark, Outcome, Query},
+    promql::{ClockMark, EgressPolicy, Outcome, Query},
     traffic,
 };
 
@@ -249,7 +249,7 @@ impl Shell {
     pub fn land(&mut self, index: usize, mood: Mood, now: Timestamp) -> Option<(Flight, Outcome)> {
         let outcome = self.flights[index].land(mood, now)?;
         let flight = self.flights.swap_remove(index);
-        let sent = Mark { at: flight.at, held: flight.query.held };
+        let sent = ClockMark { at: flight.at, held: flight.query.held };
         if self.mutant != Mutant::LosesResults {
             self.driver(&flight.kanary).evaluated(flight.query.clone(), sent, outcome.clone());
         }
@@ -327,7 +327,7 @@ impl Shell {
             is_fresh: false,
             dry_run: None,
             answers: BTreeMap::new(),
-            prometheus: Access { url: Some("http://prometheus:9090".into()), ..Access::default() },
+            prometheus: EgressPolicy { url: Some("http://prometheus:9090".into()), ..EgressPolicy::default() },
             faults: Vec::new(),
             kanary,
         })

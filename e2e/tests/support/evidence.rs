@@ -8,7 +8,8 @@ use super::{TRIAL, condition, text};
 /// Waits until validation is paused, with this reason.
 pub async fn until_held(ns: &TestNamespace, why: &str) -> Result<Value, Error> {
     let met = |kanary: &Value| {
-        condition(kanary, "Running")["reason"] == "Held" && text(condition(kanary, "Running"), "/message").contains(why)
+        condition(kanary, "Running")["reason"] == "Paused"
+            && text(condition(kanary, "Running"), "/message").contains(why)
     };
     ns.until_kanary(TRIAL, &format!("validation is paused: {why}"), met).await
 }

@@ -1,4 +1,4 @@
-//! What each validation asks for, and what it says: query, value, bound, verdict.
+//! Each validation item with its result: query, value, bound, verdict.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
@@ -7,37 +7,37 @@ use crate::{
     objects::Labels,
 };
 
-/// One validation, side by side with its verdict.
+/// One validation item, side by side with its result.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct Evaluated {
     /// Its name.
     pub name: String,
-    /// What it asks for.
+    /// What it requires.
     pub item: Item,
-    /// What it says; nothing before the run begins.
+    /// Its result; nothing before the run starts.
     pub status: Option<ItemStatus>,
-    /// What silence means for manual items that do not say it themselves.
-    pub silence: Option<DefaultStatus>,
+    /// The verdict at the deadline for manual items that do not set their own.
+    pub default: Option<DefaultStatus>,
 }
 
 /// All of them, in the order of the spec.
 #[must_use]
-pub fn all(kanary: &KanaryDeployment) -> Vec<Judged> {
-    let said = kanary.status.iter().flat_map(|status| &status.items);
-    let of = |name: &str| said.clone().find(|status| status.name == name).cloned();
+pub fn all(kanary: &KanaryDeployment) -> Vec<Evaluated> {
+    let results = kanary.status.iter().flat_map(|status| &status.items);
+    let of = |name: &str| results.clone().find(|status| status.name == name).cloned();
     let checks = kanary.spec.validation.checks().into_iter();
-    let silence = kanary.spec.validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
-    checks.map(|(name, item)| Judged { status: of(&name), name, item: item.clone(), silence }).collect()
+    let default = kanary.spec.validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
+    checks.map(|(name, item)| Evaluated { status: of(&name), name, item: item.clone(), default }).collect()
 }
 
-impl Judged {
-    /// What must hold, in words.
+impl Evaluated {
+    /// The condition for a valid verdict.
     #[must_use]
     pub fn bound(&self) -> String {
         match self.item.check() {
-            Check::Manual(manual) => silence(manual.status_after_deadline.or(self.silence)),
+            Check::Manual(manual) => approval(manual.status_after_deadline.or(self.default)),
             Check::LabelWatch(watch) => labels_of(watch),
-            Check::PromQl(query) => answer(query),
+            Check::PromQl(query) => condition(query),
         }
     }
 
@@ -53,24 +53,27 @@ impl Judged {
     }
 }
 
-fn silence(silence: Option<DefaultStatus>) -> String {
-    let silence = match silence.unwrap_or_default() {
-        DefaultStatus::None => "waits for that as long as it takes",
-        DefaultStatus::Valid => "silence at the deadline means valid",
-        DefaultStatus::Invalid => "silence at the deadline means invalid",
+fn approval(default: Option<DefaultStatus>) -> String {
+    let default = match default.unwrap_or_default() {
+        DefaultStatus::None => "no deadline",
+        DefaultStatus::Valid => "valid at the deadline if there is none",
+        DefaultStatus::Invalid => "invalid at the deadline if there is none",
     };
-    format!("a person says valid; {silence}")
+    format!("manual approval, {default}")
 }
 
 fn labels_of(watch: &LabelWatch) -> String {
     let parts = [
         watch.pod_invalidation_labels.as_ref().map(|labels| format!("no pod has {}", pairs(labels))),
-        watch.pod_invalidation_selector.as_ref().map(|of| format!("no pod is selected by {}", selector(of))),
-        watch.deployment_invalidation_labels.as_ref().map(|labels| format!("the Deployment has not {}", pairs(labels))),
+        watch.pod_invalidation_selector.as_ref().map(|of| format!("no pod matches {}", selector(of))),
+        watch
+            .deployment_invalidation_labels
+            .as_ref()
+            .map(|labels| format!("the Deployment does not have {}", pairs(labels))),
         watch
             .deployment_invalidation_selector
             .as_ref()
-            .map(|of| format!("the Deployment is not selected by {}", selector(of))),
+            .map(|of| format!("the Deployment does not match {}", selector(of))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
@@ -88,22 +91,23 @@ fn selector(selector: &LabelSelector) -> String {
     labels.chain(expressions).collect::<Vec<_>>().join(",")
 }
 
-fn answer(query: &PromQl) -> String {
+fn condition(query: &PromQl) -> String {
     let bound = if let Some(range) = &query.value_in_range {
         format!("every value is between {} and {}", range.min, range.max)
     } else if let Some(deviation) = &query.continuous_value_deviation {
-        format!("no value is more than {} % away from the mean", deviation.max_deviation_percent)
+        format!("no value deviates from the mean by more than {} %", deviation.max_deviation_percent)
     } else if let Some(discrete) = &query.discrete_value_out_of_list {
         let list = match discrete.good_values.is_empty() {
             true => format!("{} is one of {}", discrete.key, discrete.bad_values.join(", ")),
-            false => format!("{} is none of {}", discrete.key, discrete.good_values.join(", ")),
+            false => format!("{} is not one of {}", discrete.key, discrete.good_values.join(", ")),
         };
-        format!("at most {} % where {list}", discrete.tolerance_percent)
+        format!("at most {} % of the samples, where {list}", discrete.tolerance_percent)
     } else {
-        "the answer is true".to_owned()
+        "the query returns true".to_owned()
     };
     match query.failure_limit {
         0 => bound,
-        limit => format!("{bound}; forgives {limit}"),
+        1 => format!("{bound}; tolerates 1 failure"),
+        limit => format!("{bound}; tolerates {limit} failures"),
     }
 }

@@ -1,4 +1,4 @@
-//! `describe`: the whole story of a run, on one page.
+//! `describe`: everything about a run, on one page.
 
 pub mod items;
 mod view;
@@ -6,12 +6,12 @@ mod view;
 use jiff::Timestamp;
 pub use view::Page;
 
-use super::{Cluster, Error, around, cluster, kanaries, output};
+use super::{Error, client, cluster_flags::ClusterFlags, connection, output, related};
 
-/// Tell the story of a run: times, verdicts with query, value and bound, pods, events.
+/// Show everything about a run: times, verdicts with query, value and bound, pods, conditions, events.
 #[derive(clap::Args, Debug)]
 pub struct Describe {
-    /// The KanaryDeployment.
+    /// Name of the KanaryDeployment.
     #[arg(value_name = "NAME", add = super::completion::names())]
     pub name: String,
 }
@@ -20,12 +20,12 @@ pub struct Describe {
 ///
 /// # Errors
 /// Something cannot be read.
-pub fn run(cluster: &Cluster, Describe { name }: &Describe) -> Result<(), Error> {
-    cluster::block_on(async {
-        let connection = cluster::connect(cluster).await?;
-        let kanary = kanaries::get(&connection, name).await?.readable()?.clone();
-        // Not everybody may list these, and the rest of the page is worth reading without.
-        let (pods, events) = (around::pods(&connection, &kanary).await, around::events(&connection, &kanary).await);
+pub fn run(flags: &ClusterFlags, Describe { name }: &Describe) -> Result<(), Error> {
+    connection::block_on(async {
+        let connection = connection::connect(flags).await?;
+        let kanary = client::get(&connection, name).await?.readable()?.clone();
+        // A user may be allowed to read the resource but not these; the rest of the page is still useful.
+        let (pods, events) = (related::pods(&connection, &kanary).await, related::events(&connection, &kanary).await);
         let (pods, events) = (pods.as_deref(), events.as_deref());
         output::print(&Page { kanary: &kanary, pods, events, now: Timestamp::now() }.text())
     })

@@ -1,4 +1,4 @@
-//! The page that `describe` prints. Sections come in the order in which people ask.
+//! The page that `describe` prints. Sections come in the order in which they are needed.
 
 use std::fmt::Write;
 
@@ -8,26 +8,24 @@ use super::items;
 use crate::{
     api::{CanaryStatus, Condition, KanaryDeployment, KanaryDeploymentStatus, names},
     cli::{
-        Error,
-        around::Happened,
-        clock,
-        get::coloured,
-        output::{BOLD, DIM, WARN, indented, styled},
+        Error, clock,
+        output::{BOLD, DIM, WARN, coloured, indented, styled},
+        related::EventSummary,
         table,
     },
     objects::{Object, Pod},
     traffic,
 };
 
-/// All that is on it.
+/// Everything on it.
 pub struct Page<'a> {
     /// The run.
     pub kanary: &'a KanaryDeployment,
     /// Its pods, or why they are not known.
     pub pods: Result<&'a [Pod], &'a Error>,
     /// Its events, likewise.
-    pub events: Result<&'a [Happened], &'a Error>,
-    /// What time it is.
+    pub events: Result<&'a [EventSummary], &'a Error>,
+    /// The time for which ages are shown.
     pub now: Timestamp,
 }
 
@@ -65,9 +63,12 @@ impl Page<'_> {
             ("Base", Some(self.base(&status))),
             ("Canary", status.canary.as_ref().map(canary)),
             ("Traffic", Some(format!("{}{}", spec.traffic.source.as_str(), self.service()))),
-            ("Judged", Some(self.judged())),
+            ("Progress", Some(clock::progress(kanary, self.now).sentence(kanary))),
             ("Schedule", spec.schedule.map(clock::moment)),
-            ("No update", spec.validation.no_update.then(|| "the base is left alone, whatever the verdict".into())),
+            (
+                "No update",
+                spec.validation.no_update.then(|| "the Deployment is not changed, whatever the verdict".into()),
+            ),
         ];
         let given = lines.into_iter().filter_map(|(name, value)| Some((name, value?)));
         given.fold(String::new(), |mut text, (name, value)| {
@@ -79,7 +80,8 @@ impl Page<'_> {
     fn base(&self, status: &KanaryDeploymentStatus) -> String {
         let pinned = status.base.as_ref();
         let revision = pinned.and_then(|base| base.revision.as_ref());
-        let revision = revision.map(|revision| format!(", revision {revision} when the run began")).unwrap_or_default();
+        let revision =
+            revision.map(|revision| format!(", revision {revision} at the start of the run")).unwrap_or_default();
         let created = if pinned.is_some_and(|base| base.created) { ", created from the template" } else { "" };
         format!("Deployment {}{revision}{created}", names::base(self.kanary))
     }
@@ -88,38 +90,19 @@ impl Page<'_> {
         self.kanary.spec.service_name.as_ref().map(|name| format!(" (Service {name})")).unwrap_or_default()
     }
 
-    fn judged(&self) -> String {
-        let status = self.status();
-        let progress = clock::progress(self.kanary, self.now);
-        let Some(elapsed) = progress.elapsed else {
-            return format!("for {}, once the canary is ready", clock::short(progress.total));
-        };
-        let held = if status.held.is_zero() {
-            String::new()
-        } else {
-            format!(", {} did not count", clock::short(status.held))
-        };
-        let until = match (progress.held, status.verdict_at, status.deadline) {
-            (true, ..) => ", the clock stands still".into(),
-            (false, None, Some(deadline)) => format!(", until {}", clock::moment(deadline)),
-            (false, ..) => String::new(),
-        };
-        format!("{} of {}{held}{until}", clock::short(elapsed), clock::short(progress.total))
-    }
-
     fn timeline(&self) -> String {
         let status = self.status();
         let Some(started) = status.started_at else { return String::new() };
         let moments = [
-            ("the run began", Some(started)),
-            ("the canary was ready, its validation began", status.validation_started_at),
+            ("run started", Some(started)),
+            ("canary ready, validation started", status.validation_started_at),
             (
-                "the evidence began anew, for a validation was edited",
+                "evidence reset: a validation item was edited",
                 status.evidence_since.filter(|at| Some(*at) != status.validation_started_at),
             ),
-            ("the clock stands still", status.held_since.filter(|_| status.verdict_at.is_none())),
-            ("the verdict fell", status.verdict_at),
-            ("nothing of the canary was left", status.finished_at),
+            ("validation paused", status.held_since.filter(|_| status.verdict_at.is_none())),
+            ("verdict reached", status.verdict_at),
+            ("canary removed", status.finished_at),
         ];
         let rows = moments.into_iter().filter_map(|(what, at)| {
             let at = at?;
@@ -129,15 +112,15 @@ impl Page<'_> {
     }
 
     fn validation(&self) -> String {
-        items::all(self.kanary).iter().map(|judged| self.item(judged)).collect()
+        items::all(self.kanary).iter().map(|item| self.item(item)).collect()
     }
 
-    fn item(&self, judged: &items::Judged) -> String {
-        let status = judged.status.as_ref();
+    fn item(&self, item: &items::Evaluated) -> String {
+        let status = item.status.as_ref();
         let verdict = status.map_or_else(|| "-".into(), |status| coloured(&format!("{:?}", status.verdict)));
         let since =
             status.and_then(|status| status.since).map(|since| format!(" for {}", clock::age(since, self.until())));
-        let mut text = format!("{}  {verdict}{}\n", styled(BOLD, &judged.name), since.unwrap_or_default());
+        let mut text = format!("{}  {verdict}{}\n", styled(BOLD, &item.name), since.unwrap_or_default());
         let mut line = |name: &str, value: Option<String>| {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 let mut lines = value.lines();
@@ -145,21 +128,21 @@ impl Page<'_> {
                 text += &indented(&lines.collect::<Vec<_>>().join("\n"), 12);
             }
         };
-        line("Why", status.and_then(|status| status.message.clone()));
+        line("Message", status.and_then(|status| status.message.clone()));
         line("Value", status.and_then(|status| status.value.clone()));
-        line("Bound", status.and_then(|status| status.bound.clone()).or_else(|| Some(judged.bound())));
+        line("Bound", status.and_then(|status| status.bound.clone()).or_else(|| Some(item.bound())));
         line("Failures", status.filter(|status| status.failures > 0).map(|status| status.failures.to_string()));
-        line("Query", judged.query());
+        line("Query", item.query());
         text
     }
 
-    /// A run that is over grows no older.
+    /// The ages of a run that is over no longer grow.
     fn until(&self) -> Timestamp {
         self.status().verdict_at.unwrap_or(self.now)
     }
 
     fn pods(&self) -> String {
-        let columns = ["NAME", "READY", "PRODUCTION", "AGE", "WHY"];
+        let columns = ["NAME", "READY", "PRODUCTION", "AGE", "REASON"];
         match self.pods {
             Ok([]) => String::new(),
             Ok(pods) => table::draw(&columns, pods.iter().map(|pod| self.pod(pod)).collect()),
@@ -170,8 +153,8 @@ impl Page<'_> {
     fn pod(&self, pod: &Pod) -> Vec<String> {
         let is_in = pod.annotation(names::PRODUCTION_LABELS).is_some_and(|keys| !keys.is_empty());
         let production = match (traffic::was_in_production(pod), is_in) {
-            (true, true) => "in",
-            (true, false) => "was in",
+            (true, true) => "yes",
+            (true, false) => "no longer",
             (false, _) => "-",
         };
         let created = pod.meta().creation_timestamp.as_ref().map(|time| clock::age(time.0, self.now));
@@ -180,7 +163,7 @@ impl Page<'_> {
             message => format!("{}: {message}", styled(WARN, &trouble.reason)),
         });
         let ready = if pod.is_terminating() {
-            "going"
+            "terminating"
         } else if pod.status.ready {
             "yes"
         } else {
@@ -226,8 +209,8 @@ impl Page<'_> {
 
 /// One event, with its age.
 #[must_use]
-pub fn event_line(event: &Happened, now: Timestamp) -> String {
-    let Happened { at, kind, reason, note, count } = event;
+pub fn event_line(event: &EventSummary, now: Timestamp) -> String {
+    let EventSummary { at, kind, reason, note, count } = event;
     let age = at.map(|at| clock::age(at, now)).unwrap_or_default();
     let style = if kind == "Warning" { WARN } else { DIM };
     let times = if *count > 1 { format!(" (x{count})") } else { String::new() };

@@ -1,4 +1,4 @@
-//! `generate`: a `KanaryDeployment` made from a Deployment, ready to apply.
+//! `generate`: a `KanaryDeployment` from a Deployment, ready to apply.
 
 mod options;
 mod queries;
@@ -9,29 +9,31 @@ use std::path::PathBuf;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 pub use options::Options;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Cluster, Error,
-    cluster::{self, Connection},
+    Error, client,
+    cluster_flags::ClusterFlags,
+    connection::{self, Connection},
+    manifest::{files, rules, typed},
     output::{self, Format},
-    plan::{files, rules},
 };
 
-/// Print a KanaryDeployment made from a Deployment: change its image, and apply it.
+/// Print a KanaryDeployment made from a Deployment.
+///
+/// Change its image, then apply it.
 #[derive(clap::Args, Debug)]
 pub struct Generate {
-    /// The Deployment. With -f it may be left out.
+    /// Name of the Deployment. Optional with -f.
     #[arg(value_name = "DEPLOYMENT", required_unless_present = "filename")]
     pub deployment: Option<String>,
-    /// Take the Deployment from a file, not from the cluster; `-` is standard input.
+    /// Read the Deployment from a file instead of the cluster; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
-    /// What the `KanaryDeployment` is to be like.
+    /// The properties of the `KanaryDeployment`.
     #[command(flatten)]
     pub options: Options,
-    /// How it is printed.
+    /// Output format.
     #[arg(short, long, value_enum, default_value_t = Format::Yaml)]
     pub output: Format,
 }
@@ -39,11 +41,11 @@ pub struct Generate {
 /// Runs the verb.
 ///
 /// # Errors
-/// No such Deployment; options that make no `KanaryDeployment`.
-pub fn run(cluster: &Cluster, arguments: &Generate) -> Result<(), Error> {
+/// No such Deployment; options that make no valid `KanaryDeployment`.
+pub fn run(flags: &ClusterFlags, arguments: &Generate) -> Result<(), Error> {
     let (deployment, namespace) = match &arguments.filename {
-        Some(file) => (from_file(file, arguments.deployment.as_deref())?, cluster.namespace.clone()),
-        None => from_cluster(cluster, arguments.deployment.as_deref().unwrap_or_default())?,
+        Some(file) => (from_file(file, arguments.deployment.as_deref())?, flags.namespace.clone()),
+        None => from_cluster(flags, arguments.deployment.as_deref().unwrap_or_default())?,
     };
     let kanary = generate(&deployment, namespace.as_deref(), &arguments.options)?;
     if let Some(warning) = arguments.options.warning() {
@@ -52,10 +54,10 @@ pub fn run(cluster: &Cluster, arguments: &Generate) -> Result<(), Error> {
     output::print_as(arguments.output, &kanary)
 }
 
-/// The `KanaryDeployment`; it is one that the API server takes.
+/// The `KanaryDeployment`; the API server accepts it.
 ///
 /// # Errors
-/// [`Error::Usage`] for options that make none.
+/// [`Error::Usage`] for options that make no valid one.
 pub fn generate(deployment: &Value, namespace: Option<&str>, options: &Options) -> Result<Value, Error> {
     let base = deployment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
     let mut metadata = json!({"name": options.name.as_deref().unwrap_or(base)});
@@ -74,8 +76,13 @@ pub fn generate(deployment: &Value, namespace: Option<&str>, options: &Options) 
     });
     match rules::admit(&kanary) {
         Ok(_) => Ok(kanary),
-        Err(wrong) => Err(Error::Usage(wrong.join("\n       "))),
+        Err(refusals) => Err(Error::Usage(refusals.iter().map(by_option).collect::<Vec<_>>().join("\n       "))),
     }
+}
+
+/// The name is an option here, not a field.
+fn by_option(refusal: &String) -> String {
+    refusal.strip_prefix("metadata.name: ").map_or_else(|| refusal.clone(), |why| format!("--name: {why}"))
 }
 
 fn from_file(file: &PathBuf, name: Option<&str>) -> Result<Value, Error> {
@@ -83,26 +90,29 @@ fn from_file(file: &PathBuf, name: Option<&str>) -> Result<Value, Error> {
     let mut deployments = documents.into_iter().filter(|document| document.kind() == "Deployment");
     let found = deployments.find(|document| name.is_none_or(|name| document.name() == name));
     let missing = || match name {
-        Some(name) => format!("{}: there is no Deployment {name} in it", file.display()),
-        None => format!("{}: there is no Deployment in it", file.display()),
+        Some(name) => format!("{}: found no Deployment {name}", file.display()),
+        None => format!("{}: found no Deployment", file.display()),
     };
-    let document = found.ok_or_else(|| Error::Wrong(missing()))?;
-    // A file may hold anything; what it holds beyond the type is kept all the same.
-    let wrong = |why| Error::Wrong(format!("{}: Deployment {}: {why}", document.file, document.name()));
-    Deployment::deserialize(&document.object).map_err(wrong)?;
+    let document = found.ok_or_else(|| Error::Failed(missing()))?;
+    // The types are checked; fields that this version does not know are kept.
+    let wrong = |why| Error::Failed(format!("{}: Deployment {}: {why}", document.file, document.name()));
+    typed::read::<Deployment>(&document.object).map_err(wrong)?;
     Ok(document.object)
 }
 
-/// The Deployment as the API server has it: a type would drop what it does not know.
-fn from_cluster(cluster: &Cluster, name: &str) -> Result<(Value, Option<String>), Error> {
-    let name = name.split_once('/').map_or(name, |(_, name)| name);
-    cluster::block_on(async {
-        let Connection { client, namespace } = cluster::connect(cluster).await?;
-        let url = Api::<Deployment>::namespaced(client.clone(), &namespace).resource_url().to_owned();
-        let failed = |error: kube::Error| cluster::said(&format!("get Deployment {namespace}/{name}"), &error);
-        let request = http::Request::get(format!("{url}/{name}")).body(Vec::new());
-        let request = request.map_err(|error| failed(kube::Error::HttpError(error)))?;
-        let deployment = client.request::<Value>(request).await.map_err(failed)?;
-        Ok((deployment, Some(namespace)))
+/// The Deployment as the API server has it: a type would drop the fields that it does not know.
+fn from_cluster(flags: &ClusterFlags, name: &str) -> Result<(Value, Option<String>), Error> {
+    let name = client::bare(name);
+    connection::block_on(async {
+        let connection = connection::connect(flags).await?;
+        let doing = format!("get Deployment {}/{name}", connection.namespace);
+        let deployment = get(&connection, name).await.map_err(|error| connection.failed(&doing, &error))?;
+        Ok((deployment, Some(connection.namespace)))
     })
+}
+
+async fn get(Connection { client, namespace, .. }: &Connection, name: &str) -> Result<Value, kube::Error> {
+    let url = Api::<Deployment>::namespaced(client.clone(), namespace).resource_url().to_owned();
+    let request = http::Request::get(format!("{url}/{name}")).body(Vec::new());
+    client.request::<Value>(request.map_err(kube::Error::HttpError)?).await
 }

@@ -1,4 +1,4 @@
-//! What a person can ask of `generate`, and the `spec` that it makes.
+//! The options of `generate`, and the `spec` that they make.
 
 use std::collections::BTreeMap;
 
@@ -7,51 +7,54 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use super::queries::{self, Quantile};
-use crate::{api::duration, cli::Error};
+use crate::{
+    api::{Provider, Source, duration},
+    cli::Error,
+};
 
-/// What the `KanaryDeployment` is to be like.
+/// The properties of the `KanaryDeployment`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    /// Its name. Default: the Deployment's.
+    /// Name of the KanaryDeployment. Default: that of the Deployment.
     #[arg(long)]
     pub name: Option<String>,
-    /// The production Service.
+    /// Production Service.
     #[arg(long)]
     pub service: Option<String>,
-    /// How many canary pods: a fixed number, or as an autoscaler says.
-    #[arg(long, value_enum, default_value_t = Scale::Static)]
-    pub scale: Scale,
-    /// Canary pods; with --scale hpa, the most of them.
+    /// How canary pods are scaled: a fixed number, or a HorizontalPodAutoscaler.
+    #[arg(long, value_enum, default_value_t = ScaleMode::Static)]
+    pub scale: ScaleMode,
+    /// Number of canary pods; with --scale hpa, the maximum.
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(i32).range(1..))]
     pub replicas: Option<i32>,
-    /// Who reaches the canary.
-    #[arg(long, value_enum, default_value_t = Traffic::None)]
-    pub traffic: Traffic,
-    /// With --traffic mirror: how many of a hundred requests are copied.
+    /// Source of the canary's traffic.
+    #[arg(long, value_enum, default_value_t = Source::None)]
+    pub traffic: Source,
+    /// With --traffic mirror: percentage of requests to mirror.
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(i32).range(0..=100))]
     pub mirror_percentage: Option<i32>,
-    /// With --traffic mirror: whose routes carry the copies.
+    /// With --traffic mirror: whose routes mirror the requests.
     #[arg(long, value_enum)]
     pub mirror_provider: Option<Provider>,
-    /// The canary is judged for this long, e.g. 15m or 1h30m.
+    /// How long the canary is evaluated, e.g. 15m or 1h30m.
     #[arg(long, value_name = "DURATION", value_parser = positive)]
     pub validation_period: Option<SignedDuration>,
-    /// A canary pod with these labels is bad, e.g. alert=high-cpu.
+    /// Labels that invalidate a canary pod, e.g. alert=high-cpu.
     #[arg(long, value_name = "LABELS", value_parser = labels)]
     pub validation_labelwatch_pod: Option<Labels>,
-    /// The canary Deployment with these labels is bad.
+    /// Labels that invalidate the canary Deployment.
     #[arg(long, value_name = "LABELS", value_parser = labels)]
     pub validation_labelwatch_dep: Option<Labels>,
-    /// A bound on Istio's request duration in milliseconds, e.g. 'P99<310'.
+    /// Limit for a percentile of Istio's request duration in milliseconds, e.g. 'P99<310'.
     #[arg(long, value_name = "BOUND")]
     pub validation_promql_istio_quantile: Option<Quantile>,
-    /// The least share of requests without a server error, as Istio counts them, e.g. 0.95.
+    /// Minimum share of requests without a server error, as Istio counts them, e.g. 0.95.
     #[arg(long, value_name = "SHARE", value_parser = queries::share)]
     pub validation_promql_istio_success: Option<f64>,
-    /// Where the promQL validations ask.
+    /// Prometheus URL for promQL items.
     #[arg(long, value_name = "URL", default_value = "http://prometheus.istio-system:9090")]
     pub prometheus_url: String,
-    /// Judge the canary, but leave the Deployment as it is (noUpdate).
+    /// Evaluate the canary, but do not update the Deployment (noUpdate).
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -59,28 +62,9 @@ pub struct Options {
 /// `spec.scale`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[allow(missing_docs)]
-pub enum Scale {
+pub enum ScaleMode {
     Static,
     Hpa,
-}
-
-/// `spec.traffic.source`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Traffic {
-    None,
-    Service,
-    KanaryService,
-    Both,
-    Mirror,
-}
-
-/// `spec.traffic.mirror.provider`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Provider {
-    Istio,
-    GatewayApi,
 }
 
 /// Labels, as `key=value,key=value`.
@@ -101,10 +85,10 @@ fn positive(text: &str) -> Result<SignedDuration, String> {
 }
 
 impl Options {
-    /// All of `spec` but the base and its template.
+    /// All of `spec` without the base and its template.
     ///
     /// # Errors
-    /// [`Error::Usage`]: options that do not go together.
+    /// [`Error::Usage`]: options that contradict each other.
     pub fn spec(&self) -> Result<Value, Error> {
         self.contradiction().map_or(Ok(()), |why| Err(Error::Usage(why.into())))?;
         let mut spec = json!({
@@ -120,25 +104,26 @@ impl Options {
 
     fn contradiction(&self) -> Option<&'static str> {
         let mirrors = self.mirror_percentage.is_some() || self.mirror_provider.is_some();
-        if self.traffic != Traffic::None && self.service.is_none() {
-            return Some("--traffic needs --service: the production Service whose traffic it is");
+        if self.traffic != Source::None && self.service.is_none() {
+            return Some("--traffic needs --service, the production Service");
         }
-        (mirrors && self.traffic != Traffic::Mirror).then_some("--mirror-… needs --traffic mirror")
+        (mirrors && self.traffic != Source::Mirror)
+            .then_some("--mirror-percentage and --mirror-provider need --traffic mirror")
     }
 
-    /// What is allowed, but likely not meant.
+    /// What is allowed, but probably not meant.
     #[must_use]
     pub fn warning(&self) -> Option<&'static str> {
         let asks = self.validation_promql_istio_quantile.is_some() || self.validation_promql_istio_success.is_some();
-        (asks && self.traffic == Traffic::None).then_some(
-            "with --traffic none no request reaches the canary, so there is nothing to measure and the run will not succeed",
+        (asks && self.traffic == Source::None).then_some(
+            "with --traffic none the canary gets no requests, so promQL items have no data and the run cannot succeed",
         )
     }
 
     fn scale(&self) -> Value {
         match self.scale {
-            Scale::Static => json!({"static": {"replicas": self.replicas.unwrap_or(1)}}),
-            Scale::Hpa => {
+            ScaleMode::Static => json!({"static": {"replicas": self.replicas.unwrap_or(1)}}),
+            ScaleMode::Hpa => {
                 let cpu = json!({"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}});
                 let metrics = json!([{"type": "Resource", "resource": cpu}]);
                 json!({"hpa": {"minReplicas": 1, "maxReplicas": self.replicas.unwrap_or(10), "metrics": metrics}})
@@ -147,11 +132,11 @@ impl Options {
     }
 
     fn traffic(&self) -> Value {
-        let mut traffic = json!({"source": spelt(self.traffic)});
-        if self.traffic == Traffic::Mirror {
+        let mut traffic = json!({"source": self.traffic});
+        if self.traffic == Source::Mirror {
             traffic["mirror"] = json!({"percentage": self.mirror_percentage.unwrap_or(100)});
             if let Some(provider) = self.mirror_provider {
-                traffic["mirror"]["provider"] = spelt(provider);
+                traffic["mirror"]["provider"] = json!(provider);
             }
         }
         traffic
@@ -169,7 +154,7 @@ impl Options {
         Value::Object(validation)
     }
 
-    /// What is asked for and nothing else: a manual item beside others would make every run wait for a person.
+    /// The requested items and nothing else: a manual item beside others would make every run wait for an approval.
     fn items(&self) -> Vec<Value> {
         let quantile = self.validation_promql_istio_quantile.as_ref();
         let items: Vec<Value> = self
@@ -191,8 +176,4 @@ impl Options {
         }
         (!watch.is_empty()).then(|| json!({"labelWatch": watch}))
     }
-}
-
-fn spelt(value: impl ValueEnum) -> Value {
-    value.to_possible_value().map_or(Value::Null, |value| value.get_name().into())
 }

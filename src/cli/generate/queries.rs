@@ -1,15 +1,15 @@
-//! The queries for Istio's own metrics. Healthy is 1, bad is 0, and without requests there is no answer.
+//! Queries for Istio's standard metrics. Healthy is 1, failing is 0, and without requests there is no result.
 
 use serde_json::{Value, json};
 
-/// What reaches the canary, as its own proxy counts it.
+/// Requests to the canary, as its own proxy counts them.
 const CANARY: &str =
     r#"reporter="destination",destination_workload_namespace="{{namespace}}",destination_workload="{{canary.name}}""#;
 
-/// A bound on a latency quantile: `P99<310`, in milliseconds.
+/// A limit for a latency percentile: `P99<310`, in milliseconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Quantile {
-    /// As written: it goes into the name.
+    /// As written, because it becomes part of the item's name.
     percent: String,
     most: f64,
 }
@@ -18,7 +18,7 @@ impl std::str::FromStr for Quantile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("{text:?} must be a percentile and its bound in milliseconds, such as P99<310");
+        let wrong = || format!("{text:?} must be a percentile and its limit in milliseconds, such as P99<310");
         let (percent, most) = text.split_once('<').ok_or_else(wrong)?;
         let percent = percent.trim().strip_prefix(['P', 'p']).ok_or_else(wrong)?;
         let share: f64 = percent.parse().map_err(|_| wrong())?;
@@ -28,7 +28,7 @@ impl std::str::FromStr for Quantile {
     }
 }
 
-/// The share of requests that must not fail: above 0, at most 1.
+/// The minimum share of requests that do not fail: above 0, at most 1.
 ///
 /// # Errors
 /// One sentence.
@@ -37,8 +37,8 @@ pub fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| format!("{text:?} must be a share above 0 and up to 1, such as 0.95"))
 }
 
-/// The item that bounds a latency quantile. A range sees NaN, which is what a quantile of no requests is; a comparison
-/// would make it 0.
+/// The item that limits a latency percentile. Without requests the percentile is NaN: a range detects that, a comparison
+/// would return 0.
 #[must_use]
 pub fn latency(quantile: &Quantile, prometheus: &str) -> Value {
     let Quantile { percent, most } = quantile;
@@ -55,8 +55,8 @@ pub fn latency(quantile: &Quantile, prometheus: &str) -> Value {
     })
 }
 
-/// The item that bounds the share of requests without a server error. No success at all is 0 and not nothing; no request
-/// at all is nothing and not NaN, which `bool` would make 0.
+/// The item that limits the share of requests without a server error. Without a successful request it is 0, not an empty
+/// result; without any request it is empty, not NaN, which `bool` would turn into 0.
 #[must_use]
 pub fn success(least: f64, prometheus: &str) -> Value {
     let rate = |more: &str| format!("sum(rate(istio_requests_total{{{CANARY}{more}}}[1m]))");
@@ -70,7 +70,7 @@ pub fn success(least: f64, prometheus: &str) -> Value {
     })
 }
 
-/// 310 rather than 310.0.
+/// 310 instead of 310.0.
 fn number(value: f64) -> Value {
     let text = value.to_string();
     text.parse::<u64>().map_or_else(|_| json!(value), |whole| json!(whole))

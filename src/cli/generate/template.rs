@@ -1,11 +1,11 @@
-//! What of a live Deployment makes a template: all that a person could have written, and nothing that the API server or
-//! a tool wrote into it.
+//! The template in a live Deployment: everything that a user could have written, and nothing that the API server or a tool
+//! has added.
 
 use serde_json::{Map, Value, json};
 
-use crate::{api::names::PREFIX, cli::defaults};
+use crate::{api::names::PREFIX, cli::manifest::defaults};
 
-/// Annotations and labels that tie an object to the tool that made it. On a canary they would make it that tool's.
+/// Annotations and labels by which a tool claims an object. On a canary they would make the tool claim the canary.
 const TOOLS: [&str; 8] = [
     PREFIX,
     "deployment.kubernetes.io/",
@@ -17,7 +17,7 @@ const TOOLS: [&str; 8] = [
     "helm.toolkit.fluxcd.io/",
 ];
 
-/// The mark that `kubectl rollout restart` leaves on pods; promoted, it would restart nothing.
+/// The annotation that `kubectl rollout restart` adds to pods; promoting it would restart nothing.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// `spec.template` of a `KanaryDeployment`.
@@ -32,7 +32,7 @@ pub fn of(deployment: &Value) -> Value {
     }
     let mut spec = deployment["spec"].clone();
     if let Some(fields) = spec.as_object_mut() {
-        // How many pods there are is the base's own business, and whether its rollout is stopped.
+        // Scale and a paused rollout stay with the base.
         fields.retain(|field, _| !matches!(field.as_str(), "replicas" | "paused"));
     }
     defaults::strip(&mut spec);
@@ -45,8 +45,8 @@ pub fn of(deployment: &Value) -> Value {
     }
 }
 
-/// All that the pods have is production's, and the promotion would take away what is left out here; but not what is ours,
-/// which would make every pod a canary's.
+/// Labels and annotations of production's pods are kept, because a promotion would remove what is left out here; but not
+/// Kanary's own, which would mark every pod as a canary's.
 fn tidy_pods(metadata: &mut Map<String, Value>) {
     for field in ["labels", "annotations"] {
         let Some(entries) = metadata.remove(field) else { continue };

@@ -1,5 +1,4 @@
-//! Which fields of other people's objects are Kanary's for a time: read off the core, so that they are those that it
-//! writes.
+//! The fields of foreign objects that Kanary writes for a time, derived from the core.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::{
     traffic::Traffic,
 };
 
-/// Fields of one object that are Kanary's for a time.
+/// Fields of one object that Kanary writes for a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     /// Its API group.
@@ -39,7 +38,7 @@ pub struct Scene {
     pub routes: Routes,
 }
 
-/// What one run writes of objects that are not its own.
+/// What one run writes in objects that are not its own.
 #[must_use]
 pub fn rules_of(Scene { kanary, routes }: &Scene) -> Vec<Rule> {
     let mut seen = Observed::around(Arc::new(kanary.clone()), Timestamp::UNIX_EPOCH);
@@ -57,8 +56,8 @@ pub fn rules_of(Scene { kanary, routes }: &Scene) -> Vec<Rule> {
     [base].into_iter().chain(carriers).filter(|rule| !rule.pointers.is_empty()).collect()
 }
 
-/// The entry in a list of mirrors or filters. A list that has only this entry is not there without it, so that an empty
-/// one is ignored as well.
+/// The entry in a list of mirrors or filters. A list with only this entry does not exist without it, so an empty one is
+/// ignored as well.
 fn carrier(kanary: &KanaryDeployment, target: Target, pointer: String) -> Rule {
     let service = names::kanary_service(kanary);
     let (group, list, ours) = match target.kind {

@@ -1,24 +1,24 @@
-//! `gitops-ignore`: what Argo CD and Flux must leave alone, so that a promotion is not taken back.
+//! `gitops-ignore`: ignore rules for Argo CD and Flux, so that they do not revert a promotion.
 //!
-//! The rules are read off the very patch that the core would send, so they name what Kanary writes and nothing else.
+//! The rules are derived from the patch that the core would send, so they name what Kanary writes and nothing else.
 
 mod fields;
 mod print;
 
 use std::{path::PathBuf, sync::Arc};
 
-use clap::ValueEnum;
 pub use fields::{Rule, Scene, rules_of};
 use kube::{Api, Resource, api::ListParams, core::NamespaceResourceScope};
-pub use print::text;
+pub use print::{Tool, text};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Cluster, Error,
-    cluster::{self, Connection},
-    kanaries, output,
-    plan::{files, rules},
+    Error, client,
+    cluster_flags::ClusterFlags,
+    connection::{self, Connection},
+    manifest::{files, rules},
+    output,
 };
 use crate::{
     api::{KanaryDeployment, Provider, Source},
@@ -26,56 +26,48 @@ use crate::{
     objects::{Listed, Object},
 };
 
-/// What most clusters call themselves; only whole names in routes show another one.
+/// The default cluster domain; another one shows only in fully qualified names in routes.
 const DOMAIN: &str = "cluster.local";
 
-/// Print what Argo CD or Flux must ignore, so that a promotion is not taken back.
+/// Print ignore rules for Argo CD and Flux, so that they do not revert a promotion.
 #[derive(clap::Args, Debug)]
 pub struct GitopsIgnore {
-    /// The KanaryDeployment; all of the namespace if left out.
+    /// Name of the KanaryDeployment. Default: all of the namespace.
     #[arg(value_name = "NAME", add = super::completion::names(), conflicts_with = "filename")]
     pub name: Option<String>,
-    /// Take them from files, not from the cluster.
+    /// Read KanaryDeployments and routes from files instead of the cluster.
     #[arg(short, long, num_args = 1.., value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// For whom.
+    /// Target tool. Default: both.
     #[arg(long = "for", value_enum)]
     pub tool: Option<Tool>,
-}
-
-/// A GitOps tool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[allow(missing_docs)]
-pub enum Tool {
-    Argocd,
-    Flux,
 }
 
 /// Runs the verb.
 ///
 /// # Errors
-/// There is no KanaryDeployment.
-pub fn run(cluster: &Cluster, arguments: &GitopsIgnore) -> Result<(), Error> {
+/// There is no KanaryDeployment, or none that writes anything.
+pub fn run(flags: &ClusterFlags, arguments: &GitopsIgnore) -> Result<(), Error> {
     let scenes = match arguments.filename.is_empty() {
-        false => from_files(&arguments.filename, cluster.namespace.as_deref())?,
-        true => cluster::block_on(from_cluster(cluster, arguments.name.as_deref()))?,
+        false => from_files(&arguments.filename, flags.namespace.as_deref())?,
+        true => connection::block_on(from_cluster(flags, arguments.name.as_deref()))?,
     };
     let rules = fields::merged(scenes.iter().flat_map(rules_of).collect());
-    for scene in scenes.iter().filter(|scene| mirrors_unseen(scene)) {
-        eprintln!("warning: {} mirrors, but no route of its Service is seen", scene.kanary.name());
+    for scene in scenes.iter().filter(|scene| lacks_routes(scene)) {
+        eprintln!("warning: {} mirrors requests, but no route to its Service was found", scene.kanary.name());
     }
     if rules.is_empty() {
-        return Err(Error::Wrong("there is no KanaryDeployment that would write anything".into()));
+        return Err(Error::Failed("found no KanaryDeployment that would write anything".into()));
     }
     output::print(&text(&rules, arguments.tool)?)
 }
 
 fn from_files(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Scene>, Error> {
     let documents = files::read(paths)?;
-    let kanaries = documents.iter().filter(|document| document.kind() == kanaries::KIND);
+    let kanaries = documents.iter().filter(|document| document.kind() == client::KIND);
     let scene = |document: &files::Document| {
-        let wrong = |wrong: Vec<String>| Error::Wrong(format!("{}: {}", document.file, wrong.join("; ")));
-        // What names no namespace is where the resource is, as in a plan.
+        let wrong = |wrong: Vec<String>| Error::Failed(format!("{}: {}", document.file, wrong.join("; ")));
+        // An object without a namespace is in that of the resource, as in a plan.
         let home = document.namespace().or(namespace);
         let kanary = rules::admit(&placed(document, home)).map_err(wrong)?;
         let routes = Routes {
@@ -106,15 +98,15 @@ fn routes_in<K: Object + DeserializeOwned>(
     of_kind.filter_map(|document| K::deserialize(placed(document, home)).ok().map(Arc::new)).collect()
 }
 
-async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene>, Error> {
-    let connection = cluster::connect(cluster).await?;
+async fn from_cluster(flags: &ClusterFlags, name: Option<&str>) -> Result<Vec<Scene>, Error> {
+    let connection = connection::connect(flags).await?;
     let kanaries: Vec<KanaryDeployment> = match name {
-        Some(name) => vec![kanaries::get(&connection, name).await?.readable()?.clone()],
+        Some(name) => vec![client::get(&connection, name).await?.readable()?.clone()],
         None => {
-            let found = kanaries::list(&connection, false, None).await?;
-            let readable = found.into_iter().filter_map(|found| {
-                found.kanary.inspect_err(|why| eprintln!("warning: there are no rules for it: {why}")).ok()
-            });
+            let found = client::list(&connection, false, None).await?;
+            let readable = found
+                .into_iter()
+                .filter_map(|found| found.kanary.inspect_err(|why| eprintln!("warning: no rules for it: {why}")).ok());
             readable.collect()
         }
     };
@@ -125,7 +117,7 @@ async fn from_cluster(cluster: &Cluster, name: Option<&str>) -> Result<Vec<Scene
     Ok(kanaries.into_iter().map(|kanary| Scene { kanary, routes: routes.clone() }).collect())
 }
 
-/// The routes of these providers. Others carry no mirror, and whoever asks may have no right to list them.
+/// The routes of these providers. Others contain no mirror, and the user may not be allowed to list them.
 async fn read_routes(connection: &Connection, providers: &[Provider]) -> Result<Routes, Error> {
     let mut routes = Routes { domain: DOMAIN.into(), is_fresh: true, ..Routes::default() };
     if providers.contains(&Provider::Istio) {
@@ -137,7 +129,7 @@ async fn read_routes(connection: &Connection, providers: &[Provider]) -> Result<
     Ok(routes)
 }
 
-/// Those of the namespace; none where there is no such kind.
+/// Those of the namespace; none if the kind is not installed.
 async fn list<K>(connection: &Connection, doing: &str) -> Result<Vec<Arc<K>>, Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
@@ -146,11 +138,11 @@ where
     match api.list(&ListParams::default()).await {
         Ok(list) => Ok(list.items.into_iter().map(Arc::new).collect()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
-        Err(error) => Err(cluster::said(doing, &error)),
+        Err(error) => Err(connection.failed(doing, &error)),
     }
 }
 
-fn mirrors_unseen(scene: &Scene) -> bool {
+fn lacks_routes(scene: &Scene) -> bool {
     let mirrors = scene.kanary.spec.traffic.source == Source::Mirror;
     mirrors && rules_of(scene).iter().all(|rule| rule.expressions.is_empty())
 }

@@ -1,11 +1,20 @@
-//! The rules as Argo CD and Flux want them.
+//! The rules as Argo CD and Flux expect them.
 
+use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::{Rule, Tool};
+use super::fields::Rule;
 use crate::cli::{Error, output::yaml};
 
-/// The rules, with a line that says where they go.
+/// A GitOps tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Tool {
+    Argocd,
+    Flux,
+}
+
+/// The rules, with a comment that says where to add them.
 ///
 /// # Errors
 /// Never in practice.
@@ -13,7 +22,7 @@ pub fn text(rules: &[Rule], tool: Option<Tool>) -> Result<String, Error> {
     let argo = || {
         let text = yaml(&argocd(rules))?;
         Ok::<_, Error>(format!(
-            "# Argo CD: into the spec of the Application. Without the option a sync would still write these fields.\n{text}"
+            "# Argo CD: add this to the spec of the Application. Without the sync option a sync would still write these fields.\n{text}"
         ))
     };
     let flux = || {
@@ -22,8 +31,8 @@ pub fn text(rules: &[Rule], tool: Option<Tool>) -> Result<String, Error> {
             yaml(&json!({"driftDetection": {"mode": "enabled", "ignore": flux(rules)}}))?,
         );
         Ok::<_, Error>(format!(
-            "# Flux 2.9 or later: into the spec of the Kustomization.\n{ignore}\
-             # Or, if a HelmRelease makes the Deployment, into its spec.\n{drift}"
+            "# Flux 2.9 or later: add this to the spec of the Kustomization.\n{ignore}\
+             # If a HelmRelease manages the Deployment, add this to its spec instead.\n{drift}"
         ))
     };
     match tool {

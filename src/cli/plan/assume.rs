@@ -1,48 +1,63 @@
-//! What the files do not say: the base and the production Service, if they are not among them.
+//! Assumptions about what the files do not contain: the base and the production Service.
 
 use serde_json::{Value, json};
 
-use super::{files::Document, world::World};
-use crate::api::{Confirm, KanaryDeployment, Source, names};
+use super::cluster::Cluster;
+use crate::{
+    api::{Confirm, KanaryDeployment, Source, names},
+    cli::manifest::files::Document,
+};
 
-/// Stands for what the present base runs.
+/// Stands for the image that the present base runs.
 const PRESENT: &str = "<as it is now>";
 
-/// Puts what is missing into the world; one sentence for each.
-pub fn complete(world: &mut World, kanary: &KanaryDeployment, without_base: bool) -> Vec<String> {
-    let mut said = Vec::new();
-    let base = names::base(kanary);
-    match (world.get("Deployment", &base).is_some(), without_base) {
-        (true, false) => {}
-        (true, true) => world.remove(&("Deployment".into(), base.clone())),
-        (false, true) => {}
-        (false, false) => {
-            world.put(present(kanary, &base));
-            said.push(format!(
-                "Deployment {base} exists and differs from spec.template in its images only; \
-                 give its file for a real diff, or --without-base if there is none yet"
-            ));
-        }
-    }
-    if let Some(service) = kanary.spec.service_name.as_deref().filter(|name| world.get("Service", name).is_none()) {
-        let selector = production_labels(world, kanary, &base);
-        said.push(format!("Service {service} exists and selects {}; give its file to be sure", shown(&selector)));
-        world.put(json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": service},
-            "spec": {"type": "ClusterIP", "selector": selector, "ports": [{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]},
-        }));
-    }
+/// Adds what is missing to the cluster; one sentence for each assumption.
+pub fn complete(cluster: &mut Cluster, kanary: &KanaryDeployment, without_base: bool) -> Vec<String> {
+    let mut assumptions = Vec::new();
+    assumptions.extend(complete_base(cluster, kanary, without_base));
+    assumptions.extend(complete_service(cluster, kanary));
     if kanary.spec.validation.items.iter().any(|item| item.prom_ql.is_some()) {
-        said.push("Prometheus answers each query as it is to be answered".into());
+        assumptions.push("every Prometheus query passes".into());
     }
     let traffic = &kanary.spec.traffic;
     if traffic.source == Source::Mirror && traffic.mirror().confirm == Confirm::Requests {
-        said.push("copies of requests arrive at the canary as soon as they are sent".into());
+        assumptions.push("mirrored requests arrive at the canary immediately".into());
     }
-    said
+    assumptions
 }
 
-/// A file that looks like the base's or its Service's, but stands elsewhere.
+fn complete_base(cluster: &mut Cluster, kanary: &KanaryDeployment, without_base: bool) -> Option<String> {
+    let base = names::base(kanary);
+    if without_base {
+        cluster.remove(&("Deployment".into(), base));
+        return None;
+    }
+    if cluster.get("Deployment", &base).is_some() {
+        return None;
+    }
+    cluster.put(present(kanary, &base));
+    Some(format!(
+        "Deployment {base} exists and differs from spec.template in its images only; \
+         add its file for a real diff, or pass --without-base if it does not exist yet"
+    ))
+}
+
+fn complete_service(cluster: &mut Cluster, kanary: &KanaryDeployment) -> Option<String> {
+    let service = kanary.spec.service_name.as_deref()?;
+    if cluster.get("Service", service).is_some() {
+        return None;
+    }
+    let selector = production_labels(cluster, kanary, &names::base(kanary));
+    let ports = json!([{"name": "http", "port": 80, "protocol": "TCP", "targetPort": 80}]);
+    let assumption = format!("Service {service} exists and selects {}; add its file to be sure", shown(&selector));
+    cluster.put(json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": service},
+        "spec": {"type": "ClusterIP", "selector": selector, "ports": ports},
+    }));
+    Some(assumption)
+}
+
+/// An object that looks like the base or its Service, but is in another namespace.
 pub fn elsewhere(kanary: &KanaryDeployment, home: &str, document: &Document) -> Option<String> {
     let (kind, name, namespace) = (document.kind(), document.name(), document.namespace()?);
     let is_meant = match kind {
@@ -53,13 +68,13 @@ pub fn elsewhere(kanary: &KanaryDeployment, home: &str, document: &Document) -> 
     (is_meant && namespace != home).then(|| {
         let file = &document.file;
         format!(
-            "the {kind} {name} in {file} is another one, for it is in namespace {namespace}, and the plan in {home}; \
-             if it is meant, give the KanaryDeployment its namespace, or -n {namespace}"
+            "{kind} {name} in {file} is not used because it is in namespace {namespace}, and the plan in {home}; \
+             to use it, set metadata.namespace of the KanaryDeployment, or pass -n {namespace}"
         )
     })
 }
 
-/// A base of which only the images are not those of the template.
+/// A base that differs from the template in its images only.
 fn present(kanary: &KanaryDeployment, name: &str) -> Value {
     let template = &kanary.spec.template;
     let mut spec = json!(template.spec());
@@ -75,8 +90,8 @@ fn present(kanary: &KanaryDeployment, name: &str) -> Value {
     json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
 }
 
-fn production_labels(world: &World, kanary: &KanaryDeployment, base: &str) -> Value {
-    let of_base = world.get("Deployment", base).map(|base| base["spec"]["selector"]["matchLabels"].clone());
+fn production_labels(cluster: &Cluster, kanary: &KanaryDeployment, base: &str) -> Value {
+    let of_base = cluster.get("Deployment", base).map(|base| base["spec"]["selector"]["matchLabels"].clone());
     of_base.filter(Value::is_object).unwrap_or_else(|| json!(kanary.spec.template.pod_labels()))
 }
 

@@ -1,50 +1,54 @@
 //! `plan`: what the controller would do with a `KanaryDeployment`, step by step, without a cluster.
 //!
-//! The very core that the controller runs decides; the API server and its controllers are played in memory, and behave
-//! well. What only a real cluster knows (quotas, webhooks, whether a pod starts) is not known here.
+//! The core that the controller runs decides here too; the API server and its controllers are simulated in memory, and
+//! nothing fails. What only a real cluster knows (quotas, webhooks, whether a pod starts) is not known here.
 
 mod admission;
 mod assume;
-pub(super) mod files;
-mod machinery;
+mod cluster;
+mod controllers;
 mod print;
 mod prometheus;
 mod report;
-pub mod rules;
-mod run;
-mod schema;
-mod world;
+mod simulate;
 
 use std::path::PathBuf;
 
-use files::Document;
+use cluster::Cluster;
 use jiff::Timestamp;
 use report::{Outcome, Report};
-use run::{People, Play};
 use serde_json::Value;
-use world::World;
+use simulate::{ManualVerdict, Simulation};
 
-use super::{Cluster, Error, kanaries, output};
+use super::{
+    Error, client,
+    cluster_flags::ClusterFlags,
+    manifest::{
+        files::{self, Document},
+        rules,
+    },
+    output,
+};
 
-/// Show what the controller would do, step by step. No cluster is needed.
+/// Show what the controller would do, step by step, without a cluster.
 ///
-/// The files hold one KanaryDeployment or more, each of which is planned by itself, and what is there already: the base,
-/// its Service, autoscalers, policies. The exit code is 1 if anything is wrong, so that it lints in CI.
+/// The files contain one or more KanaryDeployments, each of which is planned on its own, and the objects that exist already:
+/// the base Deployment, its Service, autoscalers, policies. The exit code is 1 if anything is wrong, so that it can lint in CI.
 #[derive(clap::Args, Debug)]
 pub struct Plan {
-    /// Files or folders of YAML or JSON; `-` is standard input. May be given several times.
+    /// Files or folders with YAML or JSON; `-` is standard input. Can be repeated.
     #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "FILE")]
     pub filename: Vec<PathBuf>,
-    /// The plan as data.
+    /// Output format. Default: text.
     #[arg(short, long, value_enum)]
     pub output: Option<output::Format>,
-    /// The base does not exist yet.
+    /// Plan for a base Deployment that does not exist yet.
     #[arg(long)]
     pub without_base: bool,
-    /// Show how the canary is taken away: somebody says that it is bad.
+    /// Plan a rejected run: how the canary is removed.
     #[arg(long)]
     pub reject: bool,
-    /// The time at which it begins. Default: now.
+    /// Time at which the plan starts. Default: now.
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
 }
@@ -52,9 +56,9 @@ pub struct Plan {
 /// Runs the verb.
 ///
 /// # Errors
-/// What cannot be read; and [`Error::Said`] if a plan shows that something is wrong.
-pub fn run(cluster: &Cluster, arguments: &Plan) -> Result<(), Error> {
-    let reports = reports(cluster, arguments, &files::read(&arguments.filename)?)?;
+/// A file cannot be read; [`Error::Reported`] if a plan shows that something is wrong.
+pub fn run(flags: &ClusterFlags, arguments: &Plan) -> Result<(), Error> {
+    let reports = reports(flags, arguments, &files::read(&arguments.filename)?)?;
     match arguments.output {
         Some(format) => output::print_as(format, &reports)?,
         None => output::print(&reports.iter().map(print::text).collect::<Result<Vec<_>, _>>()?.join("\n"))?,
@@ -62,59 +66,59 @@ pub fn run(cluster: &Cluster, arguments: &Plan) -> Result<(), Error> {
     let is_well = |report: &Report| match report.outcome {
         Outcome::Succeeded { .. } => true,
         Outcome::Failed { .. } => arguments.reject,
-        Outcome::Stuck { .. } | Outcome::Refused => false,
+        Outcome::Stuck { .. } | Outcome::Rejected => false,
     };
-    if reports.iter().all(is_well) { Ok(()) } else { Err(Error::Said) }
+    if reports.iter().all(is_well) { Ok(()) } else { Err(Error::Reported) }
 }
 
-fn reports(cluster: &Cluster, arguments: &Plan, documents: &[Document]) -> Result<Vec<Report>, Error> {
+fn reports(flags: &ClusterFlags, arguments: &Plan, documents: &[Document]) -> Result<Vec<Report>, Error> {
     let (kanaries, others): (Vec<_>, Vec<_>) =
         documents.iter().partition(|document| document.kind() == "KanaryDeployment");
     if kanaries.is_empty() {
-        return Err(Error::Wrong("there is no KanaryDeployment in the files".into()));
+        return Err(Error::Failed("found no KanaryDeployment in the files".into()));
     }
-    kanaries.into_iter().map(|kanary| report(cluster, arguments, kanary, &others)).collect()
+    kanaries.into_iter().map(|kanary| report(flags, arguments, kanary, &others)).collect()
 }
 
-fn report(cluster: &Cluster, arguments: &Plan, document: &Document, others: &[&Document]) -> Result<Report, Error> {
-    let namespace = document.namespace().or(cluster.namespace.as_deref()).unwrap_or("default").to_owned();
-    let (mut refusals, mut assumptions) = (Vec::new(), Vec::new());
+fn report(flags: &ClusterFlags, arguments: &Plan, document: &Document, others: &[&Document]) -> Result<Report, Error> {
+    let namespace = document.namespace().or(flags.namespace.as_deref()).unwrap_or("default").to_owned();
+    let (mut rejections, mut assumptions) = (Vec::new(), Vec::new());
     let (steps, outcome) = match rules::admit(&document.object) {
         Ok(kanary) => {
-            let mut world = World::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
+            let mut cluster = Cluster::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
             let others = others.iter().filter(|other| !is_made_in_a_run(&other.object, document.name()));
-            others.clone().try_for_each(|other| place(&mut world, &namespace, other))?;
-            assumptions = assume::complete(&mut world, &kanary, arguments.without_base);
+            others.clone().try_for_each(|other| place(&mut cluster, &namespace, other))?;
+            assumptions = assume::complete(&mut cluster, &kanary, arguments.without_base);
             assumptions.extend(others.filter_map(|other| assume::elsewhere(&kanary, &namespace, other)));
-            let people = if arguments.reject { People::Reject } else { People::Approve };
-            Play::new(world, kanary, &namespace, people).play()
+            let verdict = if arguments.reject { ManualVerdict::Reject } else { ManualVerdict::Approve };
+            Simulation::new(cluster, kanary, &namespace, verdict).run()
         }
         Err(wrong) => {
-            refusals = wrong;
-            (Vec::new(), Outcome::Refused)
+            rejections = wrong;
+            (Vec::new(), Outcome::Rejected)
         }
     };
     let name = document.name().to_owned();
-    Ok(Report { name, namespace, file: document.file.clone(), refusals, assumptions, steps, outcome })
+    Ok(Report { name, namespace, file: document.file.clone(), rejections, assumptions, steps, outcome })
 }
 
-/// A dump of a cluster in which the canary runs already has its children, and every Deployment's pods: those are what the plan
-/// is about to make.
+/// A dump of a cluster in which the canary runs already contains the objects that the plan is about to create: the canary's
+/// own, and the pods of every Deployment.
 fn is_made_in_a_run(object: &Value, kanary: &str) -> bool {
-    let is_ours = |owner: &Value| owner["kind"] == kanaries::KIND && owner["name"] == kanary;
+    let is_ours = |owner: &Value| owner["kind"] == client::KIND && owner["name"] == kanary;
     let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
     matches!(object["kind"].as_str(), Some("Pod" | "ReplicaSet")) || owners.into_iter().flatten().any(is_ours)
 }
 
-/// Of other namespaces only routes matter.
-fn place(world: &mut World, home: &str, document: &Document) -> Result<(), Error> {
+/// Of other namespaces only the routes matter.
+fn place(cluster: &mut Cluster, home: &str, document: &Document) -> Result<(), Error> {
     let Document { file, object } = document;
-    let said = |why| Error::Wrong(format!("{file}: {} {}: {why}", document.kind(), document.name()));
+    let failed = |why| Error::Failed(format!("{file}: {} {}: {why}", document.kind(), document.name()));
     let is_here = document.namespace().is_none_or(|namespace| namespace == home);
     match (is_here, document.kind()) {
-        (true, _) => world.place(object.clone()).map_err(said),
+        (true, _) => cluster.load(object.clone()).map_err(failed),
         (false, "VirtualService" | "HTTPRoute") => {
-            world.add_elsewhere(object.clone());
+            cluster.add_foreign_route(object.clone());
             Ok(())
         }
         (false, _) => Ok(()),

@@ -1,9 +1,9 @@
-//! A plan for people: what is assumed, what happens when, and how it ends.
+//! A plan as text: what is assumed, what happens when, and how it ends.
 
 use serde_json::Value;
 use similar::{ChangeTag, TextDiff};
 
-use super::report::{Outcome, Reach, Report, Step, Write};
+use super::report::{Endpoints, Outcome, Report, Step, Write};
 use crate::{
     api::{Phase, duration},
     cli::{
@@ -18,38 +18,38 @@ use crate::{
 /// # Errors
 /// Never in practice.
 pub fn text(report: &Report) -> Result<String, Error> {
-    let Report { name, namespace, file, refusals, assumptions, steps, outcome } = report;
+    let Report { name, namespace, file, rejections, assumptions, steps, outcome } = report;
     let title = styled(BOLD, format!("KanaryDeployment {namespace}/{name}"));
     let mut text = format!("{title} {}\n", styled(DIM, format!("({file})")));
-    for refusal in refusals {
-        text += &format!("  {} {refusal}\n", styled(BAD, "refused:"));
+    for rejection in rejections {
+        text += &format!("  {} {rejection}\n", styled(BAD, "rejected:"));
     }
     for assumption in assumptions {
         text += &format!("  {} {assumption}\n", styled(WARN, "assumed:"));
     }
     let mut phase = None;
     for step in steps {
-        text += &happens(step, &mut phase)?;
+        text += &step_lines(step, &mut phase)?;
     }
-    text += &format!("\n{}\n", ends(name, outcome));
+    text += &format!("\n{}\n", ending(name, outcome));
     Ok(text)
 }
 
-fn happens(step: &Step, phase: &mut Option<Phase>) -> Result<String, Error> {
+fn step_lines(step: &Step, phase: &mut Option<Phase>) -> Result<String, Error> {
     let mut text = String::new();
     if *phase != step.phase {
         let now = step.phase.map_or_else(String::new, |phase| format!("{phase:?}"));
         text += &format!("\n{:>7}  {}\n", since(step), styled(BOLD, now));
         *phase = step.phase;
     }
-    if let Some(command) = &step.person {
+    if let Some(command) = &step.command {
         text += &format!("         {} {command}\n", styled(WARN, "assumed:"));
     }
     for write in &step.writes {
         text += &indented(&written(write)?, 9);
     }
-    for reach in &step.services {
-        text += &format!("         {}\n", reaches(reach));
+    for endpoints in &step.services {
+        text += &format!("         {}\n", selected(endpoints));
     }
     for event in &step.events {
         text += &format!("         {}\n", event_line(event));
@@ -61,9 +61,9 @@ fn since(step: &Step) -> String {
     format!("+{}", duration::print(step.after))
 }
 
-fn reaches(Reach { service, base, canary }: &Reach) -> String {
-    let pods = |count: usize| format!("{count} {}", if count == 1 { "pod" } else { "pods" });
-    format!("Service {service} reaches {} of the base, {} of the canary", pods(*base), pods(*canary))
+fn selected(Endpoints { service, base, canary }: &Endpoints) -> String {
+    let pods = |count: usize, of: &str| format!("{count} {of} {}", if count == 1 { "pod" } else { "pods" });
+    format!("Service {service} selects {}, {}", pods(*base, "base"), pods(*canary, "canary"))
 }
 
 fn event_line(Notice { warning, reason, note }: &Notice) -> String {
@@ -88,17 +88,17 @@ fn written(write: &Write) -> Result<String, Error> {
     }
     if let Some(labels) = &write.withheld_labels {
         text += &format!(
-            "withheld from its pods: {}, so that nothing of production selects them\n",
+            "withheld from its pods: {}, so that no selector of production matches them\n",
             labels.replace(',', ", ")
         );
     }
     if let Some(error) = &write.error {
-        text += &format!("{} {error}\n", styled(BAD, "refused:"));
+        text += &format!("{} {error}\n", styled(BAD, "rejected:"));
     }
     Ok(text)
 }
 
-/// What changes, with three lines around it.
+/// The changed lines, with three lines of context.
 ///
 /// # Errors
 /// Never in practice.
@@ -123,13 +123,13 @@ pub fn diff(before: &Value, after: &Value) -> Result<String, Error> {
     Ok(text)
 }
 
-fn ends(name: &str, outcome: &Outcome) -> String {
+fn ending(name: &str, outcome: &Outcome) -> String {
     match outcome {
         Outcome::Succeeded { message } => format!("{}: {message}", styled(GOOD, format!("{name} would succeed"))),
         Outcome::Failed { message } => format!("{}: {message}", styled(BAD, format!("{name} would fail"))),
         Outcome::Stuck { reason, message } => {
-            format!("{} ({reason}): {message}", styled(BAD, format!("{name} would not go on")))
+            format!("{} ({reason}): {message}", styled(BAD, format!("{name} would get stuck")))
         }
-        Outcome::Refused => format!("{} by the API server", styled(BAD, format!("{name} would be refused"))),
+        Outcome::Rejected => format!("{} by the API server", styled(BAD, format!("{name} would be rejected"))),
     }
 }

@@ -1,4 +1,4 @@
-//! A Prometheus that is well: what it answers is what each query is to answer, for every pod of the canary.
+//! A simulated Prometheus, in which every query passes, for every pod of the canary.
 
 use serde_json::{Map, Value, json};
 
@@ -7,7 +7,7 @@ use crate::{
     promql::{Outcome, Query},
 };
 
-/// Reads its answer, as the controller would.
+/// The outcome of a query, read as the controller would.
 #[must_use]
 pub fn answer(query: &Query) -> Outcome {
     query.read(200, body(query).to_string().as_bytes())
@@ -24,7 +24,7 @@ fn body(query: &Query) -> Value {
     json!({"status": "success", "data": {"resultType": "vector", "result": samples}})
 }
 
-/// True, in the middle of the range, at the mean; or so many requests of a good kind.
+/// True, the middle of the range, the mean, or a number of requests of a good kind.
 fn value(item: &PromQl) -> f64 {
     item.value_in_range.as_ref().map_or(1.0, |range| f64::midpoint(range.min, range.max))
 }

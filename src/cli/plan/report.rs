@@ -1,11 +1,11 @@
-//! What a plan says, as data: `-o yaml` and `-o json` print it as it is.
+//! A plan as data, as `-o yaml` and `-o json` print it.
 
 use jiff::SignedDuration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::{
-    api::{Phase, duration, names},
+    api::{Phase, Reason, duration, names},
     decision::{Action, Kind, Notice, Patch, Target},
 };
 
@@ -17,12 +17,12 @@ pub struct Report {
     pub name: String,
     /// Its namespace.
     pub namespace: String,
-    /// Where it was found.
+    /// The file that contains it.
     pub file: String,
-    /// What the API server would refuse; nothing happens then.
+    /// Why the API server would reject it; then there are no steps.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub refusals: Vec<String>,
-    /// What the files do not say.
+    pub rejections: Vec<String>,
+    /// What is assumed beyond the files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub assumptions: Vec<String>,
     /// What happens.
@@ -35,45 +35,45 @@ pub struct Report {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase", tag = "ends")]
 pub enum Outcome {
-    /// The base has the template, or had it, or was left alone as was asked for.
+    /// The base has the template, or is not updated because of noUpdate.
     Succeeded {
         /// One sentence.
         message: String,
     },
-    /// The canary is taken away.
+    /// The canary is removed.
     Failed {
         /// One sentence.
         message: String,
     },
-    /// It does not go on.
+    /// It gets stuck.
     Stuck {
-        /// One word.
-        reason: String,
+        /// The reason, in CamelCase.
+        reason: Reason,
         /// One sentence.
         message: String,
     },
-    /// The API server would not take it.
-    Refused,
+    /// The API server would reject it.
+    Rejected,
 }
 
 /// What happens at one moment.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// Since the beginning.
+    /// Since the start of the plan.
     #[serde(with = "duration")]
     pub after: SignedDuration,
-    /// The phase that is told.
+    /// The phase in the status.
     pub phase: Option<Phase>,
-    /// What a person is taken to do.
+    /// The command that a user is assumed to run.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub person: Option<String>,
+    pub command: Option<String>,
     /// What the controller writes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
-    /// The pods that Services reach, where that changes.
+    /// The pods that Services select, if that changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub services: Vec<Reach>,
+    pub services: Vec<Endpoints>,
     /// The events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<Notice>,
@@ -81,10 +81,10 @@ pub struct Step {
 
 /// The pods behind a Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Reach {
+pub struct Endpoints {
     /// Its name.
     pub service: String,
-    /// Pods that are no canary's.
+    /// Pods of the base.
     pub base: usize,
     /// Pods of the canary.
     pub canary: usize,
@@ -100,22 +100,22 @@ pub struct Write {
     pub kind: &'static str,
     /// The object's name.
     pub name: String,
-    /// A new object, whole.
+    /// A new object.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object: Option<Value>,
-    /// What a patch changes of an object that is the controller's own.
+    /// What a patch changes in an object of the controller.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<Value>,
-    /// Somebody's object, the base or a route, before the write, without what the API server writes.
+    /// A foreign object, the base or a route, before the write, without what the API server adds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
     /// The same object after it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
-    /// The pod labels that the canary does not have, so that no Service selects its pods.
+    /// The labels that the canary's pods do not have, so that no Service selects them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub withheld_labels: Option<String>,
-    /// Why the API server would refuse it.
+    /// Why the API server would reject it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -124,13 +124,13 @@ impl Step {
     /// Nothing yet.
     #[must_use]
     pub fn at(after: SignedDuration) -> Self {
-        Self { after, phase: None, person: None, writes: Vec::new(), services: Vec::new(), events: Vec::new() }
+        Self { after, phase: None, command: None, writes: Vec::new(), services: Vec::new(), events: Vec::new() }
     }
 
     /// Does nothing happen?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.person.is_none() && self.writes.is_empty() && self.services.is_empty() && self.events.is_empty()
+        self.command.is_none() && self.writes.is_empty() && self.services.is_empty() && self.events.is_empty()
     }
 }
 
@@ -183,7 +183,7 @@ fn change(patch: &Patch) -> Value {
     }
 }
 
-/// Without what the API server writes, and what only this plan made up.
+/// Without what the API server adds, and without what only this plan has made up.
 fn tidy(object: &Value) -> Value {
     let mut object = object.clone();
     let Some(fields) = object.as_object_mut() else { return object };

@@ -1,70 +1,81 @@
-//! Watches on the run, its pods and its events, as one stream of changes.
+//! Watches on the run, its pods and its events, as one stream of updates.
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1 as core;
 use kube::{Api, runtime::watcher::Config};
 
-use super::state::{Change, What};
+use super::state::{Update, Watched};
 use crate::{
     api::{KanaryDeployment, names},
     cli::{
-        around,
-        cluster::Connection,
-        follow::{News, follow},
+        connection::Connection,
+        related,
+        watch_stream::{Change, watch},
     },
     objects::{Object, Pod},
 };
 
-/// What changes of the run and around it, beginning with all that is there.
-pub fn changes(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Change> {
-    let (namespace, name) = (kanary.namespace(), kanary.name());
-    let client = || connection.client.clone();
-    let one = Config::default().fields(&format!("metadata.name={name}"));
-    let of_canary = Config::default().labels(&format!("{}={name}", names::CANARY_LABEL));
-    let about = Config::default().fields(&format!("involvedObject.name={name},involvedObject.uid={}", kanary.uid()));
-    let runs = follow(Api::<KanaryDeployment>::namespaced(client(), namespace), one, vec![kanary.clone()]);
-    let runs = told(What::Run, runs, |kanary| match kanary {
-        Ok(kanary) => Some(Change::Kanary(Box::new(kanary))),
-        Err(_) => Some(Change::KanaryGone),
-    });
-    let pods = follow(Api::<Pod>::namespaced(client(), namespace), of_canary, Vec::new());
-    let pods = told(What::Pods, pods, |pod| match pod {
-        Ok(pod) => Some(Change::Pod(Box::new(pod))),
-        Err(pod) => Some(Change::PodGone(pod.name().to_owned())),
-    });
-    // Old events are dropped by the API server; what was shown stays.
-    let events = follow(Api::<core::Event>::namespaced(client(), namespace), about, Vec::new());
-    let events = told(What::Events, events, |event| {
+/// The updates of the run, its pods and its events, beginning with everything that exists.
+pub fn updates(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
+    futures::stream::select_all([runs(connection, kanary), pods(connection, kanary), events(connection, kanary)])
+        .boxed()
+}
+
+fn runs(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
+    let config = Config::default().fields(&format!("metadata.name={}", kanary.name()));
+    let api = Api::<KanaryDeployment>::namespaced(connection.client.clone(), kanary.namespace());
+    let changes = watch(connection.server.clone(), api, config, vec![kanary.clone()]);
+    as_updates(Watched::Run, changes, |run| match run {
+        Ok(kanary) => Some(Update::Kanary(Box::new(kanary))),
+        Err(_) => Some(Update::KanaryDeleted),
+    })
+}
+
+fn pods(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
+    let config = Config::default().labels(&format!("{}={}", names::CANARY_LABEL, kanary.name()));
+    let api = Api::<Pod>::namespaced(connection.client.clone(), kanary.namespace());
+    let changes = watch(connection.server.clone(), api, config, Vec::new());
+    as_updates(Watched::Pods, changes, |pod| match pod {
+        Ok(pod) => Some(Update::Pod(Box::new(pod))),
+        Err(pod) => Some(Update::PodDeleted(pod.name().to_owned())),
+    })
+}
+
+fn events(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
+    let fields = format!("involvedObject.name={},involvedObject.uid={}", kanary.name(), kanary.uid());
+    let api = Api::<core::Event>::namespaced(connection.client.clone(), kanary.namespace());
+    let changes = watch(connection.server.clone(), api, Config::default().fields(&fields), Vec::new());
+    as_updates(Watched::Events, changes, |event| {
+        // The API server drops old events; what was shown stays.
         let event = event.ok()?;
-        Some(Change::Event(event.metadata.name.clone().unwrap_or_default(), around::happened(event)))
-    });
-    futures::stream::select_all([runs, pods, events]).boxed()
+        Some(Update::Event(event.metadata.name.clone().unwrap_or_default(), related::summary(event)))
+    })
 }
 
-/// What a watch says as changes; what is gone comes as an error.
-fn told<K: Send + 'static>(
-    what: What,
-    news: BoxStream<'static, News<K>>,
-    change: impl Fn(Result<K, K>) -> Option<Change> + Send + 'static,
-) -> BoxStream<'static, Change> {
-    let changes = news.filter_map(move |news| {
-        let change = match news {
-            News::There(object) => change(Ok(object)),
-            News::Gone(object) => change(Err(object)),
-            News::Complete => None,
-            News::Trouble(why) => Some(Change::Trouble(what, why, Timestamp::now())),
-            News::Well => Some(Change::Well(what)),
+/// The changes of one watch as updates; a deleted object comes as an error.
+fn as_updates<K: Send + 'static>(
+    what: Watched,
+    changes: BoxStream<'static, Change<K>>,
+    update: impl Fn(Result<K, K>) -> Option<Update> + Send + 'static,
+) -> BoxStream<'static, Update> {
+    let updates = changes.filter_map(move |change| {
+        let update = match change {
+            Change::Applied(object) => update(Ok(object)),
+            Change::Deleted(object) => update(Err(object)),
+            Change::Listed => None,
+            Change::Failed(why) => Some(Update::Unreadable(what, why, Timestamp::now())),
+            Change::Recovered => Some(Update::Readable(what)),
         };
-        async { change }
+        async { update }
     });
-    changes.boxed()
+    updates.boxed()
 }
 
-/// The changes, and with them keys and the passing of time.
+/// The updates, together with keys and the passing of time.
 pub fn with(
-    changes: impl Stream<Item = Change> + Send + 'static,
-    other: impl Stream<Item = Change> + Send + 'static,
-) -> BoxStream<'static, Change> {
-    futures::stream::select(changes, other).boxed()
+    updates: impl Stream<Item = Update> + Send + 'static,
+    other: impl Stream<Item = Update> + Send + 'static,
+) -> BoxStream<'static, Update> {
+    futures::stream::select(updates, other).boxed()
 }

@@ -3,14 +3,14 @@
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 
-use super::{State, has_failed, state::Change};
+use super::state::{State, Update};
 use crate::cli::{Error, clock, output};
 
-/// Follows until the run is over.
+/// Prints until the run is over.
 ///
 /// # Errors
-/// [`Error::Said`] if it failed, or is gone.
-pub async fn follow(mut changes: impl Stream<Item = Change> + Unpin, mut state: State) -> Result<(), Error> {
+/// [`Error::Reported`] if it failed or was deleted.
+pub async fn follow(mut updates: impl Stream<Item = Update> + Unpin, mut state: State) -> Result<(), Error> {
     let mut last = String::new();
     loop {
         let now = format!("{}{}", state.word(), state.message());
@@ -19,34 +19,38 @@ pub async fn follow(mut changes: impl Stream<Item = Change> + Unpin, mut state: 
             last = now;
         }
         if state.is_over() {
-            return if state.gone || has_failed(&state) { Err(Error::Said) } else { Ok(()) };
+            return if state.is_deleted || state.has_failed() { Err(Error::Reported) } else { Ok(()) };
         }
-        let Some(change) = changes.next().await else { return Ok(()) };
-        if let Some(line) = event_line(&change, &state) {
+        let Some(update) = updates.next().await else { return Ok(()) };
+        if let Some(line) = line(&update, &state) {
             output::print(&line)?;
         }
-        state.take(change);
+        state.apply(update);
     }
 }
 
-/// What is known already is not said again: a list that is read anew tells of every event once more.
-fn event_line(change: &Change, state: &State) -> Option<String> {
-    match change {
-        Change::Event(name, event) => {
+/// Nothing is printed twice: a list that is read again contains every event once more.
+fn line(update: &Update, state: &State) -> Option<String> {
+    match update {
+        Update::Event(name, event) => {
+            if state.events.get(name) == Some(event) {
+                return None;
+            }
             let at = event.at.map(clock::moment).unwrap_or_default();
-            let is_news = state.events.get(name) != Some(event);
-            is_news.then(|| format!("{at}  event {}: {}\n", event.reason, event.note))
+            Some(format!("{at}  event {}: {}\n", event.reason, event.note))
         }
-        Change::Trouble(what, why, at) => {
-            let is_news = state.trouble.get(what).is_none_or(|(known, _)| known != why);
-            is_news.then(|| format!("{}  {}\n", clock::moment(*at), what.unreadable(why)))
+        Update::Unreadable(what, why, at) => {
+            if state.unreadable.get(what).is_some_and(|(known, _)| known == why) {
+                return None;
+            }
+            Some(format!("{}  {}\n", clock::moment(*at), what.unreadable(why)))
         }
-        Change::Kanary(_)
-        | Change::KanaryGone
-        | Change::Pod(_)
-        | Change::PodGone(_)
-        | Change::Well(_)
-        | Change::Quit
-        | Change::Tick => None,
+        Update::Kanary(_)
+        | Update::KanaryDeleted
+        | Update::Pod(_)
+        | Update::PodDeleted(_)
+        | Update::Readable(_)
+        | Update::Quit
+        | Update::Tick => None,
     }
 }

@@ -1,4 +1,4 @@
-//! `watch`: a run as it goes. On a terminal a view that moves; elsewhere a line for each change, until the run is over.
+//! `watch`: a run, live. On a terminal a screen that is redrawn; elsewhere a line for each change, until the run is over.
 
 mod feed;
 mod lines;
@@ -8,16 +8,19 @@ mod view;
 
 use std::io::IsTerminal;
 
-pub use state::{Change, State, What};
+pub use state::{State, Update, Watched};
 pub use view::draw;
 
-use super::{Cluster, Error, cluster, kanaries, output};
-use crate::{api::Phase, objects::Object};
+use super::{Error, client, cluster_flags::ClusterFlags, connection, output};
+use crate::objects::Object;
 
-/// Watch a run: its phase, how long it is judged, verdicts, pods, events. `q` ends it.
+/// Watch a run live: phase, progress, verdicts, pods, events.
+///
+/// On a terminal a screen that is redrawn on each change; `q` quits. Elsewhere a line for each change, until the run is
+/// over; the exit code is 1 if the run failed.
 #[derive(clap::Args, Debug)]
 pub struct Watch {
-    /// The KanaryDeployment.
+    /// Name of the KanaryDeployment.
     #[arg(value_name = "NAME", add = super::completion::names())]
     pub name: String,
 }
@@ -25,24 +28,18 @@ pub struct Watch {
 /// Runs the verb. Without a terminal it ends with the run, and fails if the run failed.
 ///
 /// # Errors
-/// Nothing can be read; and [`Error::Said`] after a run that failed.
-pub fn run(cluster: &Cluster, Watch { name }: &Watch) -> Result<(), Error> {
-    cluster::block_on(async {
-        let connection = cluster::connect(cluster).await?;
-        // What cannot be read at all is an error, and no empty screen.
-        let kanary = kanaries::get(&connection, name).await?.readable()?.clone();
-        let changes = feed::changes(&connection, &kanary);
+/// Nothing can be read; and [`Error::Reported`] after a run that failed.
+pub fn run(flags: &ClusterFlags, Watch { name }: &Watch) -> Result<(), Error> {
+    connection::block_on(async {
+        let connection = connection::connect(flags).await?;
+        // If it cannot be read at all, that is an error, not an empty screen.
+        let kanary = client::get(&connection, name).await?.readable()?.clone();
+        let updates = feed::updates(&connection, &kanary);
         if !std::io::stdout().is_terminal() {
-            return lines::follow(changes, State::new(kanary)).await;
+            return lines::follow(updates, State::new(kanary)).await;
         }
-        let state = screen::show(changes, State::new(kanary)).await?;
+        let state = screen::show(updates, State::new(kanary)).await?;
         let (name, message) = (state.kanary.name(), state.message());
         output::print(&format!("{name}: {}{message}\n", state.word()))
     })
-}
-
-/// Did the run fail, as far as it is seen?
-#[must_use]
-pub fn has_failed(state: &State) -> bool {
-    state.kanary.status.as_ref().and_then(|status| status.phase) == Some(Phase::Failed)
 }

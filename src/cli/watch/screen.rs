@@ -1,4 +1,4 @@
-//! A watch on a terminal: takes the screen, draws on each change, and gives the screen back, whatever happens.
+//! A watch on a terminal: takes the screen, redraws on each update, and always restores the screen.
 
 use std::{thread, time::Duration};
 
@@ -7,24 +7,28 @@ use jiff::Timestamp;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyModifiers};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::{State, feed, state::Change, view};
+use super::{
+    feed,
+    state::{State, Update},
+    view,
+};
 use crate::cli::Error;
 
-/// The bar moves that often.
+/// How often the progress bar is redrawn.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Draws until somebody leaves; what was seen last.
+/// Draws until the user quits; the last state.
 ///
 /// # Errors
 /// The terminal cannot be used.
-pub async fn show(changes: BoxStream<'static, Change>, mut state: State) -> Result<State, Error> {
-    let mut changes = feed::with(changes, keys());
+pub async fn show(updates: BoxStream<'static, Update>, mut state: State) -> Result<State, Error> {
+    let mut updates = feed::with(updates, keys());
     let mut terminal = ratatui::try_init().map_err(Error::Output)?;
     let done = async {
         loop {
             terminal.draw(|frame| view::draw(frame, &state, Timestamp::now())).map_err(Error::Output)?;
-            let stays = changes.next().await.is_some_and(|change| state.take(change));
-            if !stays {
+            let goes_on = updates.next().await.is_some_and(|update| state.apply(update));
+            if !goes_on {
                 return Ok(());
             }
         }
@@ -34,29 +38,29 @@ pub async fn show(changes: BoxStream<'static, Change>, mut state: State) -> Resu
     done.map(|()| state)
 }
 
-/// Keys and seconds. A thread of its own, for a terminal is read by waiting; it ends with the program.
-fn keys() -> BoxStream<'static, Change> {
+/// Keys and seconds. Reading a terminal blocks, so this takes a thread of its own; it ends with the program.
+fn keys() -> BoxStream<'static, Update> {
     let (send, receive) = unbounded_channel();
     thread::spawn(move || while listen(&send) {});
-    futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|change| (change, receive)) })
+    futures::stream::unfold(receive, |mut receive| async { receive.recv().await.map(|update| (update, receive)) })
         .boxed()
 }
 
-fn listen(send: &UnboundedSender<Change>) -> bool {
-    let change = match event::poll(SECOND) {
-        Ok(false) => Change::Tick,
+fn listen(send: &UnboundedSender<Update>) -> bool {
+    let update = match event::poll(SECOND) {
+        Ok(false) => Update::Tick,
         Ok(true) => match event::read() {
-            Ok(Event::Key(key)) if leaves(key) => Change::Quit,
-            // Another size is a reason to draw.
-            Ok(_) => Change::Tick,
-            Err(_) => Change::Quit,
+            Ok(Event::Key(key)) if quits(key) => Update::Quit,
+            // A resized terminal is redrawn.
+            Ok(_) => Update::Tick,
+            Err(_) => Update::Quit,
         },
-        Err(_) => Change::Quit,
+        Err(_) => Update::Quit,
     };
-    send.send(change).is_ok()
+    send.send(update).is_ok()
 }
 
-fn leaves(key: KeyEvent) -> bool {
+fn quits(key: KeyEvent) -> bool {
     let interrupt = key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
     interrupt || matches!(key.code, KeyCode::Char('q') | KeyCode::Esc)
 }

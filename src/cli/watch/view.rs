@@ -1,4 +1,4 @@
-//! What a watch draws: a pure function of what was seen, for any size from some 40 by 10 on.
+//! The screen of a watch: a pure function of its state, for any size from about 40 by 10.
 
 use jiff::Timestamp;
 use ratatui::{
@@ -9,32 +9,32 @@ use ratatui::{
     widgets::{Block, Gauge, Paragraph, Wrap},
 };
 
-use super::State;
+use super::state::State;
 use crate::{
     api::{Phase, Verdict, names},
     cli::{
-        around::Happened,
         clock,
-        describe::items::{self, Judged},
+        describe::items::{self, Evaluated},
+        related::EventSummary,
     },
     objects::{Object, Pod},
 };
 
-/// More rows than these are cut off, so that every part keeps its place on a small screen.
+/// More rows are cut off, so that every part has room on a small screen.
 const MOST_ROWS: usize = 6;
 
 /// Draws all of it.
 pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
-    let judged = items::all(&state.kanary);
+    let items = items::all(&state.kanary);
     let rows = |count: usize| Constraint::Length(u16::try_from(count.clamp(1, MOST_ROWS)).unwrap_or(1) + 2);
-    let troubles = state.troubles(now);
-    let [head, message, trouble, phases, gauge, validation, pods, events] = Layout::vertical([
+    let warning = state.warning(now);
+    let [head, message, warnings, phases, progress, validation, pods, events] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(2),
-        Constraint::Length(u16::from(!troubles.is_empty())),
+        Constraint::Length(u16::from(!warning.is_empty())),
         Constraint::Length(1),
         Constraint::Length(1),
-        rows(judged.len()),
+        rows(items.len()),
         rows(state.pods.len()),
         Constraint::Min(3),
     ])
@@ -42,15 +42,15 @@ pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
     let [head, keys] = Layout::horizontal([Constraint::Min(0), Constraint::Length(9)]).areas(head);
     frame.render_widget(title(state), head);
     frame.render_widget(Paragraph::new("  q: quit".dim()), keys);
-    frame.render_widget(said(state), message);
-    frame.render_widget(Paragraph::new(troubles.yellow()), trouble);
+    frame.render_widget(message_of(state), message);
+    frame.render_widget(Paragraph::new(warning.yellow()), warnings);
     frame.render_widget(chain(state), phases);
-    frame.render_widget(bar(state, now), gauge);
-    list(frame, validation, "Validation", judged.iter().map(item_line).collect());
+    draw_progress(frame, progress, state, now);
+    list(frame, validation, "Validation", items.iter().map(item_line).collect());
     list(frame, pods, "Pods", state.pods.values().map(|pod| pod_line(pod, now)).collect());
-    let happened = state.happened();
+    let by_time = state.events_by_time();
     let room = usize::from(events.height.saturating_sub(2));
-    list(frame, events, "Events", happened.iter().rev().take(room).map(|event| event_line(event, now)).collect());
+    list(frame, events, "Events", by_time.iter().rev().take(room).map(|event| event_line(event, now)).collect());
 }
 
 fn title(state: &State) -> Paragraph<'static> {
@@ -63,13 +63,13 @@ fn title(state: &State) -> Paragraph<'static> {
     Paragraph::new(Line::from(vec![id.bold(), format!("  Deployment {base}  traffic {traffic}{run}").into()]))
 }
 
-fn said(state: &State) -> Paragraph<'static> {
+fn message_of(state: &State) -> Paragraph<'static> {
     let message = state.kanary.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-    let text = if state.gone { "The KanaryDeployment was deleted.".to_owned() } else { message };
+    let text = if state.is_deleted { "The KanaryDeployment was deleted.".to_owned() } else { message };
     Paragraph::new(text).wrap(Wrap { trim: true })
 }
 
-/// The way that the run goes, with where it is.
+/// The phases that the run goes through, with the present one.
 fn chain(state: &State) -> Paragraph<'static> {
     let Some(now) = state.phase() else { return Paragraph::new(state.word().yellow()) };
     let ends = match now {
@@ -101,17 +101,16 @@ fn colour(phase: Phase) -> Style {
     }
 }
 
-fn bar(state: &State, now: Timestamp) -> Gauge<'static> {
+/// A bar, unless the run waits for an approval, which time alone does not bring.
+fn draw_progress(frame: &mut Frame<'_>, area: Rect, state: &State, now: Timestamp) {
     let progress = clock::progress(&state.kanary, now);
-    let label = match progress.elapsed {
-        None => format!("to be judged for {}", clock::short(progress.total)),
-        Some(elapsed) => {
-            let held = if progress.held { ", the clock stands still" } else { "" };
-            format!("judged {} of {}{held}", clock::short(elapsed), clock::short(progress.total))
-        }
+    let label = progress.sentence(&state.kanary);
+    let Some(ratio) = progress.ratio() else {
+        return frame.render_widget(Paragraph::new(label.yellow()), area);
     };
-    let colour = if progress.held { Color::Yellow } else { Color::Green };
-    Gauge::default().ratio(progress.ratio()).label(label).gauge_style(Style::new().fg(colour)).use_unicode(true)
+    let colour = if progress.state == clock::State::Paused { Color::Yellow } else { Color::Green };
+    let bar = Gauge::default().ratio(ratio).label(label).gauge_style(Style::new().fg(colour)).use_unicode(true);
+    frame.render_widget(bar, area);
 }
 
 fn list(frame: &mut Frame<'_>, area: Rect, title: &'static str, lines: Vec<Line<'static>>) {
@@ -121,7 +120,7 @@ fn list(frame: &mut Frame<'_>, area: Rect, title: &'static str, lines: Vec<Line<
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title(title)), area);
 }
 
-fn item_line(Judged { name, status, .. }: &Judged) -> Line<'static> {
+fn item_line(Evaluated { name, status, .. }: &Evaluated) -> Line<'static> {
     let verdict = status.as_ref().map(|status| status.verdict);
     let (word, colour) = match verdict {
         Some(Verdict::Valid) => ("Valid", Color::Green),
@@ -144,7 +143,7 @@ fn pod_line(pod: &Pod, now: Timestamp) -> Line<'static> {
     let is_in = pod.annotation(names::PRODUCTION_LABELS).is_some_and(|keys| !keys.is_empty());
     let age = pod.meta().creation_timestamp.as_ref().map(|time| clock::age(time.0, now)).unwrap_or_default();
     let ready = match (pod.is_terminating(), pod.status.ready) {
-        (true, _) => "going".dim(),
+        (true, _) => "terminating".dim(),
         (false, true) => "ready".green(),
         (false, false) => "not ready".yellow(),
     };
@@ -153,7 +152,7 @@ fn pod_line(pod: &Pod, now: Timestamp) -> Line<'static> {
     Line::from(vec![format!("{}  ", pod.name()).into(), ready, format!("{production}  {age}").into(), trouble.red()])
 }
 
-fn event_line(event: &Happened, now: Timestamp) -> Line<'static> {
+fn event_line(event: &EventSummary, now: Timestamp) -> Line<'static> {
     let age = event.at.map(|at| clock::age(at, now)).unwrap_or_default();
     let reason = format!("{} ", event.reason);
     let reason = if event.kind == "Warning" { reason.yellow() } else { reason.into() };

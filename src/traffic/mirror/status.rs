@@ -4,7 +4,7 @@ use super::{entry::MirrorRoute, targets::Mirror};
 use crate::{
     api::{ConditionStatus, Confirm, Phase, Provider, Reason, names},
     traffic::{kanary_service, routes, status::TrafficStatus},
-    validation::promql::copies,
+    validation::promql::mirror_check,
 };
 
 /// The status of the mirror, if nothing is in its way.
@@ -72,8 +72,8 @@ fn unconfirmed(mirror: &Mirror) -> Option<String> {
     if matches!(status.phase, Some(Phase::Validating | Phase::Promoting)) {
         return None;
     }
-    let arrived = copies::counted(seen, status).map(|copies| copies.arrived);
-    match arrived.or_else(|| copies::obstacle(seen).map(Err)) {
+    let arrived = mirror_check::counted(seen, status).map(|copies| copies.arrived);
+    match arrived.or_else(|| mirror_check::obstacle(seen).map(Err)) {
         Some(Ok(true)) => None,
         None | Some(Ok(false)) => Some("waiting for the first mirrored request to arrive at the canary".into()),
         Some(Err(why)) => Some(format!("it is not known whether mirrored requests arrive at the canary: {why}")),

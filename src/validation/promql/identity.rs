@@ -13,15 +13,15 @@ use crate::{
     promql::template::{self, Values},
 };
 
-/// Says which question an item asks. Pods come and go, and time passes, without making it another one.
+/// Says which query an item sends. Pods come and go, and time passes, without making it another one.
 #[must_use]
 pub fn identity(seen: &Observed, item: &PromQl) -> String {
     let timeless = Values { pods: BTreeSet::new(), elapsed: String::new(), ..values(seen, Timestamp::MIN) };
-    let query = template::render(&item.query, &timeless).unwrap_or_default();
+    let query = template::render_memoized(&item.query, &timeless).unwrap_or_default();
     hash::of(&json!([item, query]))
 }
 
-/// What the variables stand for.
+/// The values of the variables.
 pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
     let kanary = &seen.kanary;
     let elapsed = SignedDuration::from_secs(since.duration_until(seen.now).as_secs().max(1));

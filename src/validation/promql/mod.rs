@@ -2,16 +2,16 @@
 //!
 //! Pure. Not here: the text of a query and the meaning of one result (`crate::promql`), and sending (`controller`).
 
-mod case;
-pub mod copies;
 mod due;
 mod evidence;
 mod identity;
-mod objection;
+mod item;
+mod lint;
+pub mod mirror_check;
 
-pub(super) use case::{Case, line_of};
 pub(super) use due::query;
 pub use evidence::Gap;
-pub(super) use evidence::{find, gap};
+pub(super) use evidence::{current_gap, evaluate};
 pub use identity::{identity, query_id};
-pub use objection::objection;
+pub(super) use item::{PromqlItem, status_of};
+pub use lint::objection;

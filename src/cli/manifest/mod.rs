@@ -1,0 +1,7 @@
+//! Manifests: read from files, admitted as the API server would admit them, and cleared of defaults.
+
+pub mod defaults;
+pub mod files;
+pub mod rules;
+mod schema;
+pub mod typed;

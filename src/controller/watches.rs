@@ -1,0 +1,117 @@
+//! The watches that fill the stores, and which tasks their events wake.
+
+use std::sync::Arc;
+
+use kube::{
+    Resource,
+    runtime::watcher::{self, Event},
+};
+
+use super::{
+    context::Context,
+    key::Key,
+    lazy::{self, RawObject},
+    pod_selectors, routes,
+    store::Store,
+    stores::Stores,
+    supervise::supervise,
+    watch::{self, Events, Next},
+};
+use crate::{
+    api::{KanaryDeployment, names},
+    objects::{Autoscaler, Deployment, Object, Pod, Service},
+};
+
+/// Starts all watches. They run for as long as the process.
+pub fn start(context: &Arc<Context>) {
+    feed(context, watch::begin::<RawObject<KanaryDeployment>>, lazy::read, |s| &s.kanaries, map_kanary);
+    feed(context, watch::begin::<RawObject<Deployment>>, lazy::read, |s| &s.deployments, map_deployment);
+    feed(context, canary_pods, as_it_is, |s| &s.pods, map_pod);
+    feed(context, watch::begin::<Service>, as_it_is, |s| &s.services, map_service);
+    feed(context, watch::begin::<Autoscaler>, as_it_is, |s| &s.autoscalers, map_autoscaler);
+    routes::start(context);
+    pod_selectors::start(context);
+}
+
+fn canary_pods(context: &Context) -> Events<Pod> {
+    watch::begin_with(context, watch::config().labels(names::CANARY_LABEL))
+}
+
+/// What the watch reports is decoded already.
+fn as_it_is<K>(event: Event<K>, _: &Store<K>) -> watcher::Result<Event<K>> {
+    Ok(event)
+}
+
+/// Keeps a store up to date.
+///
+/// A watch that breaks begins again with a full list: one that is resumed where it was does not report that it goes on.
+fn feed<R, K>(
+    context: &Arc<Context>,
+    begin: fn(&Context) -> Events<R>,
+    read: fn(Event<R>, &Store<K>) -> watcher::Result<Event<K>>,
+    store: fn(&Stores) -> &Store<K>,
+    map: fn(&Context, &K) -> Vec<Key>,
+) where
+    R: Send + 'static,
+    K: Object + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
+{
+    let context = context.clone();
+    supervise(K::plural(&()), move || {
+        let context = context.clone();
+        async move {
+            let store = store(&context.stores);
+            let handle = |event: watcher::Result<Event<R>>| match event.and_then(|event| read(event, store)) {
+                Ok(event) => {
+                    watch::apply(&context, store, &context.stores.gaps, map, event);
+                    Next::Event
+                }
+                Err(error) => {
+                    watch::lose(&context, store, &error);
+                    Next::Relist
+                }
+            };
+            watch::follow(|| begin(&context), handle).await;
+        }
+    });
+}
+
+fn map_kanary(_: &Context, kanary: &KanaryDeployment) -> Vec<Key> {
+    vec![Key::of(kanary)]
+}
+
+/// To its owner; or to those that have it as their base, or to those that have their canary's name taken by it.
+fn map_deployment(context: &Context, deployment: &Deployment) -> Vec<Key> {
+    let owners = owners(deployment);
+    if !owners.is_empty() {
+        return owners;
+    }
+    by_reference(context, deployment, deployment.name())
+}
+
+fn map_pod(_: &Context, pod: &Pod) -> Vec<Key> {
+    pod.label(names::CANARY_LABEL).map(|name| Key::new(pod.namespace(), name)).into_iter().collect()
+}
+
+/// To its owner; or, as any other Service may select canary pods, to all of the namespace.
+fn map_service(context: &Context, service: &Service) -> Vec<Key> {
+    if service.spec.selector.contains_key(names::CANARY_LABEL) {
+        return owners(service).into_iter().chain(by_reference(context, service, service.name())).collect();
+    }
+    context.stores.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
+}
+
+/// To its owner, and to those that have their base or canary scaled by it.
+fn map_autoscaler(context: &Context, autoscaler: &Autoscaler) -> Vec<Key> {
+    let taken = by_reference(context, autoscaler, autoscaler.name());
+    let scaled = autoscaler.spec.deployment.as_deref().map(|name| by_reference(context, autoscaler, name));
+    owners(autoscaler).into_iter().chain(taken).chain(scaled.into_iter().flatten()).collect()
+}
+
+/// Those with a base, canary or kanary service of that name, in the object's namespace.
+fn by_reference<K: Object>(context: &Context, object: &K, name: &str) -> Vec<Key> {
+    context.stores.kanaries.by_reference(object.namespace(), name).iter().map(|kanary| Key::of(kanary)).collect()
+}
+
+fn owners<K: Object>(object: &K) -> Vec<Key> {
+    object.kanary_owners().map(|name| Key::new(object.namespace(), name)).collect()
+}

@@ -1,0 +1,85 @@
+//! What is wrong with an item before any query is sent. Nothing is created meanwhile.
+
+use http::{HeaderName, HeaderValue, header};
+use jiff::Timestamp;
+
+use super::identity::values;
+use crate::{
+    api::{Check, Explanation, PromQl, Prometheus, Reason},
+    decision::Observed,
+    promql::{syntax, template},
+};
+
+/// The first of all items.
+#[must_use]
+pub fn objection(seen: &Observed) -> Option<Explanation> {
+    let checks = seen.kanary.spec.validation.checks();
+    checks.iter().find_map(|(name, item)| match item.check() {
+        Check::PromQl(item) => against(seen, name, item),
+        Check::Manual(_) | Check::LabelWatch(_) => None,
+    })
+}
+
+fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
+    let object =
+        |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{name}: {field}: {why}") });
+    let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
+    // Pods come and go; what is wrong with a query does not depend on them.
+    let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
+    let query = match template::render(&item.query, &values) {
+        Ok(query) => query,
+        Err(fault) => return object(Reason::BadQuery, "query", fault.to_string()),
+    };
+    let is_boolean = item.value_in_range.is_none()
+        && item.continuous_value_deviation.is_none()
+        && item.discrete_value_out_of_list.is_none();
+    let render = |text: &str| template::render_once(text, &values).ok();
+    if let Err(fault) = syntax::check(&item.query, &query, is_boolean, &render) {
+        return object(Reason::BadQuery, "query", fault.to_string());
+    }
+    let at = item.prometheus.as_ref();
+    if let Err(refused) = seen.prometheus.url(at.and_then(|at| at.url.as_deref())) {
+        return object(Reason::BadPrometheus, "prometheus.url", refused.to_string());
+    }
+    at.and_then(bad_header).and_then(|why| object(Reason::BadPrometheus, "prometheus.headers", why))
+}
+
+/// Headers that say where a request goes, how long it is, or who sends it, are set by the controller: two of a kind could
+/// make a proxy see another request than the server.
+fn bad_header(at: &Prometheus) -> Option<String> {
+    at.headers.iter().find_map(|(name, value)| {
+        let Ok(parsed) = name.parse::<HeaderName>() else {
+            return Some(format!("{name:?} is not a valid header name"));
+        };
+        let sendable = HeaderValue::from_str(value).is_ok();
+        match () {
+            () if parsed == header::AUTHORIZATION || parsed == header::COOKIE => Some(format!(
+                "everyone who can read this object would see {name}; use bearerTokenSecretRef or basicAuthSecretRef"
+            )),
+            () if is_reserved(&parsed) => Some(format!("{name} is set by the controller; remove it")),
+            () if !sendable => {
+                Some(format!("the value of {name} contains characters that are not allowed in a header"))
+            }
+            () => None,
+        }
+    })
+}
+
+fn is_reserved(name: &HeaderName) -> bool {
+    const RESERVED: [HeaderName; 13] = [
+        header::HOST,
+        header::CONTENT_LENGTH,
+        header::CONTENT_TYPE,
+        header::CONTENT_ENCODING,
+        header::ACCEPT_ENCODING,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::CONNECTION,
+        header::UPGRADE,
+        header::EXPECT,
+        header::USER_AGENT,
+        header::RANGE,
+    ];
+    RESERVED.contains(name) || name.as_str().starts_with("proxy-") || name.as_str() == "keep-alive"
+}
