@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::object::{self, Object, prune_meta};
 use crate::hash;
 
-/// A HorizontalPodAutoscaler.
+/// A HorizontalPodAutoscaler, of which only its target is read.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = v2::HorizontalPodAutoscaler)]
 pub struct Autoscaler {

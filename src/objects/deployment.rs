@@ -15,7 +15,7 @@ use super::{
 };
 use crate::hash;
 
-/// A Deployment.
+/// A Deployment: a base, or a canary.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = apps::Deployment)]
 pub struct Deployment {

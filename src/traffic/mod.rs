@@ -48,12 +48,12 @@ pub enum Extent {
     },
     /// Pods that are ready join, but no route or Service is added.
     NoMore {
-        /// As above.
+        /// Is the canary available?
         available: bool,
     },
     /// While the base is rolled out, pods join as before; routes and Services are removed where they are not requested.
     Less {
-        /// As above.
+        /// Is the canary available?
         available: bool,
     },
     /// Pods may belong to the previous run: none joins.
@@ -154,7 +154,7 @@ impl<'a> Traffic<'a> {
         if awaits { mirror_check::due(self.seen, status) } else { None }
     }
 
-    /// That query.
+    /// The query whether mirrored requests arrive, if it is due.
     #[must_use]
     pub fn query(&self, status: &KanaryDeploymentStatus) -> Option<Query> {
         mirror_check::query(self.seen, status)
