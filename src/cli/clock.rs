@@ -192,16 +192,18 @@ mod tests {
     /// A run that has been validating for a minute, with these items and their verdicts.
     fn validating(items: &serde_json::Value, verdicts: &[Verdict]) -> KanaryDeployment {
         let template = serde_json::json!({"spec": {"template": {"spec": {}}}});
-        let items_of = verdicts
-            .iter()
-            .enumerate()
-            .map(|(index, verdict)| serde_json::json!({"name": format!("item-{index}"), "verdict": verdict}));
+        let items_of = verdicts.iter().enumerate().map(
+            |(index, verdict)| serde_json::json!({"name": format!("item-{index}"), "kind": "any", "verdict": verdict}),
+        );
         let status = serde_json::json!({
             "phase": "Validating", "evidenceSince": "1970-01-01T00:00:00Z", "items": items_of.collect::<Vec<_>>(),
             "deadline": "1970-01-01T00:05:00Z",
         });
         let spec = serde_json::json!({"template": template, "validation": {"validationPeriod": "5m", "items": items}});
-        let kanary = serde_json::json!({"metadata": {"name": "web"}, "spec": spec, "status": status});
+        let kanary = serde_json::json!({
+            "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": "web"},
+            "spec": spec, "status": status,
+        });
         serde_json::from_value(kanary).expect("a resource")
     }
 

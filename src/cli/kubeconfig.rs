@@ -58,6 +58,7 @@ fn cluster_of<'a>(file: &'a Kubeconfig, context: Option<&str>) -> Option<&'a Clu
     file.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of kube, and grows")]
 fn failed(error: &KubeconfigError, contexts: &[String]) -> Error {
     let known = match contexts {
         [] => "the kubeconfig has none".to_owned(),

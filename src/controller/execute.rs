@@ -162,6 +162,7 @@ pub fn outcome<T>(result: &Result<T, kube::Error>) -> &'static str {
 }
 
 /// Is an object not as observed (changed, gone, or there already), or did the request fail?
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of kube, and grows")]
 pub fn classify(action: String, error: &kube::Error) -> ExecuteError {
     // 409 alone does not mean a conflict: a webhook that denies may choose that code, too.
     let is_stale = |status: &kube::core::Status| {

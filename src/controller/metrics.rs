@@ -282,7 +282,7 @@ mod tests {
                 &kanary,
                 "errors",
                 &Outcome::True(Evidence { value: "1".into(), ..Evidence::default() }),
-            )
+            );
         };
         let reports = |page: &str| ["kanary_item_value{", "kanary_runs{"].map(|series| page.contains(series));
         evaluate();

@@ -142,7 +142,7 @@ fn observe(task: &Task, state: &mut TaskState) -> Option<Step> {
     watch_endpoints(task, state, &seen);
     let kanary = seen.kanary.clone();
     state.driver.observed(seen);
-    let (queries, step) = state.driver.next();
+    let (queries, step) = state.driver.step();
     queries::send_all(task, state, &kanary, queries);
     queries::forget_old(task, &mut state.driver, &kanary);
     Some(step)
@@ -163,7 +163,7 @@ async fn perform_all(task: &Task, state: &mut TaskState, mut step: Step) -> Opti
             }
         };
         state.driver.done(result);
-        (_, step) = state.driver.next();
+        (_, step) = state.driver.step();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Facts, base, base::Rollout, children};
+use super::{base, base::Rollout, children, facts::Facts};
 use crate::{
     api::{KanaryDeploymentStatus, Phase},
     canary::Readiness,

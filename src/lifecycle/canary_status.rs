@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::Facts;
+use super::facts::Facts;
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, names},
     canary::Readiness,

@@ -1,6 +1,6 @@
 //! The canary's objects together: whose names they need, what keeps them as they should be, how all are removed.
 
-use super::Facts;
+use super::facts::Facts;
 use crate::{
     api::names,
     canary,

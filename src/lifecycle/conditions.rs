@@ -4,9 +4,10 @@
 //! events (`events`).
 
 use super::{
-    Facts, base, base_condition,
+    base, base_condition,
     condition::set,
     events,
+    facts::Facts,
     phase::Guards,
     readiness,
     summary::{report, stamp},

@@ -176,7 +176,7 @@ impl Driver {
 
     /// What to do next, the same until its result is given to [`Driver::done`]; and the queries to send now, once: their
     /// results go to [`Driver::evaluated`] whenever they come.
-    pub fn next(&mut self) -> (Vec<Query>, Step) {
+    pub fn step(&mut self) -> (Vec<Query>, Step) {
         let queries = self.decide();
         let step = match &self.state {
             State::Stale | State::Observed | State::LookedUp => Step::Observe,
@@ -184,7 +184,7 @@ impl Driver {
             State::Resting(wait) => Step::Sleep(*wait),
             State::UnderWay { action, reports_fault, .. } => {
                 let next = self.plan.actions.get(*action).filter(|_| !reports_fault);
-                let status = self.plan.status.clone().map(Step::WriteStatus);
+                let status = self.plan.status.clone().map(|update| Step::WriteStatus(Box::new(update)));
                 next.cloned().map(Step::Apply).or(status).unwrap_or(Step::Observe)
             }
         };
@@ -257,7 +257,7 @@ impl Driver {
         }
     }
 
-    /// What came of the step that [`Driver::next`] answered last.
+    /// What came of the step that [`Driver::step`] answered last.
     pub fn done(&mut self, result: Result<Done, StepError>) {
         match (&mut self.state, result) {
             (State::LookingUp(_), result) => self.looked_up(result),
@@ -295,7 +295,7 @@ impl Driver {
                 seen.is_fresh = true;
             }
             (Lookup::ReadRoutes, Ok(Done::Routes(routes))) => seen.routes = Routes { is_fresh: true, ..routes },
-            (_, Ok(_)) | (_, Err(StepError::Stale)) => self.is_unanswered = true,
+            (_, Ok(_) | Err(StepError::Stale)) => self.is_unanswered = true,
             (_, Err(StepError::Failed(fault))) => {
                 self.is_unanswered = true;
                 self.faults = vec![fault];

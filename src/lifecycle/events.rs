@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Facts, base};
+use super::{base, facts::Facts};
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Reason},
     decision::{Notice, Observed},

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Facts, base, children, clock, phase::Guards, run};
+use super::{base, children, clock, facts::Facts, phase::Guards, run};
 use crate::{
     api::{Explanation, KanaryDeploymentStatus, Phase, Reason, duration},
     canary::{self, Readiness},

@@ -1,7 +1,7 @@
 //! The conditions that tools read, in the words of kstatus: `Ready`, `Reconciling` and `Stalled`. Of the last two at most
 //! one is True, so `kubectl wait`, Flux and Argo CD see a run in progress, at its goal, or one that waits for a user.
 
-use super::{Facts, base, condition::set};
+use super::{base, condition::set, facts::Facts};
 use crate::{
     api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
     decision::{Observed, StatusUpdate},

@@ -21,7 +21,7 @@ pub enum Step {
     /// Carry this out.
     Apply(Action),
     /// Write this status, if the resource is still as observed; then publish its events.
-    WriteStatus(StatusUpdate),
+    WriteStatus(Box<StatusUpdate>),
     /// Nothing to do until something happens, or until then.
     Sleep(Wait),
 }

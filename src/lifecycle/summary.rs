@@ -10,10 +10,12 @@ use crate::{
 
 /// From the verdict on `Succeeded` or `Failed`, before that the phase.
 pub(super) fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Report {
-    let status = match phase {
-        _ if status.is_true(ConditionType::Failed) => Phase::Failed,
-        _ if status.is_true(ConditionType::Succeeded) => Phase::Succeeded,
-        phase => phase,
+    let status = if status.is_true(ConditionType::Failed) {
+        Phase::Failed
+    } else if status.is_true(ConditionType::Succeeded) {
+        Phase::Succeeded
+    } else {
+        phase
     };
     let spec = &seen.kanary.spec;
     let scale = match &spec.scale.hpa {

@@ -144,6 +144,7 @@ mod tests {
         assert_eq!(without_regexes(query), "a{b= \"=~\",c!='!~' , d = `\\`=~`} ==~ 1 # {=~");
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of promql-parser, and grows")]
     fn depth(tree: &Expr) -> usize {
         1 + match tree {
             Expr::Paren(inner) => depth(&inner.expr),

@@ -124,6 +124,7 @@ fn line_of(query: &str, why: &str) -> Option<usize> {
 }
 
 /// Is it, at a place whose value is the result, a comparison that filters?
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of promql-parser, and grows")]
 fn filters(tree: &Expr) -> bool {
     match tree {
         Expr::Paren(inner) => filters(&inner.expr),
@@ -146,6 +147,7 @@ fn passes(binary: &BinaryExpr) -> Vec<&Expr> {
 }
 
 /// Adds `bool` wherever it is missing.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of promql-parser, and grows")]
 fn add_bool(tree: &mut Expr) {
     match tree {
         Expr::Paren(inner) => add_bool(&mut inner.expr),

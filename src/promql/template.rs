@@ -154,6 +154,7 @@ fn context(values: &Values) -> Context {
     Context::from(variables)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of handlebars, and grows")]
 fn fault(error: &RenderError) -> Fault {
     let line = error.line_no.unwrap_or(1);
     match error.reason() {
@@ -204,6 +205,7 @@ fn parse(template: &str) -> Result<Template, Fault> {
 }
 
 /// Text, comments and variables. Three braces would skip the escaping, so they become two.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of handlebars, and grows")]
 fn accept(element: &mut TemplateElement, line: usize) -> Result<(), Fault> {
     match element {
         TemplateElement::RawString(_) | TemplateElement::Comment(_) => Ok(()),
@@ -227,6 +229,7 @@ fn variable(call: &HelperTemplate, line: usize) -> Result<(), Fault> {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of handlebars, and grows")]
 fn name(parameter: &Parameter) -> Option<&str> {
     match parameter {
         Parameter::Name(_) | Parameter::Path(_) => parameter.as_name(),

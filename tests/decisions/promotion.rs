@@ -67,13 +67,13 @@ fn a_base_that_is_not_the_pinned_one_is_never_written() {
         (
             "another template",
             json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "hotfix"}]}}}}),
-            "changed the pod template",
+            "was changed by another client",
         ),
-        ("another uid", json!({"metadata": {"uid": "another"}}), "another one has its name"),
+        ("another uid", json!({"metadata": {"uid": "another"}}), "was deleted and created again"),
         (
             "a template that came and went",
             json!({"metadata": {"annotations": {"deployment.kubernetes.io/revision": "3"}}}),
-            "changed it back",
+            "and changed back",
         ),
     ];
     for (name, patch, message) in cases {
@@ -216,12 +216,9 @@ fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
         news.map(|notice| notice.note)
     };
     let back = told("argocd-controller", "v1", 599).expect("it is told");
-    assert!(
-        back.starts_with("the field manager argocd-controller took back the promotion of Deployment web"),
-        "{back}"
-    );
+    assert!(back.starts_with("the field manager argocd-controller reverted the promotion of Deployment web"), "{back}");
     let other = told("helm", "v3", 1).expect("it is told");
-    assert!(other.starts_with("the field manager helm gave another pod template to Deployment web"), "{other}");
+    assert!(other.starts_with("the field manager helm changed the pod template of Deployment web"), "{other}");
     assert_eq!(told("argocd-controller", "v1", 600), None, "by then it is a change like any other");
     assert_eq!(told("kanary", "v3", 1), None, "a webhook changed what we wrote, or another canary was promoted");
 }

@@ -118,7 +118,7 @@ fn a_base_that_was_seen_is_not_created_again() {
     gone.base = None;
     let plan = plan(&gone);
     assert_eq!((kinds(&plan), told(&plan, "/phase")), (vec![], json!("Failing")));
-    assert_eq!(told(&plan, "/message"), "Deployment web is gone");
+    assert_eq!(told(&plan, "/message"), "Deployment web was deleted");
 }
 
 /// A canary may wait in Starting for hours, for copies of requests or for a Service.

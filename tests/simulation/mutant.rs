@@ -111,7 +111,9 @@ impl Mutant {
     /// The next write.
     pub fn reorder(self, step: Step, driver: &Driver) -> Step {
         match (step, &driver.plan().status) {
-            (Step::Apply(_), Some(status)) if self == Self::ReportsBeforeItActs => Step::WriteStatus(status.clone()),
+            (Step::Apply(_), Some(status)) if self == Self::ReportsBeforeItActs => {
+                Step::WriteStatus(Box::new(status.clone()))
+            }
             (step, _) => step,
         }
     }

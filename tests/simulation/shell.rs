@@ -158,7 +158,7 @@ impl Shell {
         let Some(observed) = self.observe(server.now, name) else { return Deed::Nothing };
         self.driver(name).observed(observed);
         loop {
-            let (queries, step) = self.driver(name).next();
+            let (queries, step) = self.driver(name).step();
             self.send(server.now, name, queries);
             let Step::Lookup(lookup) = step else { break };
             let result = self.look_up(server, rng, weather, name, lookup);
@@ -173,7 +173,7 @@ impl Shell {
 
     /// When it is to be looked at again, if its driver is done.
     fn settle(&mut self, now: Timestamp, name: &str) {
-        let (_, step) = self.driver(name).next();
+        let (_, step) = self.driver(name).step();
         let step = self.mutant.settle(step);
         match step {
             Step::Observe => {
@@ -261,7 +261,7 @@ impl Shell {
         let mutant = self.mutant;
         let driver = self.driver(name);
         let observed = driver.seen().expect("it was observed").clone();
-        let (_, step) = driver.next();
+        let (_, step) = driver.step();
         match mutant.reorder(step, driver) {
             Step::Apply(action) => {
                 let done = request::act(server, rng, weather, self.actor, &action);
@@ -271,7 +271,7 @@ impl Shell {
             Step::WriteStatus(tell) => {
                 let done = request::tell(server, rng, weather, self.actor, &observed, &tell);
                 self.conclude(server, name, &done, "write the status");
-                Deed::Told { actor: self.actor, observed, tell, done: done.map(drop) }
+                Deed::Told { actor: self.actor, observed, tell: *tell, done: done.map(drop) }
             }
             Step::Observe | Step::Lookup(_) | Step::Sleep(_) => Deed::Nothing,
         }

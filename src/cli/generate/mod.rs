@@ -76,13 +76,15 @@ pub fn generate(deployment: &Value, namespace: Option<&str>, options: &Options) 
     });
     match rules::admit(&kanary) {
         Ok(_) => Ok(kanary),
-        Err(refusals) => Err(Error::Usage(refusals.iter().map(by_option).collect::<Vec<_>>().join("\n       "))),
+        Err(refusals) => {
+            Err(Error::Usage(refusals.iter().map(|refusal| by_option(refusal)).collect::<Vec<_>>().join("\n       ")))
+        }
     }
 }
 
 /// The name is an option here, not a field.
-fn by_option(refusal: &String) -> String {
-    refusal.strip_prefix("metadata.name: ").map_or_else(|| refusal.clone(), |why| format!("--name: {why}"))
+fn by_option(refusal: &str) -> String {
+    refusal.strip_prefix("metadata.name: ").map_or_else(|| refusal.to_owned(), |why| format!("--name: {why}"))
 }
 
 fn from_file(file: &PathBuf, name: Option<&str>) -> Result<Value, Error> {

@@ -77,6 +77,7 @@ fn broken_rules(schema: &Value, object: &Value) -> Vec<String> {
 }
 
 /// The messages of the CRD name the field, unless the rule is about one field only. For items of a list the path is added.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of kube-cel, and grows")]
 fn sentence(error: kube_cel::ValidationError) -> String {
     let (message, path) = (error.message, error.field_path);
     match error.kind {

@@ -127,7 +127,7 @@ impl Simulation {
     fn perform_all(&mut self, shown: &mut Step) -> Option<Wait> {
         self.driver.observed(self.observe());
         loop {
-            let (queries, step) = self.driver.next();
+            let (queries, step) = self.driver.step();
             if !queries.is_empty() {
                 // The results are there at once.
                 queries.into_iter().for_each(|query| self.answer(query));

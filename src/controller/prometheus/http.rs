@@ -154,6 +154,7 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, SendError> {
     Ok(body)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of prometheus-http-query, and grows")]
 fn send_error(error: prometheus_http_query::Error) -> SendError {
     let cause = deepest(&error);
     match error {

@@ -127,7 +127,7 @@ fn query(url: &str, prometheus: Value) -> Query {
 async fn evaluated(client: &Arc<PrometheusClient>, url: &str, prometheus: Value) -> String {
     match client.query("shop", &query(url, prometheus)).await.1 {
         Outcome::Unknown(why) => why,
-        conclusive => conclusive.as_str().into(),
+        conclusive @ (Outcome::True(_) | Outcome::False(_)) => conclusive.as_str().into(),
     }
 }
 
