@@ -13,8 +13,8 @@ mod template;
 
 pub use reason::{Explanation, Reason};
 pub use spec::{
-    Check, Cleanup, Confirm, ContinuousValueDeviation, DefaultStatus, DiscreteValueOutOfList, Hpa, HttpRouteRef, Item,
-    KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, ManualStatus, Mirror, PromQl,
+    Cleanup, Confirm, ContinuousValueDeviation, DefaultStatus, DiscreteValueOutOfList, Hpa, HttpRouteRef, Item,
+    ItemKind, KanaryDeployment, KanaryDeploymentSpec, LabelWatch, Manual, ManualOverride, ManualStatus, Mirror, PromQl,
     Prometheus, Provider, Scale, SecretKeyRef, SecretRef, Source, StaticScale, Traffic, Validation, ValueInRange,
     VirtualServiceRef,
 };

@@ -107,7 +107,7 @@ impl Reason {
         self.as_ref()
     }
 
-    /// Does a healthy canary go through it, so that nobody has to act?
+    /// Does a healthy canary go through it, so that no user has to act?
     #[must_use]
     pub fn is_progress(&self) -> bool {
         matches!(
@@ -144,14 +144,14 @@ impl<'de> Deserialize<'de> for Reason {
 /// Why something is as it is, for a condition or an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
-    /// For machines.
+    /// For machines: scripts and alerts match it.
     pub reason: Reason,
     /// For people: what is the case, where, and what to do.
     pub message: String,
 }
 
 impl Explanation {
-    /// Both together.
+    /// A reason with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into() }
     }

@@ -179,7 +179,7 @@ pub enum ConditionType {
     Scheduled,
     /// Every canary pod is updated and available.
     CanaryReady,
-    /// The traffic that the source asks for reaches the canary.
+    /// The requested traffic reaches the canary.
     Traffic,
     /// The canary is being evaluated.
     Running,

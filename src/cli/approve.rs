@@ -11,7 +11,7 @@ use super::{
     connection, output, retry_on_conflict,
 };
 use crate::{
-    api::{Check, KanaryDeployment, ManualStatus, Phase},
+    api::{ItemKind, KanaryDeployment, ManualStatus, Phase},
     objects::Object,
 };
 
@@ -144,9 +144,9 @@ fn rejected(kanary: &KanaryDeployment) -> Option<String> {
 }
 
 fn nothing_to_approve(kanary: &KanaryDeployment) -> Option<String> {
-    let is_undecided = |check: Check<'_>| matches!(check, Check::Manual(manual) if manual.status.is_none());
-    let checks = kanary.spec.validation.checks();
-    if checks.iter().any(|(_, item)| is_undecided(item.check())) {
+    let is_undecided = |check: ItemKind<'_>| matches!(check, ItemKind::Manual(manual) if manual.status.is_none());
+    let checks = kanary.spec.validation.named_items();
+    if checks.iter().any(|(_, item)| is_undecided(item.kind())) {
         return None;
     }
     let names: Vec<&str> = checks.iter().map(|(name, _)| name.as_str()).collect();

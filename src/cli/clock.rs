@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    api::{Check, DefaultStatus, KanaryDeployment, Phase, Verdict},
+    api::{DefaultStatus, ItemKind, KanaryDeployment, Phase, Verdict},
     objects::Object,
 };
 
@@ -84,16 +84,16 @@ fn awaits_approval(kanary: &KanaryDeployment, is_past_the_period: bool) -> bool 
     let items = kanary.status.iter().flat_map(|status| &status.items);
     let default = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
     let mut is_awaited = false;
-    for (name, item) in validation.checks() {
+    for (name, item) in validation.named_items() {
         let is_valid = items.clone().any(|status| status.name == name && status.verdict == Verdict::Valid);
-        match item.check() {
-            Check::Manual(_) if is_valid => {}
-            Check::Manual(manual) => match manual.status_after_deadline.or(default).unwrap_or_default() {
+        match item.kind() {
+            ItemKind::Manual(_) if is_valid => {}
+            ItemKind::Manual(manual) => match manual.status_after_deadline.or(default).unwrap_or_default() {
                 DefaultStatus::None => is_awaited = true,
                 DefaultStatus::Valid | DefaultStatus::Invalid => return false,
             },
-            Check::LabelWatch(_) | Check::PromQl(_) if is_past_the_period && is_valid => {}
-            Check::LabelWatch(_) | Check::PromQl(_) => return false,
+            ItemKind::LabelWatch(_) | ItemKind::PromQl(_) if is_past_the_period && is_valid => {}
+            ItemKind::LabelWatch(_) | ItemKind::PromQl(_) => return false,
         }
     }
     is_awaited

@@ -50,7 +50,7 @@ fn send(
 
 /// Drops the answers of items that are gone, and the values of all that are not evaluated any more.
 pub fn forget_old(task: &Task, driver: &mut Driver, kanary: &KanaryDeployment) {
-    let items = kanary.spec.validation.checks();
+    let items = kanary.spec.validation.named_items();
     let is_item = |name: &str| name == mirror_check::NAME || items.iter().any(|(item, _)| item == name);
     let is_evaluated = kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Validating));
     let names = driver.history().keys().map(String::as_str);

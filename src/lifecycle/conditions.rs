@@ -154,7 +154,7 @@ fn awaits_only_approval(seen: &Observed) -> bool {
         let own = item.manual.as_ref().filter(|manual| manual.status.is_none());
         own.is_some_and(|manual| manual.status_after_deadline.or(default).unwrap_or_default() == DefaultStatus::None)
     };
-    let items = validation.checks();
+    let items = validation.named_items();
     !is_approved
         && items.iter().all(|(_, item)| item.manual.is_some())
         && items.iter().any(|(_, item)| has_no_deadline(item))

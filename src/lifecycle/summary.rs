@@ -22,7 +22,7 @@ pub(super) fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Ph
         Some(hpa) => format!("hpa {}-{}", hpa.min_replicas.unwrap_or(1), hpa.max_replicas),
         None => format!("static {}", scale::static_replicas(&seen.kanary)),
     };
-    let mut kinds: Vec<&str> = spec.validation.checks().iter().map(|(_, item)| item.check().kind()).collect();
+    let mut kinds: Vec<&str> = spec.validation.named_items().iter().map(|(_, item)| item.kind().as_str()).collect();
     kinds.dedup();
     Report {
         status: status.as_str().into(),

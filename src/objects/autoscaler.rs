@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::object::{self, Object, prune_meta};
 use crate::hash;
 
-/// A HorizontalPodAutoscaler.
+/// A HorizontalPodAutoscaler, of which only its target is read.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = v2::HorizontalPodAutoscaler)]
 pub struct Autoscaler {
@@ -48,7 +48,8 @@ impl From<Value> for AutoscalerSpec {
         if let Some(hash) = text("/hash") {
             return Self { deployment: text("/deployment"), hash };
         }
-        let scales_a_deployment = text("/scaleTargetRef/kind").as_deref() == Some("Deployment");
-        Self { deployment: text("/scaleTargetRef/name").filter(|_| scales_a_deployment), hash: hash::of(&value) }
+        let scales_deployment = text("/scaleTargetRef/kind").as_deref() == Some("Deployment");
+        let deployment = if scales_deployment { text("/scaleTargetRef/name") } else { None };
+        Self { deployment, hash: hash::of(&value) }
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::hash;
 
-/// A Deployment.
+/// A Deployment: a base, or a canary.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = apps::Deployment)]
 pub struct Deployment {
@@ -140,11 +140,16 @@ impl Deployment {
     /// Why its rollout does not progress, if the Deployment controller reports so.
     #[must_use]
     pub fn stall(&self) -> Option<&str> {
-        let stalled = |c: &&DeploymentCondition| {
-            (c.type_ == "Progressing" && c.status == "False") || (c.type_ == "ReplicaFailure" && c.status == "True")
+        if !self.is_observed() {
+            return None;
+        }
+        let is_stall = |condition: &&DeploymentCondition| {
+            matches!(
+                (condition.type_.as_str(), condition.status.as_str()),
+                ("Progressing", "False") | ("ReplicaFailure", "True")
+            )
         };
-        let condition = self.status.conditions.iter().find(stalled).filter(|_| self.is_observed());
-        condition.map(|condition| condition.message.as_str())
+        self.status.conditions.iter().find(is_stall).map(|condition| condition.message.as_str())
     }
 
     /// Why no pod can be created: quota, admission.

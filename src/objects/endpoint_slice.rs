@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::object::{self, Object, prune_meta};
 
-/// An EndpointSlice.
+/// An EndpointSlice of a production Service.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = discovery::EndpointSlice)]
 pub struct EndpointSlice {

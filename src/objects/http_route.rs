@@ -9,7 +9,7 @@ use super::{
     object::{self, Object, prune_meta},
 };
 
-/// An HTTPRoute.
+/// An HTTPRoute of any namespace that the controller may read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HTTPRoute {
     /// Labels, generation and ownership.

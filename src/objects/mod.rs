@@ -18,12 +18,12 @@ mod virtual_service;
 
 pub use autoscaler::Autoscaler;
 pub use custom_resource::{Listed, Unavailable};
-pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
+pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus};
 pub use endpoint_slice::EndpointSlice;
-pub use http_route::{HTTPRoute, RouteStatus};
+pub use http_route::HTTPRoute;
 pub use labels::{Labels, map_selects, selects};
 pub use object::Object;
-pub use pod::{Pod, WaitingReason};
+pub use pod::Pod;
 pub use pod_selector::PodSelector;
 pub use service::{Service, ServiceSpec};
 pub use virtual_service::VirtualService;

@@ -8,9 +8,9 @@ use crate::api::{KanaryDeployment, names};
 
 /// What all kinds share.
 pub trait Object: PartialEq {
-    /// Their metadata.
+    /// The metadata that all kinds have.
     fn meta(&self) -> &ObjectMeta;
-    /// Their metadata, to be changed.
+    /// The metadata, to prune it.
     fn meta_mut(&mut self) -> &mut ObjectMeta;
 
     /// Drops what is never read, before it enters the store.
@@ -28,12 +28,12 @@ pub trait Object: PartialEq {
         self.meta().name.as_deref().unwrap_or_default()
     }
 
-    /// The namespace.
+    /// The namespace; every stored object has one.
     fn namespace(&self) -> &str {
         self.meta().namespace.as_deref().unwrap_or_default()
     }
 
-    /// The uid.
+    /// The uid, which no other object ever has.
     fn uid(&self) -> &str {
         self.meta().uid.as_deref().unwrap_or_default()
     }
@@ -43,17 +43,17 @@ pub trait Object: PartialEq {
         self.meta().resource_version.as_deref().unwrap_or_default()
     }
 
-    /// One label.
+    /// The value of a label.
     fn label(&self, key: &str) -> Option<&str> {
         self.meta().labels.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// One annotation; only those that `prune` keeps are there.
+    /// The value of an annotation; only those that `prune` keeps are there.
     fn annotation(&self, key: &str) -> Option<&str> {
         self.meta().annotations.as_ref()?.get(key).map(String::as_str)
     }
 
-    /// All labels.
+    /// A copy of all labels.
     fn labels(&self) -> Labels {
         self.meta().labels.clone().unwrap_or_default()
     }

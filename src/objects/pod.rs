@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::object::{self, Object};
 
-/// A pod.
+/// A pod of a canary.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = core::Pod)]
 pub struct Pod {

@@ -12,7 +12,7 @@ use super::{
     object::{self, Object, prune_meta},
 };
 
-/// A Service.
+/// A Service, of which only what decides about pods is read.
 #[derive(Resource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[resource(inherit = core::Service)]
 pub struct Service {

@@ -9,7 +9,7 @@ use super::{
     object::{self, Object, prune_meta},
 };
 
-/// A VirtualService.
+/// A VirtualService of any namespace that the controller may read.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct VirtualService {
     /// Labels, generation and ownership.

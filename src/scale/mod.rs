@@ -15,7 +15,7 @@ use crate::{
 /// The number of pods in `spec.scale.static`; default 1.
 #[must_use]
 pub fn static_replicas(kanary: &KanaryDeployment) -> i32 {
-    kanary.spec.scale.fixed.as_ref().map_or(1, |StaticScale { replicas }| *replicas)
+    kanary.spec.scale.static_.as_ref().map_or(1, |StaticScale { replicas }| *replicas)
 }
 
 /// Replicas of a canary that does not exist yet: an autoscaler starts from its minimum.

@@ -13,8 +13,9 @@ mod status;
 
 use jiff::Timestamp;
 use mirror::Mirror;
-pub use mirror::{concerns as concerns_routes, remove_own_routes};
+pub use mirror::remove_own_routes;
 pub use production::{is_leaving, was_in_production};
+pub use routes::concerns as concerns_routes;
 pub use services::counts_canary;
 pub use status::TrafficStatus;
 
@@ -47,12 +48,12 @@ pub enum Extent {
     },
     /// Pods that are ready join, but no route or Service is added.
     NoMore {
-        /// As above.
+        /// Is the canary available?
         available: bool,
     },
     /// While the base is rolled out, pods join as before; routes and Services are removed where they are not requested.
     Less {
-        /// As above.
+        /// Is the canary available?
         available: bool,
     },
     /// Pods may belong to the previous run: none joins.
@@ -153,7 +154,7 @@ impl<'a> Traffic<'a> {
         if awaits { mirror_check::due(self.seen, status) } else { None }
     }
 
-    /// That query.
+    /// The query whether mirrored requests arrive, if it is due.
     #[must_use]
     pub fn query(&self, status: &KanaryDeploymentStatus) -> Option<Query> {
         mirror_check::query(self.seen, status)
@@ -162,10 +163,7 @@ impl<'a> Traffic<'a> {
     /// Does the source write into routes?
     #[must_use]
     pub fn needs_routes(&self) -> bool {
-        match self.seen.kanary.spec.traffic.source {
-            Source::Mirror => true,
-            Source::None | Source::Service | Source::KanaryService | Source::Both => false,
-        }
+        self.seen.kanary.spec.traffic.source.writes_routes()
     }
 
     /// What must be read before the finalizer is released.

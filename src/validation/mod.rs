@@ -13,7 +13,7 @@ use promql::{Gap, PromqlItem, status_of};
 use serde_json::json;
 
 use crate::{
-    api::{Check, Item, ItemStatus, KanaryDeploymentStatus, ManualStatus, Verdict},
+    api::{Item, ItemKind, ItemStatus, KanaryDeploymentStatus, ManualStatus, Verdict},
     decision::{Absence, Observed},
     hash,
     promql::Query,
@@ -24,7 +24,7 @@ use crate::{
 /// The status of the items is complete; [`coalesce`] keeps what need not be written again.
 #[must_use]
 pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, timing: Timing) -> (Assessment, Vec<ItemStatus>) {
-    let checks = seen.kanary.spec.validation.checks();
+    let checks = seen.kanary.spec.validation.named_items();
     let results: Vec<ItemResult> =
         checks.iter().map(|(name, item)| evaluate(seen, status, name, item, timing)).collect();
     let report = |((name, item), result): (&(String, &Item), &ItemResult)| report(seen, status, name, item, result);
@@ -33,10 +33,12 @@ pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, timing: Timing) -
 }
 
 fn evaluate(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, timing: Timing) -> ItemResult {
-    match item.check() {
-        Check::Manual(item) => manual::evaluate(item, seen.kanary.spec.validation.manual.as_ref(), timing.period_over),
-        Check::LabelWatch(watch) => label_watch::evaluate(seen, status, watch, timing),
-        Check::PromQl(item) => promql::evaluate(&PromqlItem::new(seen, status, name, item)),
+    match item.kind() {
+        ItemKind::Manual(item) => {
+            manual::evaluate(item, seen.kanary.spec.validation.manual.as_ref(), timing.period_over)
+        }
+        ItemKind::LabelWatch(watch) => label_watch::evaluate(seen, status, watch, timing),
+        ItemKind::PromQl(item) => promql::evaluate(&PromqlItem::new(seen, status, name, item)),
     }
 }
 
@@ -55,7 +57,7 @@ fn combine(seen: &Observed, checks: &[(String, &Item)], results: &[ItemResult], 
         .map(|(name, result)| format!("{name}: {}", result.message))
         .collect();
     // Before the deadline only a person makes a manual item valid, and a person may end the wait.
-    let all_manual = checks.iter().all(|(_, item)| matches!(item.check(), Check::Manual(_)));
+    let all_manual = checks.iter().all(|(_, item)| matches!(item.kind(), ItemKind::Manual(_)));
     let all_final = results.iter().all(|result| result.is_final);
     match (unknown.is_empty(), period_over || all_manual) {
         (true, true) if all_final => Assessment::Valid { message: success_message(seen, results.len()) },
@@ -85,7 +87,7 @@ fn report(
     let measurement = result.measurement.clone().unwrap_or_default();
     ItemStatus {
         name: name.to_owned(),
-        kind: item.check().kind().to_owned(),
+        kind: item.kind().as_str().to_owned(),
         verdict: result.verdict,
         message: Some(result.message.clone()),
         value: measurement.value,
@@ -115,10 +117,10 @@ pub fn coalesce(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> 
 
 /// What is checked, without the manual verdict that stands beside it.
 fn identity(seen: &Observed, item: &Item) -> String {
-    match item.check() {
-        Check::Manual(_) => hash::of(&json!("manual")),
-        Check::LabelWatch(watch) => hash::of_any(watch),
-        Check::PromQl(item) => promql::identity(seen, item),
+    match item.kind() {
+        ItemKind::Manual(_) => hash::of(&json!("manual")),
+        ItemKind::LabelWatch(watch) => hash::of_any(watch),
+        ItemKind::PromQl(item) => promql::identity(seen, item),
     }
 }
 
@@ -128,7 +130,7 @@ fn promql_items<T>(
     status: &KanaryDeploymentStatus,
     of: impl Fn(&PromqlItem<'_>) -> Option<T>,
 ) -> Vec<T> {
-    let items = seen.kanary.spec.validation.checks();
+    let items = seen.kanary.spec.validation.named_items();
     let queries = items.iter().filter_map(|(name, item)| Some((name, item.prom_ql.as_ref()?)));
     queries.filter_map(|(name, spec)| of(&PromqlItem::new(seen, status, name, spec))).collect()
 }
@@ -175,10 +177,10 @@ pub fn is_edited(seen: &Observed) -> bool {
     let known = |name: &str, hash: &str| {
         before.iter().any(|status| status.name == name && status.hash.as_deref() == Some(hash))
     };
-    let checks = seen.kanary.spec.validation.checks();
+    let checks = seen.kanary.spec.validation.named_items();
     !before.is_empty()
         && checks
             .iter()
-            .filter(|(_, item)| !matches!(item.check(), Check::Manual(_)))
+            .filter(|(_, item)| !matches!(item.kind(), ItemKind::Manual(_)))
             .any(|(name, item)| !known(name, &identity(seen, item)))
 }

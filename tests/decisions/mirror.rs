@@ -1,4 +1,4 @@
-//! The mirror: which routes carry it, by what patches, and what stands in its way.
+//! The mirror: which routes contain it, by what patches, and what is in its way.
 
 use std::sync::Arc;
 
@@ -114,12 +114,12 @@ fn traffic(seen: &Observed) -> Traffic<'_> {
     Traffic::of(seen, &withhold(seen))
 }
 
-fn standing(seen: &Observed) -> TrafficStatus {
+fn status_of(seen: &Observed) -> TrafficStatus {
     traffic(seen).status().clone()
 }
 
 fn reason_of(seen: &Observed) -> Reason {
-    standing(seen).why.reason
+    status_of(seen).why.reason
 }
 
 fn none_left(seen: &Observed) -> bool {
@@ -133,7 +133,7 @@ fn mirrors(objects: &[Value]) -> Vec<Value> {
 }
 
 #[test]
-fn every_route_that_leads_to_production_carries_it() {
+fn every_route_that_points_to_production_contains_it() {
     let domain = "web.shop.svc.cluster.local";
     let leads = [
         ("a short name", json!({"route": [to("web")]})),
@@ -183,7 +183,7 @@ fn its_port_is_that_of_the_route() {
 }
 
 #[test]
-fn others_mirrors_stay_and_ours_is_told_by_its_destination() {
+fn others_mirrors_stay_and_ours_is_recognized_by_its_destination() {
     let foreign = json!({"destination": {"host": "audit"}});
     let cases = [
         (json!([foreign]), json!([foreign, copies(50)])),
@@ -203,7 +203,7 @@ fn others_mirrors_stay_and_ours_is_told_by_its_destination() {
 }
 
 #[test]
-fn only_what_is_named_carries_it() {
+fn only_what_is_named_contains_it() {
     let routes = json!([
         {"name": "a", "route": [to("web")]},
         {"name": "b", "route": [to("web"), to("old")], "mirrors": [copies(100)]},
@@ -303,7 +303,7 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
             &["HTTPRoute shop/mesh", "gateway-api"],
         ),
         (
-            "a host that is ruled over",
+            "a host that is claimed",
             json!({}),
             vec![virtual_service("tcp", json!({"hosts": ["web.shop"], "tcp": []}))],
             "HostTaken",
@@ -341,11 +341,11 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
         let mut after = objects.clone();
         carry_out(&mut after, &ensured(&seen));
         assert_eq!(after, objects, "{name}: nothing is written");
-        assert_eq!(standing(&seen).truth, ConditionStatus::False, "{name}");
+        assert_eq!(status_of(&seen).truth, ConditionStatus::False, "{name}");
     }
 }
 
-/// Inside the mesh the oldest route of a host is obeyed, whatever its kind.
+/// Inside the mesh the oldest route of a host is applied, whatever its kind.
 #[test]
 fn an_older_virtual_service_beats_an_http_route_of_the_mesh() {
     let reason = |settings: Value, second: u32, gateways: Value| {
@@ -360,13 +360,13 @@ fn an_older_virtual_service_beats_an_http_route_of_the_mesh() {
     };
     let gateway = || json!({"provider": "gateway-api"});
     assert_eq!(reason(gateway(), 4, json!(["mesh"])), Some(Reason::VirtualServiceWins));
-    assert_eq!(reason(gateway(), 6, json!(["mesh"])), None, "a younger one is not obeyed");
+    assert_eq!(reason(gateway(), 6, json!(["mesh"])), None, "a younger one is ignored");
     assert_eq!(reason(gateway(), 4, json!(["edge"])), None, "nor is one of a gateway, inside the mesh");
     assert_eq!(reason(json!({}), 4, json!(["mesh"])), Some(Reason::HTTPRouteWins));
 }
 
 #[test]
-fn a_split_route_that_is_named_carries_it() {
+fn a_split_route_that_is_named_contains_it() {
     let split = json!({"name": "s", "route": [to("web"), {"destination": {"host": "old"}, "weight": 10}]});
     let objects = [virtual_service("web", json!({"hosts": ["web"], "http": [split]}))];
     let after = after(json!({"virtualService": {"name": "web", "routes": ["s"]}}), &objects);
@@ -399,7 +399,7 @@ fn a_gateways_route_to_several_ports_must_name_one() {
 }
 
 #[test]
-fn what_is_not_known_is_said_and_nothing_is_made() {
+fn what_is_not_known_is_reported_and_nothing_is_created() {
     let cases = [
         (Unavailable::NoCrd, "NoMesh", true),
         (Unavailable::NotServed, "NoMesh", true),
@@ -413,7 +413,7 @@ fn what_is_not_known_is_said_and_nothing_is_made() {
         seen.routes.http_routes = Listed::All(Vec::new());
         let plan = lifecycle::plan(&seen);
         assert_eq!(plan.actions, [], "{why:?}");
-        let conditions = plan.status.expect("it is told").status.conditions;
+        let conditions = plan.status.expect("a new status").status.conditions;
         let of = |type_: &str| conditions.iter().find(|c| format!("{:?}", c.type_) == type_);
         assert_eq!(
             of("Traffic").map(|c| (c.status, c.reason.as_str())),
@@ -424,7 +424,7 @@ fn what_is_not_known_is_said_and_nothing_is_made() {
     }
 }
 
-/// The finalizer comes before the first write to somebody's route, alone, and with a status only after a fault.
+/// The finalizer comes before the first write to a user's route, alone, and with a status only after a fault.
 #[test]
 fn the_finalizer_comes_first() {
     let mut seen = mirroring(json!({}), &[web()]);
@@ -489,20 +489,20 @@ fn another_source_takes_it_away_first() {
     let mut seen = mirroring(json!({}), std::slice::from_ref(&carrying));
     Arc::make_mut(&mut seen.kanary).spec.traffic.source = kanary::api::Source::None;
     let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
-    assert_eq!(kinds, [Kind::VirtualService], "the Service waits until nothing leads to it");
+    assert_eq!(kinds, [Kind::VirtualService], "the Service stays until nothing points to it");
     let mut promoting = seen.clone();
     let status = Arc::make_mut(&mut promoting.kanary).status.as_mut().expect("a status");
     status.phase = Some(kanary::api::Phase::Promoting);
     Arc::make_mut(promoting.base.as_mut().expect("a base")).spec.paused = true;
     let kinds: Vec<Kind> = lifecycle::plan(&promoting).actions.iter().map(|action| action.target().kind).collect();
-    assert_eq!(kinds, [Kind::VirtualService], "as well while the base waits for somebody");
-    // Without the finalizer it was never ours to write: a mirror to the kanary service is somebody's own.
+    assert_eq!(kinds, [Kind::VirtualService], "as well while the base is paused");
+    // Without the finalizer it was never ours to write: a mirror to the kanary service belongs to another client.
     Arc::make_mut(&mut seen.kanary).metadata.finalizers = None;
     let kinds: Vec<Kind> = lifecycle::plan(&seen).actions.iter().map(|action| action.target().kind).collect();
     assert_eq!(kinds, [Kind::Service]);
 }
 
-/// Nobody but us knows of it, so no finalizer is needed for it; but the children are not all that must go.
+/// It belongs to this canary alone, so it needs no finalizer; but not only children must be removed.
 #[test]
 fn another_source_takes_our_own_virtual_service_away_first() {
     let made = ensured(&mirroring(json!({}), &[]));
@@ -513,8 +513,8 @@ fn another_source_takes_our_own_virtual_service_away_first() {
     let kanary = Arc::make_mut(&mut seen.kanary);
     kanary.metadata.finalizers = None;
     kanary.spec.traffic.source = kanary::api::Source::None;
-    let told: Vec<String> = lifecycle::plan(&seen).actions.iter().map(Action::describe).collect();
-    assert_eq!(told, ["delete VirtualService try-kanary"], "the Service waits until nothing leads to it");
+    let reported: Vec<String> = lifecycle::plan(&seen).actions.iter().map(Action::describe).collect();
+    assert_eq!(reported, ["delete VirtualService try-kanary"], "the Service stays until nothing points to it");
     assert!(!none_left(&seen));
 }
 
@@ -539,8 +539,8 @@ fn a_mirror_to_a_service_that_is_not_ours_is_theirs() {
 }
 
 #[test]
-fn what_keeps_a_deleted_resource_is_told() {
-    let told = |seen: &Observed| {
+fn what_keeps_a_deleted_resource_is_reported() {
+    let reported = |seen: &Observed| {
         let tell = lifecycle::plan(seen).status?;
         let problem = tell.status.problem()?;
         Some((problem.reason.clone(), problem.message.clone()))
@@ -548,19 +548,19 @@ fn what_keeps_a_deleted_resource_is_told() {
     let mut seen = mirroring(json!({}), &[web()]);
     Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
-    assert_eq!(told(&seen), None);
+    assert_eq!(reported(&seen), None);
     let fault =
         kanary::decision::Fault { action: "patch VirtualService web".into(), error: "denied by a webhook".into() };
     let faulty = Observed { faults: vec![fault], ..seen.clone() };
-    let (reason, message) = told(&faulty).expect("the fault");
+    let (reason, message) = reported(&faulty).expect("the fault");
     assert_eq!((reason.as_str(), message.as_str()), ("RequestFailed", "patch VirtualService web: denied by a webhook"));
     seen.routes.virtual_services = Listed::Not(Unavailable::NotPermitted);
-    let (reason, message) = told(&seen).expect("the permission");
+    let (reason, message) = reported(&seen).expect("the permission");
     assert!(reason == Reason::NotPermitted && message.contains("deploy/rbac.yaml"), "{message}");
 }
 
 #[test]
-fn nothing_is_added_before_somebody_can_receive_it() {
+fn nothing_is_added_before_a_pod_can_receive_it() {
     let mut no_pod = mirroring(json!({}), &[web()]);
     no_pod.pods.clear();
     assert_eq!(ensured(&no_pod), []);
@@ -589,18 +589,18 @@ fn a_virtual_service_of_our_own_where_there_is_none() {
     };
     let seen = mirroring(json!({"percentage": 5}), &[own(5)]);
     assert_eq!(ensured(&seen), []);
-    assert_eq!((standing(&seen).truth, reason_of(&seen)), (ConditionStatus::True, Reason::AcceptedUnverified));
+    assert_eq!((status_of(&seen).truth, reason_of(&seen)), (ConditionStatus::True, Reason::AcceptedUnverified));
     let mut objects = [own(100)];
     let actions = ensured(&mirroring(json!({"percentage": 5}), &objects));
     carry_out(&mut objects, &actions);
     assert_eq!(objects[0], own(5), "a change is spliced in as anywhere");
 
     let giving_way = ensured(&mirroring(json!({"percentage": 5}), &[own(5), web()]));
-    let told: Vec<String> = giving_way.iter().map(Action::describe).collect();
-    assert_eq!(told, ["patch VirtualService web", "delete VirtualService try-kanary"]);
+    let reported: Vec<String> = giving_way.iter().map(Action::describe).collect();
+    assert_eq!(reported, ["patch VirtualService web", "delete VirtualService try-kanary"]);
 }
 
-/// Two canaries of one Service make one each, without seeing the other's: the older one stays.
+/// Two canaries of one Service create one each, without seeing the other's: the older one stays.
 #[test]
 fn of_two_of_our_own_the_older_one_stays() {
     let made = |name: &str, owner: &str, second: u32| {
@@ -615,15 +615,15 @@ fn of_two_of_our_own_the_older_one_stays() {
         );
         route
     };
-    let told = |seen: &Observed| ensured(seen).iter().map(Action::describe).collect::<Vec<_>>();
+    let reported = |seen: &Observed| ensured(seen).iter().map(Action::describe).collect::<Vec<_>>();
     let older = mirroring(json!({}), &[made("try-kanary", UID, 1), made("b-kanary", "b", 2)]);
-    assert_eq!(told(&older), ["patch VirtualService try-kanary"]);
+    assert_eq!(reported(&older), ["patch VirtualService try-kanary"]);
     let younger = mirroring(json!({}), &[made("try-kanary", UID, 2), made("b-kanary", "b", 1)]);
-    assert_eq!(told(&younger), ["patch VirtualService b-kanary", "delete VirtualService try-kanary"]);
+    assert_eq!(reported(&younger), ["patch VirtualService b-kanary", "delete VirtualService try-kanary"]);
 }
 
 #[test]
-fn who_takes_it_out_is_named() {
+fn the_client_that_removes_it_is_named() {
     let mut route: VirtualService = serde_json::from_value(web()).expect("a VirtualService");
     route.last_manager = Some("argocd-controller".into());
     let mut seen = mirroring(json!({}), &[]);
@@ -635,14 +635,14 @@ fn who_takes_it_out_is_named() {
     );
     let plan = lifecycle::plan(&seen);
     assert!(plan.actions.iter().any(|action| action.describe() == "patch VirtualService web"), "it is put back");
-    let told = plan.status.expect("it is told");
-    let event = told.notices.iter().find(|notice| notice.reason == Reason::MirrorReverted).expect("an event");
+    let reported = plan.status.expect("a new status");
+    let event = reported.notices.iter().find(|notice| notice.reason == Reason::MirrorReverted).expect("an event");
     assert!(event.note.contains("argocd-controller") && event.note.contains("VirtualService web"), "{}", event.note);
-    assert!(told.status.held_since.is_some(), "the clock stands still");
+    assert!(reported.status.held_since.is_some(), "the clock is paused");
 }
 
 #[test]
-fn who_wrote_last_is_read_from_the_managed_fields() {
+fn the_last_manager_is_read_from_the_managed_fields() {
     use kanary::objects::Object;
     let entry = |manager: &str, second: u32, fields: Value, subresource: &str| json!({"manager": manager, "operation": "Update", "time": format!("2026-01-01T00:00:0{second}Z"), "fieldsV1": fields, "subresource": subresource});
     let spec = json!({"f:spec": {"f:http": {}}});
@@ -663,7 +663,7 @@ fn who_wrote_last_is_read_from_the_managed_fields() {
 }
 
 #[test]
-fn writes_are_warned_of_unless_somebody_knows() {
+fn writes_are_warned_of_unless_they_are_acknowledged() {
     let limited = |methods: &[&str]| {
         let matches: Vec<Value> = methods.iter().map(|method| json!({"method": {"exact": method}})).collect();
         virtual_service(
@@ -683,7 +683,7 @@ fn writes_are_warned_of_unless_somebody_knows() {
     }
 }
 
-/// What came of the question whether copies arrive.
+/// The result of the query whether mirrored requests arrive.
 fn answered(seen: &Observed, outcome: Outcome) -> (String, QueryHistory) {
     let query = promql::mirror_check::query(seen, seen.status()).expect("it can be asked");
     let mut asked = QueryHistory::default();
@@ -692,7 +692,7 @@ fn answered(seen: &Observed, outcome: Outcome) -> (String, QueryHistory) {
 }
 
 #[test]
-fn copies_that_must_be_seen_are_waited_for() {
+fn mirrored_requests_that_must_be_seen_are_awaited() {
     let carrying =
         virtual_service("web", json!({"hosts": ["web"], "http": [{"route": [to("web")], "mirrors": [copies(100)]}]}));
     let evidence = || Evidence { message: "counted".into(), value: "1".into(), bound: "true".into(), samples: 1 };
@@ -711,12 +711,12 @@ fn copies_that_must_be_seen_are_waited_for() {
         seen.prometheus.url = Some("http://prometheus:9090".into());
         let asked = outcome.map(|outcome| answered(&seen, outcome));
         seen.answers = asked.into_iter().collect();
-        let standing = standing(&seen);
+        let reported = status_of(&seen);
         assert_eq!(
-            (standing.truth, standing.why.reason.as_str()),
+            (reported.truth, reported.why.reason.as_str()),
             (truth, reason),
             "{phase}: {}",
-            standing.why.message
+            reported.why.message
         );
         let questions = lifecycle::due_queries(&seen);
         let is_due = seen.answers.is_empty();
@@ -727,7 +727,7 @@ fn copies_that_must_be_seen_are_waited_for() {
         );
         seen.prometheus.url = None;
         seen.answers.clear();
-        assert_eq!(lifecycle::due_queries(&seen), [], "nobody to ask");
+        assert_eq!(lifecycle::due_queries(&seen), [], "there is no Prometheus");
     }
 }
 
@@ -756,7 +756,7 @@ fn an_http_route_must_be_accepted_as_it_is() {
         route["status"] = status;
         let seen = mirroring(json!({"provider": "gateway-api", "percentage": 30}), &[route]);
         assert_eq!(ensured(&seen), [], "{name}");
-        assert_eq!(reason_of(&seen).as_str(), reason, "{name}: {}", standing(&seen).why.message);
+        assert_eq!(reason_of(&seen).as_str(), reason, "{name}: {}", status_of(&seen).why.message);
     }
 }
 

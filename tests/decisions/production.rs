@@ -102,7 +102,7 @@ fn what_does_not_leave_in_time_is_deleted() {
 }
 
 #[test]
-fn a_pod_that_somebody_labelled_into_production_is_taken_out() {
+fn a_pod_that_another_client_labelled_into_production_is_taken_out() {
     let seen = seen("none", vec![pod("a", json!({"app": "web"}), true, json!({}))]);
     assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null}, ""]))]);
 }

@@ -1,4 +1,4 @@
-//! For all routes: what the mirror brings, it takes along again, and what others write meanwhile stays.
+//! For all routes: what the mirror adds is removed again, and what other clients write meanwhile stays.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -45,10 +45,11 @@ impl Dialect {
         if self.provider == "istio" { virtual_service("web", spec) } else { http_route("web", spec) }
     }
 
-    /// All rules that lead to production are named, so that a split is no obstacle.
+    /// All rules that point to production are named, so that a split is not an obstacle.
     fn settings(self, route: &Value, percentage: i32) -> Value {
         let rules = route["spec"][self.rules].as_array().expect("rules");
-        let names: Vec<&Value> = rules.iter().filter(|rule| leads(rule)).map(|rule| &rule["name"]).collect();
+        let names: Vec<&Value> =
+            rules.iter().filter(|rule| points_to_production(rule)).map(|rule| &rule["name"]).collect();
         json!({
             "provider": self.provider, "percentage": percentage,
             "virtualService": {"name": "web", "routes": names}, "httpRoute": {"name": "web", "rules": names},
@@ -56,8 +57,12 @@ impl Dialect {
     }
 }
 
-fn leads(rule: &Value) -> bool {
-    let to = rule.get("route").or_else(|| rule.get("backendRefs")).and_then(Value::as_array).expect("where it leads");
+fn points_to_production(rule: &Value) -> bool {
+    let to = rule
+        .get("route")
+        .or_else(|| rule.get("backendRefs"))
+        .and_then(Value::as_array)
+        .expect("where it points_to_production");
     to.iter().any(|to| to["name"] == "web" || to["destination"]["host"] == "web")
 }
 
@@ -68,7 +73,7 @@ fn a_rule(dialect: Dialect) -> impl Strategy<Value = Value> {
     parts.prop_map(move |(services, entries, more, name)| dialect.rule(name, &services, &entries, more))
 }
 
-/// A route with at least one rule that leads to production; names are unique.
+/// A route with at least one rule that points to production; names are unique.
 fn a_route(dialect: Dialect) -> impl Strategy<Value = Value> {
     prop::collection::vec(a_rule(dialect), 1..5).prop_map(move |mut rules| {
         rules.push(dialect.rule(0, &["web"], &[], false));
@@ -79,7 +84,7 @@ fn a_route(dialect: Dialect) -> impl Strategy<Value = Value> {
     })
 }
 
-/// What somebody else does meanwhile.
+/// What another client does meanwhile.
 #[derive(Clone, Debug)]
 enum Edit {
     Retries(usize),
@@ -150,11 +155,11 @@ fn a_dialect() -> impl Strategy<Value = Dialect> {
 
 proptest! {
     #[test]
-    fn what_it_brings_it_takes_along((dialect, route) in a_dialect().prop_flat_map(|d| (Just(d), a_route(d))), percentage in 0..=100) {
+    fn what_is_added_is_removed_again((dialect, route) in a_dialect().prop_flat_map(|d| (Just(d), a_route(d))), percentage in 0..=100) {
         let settings = dialect.settings(&route, percentage);
         let carrying = with_mirror(settings.clone(), &route);
         for rule in carrying["spec"][dialect.rules].as_array().expect("rules") {
-            prop_assert_eq!(carries(dialect, rule), usize::from(leads(rule)));
+            prop_assert_eq!(carries(dialect, rule), usize::from(points_to_production(rule)));
         }
         prop_assert_eq!(without_mirror(settings, &carrying), route);
     }

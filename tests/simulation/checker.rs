@@ -258,7 +258,7 @@ impl Checker {
             (of("status"), of("statusAfterDeadline"))
         };
         let overall = serde_json::json!({"manual": validation.manual});
-        let items: Vec<Value> = validation.checks().iter().map(|(_, item)| serde_json::json!(item)).collect();
+        let items: Vec<Value> = validation.named_items().iter().map(|(_, item)| serde_json::json!(item)).collect();
         let mut spoken = true;
         for item in &items {
             let said = word(item).0.or(word(&overall).0);

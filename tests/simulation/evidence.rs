@@ -125,7 +125,7 @@ pub fn delay(seen: &Observed, status: &KanaryDeploymentStatus) -> SignedDuration
 
 /// Items that need time, by name and content.
 fn watches(seen: &Observed) -> Vec<String> {
-    let items = seen.kanary.spec.validation.checks().into_iter();
+    let items = seen.kanary.spec.validation.named_items().into_iter();
     items
         .filter(|(_, item)| item.label_watch.is_some() || item.prom_ql.is_some())
         .map(|(name, item)| format!("{name} {}", json!(item)))

@@ -73,7 +73,7 @@ impl Ledger {
 
     /// So many false answers came at most for an item of this name.
     pub fn failures(&self, observed: &Observed, name: &str) -> Option<(usize, i32)> {
-        let checks = observed.kanary.spec.validation.checks();
+        let checks = observed.kanary.spec.validation.named_items();
         let item = checks.into_iter().find(|(other, _)| other == name)?.1.prom_ql.as_ref()?;
         let record = self.items.get(&key(name, item));
         let all = |record: &Record| record.failures + record.fresh_failures + record.lost_failures;
@@ -87,7 +87,7 @@ impl Ledger {
         status: &KanaryDeploymentStatus,
         lost: SignedDuration,
     ) -> Option<String> {
-        let checks = observed.kanary.spec.validation.checks();
+        let checks = observed.kanary.spec.validation.named_items();
         checks.into_iter().filter_map(|(name, item)| Some((name, item.prom_ql.as_ref()?))).find_map(|(name, item)| {
             let Some(record) = self.items.get(&key(&name, item)) else {
                 return Some(format!("{name} was never asked"));

@@ -102,7 +102,7 @@ fn canary_is_as_asked(server: &Server, object: &Value, kanary: &KanaryDeployment
     })?;
     ensure(canary["spec"]["paused"] != true, LAW, || format!("{name} is paused"))?;
     let scaled = server.list(Kind::Autoscaler).any(|(_, hpa)| hpa["spec"]["scaleTargetRef"]["name"] == name.as_str());
-    let fixed = kanary.spec.scale.fixed.as_ref().map_or(1, |fixed| fixed.replicas);
+    let fixed = kanary.spec.scale.static_.as_ref().map_or(1, |fixed| fixed.replicas);
     ensure(scaled || canary["spec"]["replicas"] == fixed, LAW, || format!("{name} has not {fixed} replicas"))?;
     let own = server.get(Kind::Autoscaler, &name).filter(|hpa| owners(hpa).any(|owner| owner == kanary.uid()));
     ensure(own.is_some() == kanary.spec.scale.hpa.is_some(), LAW, || format!("the autoscaler of {name}"))?;

@@ -16,7 +16,7 @@ pub use scale::{Hpa, Scale, StaticScale};
 use serde::{Deserialize, Serialize};
 pub use traffic::{Confirm, HttpRouteRef, Mirror, Provider, Source, Traffic, VirtualServiceRef};
 pub use validation::{
-    Check, Cleanup, DefaultStatus, Item, LabelWatch, Manual, ManualOverride, ManualStatus, Validation,
+    Cleanup, DefaultStatus, Item, ItemKind, LabelWatch, Manual, ManualOverride, ManualStatus, Validation,
 };
 
 use super::{schema, status::KanaryDeploymentStatus, template::Template};

@@ -14,7 +14,7 @@ use crate::api::schema;
 pub struct Scale {
     /// A static number of pods.
     #[serde(default, rename = "static", skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<StaticScale>,
+    pub static_: Option<StaticScale>,
     /// A HorizontalPodAutoscaler for the canary: an `autoscaling/v2` spec without `scaleTargetRef`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa: Option<Hpa>,

@@ -142,13 +142,28 @@ impl Source {
     /// Do the canary's pods join the production Service?
     #[must_use]
     pub fn joins_production(self) -> bool {
-        matches!(self, Source::Service | Source::Both)
+        match self {
+            Source::Service | Source::Both => true,
+            Source::None | Source::KanaryService | Source::Mirror => false,
+        }
     }
 
     /// Does the canary have a Service of its own?
     #[must_use]
     pub fn has_kanary_service(self) -> bool {
-        matches!(self, Source::KanaryService | Source::Both | Source::Mirror)
+        match self {
+            Source::KanaryService | Source::Both | Source::Mirror => true,
+            Source::None | Source::Service => false,
+        }
+    }
+
+    /// Does the controller write into routes of a mesh?
+    #[must_use]
+    pub fn writes_routes(self) -> bool {
+        match self {
+            Source::Mirror => true,
+            Source::None | Source::Service | Source::KanaryService | Source::Both => false,
+        }
     }
 
     /// As the field is spelled.

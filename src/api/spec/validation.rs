@@ -60,7 +60,7 @@ pub enum Cleanup {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManualOverride {
-    /// Verdict to assume at the deadline if nobody has set one, for manual items that do not set their own.
+    /// Verdict to assume at the deadline if none is set, for manual items that do not set their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_after_deadline: Option<DefaultStatus>,
     /// `invalid` fails the run; `valid` applies to every manual item without a status of its own.
@@ -90,7 +90,7 @@ pub struct Item {
     /// Labels that invalidate the canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_watch: Option<LabelWatch>,
-    /// A Prometheus query whose result must be good.
+    /// A Prometheus query; its result must be good.
     #[serde(default, rename = "promQL", skip_serializing_if = "Option::is_none")]
     pub prom_ql: Option<PromQl>,
 }
@@ -99,7 +99,7 @@ pub struct Item {
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manual {
-    /// Verdict to assume at the deadline if nobody has set one; `none` keeps waiting.
+    /// Verdict to assume at the deadline if none is set; `none` keeps waiting.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_after_deadline: Option<DefaultStatus>,
     /// The verdict.
@@ -107,7 +107,7 @@ pub struct Manual {
     pub status: Option<ManualStatus>,
 }
 
-/// Verdict to assume at the deadline if nobody has set one.
+/// Verdict to assume at the deadline if none is set.
 #[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
@@ -155,7 +155,7 @@ pub struct LabelWatch {
 #[derive(Clone, Copy, Debug, PartialEq, IntoStaticStr)]
 #[strum(serialize_all = "camelCase")]
 #[allow(missing_docs)]
-pub enum Check<'a> {
+pub enum ItemKind<'a> {
     Manual(&'a Manual),
     LabelWatch(&'a LabelWatch),
     #[strum(serialize = "promQL")]
@@ -165,20 +165,20 @@ pub enum Check<'a> {
 impl Item {
     /// The kind that is set. An item with none reads as manual.
     #[must_use]
-    pub fn check(&self) -> Check<'_> {
+    pub fn kind(&self) -> ItemKind<'_> {
         const SILENT: &Manual = &Manual { status_after_deadline: None, status: None };
         match (&self.label_watch, &self.prom_ql) {
-            (Some(watch), _) => Check::LabelWatch(watch),
-            (None, Some(query)) => Check::PromQl(query),
-            (None, None) => Check::Manual(self.manual.as_ref().unwrap_or(SILENT)),
+            (Some(watch), _) => ItemKind::LabelWatch(watch),
+            (None, Some(query)) => ItemKind::PromQl(query),
+            (None, None) => ItemKind::Manual(self.manual.as_ref().unwrap_or(SILENT)),
         }
     }
 }
 
-impl Check<'_> {
+impl ItemKind<'_> {
     /// As the field is spelled.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         self.into()
     }
 }
@@ -186,11 +186,12 @@ impl Check<'_> {
 impl Validation {
     /// The items, with their names. Without items there is one manual item.
     #[must_use]
-    pub fn checks(&self) -> Vec<(String, &Item)> {
+    pub fn named_items(&self) -> Vec<(String, &Item)> {
         static MANUAL: LazyLock<[Item; 1]> =
             LazyLock::new(|| [Item { manual: Some(Manual::default()), ..Item::default() }]);
         let items = if self.items.is_empty() { MANUAL.as_slice() } else { &self.items };
-        let name = |index, item: &Item| item.name.clone().unwrap_or_else(|| format!("{}-{index}", item.check().kind()));
+        let name =
+            |index, item: &Item| item.name.clone().unwrap_or_else(|| format!("{}-{index}", item.kind().as_str()));
         items.iter().enumerate().map(|(index, item)| (name(index, item), item)).collect()
     }
 }

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::{
-    api::{Check, DefaultStatus, Item, ItemStatus, KanaryDeployment, LabelWatch, PromQl},
+    api::{DefaultStatus, Item, ItemKind, ItemStatus, KanaryDeployment, LabelWatch, PromQl},
     objects::Labels,
 };
 
@@ -25,7 +25,7 @@ pub struct Evaluated {
 pub fn all(kanary: &KanaryDeployment) -> Vec<Evaluated> {
     let results = kanary.status.iter().flat_map(|status| &status.items);
     let of = |name: &str| results.clone().find(|status| status.name == name).cloned();
-    let checks = kanary.spec.validation.checks().into_iter();
+    let checks = kanary.spec.validation.named_items().into_iter();
     let default = kanary.spec.validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
     checks.map(|(name, item)| Evaluated { status: of(&name), name, item: item.clone(), default }).collect()
 }
@@ -34,10 +34,10 @@ impl Evaluated {
     /// The condition for a valid verdict.
     #[must_use]
     pub fn bound(&self) -> String {
-        match self.item.check() {
-            Check::Manual(manual) => approval(manual.status_after_deadline.or(self.default)),
-            Check::LabelWatch(watch) => labels_of(watch),
-            Check::PromQl(query) => condition(query),
+        match self.item.kind() {
+            ItemKind::Manual(manual) => approval(manual.status_after_deadline.or(self.default)),
+            ItemKind::LabelWatch(watch) => labels_of(watch),
+            ItemKind::PromQl(query) => condition(query),
         }
     }
 
@@ -45,9 +45,9 @@ impl Evaluated {
     #[must_use]
     pub fn query(&self) -> Option<String> {
         let sent = self.status.as_ref().and_then(|status| status.query.clone());
-        let written = match self.item.check() {
-            Check::PromQl(query) => Some(query.query.trim().to_owned()),
-            Check::Manual(_) | Check::LabelWatch(_) => None,
+        let written = match self.item.kind() {
+            ItemKind::PromQl(query) => Some(query.query.trim().to_owned()),
+            ItemKind::Manual(_) | ItemKind::LabelWatch(_) => None,
         };
         sent.or(written)
     }

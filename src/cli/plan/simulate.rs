@@ -10,7 +10,7 @@ use super::{
     report::{Endpoints, Outcome, Step, Write},
 };
 use crate::{
-    api::{Check, DefaultStatus, KanaryDeployment, ManualStatus, Phase, Reason, Source, Validation, names},
+    api::{DefaultStatus, ItemKind, KanaryDeployment, ManualStatus, Phase, Reason, Source, Validation, names},
     decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Target},
     lifecycle::{
         driver::Driver,
@@ -49,11 +49,11 @@ fn clear_manual_verdicts(kanary: &mut KanaryDeployment) {
 /// Is there a manual item that is not valid at the deadline by default?
 fn needs_approval(validation: &Validation) -> bool {
     let default = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
-    validation.checks().iter().any(|(_, item)| match item.check() {
-        Check::Manual(manual) => {
+    validation.named_items().iter().any(|(_, item)| match item.kind() {
+        ItemKind::Manual(manual) => {
             manual.status.is_none() && manual.status_after_deadline.or(default) != Some(DefaultStatus::Valid)
         }
-        Check::LabelWatch(_) | Check::PromQl(_) => false,
+        ItemKind::LabelWatch(_) | ItemKind::PromQl(_) => false,
     })
 }
 

@@ -26,7 +26,7 @@ pub struct MirrorRule<'a> {
     pub rule: RouteRule<'a>,
     /// The list that our entry belongs to.
     pub list: EntryList,
-    /// If the rule points to the production Service, and is of the provider that is asked for: what it could contain.
+    /// If the rule points to the production Service, and is of the requested provider: what it could contain.
     pub desired: Option<DesiredEntry>,
 }
 

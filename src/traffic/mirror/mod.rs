@@ -17,7 +17,7 @@ use entry::MirrorRoute;
 pub use obstacle::find as obstacle;
 pub use owned_route::{is_name_taken, remove as remove_own_routes};
 pub use status::{copies_writes, status};
-pub use targets::{Mirror, concerns};
+pub use targets::Mirror;
 
 use crate::{
     api::Explanation,

@@ -2,7 +2,7 @@
 
 use super::entry::{MirrorRoute, MirrorRule};
 use crate::{
-    api::{self, KanaryDeployment, Provider, Source, names},
+    api::{self, Provider, Source, names},
     decision::Observed,
     objects::{Object, VirtualService},
     traffic::{
@@ -13,13 +13,6 @@ use crate::{
         },
     },
 };
-
-/// Does a resource concern routes? One that mirrors does, and one that did and left something behind, such as a
-/// VirtualService of its own.
-#[must_use]
-pub fn concerns(kanary: &KanaryDeployment, has_own: bool) -> bool {
-    kanary.spec.traffic.source == Source::Mirror || finalizer::is_held(kanary) || has_own
-}
 
 /// The mirror, read from one observation.
 pub struct Mirror<'a> {
@@ -37,7 +30,7 @@ impl<'a> Mirror<'a> {
     pub fn of(seen: &'a Observed) -> Self {
         let settings = seen.kanary.spec.traffic.mirror();
         let is_requested = seen.kanary.spec.traffic.source == Source::Mirror;
-        let routes = if concerns(&seen.kanary, seen.own_virtual_services().next().is_some()) {
+        let routes = if routes::concerns(&seen.kanary, seen.own_virtual_services().next().is_some()) {
             read(seen, settings.provider, is_requested)
         } else {
             Vec::new()

@@ -9,18 +9,18 @@ use crate::{
     objects::Object,
 };
 
-/// Is it there?
+/// Is the finalizer on the resource?
 #[must_use]
 pub fn is_held(kanary: &KanaryDeployment) -> bool {
     kanary.metadata.finalizers.iter().flatten().any(|name| name == MIRROR_FINALIZER)
 }
 
-/// Puts it on.
+/// Adds the finalizer.
 pub fn hold(seen: &Observed) -> Action {
     write(seen, finalizers(seen).chain([MIRROR_FINALIZER]).collect())
 }
 
-/// Takes it off.
+/// Removes the finalizer, and leaves those of others.
 pub fn release(seen: &Observed) -> Action {
     write(seen, finalizers(seen).filter(|name| *name != MIRROR_FINALIZER).collect())
 }

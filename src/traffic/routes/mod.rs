@@ -16,7 +16,14 @@ pub mod splice;
 use object::{RouteObject, RouteRule, ToProduction};
 use serde_json::Value;
 
-use crate::decision::Observed;
+use crate::{api::KanaryDeployment, decision::Observed};
+
+/// Does a resource concern routes? One whose source writes into them does, and one that did and left something behind, such
+/// as a VirtualService of its own.
+#[must_use]
+pub fn concerns(kanary: &KanaryDeployment, has_own: bool) -> bool {
+    kanary.spec.traffic.source.writes_routes() || finalizer::is_held(kanary) || has_own
+}
 
 /// All VirtualServices and HTTPRoutes that are not being deleted.
 pub fn all(seen: &Observed) -> impl Iterator<Item = RouteObject<'_>> {

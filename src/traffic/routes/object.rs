@@ -36,7 +36,6 @@ pub struct ToProduction {
 }
 
 impl<'a> RouteObject<'a> {
-    /// Its metadata.
     pub fn meta(self) -> &'a ObjectMeta {
         match self {
             Self::VirtualService(route) => &route.metadata,
@@ -80,12 +79,10 @@ impl<'a> RouteObject<'a> {
         self.meta().deletion_timestamp.is_some()
     }
 
-    /// Its name.
     pub fn name(self) -> &'a str {
         self.meta().name.as_deref().unwrap_or_default()
     }
 
-    /// Its namespace.
     pub fn namespace(self) -> &'a str {
         self.meta().namespace.as_deref().unwrap_or_default()
     }
@@ -95,7 +92,6 @@ impl<'a> RouteObject<'a> {
         self.meta().resource_version.as_deref().unwrap_or_default()
     }
 
-    /// Its kind.
     pub fn kind(self) -> Kind {
         match self {
             Self::VirtualService(_) => Kind::VirtualService,
@@ -103,7 +99,6 @@ impl<'a> RouteObject<'a> {
         }
     }
 
-    /// The object of a write.
     pub fn target(self) -> Target {
         Target { kind: self.kind(), name: self.name().to_owned() }
     }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::identity::values;
 use crate::{
-    api::{Check, Explanation, PromQl, Prometheus, Reason},
+    api::{Explanation, ItemKind, PromQl, Prometheus, Reason},
     decision::Observed,
     promql::{syntax, template},
 };
@@ -13,10 +13,10 @@ use crate::{
 /// The first of all items.
 #[must_use]
 pub fn objection(seen: &Observed) -> Option<Explanation> {
-    let checks = seen.kanary.spec.validation.checks();
-    checks.iter().find_map(|(name, item)| match item.check() {
-        Check::PromQl(item) => against(seen, name, item),
-        Check::Manual(_) | Check::LabelWatch(_) => None,
+    let checks = seen.kanary.spec.validation.named_items();
+    checks.iter().find_map(|(name, item)| match item.kind() {
+        ItemKind::PromQl(item) => against(seen, name, item),
+        ItemKind::Manual(_) | ItemKind::LabelWatch(_) => None,
     })
 }
 
