@@ -132,7 +132,7 @@ async fn runs_are_listed_in_every_form(ns: TestNamespace) -> Result<(), Error> {
     for cell in [ns.name(), TRIAL, "Validating", "web", "static 1", "none", "labelWatch", "/1h"] {
         assert!(row.contains(cell), "{cell} in {row}");
     }
-    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("waiting for approval"));
+    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("validating until"));
     assert_eq!(good(&ns, &["get", "-o", "name"]).await?, format!("kanarydeployment.kanary.k8s.io/{TRIAL}\n"));
     let one: Value = serde_json::from_str(&good(&ns, &["get", TRIAL, "-o", "json"]).await?)?;
     assert_eq!(one["metadata"]["name"], TRIAL);
@@ -221,7 +221,7 @@ async fn a_watch_without_a_terminal_ends_with_the_run(ns: TestNamespace) -> Resu
     let (output, approval) = tokio::join!(watch(), call(&ns, &["approve", TRIAL]));
     let (output, _) = (output?, approval?);
     assert_eq!(output.code, Some(0), "{}{}", output.out, output.err);
-    assert!(output.out.contains("  Succeeded: Deployment web "), "{}", output.out);
+    assert!(output.out.contains("  Succeeded: promoted: Deployment web "), "{}", output.out);
     good(&ns, &["retry", TRIAL]).await?;
     let reject = async || {
         ns.until_kanary(TRIAL, "run 2", |kanary| kanary["status"]["run"] == 2).await?;

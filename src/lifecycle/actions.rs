@@ -48,7 +48,7 @@ fn maintain(seen: &Observed, facts: &Facts) -> Vec<Action> {
         return facts.traffic.ensure(Extent::NoMore { available });
     }
     let mut actions = facts.traffic.ensure(Extent::All { available });
-    actions.extend(children::ensure(seen, facts));
+    actions.extend(children::ensure(seen, &facts.withheld, &facts.desired_hash));
     actions
 }
 

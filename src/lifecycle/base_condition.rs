@@ -17,14 +17,16 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, guard
             let message = format!("Deployment {name} is not changed (spec.validation.noUpdate)");
             (ConditionStatus::False, Reason::NoUpdate, message)
         }
-        Rollout::Due => (ConditionStatus::False, Reason::Promoting, format!("promoting: updating Deployment {name}")),
+        Rollout::Due => (ConditionStatus::False, Reason::Promoting, format!("updating Deployment {name}")),
         Rollout::Paused => {
             let fix = format!("resume it: kubectl rollout resume deployment {name}");
             (base::is_promoted(seen, status).into(), Reason::BasePaused, format!("Deployment {name} is paused; {fix}"))
         }
-        Rollout::RollingOut => {
-            (ConditionStatus::True, Reason::RollingOut, format!("Deployment {name} is rolling out {}", images(seen)))
-        }
+        Rollout::RollingOut => (
+            ConditionStatus::True,
+            Reason::RollingOut,
+            format!("promoted: Deployment {name} is rolling out {}", images(seen)),
+        ),
         Rollout::Stalled(why) => (
             ConditionStatus::True,
             Reason::BaseRolloutStalled,

@@ -1,9 +1,8 @@
 //! The canary's objects together: whose names they need, what keeps them as they should be, how all are removed.
 
-use super::facts::Facts;
 use crate::{
     api::names,
-    canary,
+    canary::{self, Withheld},
     decision::{Action, Kind, Observed, Target, owned},
     scale,
     traffic::{self, Traffic},
@@ -32,8 +31,8 @@ pub fn taken(seen: &Observed, traffic: &Traffic) -> Option<Target> {
 /// Makes what is missing and mends what differs. What the API server may refuse comes first: the Deployment, and with it
 /// the first pod, last.
 #[must_use]
-pub(super) fn ensure(seen: &Observed, facts: &Facts) -> Vec<Action> {
-    let canary = canary::ensure(seen, &facts.withheld, &facts.desired_hash);
+pub fn ensure(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Vec<Action> {
+    let canary = canary::ensure(seen, withheld, desired_hash);
     scale::ensure_autoscaler(seen).into_iter().chain(canary).collect()
 }
 
