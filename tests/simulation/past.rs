@@ -1,6 +1,9 @@
 //! What the checker remembers of the objects: what was asked for, what became of bases and canaries.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use kanary::{api::names, decision::Observed, hash, objects::Object};
 use serde_json::Value;
@@ -29,6 +32,8 @@ pub struct Past {
     /// Canaries that somebody edited before the controller had written down what the API server made of its own write.
     /// Known: it takes such an edit for the API server's defaults.
     edited_unseen: BTreeSet<String>,
+    /// Canaries that the controller wrote, and whose record in the status is still that of the write before.
+    written: BTreeSet<String>,
 }
 
 impl Past {
@@ -41,10 +46,23 @@ impl Past {
             (Kind::Deployment, after) => self.remember_deployment(change, after.as_deref()),
             _ => {}
         }
+        self.note_record(change);
         if let (Kind::Deployment | Kind::Autoscaler, Actor::Person) = (change.kind, change.actor)
-            && has_no_record(server, change)
+            && (has_no_record(server, change) || self.written.contains(&change.name))
         {
             self.edited_unseen.insert(change.name.clone());
+        }
+    }
+
+    /// A status that follows a write takes the record of the write before away.
+    fn note_record(&mut self, change: &Change) {
+        let status = |object: &Option<Arc<Value>>| object.as_ref().map(|object| object["status"].clone());
+        match (change.kind, change.actor) {
+            (Kind::Deployment | Kind::Autoscaler, Actor::Leader) => drop(self.written.insert(change.name.clone())),
+            (Kind::Kanary, Actor::Leader) if status(&change.before) != status(&change.after) => {
+                self.written.remove(&format!("{}-kanary", change.name));
+            }
+            _ => {}
         }
     }
 
