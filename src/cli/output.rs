@@ -27,7 +27,7 @@ pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// The text in a style; [`print`] drops it where there is no terminal.
+/// The text in a style; [`print()`] drops it where there is no terminal.
 pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }

@@ -91,7 +91,8 @@ impl<'a> View<'a> {
 
     /// Would it be a success, if all is as it looks? A success is final, so it is checked against the cluster first.
     fn is_about_to_succeed(&self) -> bool {
-        if self.seen.is_fresh || self.new_run.is_some() || self.status.phase != Some(Phase::Validating) {
+        let is_validating = self.new_run.is_none() && self.status.phase == Some(Phase::Validating);
+        if self.seen.is_fresh || is_deleted(self.seen) || !is_validating {
             return false;
         }
         let fresh = Guards { is_fresh: true, ..self.guards.clone() };

@@ -16,7 +16,7 @@ use crate::{
 pub enum Step {
     /// Observe again, and decide on that.
     Observe,
-    /// Read this from the API server; the result goes to [`Driver::done`], as that of the next two.
+    /// Read this from the API server; the result goes to [`Driver::done`](super::driver::Driver::done), as that of the next two.
     Lookup(Lookup),
     /// Carry this out.
     Apply(Action),

@@ -438,6 +438,21 @@ fn the_finalizer_comes_first() {
     assert!(plan.status.is_none(), "its resourceVersion would be that of before");
 }
 
+/// A deleted resource whose run would succeed is not asked for its canary: it would keep its finalizer indefinitely.
+#[test]
+fn a_deleted_resource_that_would_succeed_reads_its_routes() {
+    let mut seen = mirroring(json!({}), &[]);
+    seen.is_fresh = false;
+    Arc::make_mut(&mut seen.kanary).spec.validation.manual =
+        Some(serde_json::from_value(json!({"status": "valid"})).expect("a manual verdict"));
+    Arc::make_mut(&mut seen.kanary).spec.traffic.source = kanary::api::Source::None;
+    seen.routes.virtual_services = of_kind(&[], "VirtualService");
+    assert_eq!(lifecycle::lookup(&seen), Some(Lookup::ReadCanary), "it would succeed");
+    Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
+        Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
+    assert_eq!(lifecycle::lookup(&seen), Some(Lookup::ReadRoutes));
+}
+
 /// What a run that is over or deleted does, one after the other.
 #[test]
 fn at_the_end_the_entry_goes_then_the_children_then_the_finalizer() {
