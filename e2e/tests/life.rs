@@ -100,6 +100,8 @@ async fn status_reports_the_whole_run(ns: TestNamespace) -> Result<(), Error> {
         ("Running", "False", "Evaluated"),
         ("Succeeded", "True", "Valid"),
         ("DeploymentUpdated", "True", "Promoted"),
+        ("Ready", "True", "Succeeded"),
+        ("Reconciling", "False", "Succeeded"),
     ];
     for (type_, status, reason) in conditions {
         assert_contains(condition(&kanary, type_), &json!({"status": status, "reason": reason}));
@@ -146,6 +148,8 @@ async fn a_base_that_was_created_and_is_gone_is_not_created_again(ns: TestNamesp
     ns.delete::<Deployment>(WEB).await?;
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert_eq!(condition(&kanary, "Failed")["reason"], "BaseGone");
+    assert_contains(condition(&kanary, "Ready"), &json!({"status": "False", "reason": "BaseGone"}));
+    assert_contains(condition(&kanary, "Stalled"), &json!({"status": "True", "reason": "BaseGone"}));
     // Not by another run either: a base that was recorded once is never created again.
     change(&ns, json!({"runID": "again"})).await?;
     let is_over = |kanary: &Value| kanary["status"]["run"] == 2 && phase(kanary) == "Failed";

@@ -200,6 +200,7 @@ async fn kubectl_shows_the_history_and_undoes(ns: TestNamespace) -> Result<(), E
     validating(&ns, json!({})).await?;
     promoted(&ns).await?;
     ns.until(WEB, "is rolled out", |web| has_available(web, 2)).await?;
+    kubectl(&ns, &["wait", "--for=condition=Ready", "kd/trial", "--timeout=60s"]).await?;
     let history = kubectl(&ns, &["rollout", "history", "deployment/web"]).await?;
     assert!(history.contains("promoted by KanaryDeployment trial, run 1"), "{history}");
     kubectl(&ns, &["rollout", "undo", "deployment/web"]).await?;
