@@ -5,7 +5,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 use strum::{Display, EnumIter, IntoStaticStr};
 
 use super::{Reason, duration, schema};
@@ -24,7 +25,7 @@ pub struct KanaryDeploymentStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// One for each type.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "known_conditions")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
     pub conditions: Vec<Condition>,
     /// Number of this run, counted from 1.
@@ -356,4 +357,10 @@ pub struct Report {
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
 fn is_zero(count: &i32) -> bool {
     *count == 0
+}
+
+/// A type that another version wrote must not make the whole resource unreadable; the next status drops the condition.
+fn known_conditions<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Condition>, D::Error> {
+    let all = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
+    Ok(all.into_iter().filter_map(|condition| serde_json::from_value(condition).ok()).collect())
 }

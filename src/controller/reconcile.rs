@@ -78,9 +78,15 @@ async fn reconcile(task: &Task, state: &mut TaskState) -> Option<Duration> {
         };
         match wait {
             None => {}
-            Some(Wait::BackOff(wait)) => return Some(wait),
+            Some(Wait::BackOff(wait)) => {
+                state.driver.let_go();
+                return Some(wait);
+            }
             Some(Wait::Until(time)) => {
-                state.rested = state.driver.seen().map_or_else(clock::now, |seen| seen.now);
+                if let Some(seen) = state.driver.seen() {
+                    state.rested = seen.now;
+                }
+                state.driver.let_go();
                 return Some(until(time));
             }
         }
@@ -105,7 +111,8 @@ async fn acquire_permit<'a>(task: &'a Task, state: &mut TaskState) -> Option<Rea
     let mut mine = permits.try_acquire().ok().map(Ok);
     loop {
         if !task.context.leadership.holds() {
-            state.endpoints = None;
+            (state.endpoints, state.rested) = (None, clock::now());
+            state.driver.stand_by();
             return task.context.is_known(&task.key).then_some(Ready::Idle(Wait::Until(None)));
         }
         let requeue_at = match observe(task, state)? {
@@ -153,8 +160,11 @@ async fn perform_all(task: &Task, state: &mut TaskState, mut step: Step) -> Opti
     let kanary = state.driver.seen()?.kanary.clone();
     loop {
         // A status may begin a run.
-        let update = state.driver.plan().status.as_ref().map(|update| &update.status);
-        let run = update.or(kanary.status.as_ref()).and_then(|status| status.run);
+        let update = match &step {
+            Step::WriteStatus(update) => Some(&update.status),
+            Step::Observe | Step::Lookup(_) | Step::Apply(_) | Step::Sleep(_) => kanary.status.as_ref(),
+        };
+        let run = update.and_then(|status| status.run);
         let result = match step {
             Step::Observe => return None,
             Step::Sleep(wait) => return Some(wait),

@@ -33,7 +33,7 @@ fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
         return maintain(seen, facts);
     }
     // What a restart found is not made again yet, but it goes where the spec sends it.
-    let mut actions = facts.traffic.ensure(Extent::NoneJoins);
+    let mut actions = put(facts, Extent::NoneJoins, Vec::new());
     let is_first = status.base.is_none() && seen.base.is_none();
     if is_first && facts.refusal.is_none() {
         actions.push(base::create(seen));
@@ -45,10 +45,16 @@ fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
 fn maintain(seen: &Observed, facts: &Facts) -> Vec<Action> {
     let available = facts.readiness == Readiness::Ready;
     if facts.refusal.is_some() {
-        return facts.traffic.ensure(Extent::NoMore { available });
+        return put(facts, Extent::NoMore { available }, Vec::new());
     }
-    let mut actions = facts.traffic.ensure(Extent::All { available });
-    actions.extend(children::ensure(seen, &facts.withheld, &facts.desired_hash));
+    put(facts, Extent::All { available }, children::ensure(seen, &facts.withheld, &facts.desired_hash))
+}
+
+/// Pods and Services, then the children, then the routes.
+fn put(facts: &Facts, extent: Extent, children: Vec<Action>) -> Vec<Action> {
+    let mut actions = facts.traffic.ensure(extent);
+    actions.extend(children);
+    actions.extend(facts.traffic.ensure_routes(extent));
     actions
 }
 
@@ -62,7 +68,7 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
         | Rollout::RollingOut
         | Rollout::Stalled(_)
         | Rollout::LeftAlone
-        | Rollout::Done => facts.traffic.ensure(Extent::Less { available: facts.readiness == Readiness::Ready }),
+        | Rollout::Done => put(facts, Extent::Less { available: facts.readiness == Readiness::Ready }, Vec::new()),
     }
 }
 

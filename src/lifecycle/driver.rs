@@ -36,7 +36,7 @@ enum State {
     /// There is one, and nothing is decided on it.
     Observed,
     /// Something must be read before that.
-    LookingUp(Lookup),
+    LookingUp(Lookup, Option<Timestamp>),
     /// It was, or could not be.
     LookedUp,
     /// The plan is being carried out.
@@ -126,10 +126,25 @@ impl Driver {
         &self.plan
     }
 
-    /// When the plan that is being carried out wants the next observation.
+    /// When the next observation is due although there is something to do, as while a permit for it is awaited.
     #[must_use]
     pub fn requeue_at(&self) -> Option<Timestamp> {
-        if matches!(self.state, State::UnderWay { .. }) { self.plan.requeue_at } else { None }
+        match &self.state {
+            State::LookingUp(_, due) => *due,
+            State::UnderWay { .. } => self.plan.requeue_at,
+            State::Stale | State::Observed | State::LookedUp | State::Resting(_) => None,
+        }
+    }
+
+    /// Lets go of the observation and the plan, for as long as there is nothing to do.
+    pub fn let_go(&mut self) {
+        (self.seen, self.plan) = (None, Plan::default());
+    }
+
+    /// A controller that does not lead has nothing to do, and nothing to try again.
+    pub fn stand_by(&mut self) {
+        (self.tries, self.decisions) = (0, 0);
+        self.let_go();
     }
 
     /// The writes of the plan that are not made yet.
@@ -139,7 +154,7 @@ impl Driver {
             State::UnderWay { .. }
             | State::Stale
             | State::Observed
-            | State::LookingUp(_)
+            | State::LookingUp(..)
             | State::LookedUp
             | State::Resting(_) => self.plan.actions.len(),
         };
@@ -180,7 +195,7 @@ impl Driver {
         let queries = self.decide();
         let step = match &self.state {
             State::Stale | State::Observed | State::LookedUp => Step::Observe,
-            State::LookingUp(lookup) => Step::Lookup(lookup.clone()),
+            State::LookingUp(lookup, _) => Step::Lookup(lookup.clone()),
             State::Resting(wait) => Step::Sleep(*wait),
             State::UnderWay { action, reports_fault, .. } => {
                 let next = self.plan.actions.get(*action).filter(|_| !reports_fault);
@@ -211,7 +226,7 @@ impl Driver {
                 self.carry_out(&seen, View::of(&seen));
                 Vec::new()
             }
-            State::Stale | State::LookingUp(_) | State::UnderWay { .. } | State::Resting(_) => Vec::new(),
+            State::Stale | State::LookingUp(..) | State::UnderWay { .. } | State::Resting(_) => Vec::new(),
         }
     }
 
@@ -230,7 +245,7 @@ impl Driver {
 
     fn choose(&mut self, seen: &Observed, view: View<'_>) {
         match view.lookup() {
-            Some(lookup) => self.state = State::LookingUp(lookup),
+            Some(lookup) => self.state = State::LookingUp(lookup, view.requeue_at()),
             None => self.carry_out(seen, view),
         }
     }
@@ -260,7 +275,7 @@ impl Driver {
     /// What came of the step that [`Driver::step`] answered last.
     pub fn done(&mut self, result: Result<Done, StepError>) {
         match (&mut self.state, result) {
-            (State::LookingUp(_), result) => self.looked_up(result),
+            (State::LookingUp(..), result) => self.looked_up(result),
             (State::UnderWay { action, owes_status, reports_fault }, Ok(_)) => {
                 if *reports_fault || *action >= self.plan.actions.len() {
                     *owes_status = false;
@@ -283,7 +298,7 @@ impl Driver {
     }
 
     fn looked_up(&mut self, result: Result<Done, StepError>) {
-        let State::LookingUp(lookup) = std::mem::replace(&mut self.state, State::LookedUp) else { return };
+        let State::LookingUp(lookup, _) = std::mem::replace(&mut self.state, State::LookedUp) else { return };
         let Some(seen) = self.seen.as_mut().map(Arc::make_mut) else { return };
         match (lookup, result) {
             (Lookup::DryRunPromotion { template_hash, base_hash, .. }, Ok(Done::DryRun(at, after))) => {

@@ -61,8 +61,9 @@ fn news(
 fn problem(before: &[Condition], status: &KanaryDeploymentStatus) -> Option<Notice> {
     let problem = status.problem()?;
     // The verdict of a failed run has an event of its own.
-    let is_verdict = status.is_true(ConditionType::Failed) && problem.type_ == ConditionType::Stalled;
-    if is_verdict || has(before, problem.type_, &problem.reason) {
+    let verdict = status.condition(ConditionType::Failed);
+    let is_verdict = |failed: &Condition| (&failed.reason, &failed.message) == (&problem.reason, &problem.message);
+    if verdict.is_some_and(is_verdict) || has(before, problem.type_, &problem.reason) {
         return None;
     }
     Some(Notice { warning: true, reason: problem.reason.clone(), note: problem.message.clone() })
@@ -114,7 +115,7 @@ fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let unselected = labels_withheld(seen, facts, &labels);
     labels.retain(|key, _| !facts.withheld.keys.contains(key));
     labels.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
-    let joins = seen.kanary.spec.traffic.source.joins_production();
+    let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
     let counted =
         if joins { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
     unselected.into_iter().chain(counted.into_iter().flatten()).collect()
@@ -144,7 +145,7 @@ fn labels_withheld(seen: &Observed, facts: &Facts, full: &BTreeMap<String, Strin
 }
 
 fn counted_by_autoscaler(seen: &Observed, facts: &Facts) -> Option<Notice> {
-    if facts.traffic.obstacle().is_some() || !traffic::counts_canary(seen, &facts.withheld) {
+    if facts.traffic.obstacle().is_some() {
         return None;
     }
     let name = seen.base_autoscaler()?.name();

@@ -89,6 +89,12 @@ impl<'a> View<'a> {
         dry_run.or_else(|| self.is_about_to_succeed().then_some(Lookup::ReadCanary)).or_else(|| self.routes_lookup())
     }
 
+    /// When the next observation is due, if nothing happens before.
+    #[must_use]
+    pub fn requeue_at(&self) -> Option<Timestamp> {
+        requeue_at(self.seen, &self.status, &self.facts)
+    }
+
     /// Would it be a success, if all is as it looks? A success is final, so it is checked against the cluster first.
     fn is_about_to_succeed(&self) -> bool {
         let is_validating = self.new_run.is_none() && self.status.phase == Some(Phase::Validating);

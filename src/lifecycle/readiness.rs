@@ -11,6 +11,9 @@ use crate::{
 pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
     let needs_change = needs_change(seen, status, facts, phase);
     let failed = failed_request(seen);
+    if phase == Phase::Failing {
+        status.message = verdict(status).map(|why| why.message);
+    }
     let is_waiting = matches!(phase, Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Failing);
     if let Some(why) = needs_change.as_ref().or(failed.as_ref()).filter(|_| is_waiting) {
         status.message = Some(why.message.clone());
@@ -19,6 +22,8 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
     let progress = || Explanation::new(phase.reason(), message.clone());
     let (ready, stalled) = match phase {
         Phase::Succeeded => (ConditionStatus::True, needs_change),
+        // A late write of ours may still have to be undone.
+        Phase::Failed if failed.is_some() => (ConditionStatus::False, needs_change),
         Phase::Failed => (ConditionStatus::False, needs_change.or_else(|| verdict(status))),
         Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Promoting | Phase::Failing => {
             (ConditionStatus::False, needs_change)
@@ -89,7 +94,10 @@ pub(super) fn of_deletion(seen: &Observed, blocked: Option<Explanation>) -> Opti
         set(seen, &mut status, ConditionType::Ready, ConditionStatus::False, why.clone());
     }
     match failed {
-        Some(why) => set(seen, &mut status, ConditionType::Reconciling, ConditionStatus::True, why),
+        Some(why) => {
+            set(seen, &mut status, ConditionType::Reconciling, ConditionStatus::True, why);
+            stall(seen, &mut status, None);
+        }
         None => {
             if let Some(why) = blocked {
                 set(seen, &mut status, ConditionType::Reconciling, ConditionStatus::False, why.clone());

@@ -82,8 +82,8 @@ impl<'a> Traffic<'a> {
         &self.status
     }
 
-    /// Puts the traffic in place, and removes what the source does not request. Pods first, because whatever is refused
-    /// must not keep them where they should not be.
+    /// Puts pods and Services in place, and removes what the source does not request. Pods first, because whatever is
+    /// refused must not keep them where they should not be.
     #[must_use]
     pub fn ensure(&self, extent: Extent) -> Vec<Action> {
         let mut actions = self.move_pods(extent);
@@ -91,17 +91,23 @@ impl<'a> Traffic<'a> {
             Extent::All { .. } => {
                 actions.extend(kanary_service::ensure(self.seen));
                 actions.extend(self.remove_stray_services());
-                actions.extend(mirror::ensure(&self.mirror, self.obstacle.is_none()));
             }
-            Extent::NoMore { .. } | Extent::NoneJoins => actions.extend(mirror::ensure(&self.mirror, false)),
-            Extent::Less { .. } => {
-                if !self.needs_routes() {
-                    actions.extend(mirror::ensure(&self.mirror, false));
-                }
-                actions.extend(self.remove_stray_services());
-            }
+            Extent::Less { .. } => actions.extend(self.remove_stray_services()),
+            Extent::NoMore { .. } | Extent::NoneJoins => {}
         }
         actions
+    }
+
+    /// Puts the routes in place. Last of all: a user's route that refuses an entry must not keep the canary from being what
+    /// it should be.
+    #[must_use]
+    pub fn ensure_routes(&self, extent: Extent) -> Vec<Action> {
+        match extent {
+            Extent::All { .. } => mirror::ensure(&self.mirror, self.obstacle.is_none()),
+            Extent::NoMore { .. } | Extent::NoneJoins => mirror::ensure(&self.mirror, false),
+            Extent::Less { .. } if self.needs_routes() => Vec::new(),
+            Extent::Less { .. } => mirror::ensure(&self.mirror, false),
+        }
     }
 
     fn remove_stray_services(&self) -> Vec<Action> {
