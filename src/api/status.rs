@@ -353,7 +353,7 @@ pub struct Report {
     pub validation: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde requires a reference
 fn is_zero(count: &i32) -> bool {
     *count == 0
 }

@@ -57,7 +57,7 @@ pub struct View<'a> {
     seen: &'a Observed,
     facts: Facts<'a>,
     new_run: Option<NewRun>,
-    /// What the persisted phase asks for.
+    /// What the persisted phase requires.
     actions: Vec<Action>,
     /// The status brought up to now, but for its phase and what it reports to people.
     status: KanaryDeploymentStatus,
@@ -89,7 +89,7 @@ impl<'a> View<'a> {
         dry_run.or_else(|| self.is_about_to_succeed().then_some(Lookup::ReadCanary)).or_else(|| self.routes_lookup())
     }
 
-    /// Would it be a success, if all is as it looks? A success is final, so it is checked against the cluster first.
+    /// Would it be a success, if all is as observed? A success is final, so it is checked against the cluster first.
     fn is_about_to_succeed(&self) -> bool {
         let is_validating = self.new_run.is_none() && self.status.phase == Some(Phase::Validating);
         if self.seen.is_fresh || is_deleted(self.seen) || !is_validating {

@@ -336,7 +336,7 @@ impl World {
             } else {
                 (idle, changed) = (0, self.server.now);
             }
-            // What is refused for good is tried again for ever, and nothing changes; nor while a query is always the same.
+            // What is refused for good is retried, and nothing changes; nor while a query is always the same.
             if idle > 12 && changed.duration_until(self.server.now) > SignedDuration::from_secs(105) {
                 return rest::check(self);
             }
