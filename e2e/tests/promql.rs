@@ -146,7 +146,7 @@ async fn a_bad_result_fails_with_all_details(ns: TestNamespace) -> Result<(), Er
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     let message = text(&kanary, "/status/message");
     for told in ["errors", "0.7 > 0.3 (max)", "query: latency"] {
-        assert!(message.contains(told), "{message} tells {told}");
+        assert!(message.contains(told), "{told:?} is not in {message}");
     }
     assert_eq!((&item(&kanary)["value"], &item(&kanary)["bound"]), (&json!("0.7"), &json!("0 to 0.3")));
     let event = until_event(&ns, "Invalid").await?.message.unwrap_or_default();
@@ -301,12 +301,12 @@ async fn a_token_is_read_from_a_secret_that_the_role_names(ns: TestNamespace) ->
     let token = json!({"prometheus": {"bearerTokenSecretRef": {"name": "metrics", "key": "token"}}});
     let asking = asking(&ns, "2s", token).await?;
     validating(&ns, asking).await?;
-    until_held(&ns, "may not read Secret metrics").await?;
+    until_held(&ns, "not allowed to read Secret metrics").await?;
     may_read_secret(&ns, "metrics").await?;
-    until_held(&ns, "no Secret metrics").await?;
+    until_held(&ns, "Secret metrics does not exist").await?;
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "metrics"}, "stringData": {"token": "sesame"}});
     ns.apply(secret).await?;
-    until_held(&ns, "does not carry the label").await?;
+    until_held(&ns, "does not have the label").await?;
     let label = json!({"metadata": {"labels": {"kanary.k8s.io/prometheus": "true"}}});
     ns.patch::<Secret>("metrics", label).await?;
     ns.until_phase(TRIAL, "Succeeded").await?;

@@ -177,7 +177,7 @@ async fn base_and_selector_are_immutable_while_the_canary_runs(ns: TestNamespace
     ];
     for (words, edit) in &edits {
         let error = edited(&ns, edit).await?.unwrap_or_default();
-        assert!(error.contains(words) && error.contains("wait for the end, or delete"), "{edit}: {error}");
+        assert!(error.contains(words) && error.contains("wait until the run has ended, or delete"), "{edit}: {error}");
     }
     // Naming the same base in another way, and another template with the same selector, are allowed.
     for edit in [

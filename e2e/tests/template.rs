@@ -69,7 +69,7 @@ async fn a_misspelt_field_is_not_dropped_in_silence(ns: TestNamespace) -> Result
     ns.until_phase(TRIAL, "Validating").await.map(drop)
 }
 
-/// If the promotion were tried only once the canary is proven, the canary would have run in vain.
+/// If the promotion were tried only once the canary is proven, the canary would have run for nothing.
 async fn a_selector_that_the_labels_do_not_match_is_found_before_any_pod_is_made(
     ns: TestNamespace,
 ) -> Result<(), Error> {

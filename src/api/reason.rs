@@ -95,7 +95,7 @@ pub enum Reason {
     Restarted,
     Retried,
     Started,
-    /// Another component's word, such as the kubelet's `ImagePullBackOff`, or one that an older version wrote.
+    /// Another component's reason, such as the kubelet's `ImagePullBackOff`, or one that an older version wrote.
     #[strum(default, transparent)]
     Other(String),
 }

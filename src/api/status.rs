@@ -21,7 +21,7 @@ pub struct KanaryDeploymentStatus {
     /// The phase of the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub phase: Option<Phase>,
-    /// What is happening, or why it is not.
+    /// What is happening, or why nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// One for each type.
@@ -56,7 +56,7 @@ pub struct KanaryDeploymentStatus {
     #[serde(with = "duration", skip_serializing_if = "SignedDuration::is_zero")]
     #[schemars(schema_with = "schema::plain_string")]
     pub held: SignedDuration,
-    /// The clock is paused since then.
+    /// When the present pause of the clock began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
     /// Absences of the controller up to here are included in `held`.
@@ -68,7 +68,7 @@ pub struct KanaryDeploymentStatus {
     /// When the verdict was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict_at: Option<Timestamp>,
-    /// When nothing of the canary was left.
+    /// When the canary had been removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
     /// The verdict of each item.
@@ -217,15 +217,15 @@ impl From<bool> for ConditionStatus {
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
-    /// What it is about.
+    /// Type of the condition.
     #[serde(rename = "type")]
     pub type_: ConditionType,
-    /// Whether it is the case.
+    /// `True`, `False` or `Unknown`.
     pub status: ConditionStatus,
-    /// Why, for machines.
+    /// Reason in CamelCase, for scripts and alerts.
     #[schemars(with = "String")]
     pub reason: Reason,
-    /// Why, for people.
+    /// One sentence.
     pub message: String,
     /// When `status` last changed.
     pub last_transition_time: Timestamp,
@@ -240,7 +240,7 @@ pub struct Condition {
 pub struct BaseStatus {
     /// Name of the base.
     pub name: String,
-    /// The base is pinned by it.
+    /// Its uid; another one means that the base was replaced.
     pub uid: String,
     /// Hash of its pod template when the run began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -286,7 +286,7 @@ pub struct CanaryStatus {
     /// The same for the HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa_hash: Option<String>,
-    /// The canary is not available since then.
+    /// When the canary became unavailable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Timestamp>,
 }
@@ -310,7 +310,7 @@ pub struct ItemStatus {
     pub name: String,
     /// `manual`, `labelWatch` or `promQL`.
     pub kind: String,
-    /// Whether it passes.
+    /// `Valid`, `Invalid` or `Unknown`.
     pub verdict: Verdict,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -327,13 +327,13 @@ pub struct ItemStatus {
     /// Number of samples.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<i32>,
-    /// The verdict is the same since then.
+    /// When the verdict last changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// Number of failed evaluations so far.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i32,
-    /// When the last of them was requested; none counts twice.
+    /// When the query of the last failed evaluation was sent; each counts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<Timestamp>,
     /// Hash of what the item checks; another one resets the evidence.
@@ -354,7 +354,7 @@ pub struct Report {
     pub validation: String,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde asks for a reference
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde requires a reference
 fn is_zero(count: &i32) -> bool {
     *count == 0
 }

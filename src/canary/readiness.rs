@@ -17,7 +17,7 @@ pub enum Readiness {
     NotReady(Explanation),
 }
 
-/// Judges by the canary Deployment, which must be the desired one, and its pods.
+/// Decides by the canary Deployment, which must be the desired one, and its pods.
 #[must_use]
 pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
@@ -45,7 +45,7 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
 }
 
 /// The first pod that is not ready, for a reason that is not known to be an error, such as a probe that fails. While a
-/// canary starts, all its pods are like that; once its time is up, a user has to look at one.
+/// canary starts, all its pods are like that; once its time is up, a user has to inspect one.
 #[must_use]
 pub fn unready_pod(seen: &Observed) -> Option<String> {
     let pod = seen.live_pods().filter(|pod| !pod.status.ready).min_by_key(|pod| pod.name())?;

@@ -23,7 +23,7 @@ pub struct Approve {
     /// Name of the KanaryDeployment.
     #[arg(value_name = "NAME", add = super::completion::names())]
     pub name: String,
-    /// Reason, for the status and the event.
+    /// Reason to record in the status and in the event.
     #[arg(long)]
     pub reason: Option<String>,
 }
@@ -36,7 +36,7 @@ pub struct Reject {
     /// Name of the KanaryDeployment.
     #[arg(value_name = "NAME", add = super::completion::names())]
     pub name: String,
-    /// Reason, for the status and the event.
+    /// Reason to record in the status and in the event.
     #[arg(long)]
     pub reason: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::{
 const TRIES: usize = 5;
 
 /// Sends a patch that is guarded by the version it was made for. After a conflict it is made again from what is there now,
-/// as long as that asks for the same run.
+/// as long as that requests the same run.
 ///
 /// # Errors
 /// Those of the API server and of `patch`; the spec was changed meanwhile.

@@ -25,7 +25,7 @@ pub trait LazySpec: Object + Clone + Resource<DynamicType = ()> {
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, status: Self::Status) -> Self;
     /// The same object with new metadata and status; the spec and its last writer stay.
     fn renewed(&self, metadata: ObjectMeta, status: Self::Status) -> Self;
-    /// What stands for an object that cannot be decoded, if it may be left alone.
+    /// The placeholder for an object that cannot be decoded, if it may be left alone.
     fn unreadable(metadata: ObjectMeta) -> Option<Self>;
 }
 
@@ -59,7 +59,7 @@ impl LazySpec for Deployment {
         Self { metadata, spec: self.spec.clone(), status, last_manager: self.last_manager.clone() }
     }
 
-    /// A base that cannot be decoded must not look like one that is gone.
+    /// A base that cannot be decoded must not be taken for one that is gone.
     fn unreadable(_: ObjectMeta) -> Option<Self> {
         None
     }

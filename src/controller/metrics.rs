@@ -15,6 +15,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use strum::IntoEnumIterator;
+
 use super::key::Key;
 use crate::{
     api::Phase,
@@ -58,16 +60,6 @@ impl ItemLabels {
     }
 }
 
-const PHASES: [Phase; 7] = [
-    Phase::Scheduled,
-    Phase::Starting,
-    Phase::Validating,
-    Phase::Promoting,
-    Phase::Failing,
-    Phase::Succeeded,
-    Phase::Failed,
-];
-
 /// Fine enough to distinguish a timer that is late from a queue: from a millisecond to a minute.
 const LAGS: [f64; 25] = [
     0.001, 0.002, 0.003, 0.005, 0.007, 0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 2.0, 3.0, 5.0, 7.0,
@@ -103,7 +95,7 @@ impl Metrics {
         let about = "1 if a watch that decisions depend on is broken";
         registry.register("watch_broken", about, Gauge::clone(&watch_broken));
         registry.register("runs", "KanaryDeployments by phase", Family::clone(&runs));
-        registry.register("verdicts", "Verdicts, by verdict and reason", Family::clone(&verdicts));
+        registry.register("verdicts", "Runs that reached a verdict, by verdict and reason", Family::clone(&verdicts));
         registry.register("queries", "Prometheus queries by outcome: true, false or unknown", Family::clone(&queries));
         registry.register("query_duration_seconds", "Duration of a Prometheus query", latency.clone());
         registry.register(
@@ -121,7 +113,7 @@ impl Metrics {
             "Write requests to the API server, by kind, verb and outcome",
             Family::clone(&writes),
         );
-        let about = "Last value that a promQL item was evaluated on, while its canary is validated";
+        let about = "Last value of a promQL item, while its canary is being evaluated; true is 1, false is 0";
         registry.register("item_value", about, Family::clone(&values));
         Self { registry, leader, watch_broken, runs, verdicts, queries, latency, lag, writes, reconciles, values }
     }
@@ -203,9 +195,11 @@ impl Metrics {
             self.runs.clear();
             self.values.clear();
         }
-        for phase in if is_leader { PHASES.as_slice() } else { &[] } {
-            let count = phases.iter().filter(|other| *other == phase).count();
-            self.runs.get_or_create(&PhaseLabels { phase: name(*phase) }).set(i64::try_from(count).unwrap_or(i64::MAX));
+        for phase in Phase::iter().filter(|_| is_leader) {
+            let count = phases.iter().filter(|other| **other == phase).count();
+            self.runs
+                .get_or_create(&PhaseLabels { phase: phase.as_str() })
+                .set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let mut page = String::new();
         if let Err(error) = text::encode(&mut page, &self.registry) {
@@ -213,18 +207,6 @@ impl Metrics {
             let _ = writeln!(page, "# {error}");
         }
         page
-    }
-}
-
-fn name(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Scheduled => "Scheduled",
-        Phase::Starting => "Starting",
-        Phase::Validating => "Validating",
-        Phase::Promoting => "Promoting",
-        Phase::Failing => "Failing",
-        Phase::Succeeded => "Succeeded",
-        Phase::Failed => "Failed",
     }
 }
 

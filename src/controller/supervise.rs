@@ -1,7 +1,7 @@
 //! Tasks that must not end silently: one that panics is started again.
 //!
 //! A panic is a bug. But without its watch a kind would not be observed any more, and without its task a canary would not be
-//! reconciled any more, while the process looks healthy. What such a task knows can be lost: it observes again.
+//! reconciled any more, while the process appears healthy. What such a task knows can be lost: it observes again.
 
 use std::time::Duration;
 

@@ -81,7 +81,7 @@ pub struct Routes {
     pub virtual_services: Listed<VirtualService>,
     /// Of all namespaces that may be read.
     pub http_routes: Listed<HTTPRoute>,
-    /// Were those of the namespace just read from the API server, so that nothing is on its way to the memory?
+    /// Were those of the namespace just read from the API server, so that nothing is on its way to the store?
     pub is_fresh: bool,
 }
 

@@ -53,7 +53,7 @@ impl StatusUpdate {
 /// An event.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
-    /// Is it a warning, which a user should look at?
+    /// Is it a warning, which a user should read?
     pub warning: bool,
     /// For machines. Events are merged by it and keep their first note.
     pub reason: Reason,
@@ -104,7 +104,7 @@ pub struct Target {
     pub name: String,
 }
 
-/// A patch that the API server refuses with 409 if the object is not as observed: each carries its resourceVersion.
+/// A patch that the API server refuses with 409 if the object is not as observed: each contains its resourceVersion.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Patch {
     /// RFC 7386.
@@ -207,7 +207,7 @@ pub enum Lookup {
         /// Hash of the base's pod template.
         base_hash: String,
     },
-    /// The canary and its pods as they are now: success is final, and a watch that hangs looks like one without events.
+    /// The canary and its pods as they are now: success is final, and a watch that hangs is like one without events.
     ReadCanary,
     /// The routes of the namespace as they are now: before the finalizer is released, the store is not enough, because it
     /// may not have seen yet what a write with a lost answer did.

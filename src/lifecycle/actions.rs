@@ -1,4 +1,4 @@
-//! The writes that the persisted phase asks for.
+//! The writes that the persisted phase requires.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -17,7 +17,7 @@ const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 pub(super) fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     match status.phase {
         None => Vec::new(),
-        // A restart may have left a canary that is not judged.
+        // A restart may have left a canary that is not evaluated.
         Some(Phase::Scheduled) => withdraw(seen, facts),
         Some(Phase::Starting) => start(seen, status, facts),
         Some(Phase::Validating) => maintain(seen, facts),
@@ -62,7 +62,7 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
     match base::rollout(seen, status) {
         Rollout::Due if base::drift(seen, status).is_none() => base::promote(seen).into_iter().collect(),
         rollout if rollout.is_over() => end(seen, facts),
-        // The rollout may take hours. A source that asks for less traffic meanwhile gets less.
+        // The rollout may take hours. A source that requests less traffic meanwhile gets less.
         Rollout::Due
         | Rollout::Paused
         | Rollout::RollingOut

@@ -53,7 +53,7 @@ fn target(seen: &Observed) -> Target {
     Target { kind: Kind::Deployment, name: names::base(&seen.kanary) }
 }
 
-/// Is the base still the one that was pinned? A base that carries our token was changed by us.
+/// Is the base still the one that was pinned? A base that has our token was changed by us.
 #[must_use]
 pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDrift> {
     let pinned = status.base.as_ref()?;
@@ -125,14 +125,14 @@ fn recorded(seen: &Observed, base: &Deployment) -> BaseStatus {
     }
 }
 
-/// Must the API server be asked what it makes of the promotion? `noUpdate` may be taken back after the pin.
+/// Is a dry run of the promotion needed? `noUpdate` may be removed after the pin.
 #[must_use]
 pub fn needs_dry_run(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let is_known = status.base.as_ref().is_some_and(|base| base.promoted_hash.is_some());
     !is_known && !seen.kanary.spec.validation.no_update
 }
 
-/// What was rehearsed after the pin.
+/// Records a dry run that was made after the pin.
 pub fn record_dry_run(seen: &Observed, status: &mut KanaryDeploymentStatus) {
     let agreed = dry_run(seen).and_then(|dry_run| Some((dry_run.outcome.as_ref().ok()?, dry_run.changes)));
     let pinned = status.base.as_mut().filter(|base| base.promoted_hash.is_none());
@@ -141,13 +141,13 @@ pub fn record_dry_run(seen: &Observed, status: &mut KanaryDeploymentStatus) {
     }
 }
 
-/// The dry run that speaks of this template and this base.
+/// The dry run of this very template on this very base.
 #[must_use]
 pub fn dry_run(seen: &Observed) -> Option<&DryRun> {
     let (dry_run, base) = seen.dry_run.as_ref().zip(seen.base.as_deref())?;
     let fits =
         dry_run.base_hash == base.spec.template.hash && dry_run.template_hash == seen.kanary.spec.template.hash();
-    // A refusal hinders nobody who asks for no promotion any more; as nothing is rehearsed then, it would stand for ever.
+    // Without a promotion a refusal does not matter; no dry run is made then either, so it would stay indefinitely.
     let is_moot = seen.kanary.spec.validation.no_update && dry_run.outcome.is_err();
     (fits && !is_moot).then_some(dry_run)
 }
@@ -158,7 +158,7 @@ pub fn retry_dry_run_at(dry_run: &DryRun) -> jiff::Timestamp {
     dry_run.at.saturating_add(RETRY_DRY_RUN_AFTER).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// Asks for a dry run of the promotion, unless one speaks of this base already.
+/// Requests a dry run of the promotion, unless there is one of this base already.
 #[must_use]
 pub fn lookup(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
@@ -171,7 +171,7 @@ pub fn lookup(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup
     })
 }
 
-/// The base made from the template. Nobody owns it.
+/// Creates the base from the template. It has no owner.
 #[must_use]
 pub fn create(seen: &Observed) -> Action {
     let template = &seen.kanary.spec.template;
@@ -192,7 +192,7 @@ pub fn create(seen: &Observed) -> Action {
     Action::CreateBase { target, object }
 }
 
-/// `<KD uid>/<run>/<templateHash>`: what the base carries once this run promoted it.
+/// `<KD uid>/<run>/<templateHash>`: the annotation of the base once this run has promoted it.
 #[must_use]
 pub fn token(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
     let hash = status.template_hash.as_deref().unwrap_or_default();
@@ -224,14 +224,14 @@ pub fn was_up_to_date(status: &KanaryDeploymentStatus) -> bool {
     status.base.as_ref().is_some_and(|base| base.is_equal)
 }
 
-/// Need it not be written? Somebody may have given it the template in the meantime; but a template that is the pinned one
-/// still lacks what else the promotion brings, such as another strategy.
+/// Can the write be skipped? Another client may have given it the template in the meantime; but a template that is the
+/// pinned one still lacks what else the promotion brings, such as another strategy.
 fn is_up_to_date(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let is_new = status.base.as_ref().is_some_and(|base| base.template_hash != base.promoted_hash);
     has_template(seen, status) && (is_new || was_up_to_date(status))
 }
 
-/// Where the base stands, after a verdict of success.
+/// How far the base is, after a verdict of success.
 #[must_use]
 pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     if seen.kanary.spec.validation.no_update && !is_promoted(seen, status) {
@@ -253,8 +253,8 @@ pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     }
 }
 
-/// Did somebody take the proven template from the base, soon after success? Who and how, in a sentence. A template that is
-/// not the rehearsed one is no proof of that: a webhook may have changed ours.
+/// Did another client take the proven template from the base, soon after success? Which one and how, in a sentence. A
+/// template other than that of the dry run does not prove it: a webhook may have changed ours.
 #[must_use]
 pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String> {
     let minds_until = status.finished_at?.saturating_add(REVERT_WINDOW).ok()?;
@@ -298,7 +298,7 @@ fn patch(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) ->
 fn followers(seen: &Observed, spec: &Map<String, Value>) -> Vec<Value> {
     const FOLLOW: [&str; 4] = ["strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"];
     let replicas = seen.base_autoscaler().is_none().then_some("replicas");
-    // kubectl writes `strategy: {}` where nothing was said; the API server would make its default of it.
+    // kubectl writes `strategy: {}` where none is set; the API server would make its default of it.
     let says_something = |value: &&Value| !value.is_null() && value.as_object().is_none_or(|map| !map.is_empty());
     FOLLOW
         .into_iter()

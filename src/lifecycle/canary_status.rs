@@ -42,7 +42,7 @@ pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus
     });
 }
 
-/// It counts while the canary is awaited or judged: one that is being removed is not news.
+/// It counts while the canary is awaited or evaluated: one that is being removed is not news.
 fn unavailable_since(
     seen: &Observed,
     phase: Option<Phase>,
@@ -68,7 +68,7 @@ fn unavailable_since(
     }
 }
 
-/// The first sight of a child that we made is what the API server made of it; it stands until the next write of ours.
+/// A child that we made is first observed as the API server stored it; that record is kept until our next write.
 fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Option<String> {
     let made_from = |print: &Option<String>| {
         print.as_ref().and_then(|print| print.split_once(':')).map(|(made_from, _)| made_from.to_owned())

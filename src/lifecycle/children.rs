@@ -8,7 +8,7 @@ use crate::{
     traffic::{self, Traffic},
 };
 
-/// The name of a child that is not ours but stands where one must be.
+/// An object that is not ours but has the name that a child needs.
 #[must_use]
 pub fn taken(seen: &Observed, traffic: &Traffic) -> Option<Target> {
     let target = |kind, name: &str| Some(Target { kind, name: name.to_owned() });
@@ -28,8 +28,8 @@ pub fn taken(seen: &Observed, traffic: &Traffic) -> Option<Target> {
     if wanted && foreign { target(Kind::Service, &service) } else { None }
 }
 
-/// Makes what is missing and mends what differs. What the API server may refuse comes first: the Deployment, and with it
-/// the first pod, last.
+/// Creates what is missing and corrects what differs. What the API server may refuse comes first: the Deployment, and
+/// with it the first pod, last.
 #[must_use]
 pub fn ensure(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Vec<Action> {
     let canary = canary::ensure(seen, withheld, desired_hash);

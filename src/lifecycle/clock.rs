@@ -1,4 +1,4 @@
-//! The clock of a validation: it stands still while the canary cannot be judged, or while nobody watched.
+//! The clock of a validation: it is paused while the canary cannot be evaluated, or while no controller was watching.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -13,15 +13,15 @@ pub fn start(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     begin(status, seen);
 }
 
-/// Something new is to be judged for a whole period. Within the initial delay that lies ahead anyway, and what was held so
-/// far counts for the delay.
+/// Something new is to be evaluated for a whole period. Within the initial delay the whole period lies ahead anyway,
+/// and the time paused so far extends the delay.
 pub fn begin_evidence(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     if !is_delayed(status, seen) {
         begin(status, seen);
     }
 }
 
-/// Is the initial delay not over, on a clock that may have stood still until now?
+/// Is the initial delay not over, on a clock that may have been paused until now?
 fn is_delayed(status: &KanaryDeploymentStatus, seen: &Observed) -> bool {
     let mut counted = status.clone();
     account_for(&mut counted, &seen.absences);
@@ -38,13 +38,13 @@ fn begin(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.deadline = deadline(status, seen);
 }
 
-/// Brings the clock up to now. `standstill`: since when the canary cannot be judged, if it cannot at this moment.
+/// Brings the clock up to now. `standstill`: since when the canary cannot be evaluated, if it cannot at this moment.
 pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill: Option<Timestamp>) {
     match (standstill, status.held_since) {
         (None, Some(since)) => {
             status.held = status.held.saturating_add(since.duration_until(seen.now));
             status.held_since = None;
-            // An absence that was within the hold is not held twice.
+            // An absence within the hold is not counted twice.
             status.accounted_until = status.accounted_until.max(Some(seen.now));
         }
         (Some(since), held) => status.held_since = Some(since.min(held.unwrap_or(seen.now))),
@@ -53,21 +53,21 @@ pub fn advance(status: &mut KanaryDeploymentStatus, seen: &Observed, standstill:
     status.deadline = deadline(status, seen);
 }
 
-/// From when on the time does not count: who lost a watch has not seen what was after it.
+/// From when on the time does not count: a controller that lost a watch has not seen what came after.
 #[must_use]
 pub fn hold_since(status: &KanaryDeploymentStatus, seen: &Observed) -> Timestamp {
     let earliest = status.accounted_until.max(status.evidence_since).unwrap_or(seen.now);
     seen.watch_broken_since.map_or(seen.now, |lost| lost.max(earliest).min(seen.now))
 }
 
-/// Is the period over? Not while the clock stands still.
+/// Is the period over? Not while the clock is paused.
 #[must_use]
 pub fn is_over(status: &KanaryDeploymentStatus, now: Timestamp) -> bool {
     status.held_since.is_none() && status.deadline.is_some_and(|deadline| deadline <= now)
 }
 
-/// Takes account of times in which nobody watched. Each counts once: `accountedUntil` remembers the last. One within a
-/// hold is covered by the hold.
+/// Takes account of times in which no controller was watching. Each counts once: `accountedUntil` remembers the last.
+/// One within a hold is covered by the hold.
 pub fn account_for(status: &mut KanaryDeploymentStatus, absences: &[Absence]) {
     let Some(since) = status.evidence_since else { return };
     for absence in absences {
@@ -98,7 +98,7 @@ fn deadline(status: &KanaryDeploymentStatus, seen: &Observed) -> Option<Timestam
     begins(status, seen).map(|begins| begins.saturating_add(period).unwrap_or(Timestamp::MAX))
 }
 
-/// When the initial delay is over, or the last edit was made, on a clock that stood still for so long.
+/// When the initial delay is over, or the last edit was made, on a clock that was paused for `held`.
 fn begins(status: &KanaryDeploymentStatus, seen: &Observed) -> Option<Timestamp> {
     let from = status.judged_from(seen.kanary.spec.validation.initial_delay)?;
     Some(from.saturating_add(status.held).unwrap_or(Timestamp::MAX))

@@ -44,7 +44,7 @@ fn is_step(type_: ConditionType, reason: &Reason) -> bool {
 }
 
 /// The canary with the counts of before, and without what is recorded of its objects for the first time. That it is not
-/// available matters while it is judged: Starting is for that, and afterwards it is removed.
+/// available matters while it is evaluated: Starting is for that, and afterwards it is removed.
 fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>, phase: Option<Phase>) -> CanaryStatus {
     let before = before.cloned().unwrap_or_default();
     let is_judged = phase == Some(Phase::Validating);

@@ -94,7 +94,7 @@ fn removing(seen: &Observed) -> Explanation {
 }
 
 fn no_traffic() -> Explanation {
-    Explanation::new(Reason::Removed, "the canary receives no more traffic")
+    Explanation::new(Reason::Removed, "the canary no longer receives traffic")
 }
 
 fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
@@ -160,7 +160,7 @@ fn awaits_only_approval(seen: &Observed) -> bool {
         && items.iter().any(|(_, item)| has_no_deadline(item))
 }
 
-/// After a restart the first result is on its way as a rule: that is no reason to warn.
+/// After a restart the first result is on its way as a rule, which is not a reason to warn.
 fn paused(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts, guards: &Guards) -> Explanation {
     let held = match (&guards.gap, facts.traffic.obstacle(), &facts.readiness) {
         _ if seen.watch_broken_since.is_some() => {

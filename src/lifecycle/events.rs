@@ -92,7 +92,7 @@ fn base_created(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Noti
     Some(Notice { warning: false, reason: Reason::BaseCreated, note })
 }
 
-/// Recorded once, when the first route carries the mirror.
+/// Recorded once, when the first route contains the mirror.
 fn copies_writes(
     seen: &Observed,
     before: &[Condition],

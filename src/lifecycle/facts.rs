@@ -38,7 +38,7 @@ impl<'a> Facts<'a> {
         self.refusal.is_some() || self.traffic.obstacle().is_some()
     }
 
-    /// Can the canary be judged, as far as the cluster goes? A restart may find the canary of the run before still
+    /// Can the canary be evaluated, as far as the cluster goes? A restart may find the canary of the run before still
     /// available: without a pin nothing is proven against anything.
     pub fn is_at_work(&self, seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
         base::is_pinned(status)

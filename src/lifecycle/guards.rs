@@ -16,7 +16,7 @@ pub(super) fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
     let gap = if status.phase == Some(Phase::Validating) { run_clock(seen, status, at_work) } else { None };
     let period_over = status.phase == Some(Phase::Validating) && clock::is_over(status, seen.now);
     let timing = Timing { period_over, available: facts.readiness == Readiness::Ready };
-    // After the verdict what was reported stands.
+    // After the verdict, what was reported stays.
     let (mut assessment, mut items) = (Assessment::Open { message: None }, status.items.clone());
     if matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
         (assessment, items) = validation::judge(seen, status, timing);

@@ -57,7 +57,7 @@ pub struct View<'a> {
     seen: &'a Observed,
     facts: Facts<'a>,
     new_run: Option<NewRun>,
-    /// What the persisted phase asks for.
+    /// What the persisted phase requires.
     actions: Vec<Action>,
     /// The status brought up to now, but for its phase and what it reports to people.
     status: KanaryDeploymentStatus,

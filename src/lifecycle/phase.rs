@@ -1,4 +1,4 @@
-//! The transition table: from a phase and the signs of the moment to the next phase, and why.
+//! The transition table: from a phase and the guards of the moment to the next phase, and why.
 
 use super::base::{BaseDrift, Rollout};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     validation::{Assessment, promql::Gap},
 };
 
-/// The signs that a transition rests on.
+/// The conditions that a transition rests on.
 #[derive(Clone, Debug)]
 pub struct Guards {
     /// The time of `spec.schedule` has come.
@@ -25,7 +25,7 @@ pub struct Guards {
     pub gap: Option<Gap>,
     /// What each item says, with all that was measured.
     pub items: Vec<ItemStatus>,
-    /// Where the base stands, after a verdict of success.
+    /// How far the base is, after a verdict of success.
     pub rollout: Rollout,
     /// Nothing of the canary is left.
     pub clean: bool,

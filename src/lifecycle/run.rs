@@ -11,12 +11,12 @@ use crate::{
 pub struct NewRun {
     /// Its status.
     pub status: KanaryDeploymentStatus,
-    /// What to say of it.
+    /// The event that reports it.
     pub notice: Notice,
 }
 
 /// Does a run begin? At first sight; after the end when `template` or `runID` changed; and while one is under way when
-/// `template` changed, for what would be proven is no longer what is asked for.
+/// `template` changed, because what would be proven is no longer what is requested.
 #[must_use]
 pub fn new_run(seen: &Observed) -> Option<NewRun> {
     let status = seen.status();

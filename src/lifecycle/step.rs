@@ -1,5 +1,5 @@
-//! The steps of the reconcile loop, and what comes of them: what a [`Driver`](super::driver::Driver) and those who perform
-//! its steps say to each other.
+//! The steps of the reconcile loop, and what comes of them: what a [`Driver`](super::driver::Driver) and the code that
+//! performs its steps exchange.
 
 use std::{sync::Arc, time::Duration};
 

@@ -106,7 +106,7 @@ pub enum Availability {
 }
 
 impl Deployment {
-    /// Counts pods; the Deployment's own `Available` condition is no proof of any.
+    /// Counts pods; the Deployment's own `Available` condition does not prove any.
     #[must_use]
     pub fn availability(&self) -> Availability {
         let (status, wanted) = (&self.status, self.spec.replicas);

@@ -48,7 +48,7 @@ pub fn comparison(value: f64, relation: Relation, bound: f64, is_share: bool) ->
     format!("{text}{unit} {} {limit}{unit}", relation.symbol())
 }
 
-/// So many significant digits, but never fewer than stand before the point.
+/// This many significant digits, but never fewer than there are before the point.
 fn rounded(value: f64, digits: i32) -> String {
     if value == 0.0 {
         return "0".into();

@@ -48,7 +48,7 @@ pub fn operator_count(query: &str) -> usize {
     let is_set = |word: &str| ["and", "or", "unless", "atan2"].iter().any(|set| word.eq_ignore_ascii_case(set));
     let mut end = 0;
     for char in code_chars(query).filter(|char| !char.in_braces) {
-        // What stands between two letters, such as a string, ends a word.
+        // What is between two letters, such as a string, ends a word.
         if char.at != end || !is_of_word(char.is) {
             count += usize::from(is_set(&word));
             word.clear();
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    /// What is hard to tell from code, in every place where it may stand.
+    /// What is hard to distinguish from code, in every place where it may be.
     fn query() -> impl Strategy<Value = String> {
         let text = prop_oneof![
             r#""([a(#{}~'`]|\\["\\]){0,4}""#,

@@ -24,7 +24,7 @@ pub struct Evidence {
     pub value: String,
     /// What it was compared with.
     pub bound: String,
-    /// How many samples were looked at.
+    /// How many samples were evaluated.
     pub samples: usize,
 }
 

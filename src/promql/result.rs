@@ -156,14 +156,14 @@ fn sample(series: InstantVector) -> Sample {
     Sample { labels: labels.into_iter().collect(), value: sample.value() }
 }
 
-/// Before Prometheus told them apart, and in Thanos still, remarks on the query stand among the warnings. They say nothing
-/// about what was found, and come with every response. What is called a warning says that something was left out: samples
-/// of a kind that does not fit, buckets without bounds, ranges that are too short.
+/// Before Prometheus separated the two, and in Thanos still, remarks on the query are among the warnings. They say
+/// nothing about what was found, and come with every response. What is called a warning says that something was left
+/// out: samples of a kind that does not fit, buckets without bounds, ranges that are too short.
 fn is_remark(warning: &str) -> bool {
     warning.starts_with("PromQL info:")
 }
 
-/// At most so many characters: foreign text must not fill the status.
+/// At most this many characters: foreign text must not fill the status.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();

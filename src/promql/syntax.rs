@@ -104,7 +104,7 @@ fn parse(query: &str) -> Result<Expr, String> {
     parser::parse(&lexer::without_regexes(query))
 }
 
-/// Does the server decide? It does on an unknown function; and without the regular expressions it cannot be told whether a
+/// Does the server decide? It does on an unknown function; and without the regular expressions it is unknown whether a
 /// selector selects everything.
 fn is_for_the_server(why: &str) -> bool {
     ["unknown function", "vector selector must contain at least one non-empty matcher"]

@@ -1,6 +1,6 @@
 //! The query as a template: handlebars' `{{variable}}`, strict, escaped for PromQL.
 //!
-//! Handlebars parses and renders; between them stands the check that there are variables only. Blocks, helpers and partials
+//! Handlebars parses and renders; in between it is checked that there are variables only. Blocks, helpers and partials
 //! are refused: a query is text that a person must be able to read, and a partial that includes itself would end the
 //! process.
 
@@ -181,7 +181,7 @@ fn bounded(template: &str) -> Result<(), Fault> {
         }
         let end = template[open..].find("}}").map_or(template.len(), |at| open + at);
         let inner = &template[open..end];
-        // After a backslash it is no comment.
+        // After a backslash it is not a comment.
         let is_comment = inner.starts_with("{{!") && !template[..open].ends_with('\\');
         if !is_comment && inner.contains(['(', '[', '#', '"', '\'', '=']) {
             return Err(Fault::TooMuch { line: line(open) });
@@ -245,7 +245,7 @@ fn any_of(names: &BTreeSet<String>) -> String {
     if names.is_empty() { "-".into() } else { names.iter().map(exact).collect::<Vec<_>>().join("|") }
 }
 
-/// A value never ends the string that it stands in, whichever of PromQL's quotes that has: these escapes are the same
+/// A value never ends the string that it is in, whichever of PromQL's quotes that has: these escapes are the same
 /// in both kinds, and within backticks they are mere text.
 fn escape(value: &str) -> String {
     let mut escaped = String::with_capacity(value.len());

@@ -9,7 +9,7 @@ use crate::{api::Verdict, promql::Evidence};
 pub struct ItemResult {
     /// The verdict.
     pub verdict: Verdict,
-    /// Why; the same for as long as the verdict stands.
+    /// Why; the same for as long as the verdict is.
     pub message: String,
     /// What was measured, if anything was.
     pub measurement: Option<Measurement>,
@@ -71,7 +71,7 @@ pub enum Assessment {
     },
 }
 
-/// What the cluster and the clock say when the canary is judged.
+/// What the cluster and the clock say when the canary is evaluated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timing {
     /// The canary was evaluated for the whole period.

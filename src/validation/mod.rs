@@ -19,7 +19,7 @@ use crate::{
     promql::Query,
 };
 
-/// Judges the canary. `status` has the clock brought up to now.
+/// Evaluates the canary. `status` has the clock brought up to now.
 ///
 /// The status of the items is complete; [`coalesce`] keeps what need not be written again.
 #[must_use]
@@ -73,7 +73,7 @@ fn success_message(seen: &Observed, count: usize) -> String {
     reason.map_or(items.clone(), |reason| format!("{items}: {reason}"))
 }
 
-/// The item's entry in the status; `since` is kept while the verdict and the query stand.
+/// The item's entry in the status; `since` is kept while the verdict and the query stay the same.
 fn report(
     seen: &Observed,
     status: &KanaryDeploymentStatus,
@@ -115,7 +115,7 @@ pub fn coalesce(before: &[ItemStatus], fresh: &[ItemStatus]) -> Vec<ItemStatus> 
     fresh.iter().map(kept).collect()
 }
 
-/// What is checked, without the manual verdict that stands beside it.
+/// What is checked, without the manual verdict beside it.
 fn identity(seen: &Observed, item: &Item) -> String {
     match item.kind() {
         ItemKind::Manual(_) => hash::of(&json!("manual")),
@@ -124,7 +124,7 @@ fn identity(seen: &Observed, item: &Item) -> String {
     }
 }
 
-/// Something of every item that queries Prometheus, as it stands.
+/// Something of every item that queries Prometheus, as it is now.
 fn promql_items<T>(
     seen: &Observed,
     status: &KanaryDeploymentStatus,

@@ -106,7 +106,7 @@ fn what_nobody_watched_is_not_held_twice() {
     assert_eq!(told(&seen)["heldSince"], json!(at(50).to_string()));
 }
 
-/// One that nobody wrote down while it lasted, and one that lies in another.
+/// One that was not recorded while it lasted, and one that lies in another.
 #[test]
 fn what_was_missed_counts_once_however_it_was_missed() {
     let absences = vec![Absence { from: at(10), until: at(40) }, Absence { from: at(20), until: at(30) }];
@@ -137,7 +137,7 @@ fn an_edited_item_starts_its_evidence_anew_but_a_persons_word_does_not() {
     assert_eq!(status["deadline"], json!(at(110).to_string()));
 }
 
-/// The delay is not waited for a second time, and nobody has to be silent because of somebody else's edit.
+/// The delay is not waited for a second time: after it, an edit starts only the period again.
 #[test]
 fn an_edit_does_not_begin_the_initial_delay_anew() {
     let edited =
@@ -172,7 +172,7 @@ fn an_edit_does_not_begin_the_initial_delay_anew() {
     assert_eq!(told(&blind)["evidenceSince"], json!(at(0).to_string()), "the clock stood still at 20");
 }
 
-/// It is final, and a watch that fell silent looks like one that has nothing to tell.
+/// It is final, and a watch that fell silent cannot be told from one that has nothing to report.
 #[test]
 fn a_success_is_checked_against_the_cluster_first() {
     let mut seen = validating(60, json!({}));

@@ -146,7 +146,7 @@ fn an_inconclusive_query_is_repeated_ever_later() {
     for _ in 0..6 {
         let sent = seen.now;
         seen = written(evaluated(seen, at(0).duration_until(sent).as_secs(), inconclusive()), sent);
-        // On the way the clock stops, which is told.
+        // On the way the clock is paused, which is reported.
         while due_query(&seen).is_none() {
             let wake = plan(&seen).requeue_at.expect("it looks again");
             seen = written(seen, wake);

@@ -34,7 +34,7 @@ fn rehearsed(mut seen: Observed) -> Observed {
     seen
 }
 
-/// A canary that somebody edited after it was recorded.
+/// A canary that another client edited after it was recorded.
 fn edited(phase: &str) -> Observed {
     let canary = with_canary(observed(json!({}), Value::Null)).canary.expect("a canary");
     let applied = canary.annotation("kanary.k8s.io/applied-hash").expect("it is query_id").to_owned();

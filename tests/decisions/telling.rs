@@ -1,4 +1,4 @@
-//! What is told at once, what may wait for a moment, and what is done before it is told.
+//! What is reported at once, what may wait for a moment, and what is done before it is reported.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the API server does to an object on the way in: defaults, validation, and somebody's webhooks.
+//! What the API server does to an object on the way in: defaults, validation, and a user's webhooks.
 
 use serde_json::{Value, json};
 

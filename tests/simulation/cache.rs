@@ -1,7 +1,7 @@
-//! A controller's memory: one watch for each kind, each as late as it likes, and the answers to its own writes.
+//! A controller's store: one watch for each kind, each as late as it likes, and the answers to its own writes.
 //!
-//! As in the real one, an event that is older than what is known is dropped. The real one also knows for a while who is
-//! gone; here what was forgotten upon an answer may come back for a moment, when late events tell of it.
+//! As in the real one, an event that is older than what is known is dropped. The real one also knows for a while what
+//! is gone; here what was forgotten upon an answer may come back for a moment, when late events report it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ impl Cache {
         cache
     }
 
-    /// Delivers up to so many events of one kind; what they overtake is never seen, as when a watch begins anew.
+    /// Delivers at most `count` events of one kind; what they overtake is never seen, as when a watch begins again.
     pub fn deliver(&mut self, server: &Server, kind: Kind, count: usize) -> bool {
         let read = &mut self.read[kind as usize];
         let new = &server.events(kind)[*read..];

@@ -1,4 +1,4 @@
-//! What must hold at every instant, as code. Each law has a name; a history that breaks one is told with it.
+//! What must hold at every instant, as code. Each law has a name; a history that breaks one is reported with it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -315,7 +315,7 @@ impl Checker {
         })
     }
 
-    /// I2: a pod that the canary's template makes is outside production, unless somebody else changed the rules since.
+    /// I2: a pod that the canary's template makes is outside production, unless another client changed the rules since.
     fn born_outside(&self, server: &Server, change: &Change) -> Check {
         let (Kind::Pod, None, Some(pod)) = (change.kind, &change.before, &change.after) else { return Ok(()) };
         let Some(kanary) = pod["metadata"]["labels"][names::CANARY_LABEL].as_str() else { return Ok(()) };

@@ -73,7 +73,7 @@ impl Coverage {
         }
     }
 
-    /// The phase, the events and the conditions that a status brings; each reason once, however it is told.
+    /// The phase, the events and the conditions that a status brings; each reason once, however it is reported.
     pub fn told(&mut self, observed: &Observed, tell: &StatusUpdate) {
         let before = observed.status();
         if before.phase != tell.status.phase {

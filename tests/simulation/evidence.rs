@@ -54,7 +54,7 @@ impl Stopwatch {
         self.unwritten = true;
     }
 
-    /// From here on nobody looks.
+    /// From here on no controller is watching.
     pub fn stop(&mut self, now: Timestamp) {
         self.pass(now);
         self.last = None;

@@ -172,7 +172,7 @@ impl World {
     }
 
     fn leap(&mut self) {
-        let seconds = self.rng.pick(&[3, 10, 10, 40, 70]);
+        let seconds = self.rng.pick(&[3, 10, 10, 40, 70, 70]);
         self.note(|_| format!("{seconds} s pass"));
         self.pass(SignedDuration::from_secs(seconds));
     }
@@ -336,7 +336,7 @@ impl World {
             } else {
                 (idle, changed) = (0, self.server.now);
             }
-            // What is refused for good is tried again for ever, and nothing changes; nor while a query is always the same.
+            // What is refused for good is retried, and nothing changes; nor while a query is always the same.
             if idle > 12 && changed.duration_until(self.server.now) > SignedDuration::from_secs(105) {
                 return rest::check(self);
             }

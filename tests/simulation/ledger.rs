@@ -54,7 +54,7 @@ impl Ledger {
         record.fresh_failures += usize::from(matches!(outcome, Outcome::False(_)));
     }
 
-    /// The status was written by somebody who knew of all answers so far.
+    /// The status was written by a controller that knew of all answers so far.
     pub fn written(&mut self) {
         for record in self.items.values_mut() {
             record.failures += std::mem::take(&mut record.fresh_failures);

@@ -1,11 +1,11 @@
 //! The simulation: random histories of a small cluster, with faults, around the real core.
 //!
 //! A simulated API server, Kubernetes' own controllers, people who change their minds, and one or more Kanary
-//! controllers with late memories, lost answers, crashes and changes of leader. Every step is checked against the
-//! invariants I1 to I5; at the end faults stop, and everything must come to rest in the state that is asked for.
+//! controllers with late stores, lost answers, crashes and changes of leader. Every step is checked against the
+//! invariants I1 to I5; at the end faults stop, and everything must come to rest in the state that is requested.
 //!
 //! `KANARY_SIM_SEED=7 cargo test --test simulation` replays one history and prints it;
-//! `KANARY_SIM_HISTORIES=100000` tells how many there are.
+//! `KANARY_SIM_HISTORIES=100000` sets how many there are.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails by a panic says what it expected
 #![allow(clippy::wildcard_enum_match_arm)] // a law is about the variants that it names

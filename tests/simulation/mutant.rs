@@ -30,11 +30,11 @@ pub enum Mutant {
     ActsBeforeItTells,
     /// Forgets that it has promoted.
     PromotesTwice,
-    /// Makes a base that somebody deleted again.
+    /// Creates a base again that a user deleted.
     RecreatesTheBase,
     /// Takes an item without evidence for a valid one.
     BelievesUnknown,
-    /// Counts the time in which nobody watched.
+    /// Counts the time in which no controller was watching.
     IgnoresAbsences,
     /// Knows only of the last absence, as if the others were not kept.
     ForgetsAbsences,
@@ -44,9 +44,9 @@ pub enum Mutant {
     LeavesLabelsIn,
     /// Moves pods into production while the run fails.
     KeepsPodsIn,
-    /// Leaves pods in production when the source asks for something else.
+    /// Leaves pods in production when the source requests something else.
     ForgetsToMovePods,
-    /// Takes a canary that somebody edited for its own.
+    /// Takes a canary that another client edited for its own.
     IgnoresEdits,
     /// Deletes the canary before its pods have left production.
     DeletesTooEarly,
@@ -54,19 +54,19 @@ pub enum Mutant {
     CleansUpAtOnce,
     /// Forgets a Service of its own at the end.
     ForgetsAChild,
-    /// Takes a Deployment that stands in the way.
+    /// Takes over a Deployment that has the canary's name.
     TakesWhatIsThere,
     /// Plans before it has seen what it wrote, but for its status.
     ForgetsItsWrites,
-    /// Writes its status each time it looks.
+    /// Writes its status each time it observes.
     NeverSilent,
     /// Does not remove what arrives after the end.
     ForgetsStragglers,
-    /// Leaves the mirror in people's routes when a run fails.
+    /// Leaves the mirror in users' routes when a run fails.
     KeepsTheMirror,
-    /// Writes all routes of a VirtualService anew instead of one entry.
+    /// Writes all routes of a VirtualService again instead of one entry.
     ReplacesTheRoutes,
-    /// Takes the mirror out by its index, without looking whether the routes are as observed.
+    /// Takes the mirror out by its index, without checking whether the routes are as observed.
     UnguardedRoutes,
     /// Writes into people's routes without a finalizer.
     ForgetsTheFinalizer,
@@ -305,7 +305,7 @@ fn leave_labels_in(seen: &Observed, action: &mut Action) {
     }
 }
 
-/// Deletes a Service of somebody else that has the kanary service's name.
+/// Deletes another client's Service that has the kanary service's name.
 fn take_services(seen: &Observed) -> Option<Action> {
     let service = seen.service_named(&names::kanary_service(&seen.kanary)).filter(|service| !seen.is_ours(*service))?;
     kanary::decision::owned::delete(Kind::Service, service)

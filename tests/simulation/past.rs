@@ -29,8 +29,8 @@ pub struct Past {
     states: BTreeMap<String, Vec<(u64, State)>>,
     /// The images of each Deployment, by resourceVersion.
     images: BTreeMap<String, Vec<(u64, Value)>>,
-    /// Canaries that somebody edited before the controller had written down what the API server made of its own write.
-    /// Known: it takes such an edit for the API server's defaults.
+    /// Canaries that another client edited before the controller had recorded what the API server made of its own
+    /// write. Known: it takes such an edit for the API server's defaults.
     edited_unseen: BTreeSet<String>,
     /// Canaries that the controller wrote, and whose record in the status is still that of the write before.
     written: BTreeSet<String>,
@@ -83,14 +83,14 @@ impl Past {
         }
     }
 
-    /// Notes what was made by a write that nobody knows of. Was it?
+    /// Notes what was made by a write that no controller knows of. Was it?
     pub fn note_straggler(&mut self, change: &Change, lost: bool) -> bool {
         let unknown = lost || change.actor == Actor::Deposed;
         let made = change.after.as_ref().filter(|_| unknown && change.before.is_none());
         made.is_some_and(|made| self.stragglers.insert(uid(made)))
     }
 
-    /// Did somebody edit this canary, or its autoscaler, before it was first seen?
+    /// Did another client edit this canary, or its autoscaler, before it was first seen?
     pub fn was_edited_unseen(&self, canary: &str) -> bool {
         self.edited_unseen.contains(canary)
     }

@@ -15,7 +15,7 @@ use crate::{
 
 pub const ME: Actor = Actor::Person;
 
-/// What somebody does; it says what that was.
+/// What a user does; it says what that was.
 type Deed = fn(&mut Hand) -> &'static str;
 
 /// One deed; says which.

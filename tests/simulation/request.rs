@@ -52,7 +52,7 @@ pub fn dry_run(
     })
 }
 
-/// A list of the routes, which tells what is there at this moment.
+/// A list of the routes, as they are at this moment.
 pub fn read(rng: &mut Rng, weather: Weather) -> Result<(), Refused> {
     send(rng, weather, || Ok(()))
 }
@@ -68,7 +68,7 @@ pub fn act(
     let name = action.target().name.clone();
     let kind = kind_of(action.target().kind);
     let mut written = Written { kind, name: name.clone(), uid: None };
-    // Writes to somebody's routes are rare; what a lost answer does there must not be.
+    // Writes to users' routes are rare; what a lost answer does there must not be.
     let lost = if kind == Kind::Route { 3 * weather.lost } else { weather.lost };
     let weather = Weather { lost, ..weather };
     send(rng, weather, || match action {

@@ -21,13 +21,13 @@ use crate::{
 
 const LAW: &str = "I5";
 
-/// All `KanaryDeployment`s are where they must be, and nobody has anything to say.
+/// All `KanaryDeployment`s are where they must be, and no controller has anything to write.
 pub fn check(world: &mut World) -> Check {
     for (_, object) in world.server.list(Kind::Kanary) {
         let kanary = KanaryDeployment::deserialize(object.as_ref()).expect("it is one");
         let leader = world.leader.as_ref().expect("somebody leads");
         let plan = leader.plan_now(world.server.now, kanary.name()).expect("it was delivered");
-        // What is refused for good is tried again for ever.
+        // What is refused for good is retried indefinitely.
         let asks = leader.question_now(world.server.now, kanary.name()) == Some(Lookup::ReadRoutes);
         let silent = plan.actions.is_empty() && plan.status.is_none() && !asks || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;

@@ -1,4 +1,4 @@
-//! Chance, from a seed: the same seed tells the same history.
+//! Chance, from a seed: the same seed gives the same history.
 
 /// SplitMix64: small, fast, and good enough to choose what happens next.
 pub struct Rng(u64);

@@ -160,7 +160,7 @@ pub fn carriers(server: &Server, canary: &str) -> Vec<(String, Arc<Value>)> {
         .collect()
 }
 
-/// What came in by a write that nobody knew of any more, by canary: it may stay where nobody tends it.
+/// What came in by a write that no controller knew of any more, by canary: it may stay where none reconciles.
 #[derive(Default)]
 pub struct Late(BTreeMap<String, u64>);
 
@@ -266,7 +266,7 @@ pub fn is_as_asked(server: &Server, kanary: &KanaryDeployment) -> Check {
     Ok(())
 }
 
-/// At rest, and with all of them gone: nobody's mirror is left behind.
+/// At rest, and with all of them gone: no mirror is left behind.
 pub fn nobody_is_left(server: &Server, late: &Late) -> Check {
     for (name, route) in server.list(Kind::Route) {
         for entry in entries(&route["spec"]).filter(|entry| is_ours(entry)) {

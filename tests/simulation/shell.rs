@@ -1,4 +1,4 @@
-//! The controller around the core, as the real one behaves: it plans from its memory, carries out one write at a time,
+//! The controller around the core, as the real one behaves: it plans from its store, carries out one write at a time,
 //! and makes the decision again whenever something fails.
 //!
 //! What it promises the core: it reads back what it wrote; after a start it has a full list; the status carries the
@@ -107,7 +107,7 @@ impl Shell {
         actions.any(|action| matches!(action, Action::Promote { .. }))
     }
 
-    /// Is a write to somebody's route on its way?
+    /// Is a write to a user's route on its way?
     pub fn is_about_to_write_a_route(&self) -> bool {
         let mut actions = self.drivers.values().flat_map(Driver::writes);
         actions.any(|action| action.target().kind == Written::VirtualService)

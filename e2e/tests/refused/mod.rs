@@ -711,7 +711,7 @@ pub struct Trouble {
     pub cure: Cure,
 }
 
-/// What the message tells users to do.
+/// What the message says that users should do.
 pub enum Cure {
     /// It is another KanaryDeployment.
     None,

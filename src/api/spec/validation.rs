@@ -66,7 +66,7 @@ pub struct ManualOverride {
     /// `invalid` fails the run; `valid` applies to every manual item without a status of its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ManualStatus>,
-    /// Why; recorded in the status and in the event.
+    /// Reason; recorded in the status and in the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
@@ -90,7 +90,7 @@ pub struct Item {
     /// Labels that invalidate the canary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label_watch: Option<LabelWatch>,
-    /// A Prometheus query; its result must be good.
+    /// A Prometheus query, and how to read its result.
     #[serde(default, rename = "promQL", skip_serializing_if = "Option::is_none")]
     pub prom_ql: Option<PromQl>,
 }

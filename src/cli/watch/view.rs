@@ -65,7 +65,7 @@ fn title(state: &State) -> Paragraph<'static> {
 
 fn message_of(state: &State) -> Paragraph<'static> {
     let message = state.kanary.status.as_ref().and_then(|status| status.message.clone()).unwrap_or_default();
-    let text = if state.is_deleted { "The KanaryDeployment was deleted.".to_owned() } else { message };
+    let text = if state.is_deleted { "the KanaryDeployment was deleted".to_owned() } else { message };
     Paragraph::new(text).wrap(Wrap { trim: true })
 }
 

@@ -73,7 +73,7 @@ pub fn authority(url: &str) -> String {
 }
 
 fn client(egress: &Arc<EgressPolicy>, url: &Url, written: &str, ca: Option<&[u8]>) -> Result<Client, SendError> {
-    // A second provider in the process would make both panic; that one is installed already is no error.
+    // A second provider in the process would make both panic; that one is installed already is not an error.
     drop(rustls::crypto::ring::default_provider().install_default());
     let resolver = CheckedResolver {
         egress: egress.clone(),
@@ -110,7 +110,7 @@ pub async fn send(
     credentials: &Credentials,
     timeout: Duration,
 ) -> Result<(u16, Vec<u8>), SendError> {
-    // The path of the URL is kept: many servers stand behind one.
+    // The path of the URL is kept: many servers can be behind one host.
     let base = query.url.trim_end_matches('/');
     let url = Url::parse(base).map_err(|error| SendError::Unsendable(error.to_string()))?;
     let client = clients.get(egress, &url, &query.url, credentials.ca.as_deref())?;

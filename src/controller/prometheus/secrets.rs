@@ -9,7 +9,7 @@ use crate::{
     controller::request::bounded,
 };
 
-/// What a request carries.
+/// The credentials of a request.
 #[derive(Default)]
 pub struct Credentials {
     /// The value of the header Authorization.

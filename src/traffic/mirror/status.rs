@@ -66,7 +66,7 @@ fn confirmed(mirror: &Mirror) -> TrafficStatus {
     }
 }
 
-/// Why it is not known that mirrored requests arrive. Once they did, a quiet hour is no reason to doubt it.
+/// Why it is not known that mirrored requests arrive. Once they did, a quiet hour is not a reason to doubt it.
 fn unconfirmed(mirror: &Mirror) -> Option<String> {
     let (seen, status) = (mirror.seen, mirror.seen.status());
     if matches!(status.phase, Some(Phase::Validating | Phase::Promoting)) {

@@ -1,7 +1,7 @@
-//! Which Service a host in a VirtualService stands for, exactly as Istio resolves it.
+//! Which Service a host in a VirtualService means, exactly as Istio resolves it.
 //!
 //! A name without a dot is a Service in the VirtualService's own namespace, never in that of the client. A name with a dot
-//! is taken as it is: `web.shop` and `web.shop.svc` are no Services to a destination, only
+//! is taken as it is: to a destination `web.shop` and `web.shop.svc` are not Services, only
 //! `web.shop.svc.cluster.local` is. (As hosts they do catch requests that clients send to these names.)
 
 use std::net::IpAddr;
@@ -11,7 +11,7 @@ pub fn full(service: &str, namespace: &str, domain: &str) -> String {
     format!("{service}.{namespace}.svc.{domain}")
 }
 
-/// What a destination's host stands for in a VirtualService of this namespace.
+/// What a destination's host means in a VirtualService of this namespace.
 pub fn resolve(host: &str, namespace: &str, domain: &str) -> String {
     let stands_for_itself = host.is_empty() || host == "*" || host.contains('.') || host.parse::<IpAddr>().is_ok();
     if stands_for_itself { host.to_owned() } else { full(host, namespace, domain) }

@@ -46,7 +46,7 @@ fn full(seen: &Observed, service: &str) -> String {
     hosts::full(service, seen.kanary.namespace(), &seen.routes.domain)
 }
 
-/// The full name that the `destination` in this reference stands for.
+/// The full name that the `destination` in this reference means.
 pub fn host_of(seen: &Observed, route: &VirtualService, reference: &Value) -> Option<String> {
     let host = reference.pointer("/destination/host").and_then(Value::as_str)?;
     Some(hosts::resolve(host, route.namespace(), &seen.routes.domain))

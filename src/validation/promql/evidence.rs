@@ -48,8 +48,8 @@ pub fn evaluate(item: &PromqlItem<'_>) -> ItemResult {
     ItemResult { failures, last_failure, ..result }
 }
 
-/// Each failed evaluation counts once, however often it is looked at: the status remembers when the query of the last one
-/// was sent.
+/// Each failed evaluation counts once, however often it is observed: the status remembers when the query of the last
+/// one was sent.
 fn count(before: Option<&ItemStatus>, evaluation: Option<&Evaluation>) -> (i32, Option<Timestamp>) {
     let (failures, last) = before.map_or((0, None), |before| (before.failures, before.last_failure));
     match evaluation {
@@ -92,8 +92,8 @@ fn conclude(item: &PromqlItem<'_>, evaluation: &Evaluation, failures: i32) -> It
     }
 }
 
-/// There is no evaluation, as after a restart: what the status says stands until there is one. It makes no success: that
-/// needs a result.
+/// There is no evaluation, as after a restart: what the status says is kept until there is one. It does not count as
+/// success, which needs a result.
 fn unevaluated(before: Option<&ItemStatus>) -> ItemResult {
     let standing = before.filter(|before| before.verdict != Verdict::Invalid);
     let kept = standing.and_then(|before| Some(ItemResult::new(before.verdict, before.message.clone()?)));

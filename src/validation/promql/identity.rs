@@ -38,7 +38,7 @@ pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
     }
 }
 
-/// The pods that are judged. Those of a former template may still end when the ones of a new run are ready.
+/// The pods that are evaluated. Those of a former template may still end when the ones of a new run are ready.
 pub(super) fn pods(seen: &Observed) -> BTreeSet<String> {
     seen.live_pods().map(|pod| pod.name().to_owned()).collect()
 }

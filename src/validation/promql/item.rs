@@ -25,7 +25,7 @@ pub fn status_of<'a>(seen: &Observed, all: &'a [ItemStatus], name: &str, identit
     by_name.or_else(|| same.find(|status| !is_named(name) && !is_named(&status.name)))
 }
 
-/// An item as it stands.
+/// An item as it is now.
 pub struct PromqlItem<'a> {
     pub seen: &'a Observed,
     pub status: &'a KanaryDeploymentStatus,
@@ -141,7 +141,7 @@ impl<'a> PromqlItem<'a> {
         from.saturating_add(self.status.held).ok()
     }
 
-    /// Where the clock would have to stand again to stand as it did at a mark.
+    /// The moment of a mark, moved by the pauses since then.
     fn on_the_clock(&self, mark: ClockMark) -> Timestamp {
         let held = self.status.held.saturating_sub(mark.held).max(SignedDuration::ZERO);
         let last_hold = self.status.accounted_until.map_or(mark.at, |accounted| accounted.max(mark.at));

@@ -44,8 +44,8 @@ fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
     at.and_then(bad_header).and_then(|why| object(Reason::BadPrometheus, "prometheus.headers", why))
 }
 
-/// Headers that say where a request goes, how long it is, or who sends it, are set by the controller: two of a kind could
-/// make a proxy see another request than the server.
+/// Headers that say where a request goes, how long it is, or which client sends it, are set by the controller: two of a
+/// kind could make a proxy see another request than the server.
 fn bad_header(at: &Prometheus) -> Option<String> {
     at.headers.iter().find_map(|(name, value)| {
         let Ok(parsed) = name.parse::<HeaderName>() else {
