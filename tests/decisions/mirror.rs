@@ -78,7 +78,9 @@ pub fn carry_out(objects: &mut [Value], actions: &[Action]) {
 
 /// What is written into routes while a run lasts, and what the finalizer needs.
 pub fn ensured(seen: &Observed) -> Vec<Action> {
-    let mut actions = traffic(seen).ensure(Extent::All { available: true });
+    let all = Extent::All { available: true };
+    let mut actions = traffic(seen).ensure(all);
+    actions.extend(traffic(seen).ensure_routes(all));
     actions.retain(|action| {
         matches!(action.target().kind, Kind::VirtualService | Kind::HTTPRoute | Kind::KanaryDeployment)
     });
