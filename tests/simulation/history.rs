@@ -172,7 +172,7 @@ impl World {
     }
 
     fn leap(&mut self) {
-        let seconds = self.rng.pick(&[3, 10, 10, 40, 70, 70]);
+        let seconds = self.rng.pick(&[3, 10, 10, 40, 70]);
         self.note(|_| format!("{seconds} s pass"));
         self.pass(SignedDuration::from_secs(seconds));
     }

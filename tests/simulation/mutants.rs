@@ -2,7 +2,7 @@
 
 use crate::{history, history::Failure, mutant::Mutant};
 
-const WITHIN: u64 = 5000;
+const WITHIN: u64 = 20_000;
 
 /// A mistake may break several laws; the one that forbids it must be among them.
 fn is_caught(mutant: Mutant, law: &str) {

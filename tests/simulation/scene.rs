@@ -55,7 +55,7 @@ pub fn base(rng: &mut Rng) -> Value {
 
 fn deployment_spec(image: &str) -> Value {
     json!({
-        "progressDeadlineSeconds": 60,
+        "progressDeadlineSeconds": 45,
         "template": {
             "metadata": {"labels": {"app": "web", "tier": "front", "group": "shop"}},
             "spec": {"containers": [{"name": "app", "image": image}]},
