@@ -86,7 +86,7 @@ async fn a_canary_without_requests_proves_nothing(ns: TestNamespace) -> Result<(
         }
         ns.apply(trial_of(name, json!({"validation": validation}))).await?;
         let held = |kanary: &Value| condition(kanary, "Running")["reason"] == "Paused";
-        let kanary = ns.until_kanary(name, "the clock stands still", held).await?;
+        let kanary = ns.until_kanary(name, "the clock is paused", held).await?;
         assert!(message(&kanary).contains("no traffic yet"), "{kanary}");
     }
     assert_eq!(base_image(&ns).await?, "web:1");

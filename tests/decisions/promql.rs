@@ -395,7 +395,7 @@ fn after_a_restart_the_clock_waits_for_the_first_result() {
         status.conditions.iter().any(|condition| condition.reason.as_str() == "AwaitingPrometheus"),
         "no reason to warn"
     );
-    assert_eq!(due_query(&seen), None, "that the clock stands still is told first");
+    assert_eq!(due_query(&seen), None, "that the clock is paused is reported first");
     let mut seen = written(seen, 20);
     assert!(due_query(&seen).is_some());
     seen.now = at(21);
