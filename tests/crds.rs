@@ -18,11 +18,11 @@ fn the_checked_in_crd_is_fresh() {
 
 #[test]
 fn the_crd_is_small() {
-    assert!(CHECKED_IN.len() < 40_000, "{} bytes", CHECKED_IN.len());
+    assert!(CHECKED_IN.len() < 44_000, "{} bytes", CHECKED_IN.len());
 }
 
 #[test]
 fn the_template_is_preserved_where_it_is_not_read() {
     assert!(CHECKED_IN.contains("x-kubernetes-preserve-unknown-fields: true"));
-    assert!(!CHECKED_IN.contains("containers"), "a pod's containers are no business of the schema");
+    assert!(!CHECKED_IN.contains("livenessProbe"), "what the controller does not read is no business of the schema");
 }

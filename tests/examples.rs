@@ -13,7 +13,7 @@ use kanary::{
     api::{KanaryDeployment, Phase, names},
     decision::{Action, DryRun, Kind, Lookup, Observed, Routes},
     lifecycle,
-    objects::Listed,
+    objects::{Listed, PodTemplate},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -133,7 +133,10 @@ fn compare(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) {
 fn until_made(mut seen: Observed) -> Vec<Action> {
     for _ in 0..6 {
         if let Some(Lookup::DryRunPromotion { template_hash, base_hash, .. }) = lifecycle::lookup(&seen) {
-            let outcome = Ok("the promoted hash".into());
+            let outcome = Ok(PodTemplate {
+                hash: "the promoted hash".into(),
+                ..PodTemplate::of(&seen.kanary.spec.template.pod_template())
+            });
             seen.dry_run = Some(DryRun { template_hash, base_hash, at: seen.now, outcome, changes: true });
         }
         let plan = lifecycle::plan(&seen);

@@ -10,6 +10,7 @@ mod schema;
 mod spec;
 mod status;
 mod template;
+pub mod text;
 
 pub use reason::{Explanation, Reason};
 pub use spec::{

@@ -40,6 +40,7 @@ pub enum Reason {
     NotRequested,
     On,
     Pending,
+    PortNotFound,
     PortRequired,
     RouteNotFound,
     RoutesNotListed,
@@ -76,6 +77,7 @@ pub enum Reason {
     ForeignNamespace,
     NameTaken,
     PromotionRefused,
+    ServiceLosesPods,
     RequestFailed,
     Resolved,
     SelectorTooWide,
@@ -92,6 +94,7 @@ pub enum Reason {
     LabelsWithheld,
     MirrorCopiesWrites,
     PDBCountsCanary,
+    PortUndeclared,
     Restarted,
     Retried,
     Started,
@@ -120,6 +123,25 @@ impl Reason {
                 | Self::Removing
                 | Self::Removed
         )
+    }
+
+    /// Is it so common in the course of a run that a person need not read it beside the phase?
+    #[must_use]
+    pub fn is_ordinary(&self) -> bool {
+        self.is_progress()
+            || matches!(
+                self,
+                Self::Accepted
+                    | Self::AcceptedUnverified
+                    | Self::CopiesSeen
+                    | Self::NotRequested
+                    | Self::Evaluating
+                    | Self::Promoting
+                    | Self::RollingOut
+                    | Self::Promoted
+                    | Self::AlreadyUpToDate
+                    | Self::NoUpdate
+            )
     }
 
     /// Does it pass without a change by a user, or once something is made that may well be on its way?

@@ -27,14 +27,28 @@ pub fn template(_: &mut SchemaGenerator) -> Schema {
         "message": "the label kanary.k8s.io/canary marks what belongs to a canary; remove it",
     }]);
     let object = |properties: Value| json!({"type": "object", PRESERVE: true, "properties": properties});
-    let labelled = object(json!({"labels": labels, "annotations": strings}));
+    // By it a canary pod would be taken for one that is in production already.
+    let mut annotations = strings.clone();
+    annotations[RULES] = json!([{
+        "rule": "!('kanary.k8s.io/production-labels' in self)",
+        "message": "the annotation kanary.k8s.io/production-labels is what the controller records of a canary pod; remove it",
+    }]);
+    let labelled = object(json!({"labels": labels, "annotations": annotations}));
     let metadata = object(json!({
         "name": {"type": "string", "maxLength": 253},
         "namespace": {"type": "string", "maxLength": 253},
         "labels": labels,
         "annotations": strings,
     }));
-    let mut pod = object(json!({"metadata": labelled, "spec": {"type": "object", PRESERVE: true}}));
+    let some = json!({"type": "string", "minLength": 1});
+    let mut container = object(json!({"name": some, "image": some}));
+    container["required"] = json!(["name", "image"]);
+    let mut pod_spec = object(json!({
+        "containers": {"type": "array", "minItems": 1, "items": container},
+        "initContainers": {"type": "array", "items": container},
+    }));
+    pod_spec["required"] = json!(["containers"]);
+    let mut pod = object(json!({"metadata": labelled, "spec": pod_spec}));
     pod["required"] = json!(["spec"]);
     let mut spec = object(json!({
         "replicas": {"type": "integer", "minimum": 0, "format": "int32"},

@@ -344,7 +344,7 @@ pub struct ItemStatus {
 /// The columns of `kubectl get`.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
-    /// `Succeeded` or `Failed` from the verdict on, the phase before.
+    /// The phase, and what it waits for unless that is the ordinary course; `Failed` from the verdict on.
     pub status: String,
     /// `static` or `hpa`, with the count.
     pub scale: String,

@@ -6,7 +6,7 @@ mod readiness;
 mod trial;
 mod withhold;
 
-pub use readiness::{Readiness, creating, readiness, unready_pod};
+pub use readiness::{Readiness, creating, readiness, restarts, unready_pod};
 use serde_json::{Map, Value, json};
 pub use trial::is_under_test;
 pub use withhold::{Withheld, withhold};
@@ -24,7 +24,7 @@ use crate::{
 #[must_use]
 pub fn pod_labels(kanary: &KanaryDeployment, withheld: &Withheld) -> Labels {
     let mut labels = kanary.spec.template.pod_labels();
-    labels.retain(|key, _| !withheld.keys.contains(key));
+    labels.retain(|key, _| !withheld.keys.contains(key) && !key.starts_with(names::PREFIX));
     labels.insert(names::CANARY_LABEL.into(), owned::mark(kanary));
     labels
 }
@@ -59,7 +59,8 @@ pub fn desired(kanary: &KanaryDeployment, withheld: &Withheld) -> Value {
     owned::stamp(object, &desired_hash(kanary, withheld))
 }
 
-/// The template's spec, but: selected by our label only, never paused, and replaced without a gap.
+/// The template's spec, but: selected by our label only, never paused, replaced without a gap, and with no key of ours on
+/// its pods, because the controller would take it for its own record.
 fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     let mut spec = kanary.spec.template.spec();
     spec.remove("paused");
@@ -76,6 +77,9 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
             *metadata = json!({});
         }
         metadata["labels"] = json!(pod_labels(kanary, withheld));
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.retain(|key, _| !key.starts_with(names::PREFIX));
+        }
     }
     spec.insert("template".into(), template);
     spec

@@ -32,11 +32,15 @@ pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
 
 fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
     let count = format!("{available} of {wanted} canary pods available");
-    let waiting = seen.live_pods().filter_map(|pod| Some((pod.name(), &pod.status.waiting.as_ref()?.reason)));
-    // The reason only: the kubelet's message counts seconds.
-    if let Some((pod, why)) = waiting.min_by_key(|(pod, _)| *pod) {
-        let reason = if why.is_empty() { Reason::Waiting } else { Reason::from(why.as_str()) };
-        return not_ready(reason, format!("{count}; pod {pod}: {why}"));
+    let waiting = seen.live_pods().filter_map(|pod| Some((pod, pod.status.waiting.as_ref()?)));
+    if let Some((pod, why)) = waiting.min_by_key(|(pod, _)| pod.name()) {
+        let reason = if why.reason.is_empty() { Reason::Waiting } else { Reason::from(why.reason.as_str()) };
+        let words = match &pod.status.crash {
+            // The kubelet's message counts the seconds until the next restart.
+            Some(crash) => format!("{}: {}", why.reason, crash.words()),
+            None => why.words(),
+        };
+        return not_ready(reason, format!("{count}; pod {}: {words}", pod.name()));
     }
     match canary.replica_failure() {
         Some(failure) => not_ready(Reason::ReplicaFailure, format!("{count}; {failure}")),
@@ -49,7 +53,19 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
 #[must_use]
 pub fn unready_pod(seen: &Observed) -> Option<String> {
     let pod = seen.live_pods().filter(|pod| !pod.status.ready).min_by_key(|pod| pod.name())?;
-    Some(format!("pod {}: {}", pod.name(), pod.status.unready.as_deref().unwrap_or("not ready")))
+    let unready = pod.status.unready.as_deref().unwrap_or("not ready");
+    let crash = pod.status.crash.as_ref().map_or_else(String::new, |crash| format!("; {}", crash.words()));
+    Some(format!("pod {}: {unready}{crash}", pod.name()))
+}
+
+/// How often the container that failed was started again: it counts, so only the last message of a run names it.
+#[must_use]
+pub fn restarts(seen: &Observed) -> Option<i64> {
+    seen.live_pods()
+        .filter_map(|pod| pod.status.crash.as_ref())
+        .map(|crash| crash.restarts)
+        .max()
+        .filter(|count| *count > 0)
 }
 
 fn not_ready(reason: Reason, message: String) -> Readiness {

@@ -11,7 +11,11 @@ use serde_json::{Value, json};
 
 use super::{context::Context, request::bounded, store::Store};
 use crate::{
-    api::{KanaryDeployment, names::MANAGER},
+    api::{
+        KanaryDeployment,
+        names::MANAGER,
+        text::{MOST, clip},
+    },
     decision::{Action, Fault, Kind, Patch, Target},
     objects::{Autoscaler, HTTPRoute, Object, Pod, Service, VirtualService},
 };
@@ -171,9 +175,9 @@ pub fn classify(action: String, error: &kube::Error) -> ExecuteError {
     match error {
         kube::Error::Api(status) if is_stale(status) && !is_final(status) => ExecuteError::Stale(action),
         kube::Error::Api(status) => {
-            ExecuteError::Failed(Fault { action, error: strict_error(&status.message).to_owned() })
+            ExecuteError::Failed(Fault { action, error: clip(strict_error(&status.message), MOST) })
         }
-        other => ExecuteError::Failed(Fault { action, error: other.to_string() }),
+        other => ExecuteError::Failed(Fault { action, error: clip(&other.to_string(), MOST) }),
     }
 }
 

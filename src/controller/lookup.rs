@@ -19,7 +19,10 @@ use super::{
     stores::RouteStore,
 };
 use crate::{
-    api::{KanaryDeployment, names},
+    api::{
+        KanaryDeployment, names,
+        text::{MOST, clip},
+    },
     decision::{Lookup, Patch, Target},
     lifecycle::step::Done,
     objects::{Deployment, DeploymentSpec, HTTPRoute, Object, VirtualService},
@@ -58,7 +61,7 @@ async fn dry_run(
     match execute::patched::<Deployment>(context, namespace, target, patch, &params).await {
         Ok(base) => Ok(Ok(base.spec)),
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
-            Ok(Err(strict_error(&status.message).to_owned()))
+            Ok(Err(clip(strict_error(&status.message), MOST)))
         }
         Err(error) => Err(classify(format!("dry-run the promotion of Deployment {}", target.name), &error)),
     }

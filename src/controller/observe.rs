@@ -57,9 +57,12 @@ pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deplo
 /// that this canary refers to.
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
     let (store, namespace) = (&context.stores.services, kanary.namespace());
-    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation));
+    let base = context.stores.deployments.get(namespace, &names::base(kanary));
+    let labels = base.as_ref().map(|base| base.spec.template.labels.clone());
+    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation, labels));
     if known.of != now {
-        *known = Services { of: now, found: store.unlabelled(namespace, services_of(kanary)) };
+        let found = store.unlabelled(namespace, services_of(kanary, base.as_deref()));
+        *known = Services { of: now, found };
     }
     let mut services = known.found.clone();
     services.extend(store.of_canary(namespace, kanary.name()));

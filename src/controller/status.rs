@@ -18,8 +18,12 @@ use super::{
     request::bounded,
 };
 use crate::{
-    api::{KanaryDeployment, KanaryDeploymentStatus},
+    api::{
+        KanaryDeployment, KanaryDeploymentStatus,
+        text::{MOST, clip},
+    },
     decision::{Kind, Notice, StatusUpdate},
+    hash,
     objects::Object,
 };
 
@@ -83,7 +87,7 @@ pub async fn write(
     tracing::info!(phase, detail, "status updated");
     if !update.notices.is_empty() {
         // What comes next, such as taking pods out of production, does not wait for events.
-        tokio::spawn(publish_all(context.clone(), kanary.clone(), update.notices.clone()).in_current_span());
+        tokio::spawn(publish_all(context.clone(), kanary.clone(), update.clone()).in_current_span());
     }
     Ok(())
 }
@@ -107,28 +111,23 @@ async fn apply(
     bounded(context.client.request(request)).await
 }
 
-async fn publish_all(context: Arc<Context>, kanary: Arc<KanaryDeployment>, notices: Vec<Notice>) {
-    for notice in notices {
-        publish(&context, &kanary, &notice).await;
+async fn publish_all(context: Arc<Context>, kanary: Arc<KanaryDeployment>, update: StatusUpdate) {
+    for notice in &update.notices {
+        publish(&context, &kanary, update.status.run.unwrap_or_default(), notice).await;
     }
 }
 
 /// An event that is lost does no harm: the status reports the same.
-async fn publish(context: &Context, kanary: &KanaryDeployment, notice: &Notice) {
+async fn publish(context: &Context, kanary: &KanaryDeployment, run: i64, notice: &Notice) {
     let event = Event {
         type_: if notice.warning { EventType::Warning } else { EventType::Normal },
         reason: notice.reason.to_string(),
-        note: Some(shortened(&notice.note)),
-        action: notice.reason.to_string(),
+        note: Some(clip(&notice.note, MOST)),
+        // The recorder merges events by all but the note, and keeps the first one's: a later run's would be lost.
+        action: format!("{}-{}", notice.reason, hash::of_texts([run.to_string().as_str(), &notice.note])),
         secondary: None,
     };
     if let Err(error) = bounded(context.recorder.publish(&event, &kanary.object_ref(&()))).await {
         tracing::warn!(reason = notice.reason.as_str(), %error, "cannot publish an event");
     }
-}
-
-/// The API server accepts no note of more than 1024 bytes.
-fn shortened(note: &str) -> String {
-    let end = note.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 1000).last();
-    end.map_or_else(String::new, |end| note[..end].to_owned())
 }

@@ -10,7 +10,7 @@ use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
 use crate::{
     api::Phase,
     lifecycle::driver::Driver,
-    objects::Service,
+    objects::{Labels, Service},
     promql::{ClockMark, Outcome, Query},
 };
 
@@ -51,8 +51,8 @@ pub type Answer = (Query, ClockMark, Outcome);
 /// hundreds of others, and they seldom change.
 #[derive(Default)]
 pub struct Services {
-    /// The revision, and the resource and its generation, that they were found for.
-    pub of: Option<(u64, String, Option<i64>)>,
+    /// The revision, the resource and its generation, and the labels of the base's pods, that they were found for.
+    pub of: Option<(u64, String, Option<i64>, Option<Labels>)>,
     pub found: Vec<Arc<Service>>,
 }
 

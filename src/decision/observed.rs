@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     objects::{
-        Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, Service, VirtualService,
-        map_selects,
+        Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, PodTemplate, Service,
+        VirtualService, map_selects,
     },
     promql::{EgressPolicy, QueryHistory},
 };
@@ -60,15 +60,18 @@ pub struct Observed {
     pub faults: Vec<Fault>,
 }
 
-/// Which Services matter to a canary: those of the names that it has for them, its own, and whatever would select a pod
-/// of its template.
-pub fn services_of(kanary: &KanaryDeployment) -> impl Fn(&Service) -> bool {
+/// Which Services matter to a canary: those of the names that it has for them, its own, and whatever selects pods of its
+/// base or would select a pod of its template.
+pub fn services_of(kanary: &KanaryDeployment, base: Option<&Deployment>) -> impl Fn(&Service) -> bool {
+    let of_base = base.map(|base| base.spec.template.labels.clone()).unwrap_or_default();
     let mut labels = kanary.spec.template.pod_labels();
     labels.insert(names::CANARY_LABEL.into(), kanary.name().to_owned());
-    let (production, own) = (kanary.spec.service_name.as_deref(), names::kanary_service(kanary));
+    let (production, own) = (kanary.spec.service_name.clone(), names::kanary_service(kanary));
+    let uid = kanary.uid().to_owned();
     move |service| {
-        let is_named = Some(service.name()) == production || service.name() == own;
-        is_named || map_selects(&service.spec.selector, &labels) || service.is_owned_by(kanary.uid())
+        let is_named = Some(service.name()) == production.as_deref() || service.name() == own;
+        let selector = &service.spec.selector;
+        is_named || map_selects(selector, &labels) || map_selects(selector, &of_base) || service.is_owned_by(&uid)
     }
 }
 
@@ -103,8 +106,8 @@ pub struct DryRun {
     pub base_hash: String,
     /// When it was requested.
     pub at: Timestamp,
-    /// Hash of the base's pod template after it, or why the API server refuses it.
-    pub outcome: Result<String, String>,
+    /// The base's pod template after it, or why the API server refuses it.
+    pub outcome: Result<PodTemplate, String>,
     /// Would it change anything of the base's spec?
     #[serde(default)]
     pub changes: bool,
@@ -121,7 +124,7 @@ impl DryRun {
         after: Result<DeploymentSpec, String>,
     ) -> Self {
         let changes = after.as_ref().is_ok_and(|after| Some(after) != before);
-        Self { template_hash, base_hash, at, outcome: after.map(|spec| spec.template.hash), changes }
+        Self { template_hash, base_hash, at, outcome: after.map(|spec| spec.template), changes }
     }
 }
 
@@ -176,6 +179,21 @@ impl Observed {
     #[must_use]
     pub fn is_ours<K: Object>(&self, object: &K) -> bool {
         object.is_owned_by(self.kanary.uid())
+    }
+
+    /// The dry run of this very template on this very base.
+    #[must_use]
+    pub fn fitting_dry_run(&self) -> Option<&DryRun> {
+        let (dry_run, base) = self.dry_run.as_ref().zip(self.base.as_deref())?;
+        let fits =
+            dry_run.base_hash == base.spec.template.hash && dry_run.template_hash == self.kanary.spec.template.hash();
+        fits.then_some(dry_run)
+    }
+
+    /// The base, unless it is being deleted.
+    #[must_use]
+    pub fn live_base(&self) -> Option<&Deployment> {
+        self.base.as_deref().filter(|base| !base.is_terminating())
     }
 
     /// The canary Deployment, if it is ours.

@@ -55,7 +55,7 @@ impl StatusUpdate {
 pub struct Notice {
     /// Is it a warning, which a user should read?
     pub warning: bool,
-    /// For machines. Events are merged by it and keep their first note.
+    /// For machines.
     pub reason: Reason,
     /// For people.
     pub note: String,

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{base, base::Rollout, children, facts::Facts};
 use crate::{
-    api::{KanaryDeploymentStatus, Phase},
+    api::{Cleanup, KanaryDeploymentStatus, Phase},
     canary::Readiness,
     decision::{Action, Observed},
     traffic::{self, Extent},
@@ -62,8 +62,11 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
     match base::rollout(seen, status) {
         Rollout::Due if base::drift(seen, status).is_none() => base::promote(seen).into_iter().collect(),
         rollout if rollout.is_over() => end(seen, facts),
+        // The canary may hold the room that the base needs for its first new pod.
+        Rollout::Stalled(_) if seen.kanary.spec.validation.cleanup == Cleanup::RolloutStarted => end(seen, facts),
         // The rollout may take hours. A source that requests less traffic meanwhile gets less.
         Rollout::Due
+        | Rollout::Withheld(_)
         | Rollout::Paused
         | Rollout::RollingOut
         | Rollout::Stalled(_)

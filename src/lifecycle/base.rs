@@ -4,15 +4,19 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{BaseStatus, Cleanup, ConditionStatus, ConditionType, KanaryDeploymentStatus, Template, names},
+    api::{BaseStatus, Cleanup, ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Template, names},
     decision::{Action, DryRun, Kind, Lookup, Observed, Patch, Target, owned},
     objects::{Deployment, Object},
+    traffic,
 };
 
 /// How long after a refused dry run the next one is made: quotas and webhooks change.
 const RETRY_DRY_RUN_AFTER: SignedDuration = SignedDuration::from_secs(15);
 /// How long after success it is reported if the base loses the template: as a rule, GitOps reverted it.
 const REVERT_WINDOW: SignedDuration = SignedDuration::from_mins(10);
+
+/// A number that the Deployment controller writes; anybody may write something longer.
+const LONGEST_REVISION: usize = 20;
 
 /// Why the base is no longer what the run began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub enum Rollout {
     LeftAlone,
     /// It must be written.
     Due,
+    /// It must be written, but not while this is so.
+    Withheld(Explanation),
     /// Its rollout is paused, so a write would start nothing.
     Paused,
     /// It has the template, its rollout goes on.
@@ -70,16 +76,27 @@ pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDri
     }
     if base.spec.template.hash != hash {
         return Some(BaseDrift::Changed(format!(
-            "the pod template of Deployment {name} was changed by another client"
+            "the pod template of Deployment {name} was changed by {}",
+            writer(base)
         )));
     }
     // `kubectl replace` drops the annotation, and the Deployment controller puts it back.
     let revisions = pinned.revision.as_deref().zip(base.annotation(names::REVISION));
     revisions.is_some_and(|(pinned, now)| pinned != now).then(|| {
         BaseDrift::Changed(format!(
-            "the pod template of Deployment {name} was changed by another client, and changed back"
+            "the pod template of Deployment {name} was changed by {}, and changed back",
+            writer(base)
         ))
     })
+}
+
+/// Which client wrote the pod template last. A restart is such a write: it stamps the template.
+fn writer(base: &Deployment) -> String {
+    match base.last_manager.as_deref() {
+        None | Some(names::MANAGER) => "another client".into(),
+        Some(manager @ "kubectl-rollout") => format!("the field manager {manager} (kubectl rollout restart, or undo)"),
+        Some(manager) => format!("the field manager {manager}"),
+    }
 }
 
 /// Does the run have a base to compare with?
@@ -94,7 +111,7 @@ pub fn is_pinned(status: &KanaryDeploymentStatus) -> bool {
 pub fn pin(seen: &Observed) -> Option<BaseStatus> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating() && base.is_observed())?;
     let (promoted_hash, is_equal) = match dry_run(seen) {
-        Some(DryRun { outcome: Ok(hash), changes, .. }) => (Some(hash.clone()), !changes),
+        Some(DryRun { outcome: Ok(promoted), changes, .. }) => (Some(promoted.hash.clone()), !changes),
         Some(DryRun { outcome: Err(_), .. }) => return None,
         None if seen.kanary.spec.validation.no_update => (None, false),
         None => return None,
@@ -103,7 +120,10 @@ pub fn pin(seen: &Observed) -> Option<BaseStatus> {
     let is_counted = !base.spec.paused && base.has_begun_rollout();
     Some(BaseStatus {
         template_hash: Some(base.spec.template.hash.clone()),
-        revision: base.annotation(names::REVISION).filter(|_| is_counted).map(str::to_owned),
+        revision: base
+            .annotation(names::REVISION)
+            .filter(|text| is_counted && text.len() <= LONGEST_REVISION)
+            .map(str::to_owned),
         promoted_hash,
         is_equal,
         ..recorded(seen, base)
@@ -136,20 +156,18 @@ pub fn needs_dry_run(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 pub fn record_dry_run(seen: &Observed, status: &mut KanaryDeploymentStatus) {
     let agreed = dry_run(seen).and_then(|dry_run| Some((dry_run.outcome.as_ref().ok()?, dry_run.changes)));
     let pinned = status.base.as_mut().filter(|base| base.promoted_hash.is_none());
-    if let Some((pinned, (hash, changes))) = pinned.zip(agreed) {
-        (pinned.promoted_hash, pinned.is_equal) = (Some(hash.clone()), !changes);
+    if let Some((pinned, (promoted, changes))) = pinned.zip(agreed) {
+        (pinned.promoted_hash, pinned.is_equal) = (Some(promoted.hash.clone()), !changes);
     }
 }
 
 /// The dry run of this very template on this very base.
 #[must_use]
 pub fn dry_run(seen: &Observed) -> Option<&DryRun> {
-    let (dry_run, base) = seen.dry_run.as_ref().zip(seen.base.as_deref())?;
-    let fits =
-        dry_run.base_hash == base.spec.template.hash && dry_run.template_hash == seen.kanary.spec.template.hash();
+    let dry_run = seen.fitting_dry_run()?;
     // Without a promotion a refusal does not matter; no dry run is made then either, so it would stay indefinitely.
     let is_moot = seen.kanary.spec.validation.no_update && dry_run.outcome.is_err();
-    (fits && !is_moot).then_some(dry_run)
+    (!is_moot).then_some(dry_run)
 }
 
 /// When to try a refused promotion again.
@@ -163,7 +181,8 @@ pub fn retry_dry_run_at(dry_run: &DryRun) -> jiff::Timestamp {
 pub fn lookup(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Lookup> {
     let base = seen.base.as_deref().filter(|base| !base.is_terminating())?;
     let fresh = dry_run(seen).is_some_and(|r| r.outcome.is_ok() || seen.now < retry_dry_run_at(r));
-    (needs_dry_run(seen, status) && !fresh).then(|| Lookup::DryRunPromotion {
+    let is_needed = needs_dry_run(seen, status) || traffic::needs_dry_run(seen);
+    (is_needed && !fresh).then(|| Lookup::DryRunPromotion {
         target: target(seen),
         patch: patch(seen, status, base),
         template_hash: seen.kanary.spec.template.hash().to_owned(),
@@ -239,7 +258,11 @@ pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     }
     let Some(base) = seen.base.as_deref() else { return Rollout::Done };
     if !is_promoted(seen, status) && !is_up_to_date(seen, status) {
-        return if base.spec.paused { Rollout::Paused } else { Rollout::Due };
+        return match traffic::loss(seen) {
+            _ if base.spec.paused => Rollout::Paused,
+            Some(why) => Rollout::Withheld(why),
+            None => Rollout::Due,
+        };
     }
     let done = match seen.kanary.spec.validation.cleanup {
         Cleanup::RolloutStarted => base.has_begun_rollout(),

@@ -2,7 +2,7 @@
 
 use super::{base, base::Rollout, condition::set, phase::Guards};
 use crate::{
-    api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason, names},
+    api::{Cleanup, ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason, names},
     decision::Observed,
 };
 
@@ -18,6 +18,9 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, guard
             (ConditionStatus::False, Reason::NoUpdate, message)
         }
         Rollout::Due => (ConditionStatus::False, Reason::Promoting, format!("updating Deployment {name}")),
+        Rollout::Withheld(why) => {
+            (ConditionStatus::False, why.reason.clone(), format!("not promoted: {}", why.message))
+        }
         Rollout::Paused => {
             let fix = format!("resume it: kubectl rollout resume deployment {name}");
             (base::is_promoted(seen, status).into(), Reason::BasePaused, format!("Deployment {name} is paused; {fix}"))
@@ -27,11 +30,7 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, guard
             Reason::RollingOut,
             format!("promoted: Deployment {name} is rolling out {}", images(seen)),
         ),
-        Rollout::Stalled(why) => (
-            ConditionStatus::True,
-            Reason::BaseRolloutStalled,
-            format!("the rollout of Deployment {name} has stalled, so the canary stays: {why}"),
-        ),
+        Rollout::Stalled(why) => (ConditionStatus::True, Reason::BaseRolloutStalled, stalled(seen, &name, why)),
         Rollout::Done if base::was_up_to_date(status) => (
             ConditionStatus::True,
             Reason::AlreadyUpToDate,
@@ -39,8 +38,27 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, guard
         ),
         Rollout::Done => (ConditionStatus::True, Reason::Promoted, promoted(seen)),
     };
+    // It comes too late to fail the run.
+    let message = match &guards.rejection {
+        Some(why) if base::is_promoted(seen, status) => {
+            format!("{message}; rejected after the promotion ({why}): kubectl rollout undo deployment {name}")
+        }
+        Some(_) | None => message,
+    };
     status.message = Some(message.clone());
     set(seen, status, ConditionType::DeploymentUpdated, truth, Explanation { reason, message });
+}
+
+fn stalled(seen: &Observed, name: &str, why: &str) -> String {
+    let canary = match (seen.kanary.spec.validation.cleanup, seen.own_canary()) {
+        (Cleanup::RolloutStarted, _) => "the canary makes room",
+        (Cleanup::RolloutComplete, None) => "the canary has been removed",
+        (Cleanup::RolloutComplete, Some(_)) => {
+            "the canary stays (spec.validation.cleanup: rolloutComplete), and its pods may hold the room that the base needs; \
+             set rolloutStarted to remove them, or make room"
+        }
+    };
+    format!("the rollout of Deployment {name} has stalled: {}; {canary}", why.trim_end_matches('.'))
 }
 
 fn promoted(seen: &Observed) -> String {

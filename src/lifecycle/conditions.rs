@@ -10,13 +10,10 @@ use super::{
     facts::Facts,
     phase::Guards,
     readiness,
-    summary::{report, stamp},
+    summary::{awaits_only_approval, report, stamp},
 };
 use crate::{
-    api::{
-        ConditionStatus, ConditionType, DefaultStatus, Explanation, KanaryDeploymentStatus, ManualStatus, Phase,
-        Reason, names,
-    },
+    api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason, names},
     canary::{self, Readiness},
     decision::{Notice, Observed},
     objects::Object,
@@ -142,22 +139,6 @@ fn validating(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
         return format!("waiting for approval: kubectl kanary approve {}", seen.kanary.name());
     }
     status.deadline.map_or_else(String::new, |deadline| format!("validating until {}", stamp(deadline)))
-}
-
-/// Is a manual verdict, for which there is no deadline, all that is missing?
-fn awaits_only_approval(seen: &Observed) -> bool {
-    let validation = &seen.kanary.spec.validation;
-    let all = validation.manual.as_ref();
-    let is_approved = all.is_some_and(|manual| manual.status == Some(ManualStatus::Valid));
-    let default = all.and_then(|manual| manual.status_after_deadline);
-    let has_no_deadline = |item: &crate::api::Item| {
-        let own = item.manual.as_ref().filter(|manual| manual.status.is_none());
-        own.is_some_and(|manual| manual.status_after_deadline.or(default).unwrap_or_default() == DefaultStatus::None)
-    };
-    let items = validation.named_items();
-    !is_approved
-        && items.iter().all(|(_, item)| item.manual.is_some())
-        && items.iter().any(|(_, item)| has_no_deadline(item))
 }
 
 /// After a restart the first result is on its way as a rule, which is not a reason to warn.

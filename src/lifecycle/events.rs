@@ -118,7 +118,8 @@ fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
     let counted =
         if joins { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
-    unselected.into_iter().chain(counted.into_iter().flatten()).collect()
+    let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
+    unselected.into_iter().chain(counted.into_iter().flatten()).chain(undeclared).collect()
 }
 
 fn warning(reason: Reason, note: String) -> Notice {

@@ -31,6 +31,10 @@ pub(super) fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
         is_fresh: seen.is_fresh,
         gap,
         items,
+        rejection: (status.phase == Some(Phase::Promoting))
+            .then(|| validation::rejection(seen, status, timing.available))
+            .flatten(),
+        is_written: base::is_promoted(seen, status),
         rollout: base::rollout(seen, status),
         clean: children::none_left(seen, &facts.traffic),
     }
@@ -61,7 +65,18 @@ fn stuck(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Opt
     let waited = duration::print(seen.kanary.spec.template.progress_deadline());
     let pod = if *reason == Reason::Progressing { canary::unready_pod(seen) } else { None };
     let pod = pod.map_or_else(String::new, |pod| format!("; {pod}"));
-    Some(format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}{pod}"))
+    let restarts = canary::restarts(seen).map_or_else(String::new, |count| format!("; {count} restarts"));
+    Some(format!("the canary was not available for {waited} (progressDeadlineSeconds): {message}{pod}{restarts}"))
+}
+
+/// What a canary that fails for another reason waited for: its pods, and the kubelet's words, are gone after the end.
+pub(super) fn trouble(why: &Explanation, facts: &Facts) -> String {
+    match &facts.readiness {
+        Readiness::NotReady(trouble) if why.reason != Reason::CanaryNotAvailable && !trouble.reason.is_progress() => {
+            format!("; the canary was not available then: {}", trouble.message)
+        }
+        Readiness::NotReady(_) | Readiness::Absent | Readiness::Ready => String::new(),
+    }
 }
 
 /// When it will have been unavailable for too long, as things stand.

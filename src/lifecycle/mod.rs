@@ -5,6 +5,7 @@
 mod actions;
 pub mod base;
 mod base_condition;
+mod bounds;
 mod canary_status;
 pub mod children;
 mod clock;
@@ -84,8 +85,12 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn lookup(&self) -> Option<Lookup> {
         let phase = self.status.phase;
-        let before_verdict = matches!(phase, Some(Phase::Starting | Phase::Validating)) && !is_deleted(self.seen);
-        let dry_run = if before_verdict { base::lookup(self.seen, &self.status) } else { None };
+        let before_write = match phase {
+            Some(Phase::Starting | Phase::Validating) => true,
+            Some(Phase::Promoting) => !base::is_promoted(self.seen, &self.status),
+            Some(Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed) | None => false,
+        };
+        let dry_run = if before_write && !is_deleted(self.seen) { base::lookup(self.seen, &self.status) } else { None };
         dry_run.or_else(|| self.is_about_to_succeed().then_some(Lookup::ReadCanary)).or_else(|| self.routes_lookup())
     }
 
@@ -149,13 +154,17 @@ impl<'a> View<'a> {
         let is_persisted = new_run.is_none();
         let mut notices: Vec<Notice> = new_run.map(|run| run.notice).into_iter().collect();
         let next = if is_persisted { phase::next(status.phase.unwrap_or(Phase::Scheduled), &guards) } else { None };
-        if let Some((phase, why)) = next {
+        if let Some((phase, mut why)) = next {
+            if phase == Phase::Failing {
+                why.message.push_str(&guards::trouble(&why, &facts));
+            }
             notices.push(enter(seen, &mut status, phase, &why, &guards));
             if phase == Phase::Failing {
                 actions = facts.traffic.withdraw();
             }
         }
         notices.extend(conditions::update(seen, &mut status, &facts, &guards));
+        bounds::fit(&mut status);
         let requeue_at = requeue_at(seen, &status, &facts);
         Plan { status: status_update(seen, status, notices, &actions), actions, requeue_at }
     }

@@ -25,6 +25,10 @@ pub struct Guards {
     pub gap: Option<Gap>,
     /// What each item says, with all that was measured.
     pub items: Vec<ItemStatus>,
+    /// After a verdict of success: what a user, or an invalidation label, says against the canary.
+    pub rejection: Option<String>,
+    /// Did this run write the base? From then on a rejection comes too late.
+    pub is_written: bool,
     /// How far the base is, after a verdict of success.
     pub rollout: Rollout,
     /// Nothing of the canary is left.
@@ -43,10 +47,12 @@ pub fn next(phase: Phase, guards: &Guards) -> Option<(Phase, Explanation)> {
         }),
         Phase::Validating => failure(guards).or_else(|| success(guards)),
         // With noUpdate nothing is to be written, so the base may change.
-        Phase::Promoting => (if guards.rollout == Rollout::LeftAlone { None } else { drifted(guards) }).or_else(|| {
-            let over = guards.rollout.is_over() && guards.clean;
-            over.then(|| to(Phase::Succeeded, Reason::Succeeded, "promotion complete, canary removed"))
-        }),
+        Phase::Promoting => (if guards.rollout == Rollout::LeftAlone { None } else { drifted(guards) })
+            .or_else(|| rejected(guards))
+            .or_else(|| {
+                let over = guards.rollout.is_over() && guards.clean;
+                over.then(|| to(Phase::Succeeded, Reason::Succeeded, "promotion complete, canary removed"))
+            }),
         Phase::Failing => guards.clean.then(|| to(Phase::Failed, Reason::Failed, "the canary failed and was removed")),
         Phase::Succeeded | Phase::Failed => None,
     }
@@ -61,6 +67,11 @@ fn drifted(guards: &Guards) -> Option<(Phase, Explanation)> {
         BaseDrift::Gone(message) => to(Phase::Failing, Reason::BaseGone, message),
         BaseDrift::Changed(message) => to(Phase::Failing, Reason::BaseChanged, message),
     })
+}
+
+fn rejected(guards: &Guards) -> Option<(Phase, Explanation)> {
+    let message = guards.rejection.as_ref().filter(|_| !guards.is_written)?;
+    Some(to(Phase::Failing, Reason::Invalid, message))
 }
 
 fn failure(guards: &Guards) -> Option<(Phase, Explanation)> {

@@ -6,7 +6,7 @@ use crate::{
     canary::Withheld,
     decision::Observed,
     objects::Object,
-    traffic::Traffic,
+    traffic::{self, Traffic},
     validation::promql,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
     |seen, _, _| foreign_namespace(seen),
     // The canary Deployment must not replace the base.
@@ -25,6 +25,8 @@ const CHECKS: [Check; 6] = [
     |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
     |seen, _, _| promql::objection(seen).map(|why| why.prefixed("spec.validation.items: ")),
+    // What would be promoted must not take production's pods from a Service.
+    |seen, _, _| traffic::loss(seen),
     // A pod that is selected whatever its labels would be in production from its first moment.
     |_, withheld, _| selector_too_wide(withheld),
 ];

@@ -1,7 +1,11 @@
 //! The conditions that tools read, in the words of kstatus: `Ready`, `Reconciling` and `Stalled`. Of the last two at most
 //! one is True, so `kubectl wait`, Flux and Argo CD see a run in progress, at its goal, or one that waits for a user.
 
-use super::{base, condition::set, facts::Facts};
+use super::{
+    base::{self, Rollout},
+    condition::set,
+    facts::Facts,
+};
 use crate::{
     api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
     decision::{Observed, StatusUpdate},
@@ -64,10 +68,23 @@ fn needs_change(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts,
     if !is_judged {
         // What waits for its time can report at once what will be in its way then.
         let refusal = facts.refusal.clone().filter(|_| phase == Phase::Scheduled);
-        return refusal.or_else(|| facts.traffic.blocked());
+        return refusal.or_else(|| withheld_promotion(seen, status, phase)).or_else(|| facts.traffic.blocked());
     }
     let obstacle = facts.traffic.obstacle().filter(|obstacle| !obstacle.reason.is_awaited());
     facts.refusal.clone().or_else(|| refused_promotion(seen, status)).or_else(|| obstacle.cloned())
+}
+
+fn withheld_promotion(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Option<Explanation> {
+    match base::rollout(seen, status) {
+        Rollout::Withheld(why) if phase == Phase::Promoting => Some(why),
+        Rollout::Withheld(_)
+        | Rollout::LeftAlone
+        | Rollout::Due
+        | Rollout::Paused
+        | Rollout::RollingOut
+        | Rollout::Stalled(_)
+        | Rollout::Done => None,
+    }
 }
 
 fn refused_promotion(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Explanation> {

@@ -3,20 +3,13 @@
 use jiff::Timestamp;
 
 use crate::{
-    api::{ConditionType, KanaryDeploymentStatus, Phase, Report},
+    api::{ConditionType, DefaultStatus, Item, KanaryDeploymentStatus, ManualStatus, Phase, Report},
     decision::Observed,
     scale,
 };
 
-/// From the verdict on `Succeeded` or `Failed`, before that the phase.
+/// The columns of a status whose conditions are up to now.
 pub(super) fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Report {
-    let status = if status.is_true(ConditionType::Failed) {
-        Phase::Failed
-    } else if status.is_true(ConditionType::Succeeded) {
-        Phase::Succeeded
-    } else {
-        phase
-    };
     let spec = &seen.kanary.spec;
     let scale = match &spec.scale.hpa {
         Some(hpa) => format!("hpa {}-{}", hpa.min_replicas.unwrap_or(1), hpa.max_replicas),
@@ -25,11 +18,51 @@ pub(super) fn report(seen: &Observed, status: &KanaryDeploymentStatus, phase: Ph
     let mut kinds: Vec<&str> = spec.validation.named_items().iter().map(|(_, item)| item.kind().as_str()).collect();
     kinds.dedup();
     Report {
-        status: status.as_str().into(),
+        status: word(seen, status, phase),
         scale,
         traffic: spec.traffic.source.as_str().into(),
         validation: kinds.join(","),
     }
+}
+
+/// From a verdict of failure on `Failed`; else the phase, and what it waits for unless that is the ordinary course. A
+/// success is one once production has the template.
+fn word(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> String {
+    if status.is_true(ConditionType::Failed) {
+        return Phase::Failed.as_str().into();
+    }
+    let stalled = status.condition(ConditionType::Stalled).filter(|_| status.is_true(ConditionType::Stalled));
+    if let Some(stalled) = stalled.filter(|_| !phase.is_over()) {
+        return format!("Blocked: {}", stalled.reason);
+    }
+    let types: &[ConditionType] = match phase {
+        Phase::Starting => &[ConditionType::CanaryReady, ConditionType::Traffic],
+        Phase::Validating if awaits_only_approval(seen) && status.held_since.is_none() => {
+            return "Waiting for approval".into();
+        }
+        Phase::Validating => &[ConditionType::Running],
+        Phase::Promoting => &[ConditionType::DeploymentUpdated],
+        Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed => &[],
+    };
+    let reasons = types.iter().filter_map(|type_| Some(&status.condition(*type_)?.reason));
+    let waits = reasons.into_iter().find(|reason| !reason.is_ordinary());
+    waits.map_or_else(|| phase.as_str().into(), |reason| format!("{}: {reason}", phase.as_str()))
+}
+
+/// Is a manual verdict, for which there is no deadline, all that is missing?
+pub(super) fn awaits_only_approval(seen: &Observed) -> bool {
+    let validation = &seen.kanary.spec.validation;
+    let all = validation.manual.as_ref();
+    let is_approved = all.is_some_and(|manual| manual.status == Some(ManualStatus::Valid));
+    let default = all.and_then(|manual| manual.status_after_deadline);
+    let has_no_deadline = |item: &Item| {
+        let own = item.manual.as_ref().filter(|manual| manual.status.is_none());
+        own.is_some_and(|manual| manual.status_after_deadline.or(default).unwrap_or_default() == DefaultStatus::None)
+    };
+    let items = validation.named_items();
+    !is_approved
+        && items.iter().all(|(_, item)| item.manual.is_some())
+        && items.iter().any(|(_, item)| has_no_deadline(item))
 }
 
 /// A time as messages give it, in seconds.

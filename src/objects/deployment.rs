@@ -12,6 +12,7 @@ use super::{
     custom_resource::last_manager,
     labels::Labels,
     object::{self, Object, prune_meta},
+    ports::{DeclaredPort, of_pod_spec},
 };
 use crate::hash;
 
@@ -54,6 +55,9 @@ pub struct DeploymentSpec {
 pub struct PodTemplate {
     /// Labels of the pods.
     pub labels: Labels,
+    /// Ports that its containers declare.
+    #[serde(default)]
+    pub ports: Vec<DeclaredPort>,
     /// Hash of the whole template.
     pub hash: String,
 }
@@ -160,6 +164,19 @@ impl Deployment {
     }
 }
 
+impl PodTemplate {
+    /// Reads a pod template.
+    #[must_use]
+    pub fn of(template: &Value) -> Self {
+        let labels = template.pointer("/metadata/labels").cloned().unwrap_or_default();
+        Self {
+            labels: serde_json::from_value(labels).unwrap_or_default(),
+            ports: template.get("spec").map(of_pod_spec).unwrap_or_default(),
+            hash: hash::of(template),
+        }
+    }
+}
+
 impl Object for Deployment {
     object::metadata!();
 
@@ -190,10 +207,7 @@ impl From<Value> for DeploymentSpec {
             replicas: i32::try_from(replicas).unwrap_or(i32::MAX),
             paused: read("/paused").as_bool().unwrap_or_default(),
             selector: serde_json::from_value(read("/selector")).unwrap_or_default(),
-            template: PodTemplate {
-                labels: serde_json::from_value(read("/template/metadata/labels")).unwrap_or_default(),
-                hash: hash::of(&read("/template")),
-            },
+            template: PodTemplate::of(&read("/template")),
             hash: hash::of(&value),
         }
     }

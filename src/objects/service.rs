@@ -2,7 +2,7 @@
 
 use k8s_openapi::{
     api::core::v1::{self as core, ServicePort},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use kube::Resource;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,29 @@ pub struct ServiceSpec {
     /// `SingleStack`, `PreferDualStack` or `RequireDualStack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<String>,
+}
+
+/// Where a port of a Service sends requests to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetPort<'a> {
+    /// To the port of this name, if the pod has one.
+    Named(&'a str),
+    /// To this port, whether a container declares it or not.
+    Number(i64),
+}
+
+impl ServiceSpec {
+    /// Where its ports send requests to, and by which protocol.
+    pub fn targets(&self) -> impl Iterator<Item = (TargetPort<'_>, &str)> {
+        self.ports.iter().map(|port| {
+            let target = match &port.target_port {
+                Some(IntOrString::String(name)) => TargetPort::Named(name),
+                Some(IntOrString::Int(number)) => TargetPort::Number((*number).into()),
+                None => TargetPort::Number(port.port.into()),
+            };
+            (target, port.protocol.as_deref().unwrap_or("TCP"))
+        })
+    }
 }
 
 impl Object for Service {

@@ -6,7 +6,9 @@
 
 mod kanary_service;
 mod mirror;
+mod ports;
 mod production;
+mod promotion;
 mod routes;
 mod services;
 mod status;
@@ -15,6 +17,7 @@ use jiff::Timestamp;
 use mirror::Mirror;
 pub use mirror::remove_own_routes;
 pub use production::{is_leaving, was_in_production};
+pub use promotion::{loss, needs_dry_run, undeclared_port};
 pub use routes::concerns as concerns_routes;
 pub use services::counts_canary;
 pub use status::TrafficStatus;

@@ -1,6 +1,6 @@
 //! Requests through Services: what is wrong with the production Service, and whether the canary's pods are selected.
 
-use super::{kanary_service, production, status::TrafficStatus};
+use super::{kanary_service, ports, production, promotion, status::TrafficStatus};
 use crate::{
     api::{ConditionStatus, Explanation, Reason, Source, names},
     canary::{self, Withheld},
@@ -26,8 +26,12 @@ pub fn unusable(seen: &Observed) -> Option<Explanation> {
         let message = format!("waiting for Service {name} (spec.serviceName) to exist");
         return Some(Explanation::new(Reason::ServiceNotFound, message));
     };
-    let why = CHECKS.iter().find_map(|check| check(service, source))?;
-    Some(Explanation::new(Reason::ServiceUnsupported, format!("Service {name} (spec.serviceName) {why}")))
+    let because = |reason, why| Explanation::new(reason, format!("Service {name} (spec.serviceName) {why}"));
+    let unsupported =
+        CHECKS.iter().find_map(|check| check(service, source)).or_else(|| promotion::unrelated(seen, service));
+    unsupported
+        .map(|why| because(Reason::ServiceUnsupported, why))
+        .or_else(|| ports::unreachable(seen, service).map(|why| because(Reason::PortNotFound, why)))
 }
 
 fn external_name(service: &Service, _: Source) -> Option<String> {
@@ -89,7 +93,7 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
 pub fn status(seen: &Observed) -> TrafficStatus {
     let source = seen.kanary.spec.traffic.source;
     let is_on = (!source.joins_production() || production::all_in(seen))
-        && (!source.has_kanary_service() || kanary_service::is_current(seen));
+        && (!source.has_kanary_service() || kanary_service::can_receive(seen));
     let services = names_of(seen, source);
     let names = services.join(" and ");
     let (noun, verb) = if services.len() == 1 { ("Service", "sends") } else { ("Services", "send") };

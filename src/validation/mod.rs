@@ -32,6 +32,20 @@ pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, timing: Timing) -
     (combine(seen, &checks, &results, timing.period_over), items)
 }
 
+/// What rejects the canary whatever its period and its queries say: a user, or an invalidation label.
+#[must_use]
+pub fn rejection(seen: &Observed, status: &KanaryDeploymentStatus, available: bool) -> Option<String> {
+    let mut checks = seen.kanary.spec.validation.named_items();
+    checks.retain(|(_, item)| item.prom_ql.is_none());
+    let timing = Timing { period_over: false, available };
+    let results: Vec<ItemResult> =
+        checks.iter().map(|(name, item)| evaluate(seen, status, name, item, timing)).collect();
+    match combine(seen, &checks, &results, false) {
+        Assessment::Invalid { message } => Some(message),
+        Assessment::Valid { .. } | Assessment::Open { .. } => None,
+    }
+}
+
 fn evaluate(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, timing: Timing) -> ItemResult {
     match item.kind() {
         ItemKind::Manual(item) => {

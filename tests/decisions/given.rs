@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     decision::Observed,
-    objects::{Autoscaler, Deployment, Pod, Service},
+    objects::{Autoscaler, Deployment, Pod, PodTemplate, Service},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -53,6 +53,11 @@ pub fn base(patch: Value) -> Arc<Deployment> {
     });
     merge(&mut base, patch);
     Arc::new(parse(base))
+}
+
+/// What the API server makes of the base in a dry run: a pod template of this hash.
+pub fn promoted(hash: &str) -> PodTemplate {
+    PodTemplate { hash: hash.into(), ..base(json!({})).spec.template.clone() }
 }
 
 /// A Service.

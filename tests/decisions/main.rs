@@ -10,6 +10,7 @@ mod production;
 mod promotion;
 mod promql;
 mod record;
+mod services;
 mod splice;
 mod starting;
 mod telling;

@@ -9,7 +9,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, merge, observed, pod, relabel_template, service, status, with_canary};
+use crate::given::{at, base, merge, observed, pod, relabel_template, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::objects::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -123,6 +123,9 @@ fn a_changed_selector_moves_pods_to_the_new_labels() {
     let inside = json!({"kanary.k8s.io/production-labels": "app"});
     let mut seen = seen("service", vec![pod("a", json!({"app": "web"}), true, inside)]);
     seen.services = vec![service("web", json!({"selector": {"shop": "front"}, "ports": [{"port": 80}]}))];
+    assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null}, ""]))], "no pod has shop=front");
+    relabel_template(&mut seen, json!({"app": "web", "shop": "front"}));
+    seen.base = Some(base(json!({"spec": {"template": {"metadata": {"labels": {"shop": "front"}}}}})));
     assert_eq!(moves(&seen, Phase::Validating), [("a".into(), json!([{"app": null, "shop": "front"}, "shop"]))]);
 }
 

@@ -6,7 +6,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, autoscaler, base, observed, status, with_canary};
+use crate::given::{at, autoscaler, base, observed, pod, status, with_canary};
 
 fn promoting(spec: Value, base_patch: Value) -> Observed {
     let status = status(&spec, "Promoting", json!({}));
@@ -181,9 +181,58 @@ fn the_canary_stays_while_the_bases_rollout_stalls() {
         "status": {"observedGeneration": 2, "updatedReplicas": 0,
                    "conditions": [{"type": "Progressing", "status": "False", "message": "quota exceeded"}]},
     });
-    let plan = plan(&promoting(json!({}), stalled));
-    assert_eq!(plan.actions, []);
-    assert!(phase(&plan)[1].as_str().is_some_and(|message| message.contains("quota exceeded")), "{:?}", phase(&plan));
+    let whole = json!({"validation": {"cleanup": "rolloutComplete"}});
+    let stays = plan(&promoting(whole, stalled.clone()));
+    assert_eq!(stays.actions, []);
+    let message = phase(&stays)[1].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("quota exceeded") && message.contains("rolloutStarted"), "{message}");
+    // With rolloutStarted the canary is only in the way, and the run is not over before the base has a new pod.
+    let leaves = plan(&promoting(json!({}), stalled));
+    let removed: Vec<String> = leaves.actions.iter().map(Action::describe).collect();
+    assert_eq!(removed, ["delete Deployment try-kanary"]);
+    assert_eq!(phase(&leaves)[0], "Promoting");
+    let report = leaves.status.and_then(|update| update.status.report).expect("columns");
+    assert_eq!(report.status, "Promoting: BaseRolloutStalled", "production does not have the template");
+}
+
+fn rejections() -> [(&'static str, Value); 2] {
+    let labels = json!({"podInvalidationLabels": {"bad": "yes"}});
+    [
+        ("rejected manually", json!({"validation": {"manual": {"status": "invalid"}}})),
+        ("matches the invalidation labels", json!({"validation": {"items": [{"labelWatch": labels}]}})),
+    ]
+}
+
+fn with_bad_pod(mut seen: Observed) -> Observed {
+    seen.pods = vec![pod("a", json!({"bad": "yes"}), true, json!({}))];
+    seen
+}
+
+#[test]
+fn a_rejection_counts_until_the_base_is_written() {
+    for (message, spec) in rejections() {
+        let plan = plan(&with_bad_pod(promoting(spec, json!({"spec": {"paused": true}}))));
+        assert_eq!(promotions(&plan).len(), 0);
+        let told = phase(&plan);
+        assert_eq!(told[0], "Failing", "{told}");
+        assert!(told[1].as_str().is_some_and(|text| text.contains(message)), "{told}");
+    }
+}
+
+#[test]
+fn a_rejection_that_comes_too_late_says_how_to_undo() {
+    for (message, spec) in rejections() {
+        let hash = promoting(spec.clone(), json!({})).kanary.spec.template.hash().to_owned();
+        let token = format!("{}/1/{hash}", crate::given::UID);
+        let written = json!({
+            "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": token}},
+            "status": {"observedGeneration": 2, "updatedReplicas": 0},
+        });
+        let told = phase(&plan(&with_bad_pod(promoting(spec, written))));
+        assert_eq!(told[0], "Promoting", "{told}");
+        let text = told[1].as_str().unwrap_or_default();
+        assert!(text.contains(message) && text.contains("kubectl rollout undo deployment web"), "{text}");
+    }
 }
 
 #[test]

@@ -8,7 +8,43 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, base, observed, status, with_canary};
+use crate::given::{at, base, observed, promoted, status, with_canary};
+
+/// Whatever the spec, the API server and Prometheus say: etcd takes no more than 1.5 MB, and the resource has its spec beside.
+#[test]
+fn no_status_is_larger_than_64_kilobytes() {
+    let huge = "x".repeat(200_000);
+    let item = |number: usize| {
+        json!({
+            "name": format!("item-{number:02}-{}", "n".repeat(50)), "kind": "promQL", "verdict": "Unknown",
+            "message": huge, "value": huge, "bound": huge, "query": huge, "hash": "0123456789abcdef",
+        })
+    };
+    let spec = json!({"traffic": {"source": "service"}});
+    let more = json!({
+        "items": (0..16).map(item).collect::<Vec<_>>(), "message": huge,
+        "canary": {"deployment": "try-kanary", "routes": vec![huge.clone(); 200]},
+        "conditions": [{"type": "Running", "status": "True", "reason": "Paused", "message": huge, "lastTransitionTime": at(0).to_string()}],
+    });
+    let mut seen = with_canary(observed(spec.clone(), status(&spec, "Promoting", more)));
+    let mut base = base(json!({"spec": {"paused": true}}));
+    std::sync::Arc::make_mut(&mut base).metadata.annotations = None;
+    seen.base = Some(base);
+    seen.faults =
+        vec![Fault { action: "create Deployment try-kanary".into(), error: format!("{huge} exceeded quota") }];
+    let status = told(&seen);
+    let size = json!(status).to_string().len();
+    assert!(size < 64 * 1024, "{size} bytes");
+    let problem = status.problem().map(|problem| problem.message.clone()).unwrap_or_default();
+    assert!(problem.starts_with("create Deployment") && problem.ends_with("exceeded quota"), "{problem}");
+    assert_eq!(told(&Observed { kanary: with_status(&seen, &status), ..seen.clone() }), status, "it comes to rest");
+}
+
+fn with_status(seen: &Observed, status: &KanaryDeploymentStatus) -> std::sync::Arc<kanary::api::KanaryDeployment> {
+    let mut kanary = (*seen.kanary).clone();
+    kanary.status = Some(status.clone());
+    std::sync::Arc::new(kanary)
+}
 
 fn told(seen: &Observed) -> KanaryDeploymentStatus {
     plan(seen).status.map_or_else(|| seen.status().clone(), |tell| tell.status)
@@ -30,7 +66,8 @@ fn unpinned(base_patch: Value) -> Observed {
 fn rehearsed(mut seen: Observed) -> Observed {
     let base_hash = seen.base.as_ref().expect("a base").spec.template.hash.clone();
     let template_hash = seen.kanary.spec.template.hash().to_owned();
-    seen.dry_run = Some(DryRun { template_hash, base_hash, at: at(0), outcome: Ok("promoted".into()), changes: true });
+    seen.dry_run =
+        Some(DryRun { template_hash, base_hash, at: at(0), outcome: Ok(promoted("promoted")), changes: true });
     seen
 }
 

@@ -7,7 +7,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, autoscaler, base, observed, pod, pod_of, status, with_canary};
+use crate::given::{at, autoscaler, base, observed, pod, pod_of, promoted, status, with_canary};
 
 const IN: &str = "kanary.k8s.io/production-labels";
 
@@ -195,7 +195,7 @@ fn every_run_warns_of_who_counts_its_pods() {
         let spec = json!({"traffic": {"source": "service"}});
         let mut seen = observed(spec, before);
         refused(&mut seen);
-        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run });
+        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok(promoted("hash-of-v2")), ..dry_run });
         seen.autoscalers = vec![autoscaler("web", "web")];
         let notices = plan(&seen).status.expect("something to tell").notices;
         notices.into_iter().map(|notice| notice.reason.to_string()).collect::<Vec<_>>()
@@ -231,7 +231,7 @@ fn a_promotion_that_was_not_to_be_is_rehearsed_when_it_is_to_be_after_all() {
         let errored = told(&refusal, "/conditions").as_array().cloned().unwrap_or_default();
         assert!(errored.iter().any(|c| c["reason"] == "PromotionRefused"), "{phase}: {errored:?}");
         assert!(refusal.requeue_at.is_some_and(|wake| wake > seen.now), "{phase}: it does not spin");
-        let agreed = |dry_run: DryRun| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run };
+        let agreed = |dry_run: DryRun| DryRun { outcome: Ok(promoted("hash-of-v2")), ..dry_run };
         seen.dry_run = seen.dry_run.map(agreed);
         assert_eq!(told(&plan(&seen), "/base/promotedHash"), "hash-of-v2", "{phase}");
     }
@@ -246,7 +246,7 @@ fn a_revision_counts_once_the_base_has_pods_of_its_template() {
     let revision = |more: Value| {
         let mut seen = observed(json!({}), unpinned(&json!({}), json!({})));
         refused(&mut seen);
-        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok("hash-of-v2".into()), ..dry_run });
+        seen.dry_run = seen.dry_run.map(|dry_run| DryRun { outcome: Ok(promoted("hash-of-v2")), ..dry_run });
         seen.base = Some(base(more));
         assert!(!seen.base.as_ref().expect("a base").uid().is_empty());
         told(&plan(&seen), "/base/revision")

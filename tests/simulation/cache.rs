@@ -110,7 +110,8 @@ impl Cache {
 
     /// The Services that concern a `KanaryDeployment`: not those of other canaries.
     pub fn services_for(&self, kanary: &KanaryDeployment) -> Vec<Arc<Service>> {
-        let matters = services_of(kanary);
+        let base = self.deployment(&names::base(kanary));
+        let matters = services_of(kanary, base.as_deref());
         self.services.values().filter(|service| matters(service)).cloned().collect()
     }
 

@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 47] = [
+const ENOUGH: [(&str, u64); 49] = [
     ("phase Starting", 8000),
     ("phase Validating", 4500),
     ("phase Promoting", 2000),
@@ -34,6 +34,8 @@ const ENOUGH: [(&str, u64); 47] = [
     ("AlreadyUpToDate", 100),
     ("AwaitingEvidence", 300),
     ("PromotionRefused", 300),
+    ("ServiceLosesPods", 100),
+    ("ServiceUnsupported", 100),
     ("RequestFailed", 2000),
     ("NameTaken", 100),
     ("AmbiguousHPA", 100),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use kanary::{
     api::{ConditionType, ManualOverride, ManualStatus, Phase, names},
-    decision::{Action, Kind, Observed, Patch, Plan, StatusUpdate},
+    decision::{Action, DryRun, Kind, Observed, Patch, Plan, StatusUpdate},
     lifecycle::{
         self, base, children,
         driver::Driver,
@@ -88,6 +88,10 @@ pub enum Mutant {
     ReportsBeforeItActs,
     /// Loses what Prometheus answered.
     LosesResults,
+    /// Takes the base's pods for pods of the template.
+    ForgetsWhatServicesSelect,
+    /// Takes any label that a Service selects by for one of the template's.
+    LabelsAsServicesLike,
 }
 
 /// Mistakes of the driver: what it is given, and what it says.
@@ -188,6 +192,13 @@ impl Mutant {
                 let last = seen.now.min(deadline.unwrap_or(seen.now));
                 replies(seen).for_each(|evaluation| evaluation.at = evaluation.at.max(last));
             }
+            Self::ForgetsWhatServicesSelect => {
+                let labels = seen.kanary.spec.template.pod_labels();
+                if let Some(base) = seen.base.as_mut().map(Arc::make_mut) {
+                    base.spec.template.labels = labels;
+                }
+            }
+            Self::LabelsAsServicesLike => pretend_labels_fit(seen),
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
                 seen.services.retain(|service| !service.is_owned_by(&uid));
@@ -283,6 +294,26 @@ fn pretend_base_is_pinned(seen: &mut Observed) {
     if let Some(revision) = pinned.revision {
         base.metadata.annotations.get_or_insert_default().insert(names::REVISION.into(), revision);
     }
+}
+
+/// As if an admission webhook had added the labels.
+fn pretend_labels_fit(seen: &mut Observed) {
+    let selector = seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default();
+    let Some(base) = seen.base.as_mut().map(Arc::make_mut) else { return };
+    base.spec.template.labels.extend(selector.clone());
+    let mut promoted = base.spec.template.clone();
+    promoted.labels.extend(seen.kanary.spec.template.pod_labels());
+    promoted.labels.extend(selector);
+    if let Some(hash) = seen.kanary.status.as_ref().and_then(|status| status.base.as_ref()?.promoted_hash.clone()) {
+        promoted.hash = hash;
+    }
+    seen.dry_run = Some(DryRun {
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
+        base_hash: base.spec.template.hash.clone(),
+        at: seen.now,
+        outcome: Ok(promoted),
+        changes: true,
+    });
 }
 
 fn replace_routes(action: &mut Action) {

@@ -58,6 +58,8 @@ mutants! {
     the_last_answer_is_of_the_end: BelievesOldAnswers breaks "I3";
     what_failed_is_remembered: ForgetsFaults breaks "faults are remembered";
     what_fails_again_backs_off: NeverBacksOff breaks "failures back off";
+    no_service_loses_its_pods: ForgetsWhatServicesSelect breaks "a Service keeps its pods";
+    pods_get_only_their_own_labels: LabelsAsServicesLike breaks "only its labels";
     a_status_speaks_of_what_was_written: ReportsBeforeItActs breaks "writes come before the status";
     no_result_is_lost: LosesResults breaks "I5";
 }

@@ -67,8 +67,11 @@ pub fn service(rng: &mut Rng) -> Value {
     json!({"metadata": {"name": SERVICE}, "spec": {"selector": selector(rng), "ports": [{"name": "http", "port": 80}]}})
 }
 
-/// Selectors that all take the base's pods.
+/// Selectors that as a rule take the base's pods.
 pub fn selector(rng: &mut Rng) -> Value {
+    if rng.percent(3) {
+        return json!({"app": "web", "role": "leader"});
+    }
     rng.pick(&[
         json!({"app": "web"}),
         json!({"app": "web"}),
@@ -122,6 +125,10 @@ pub fn template(rng: &mut Rng) -> Value {
     }
     if rng.percent(4) {
         spec["template"]["metadata"]["labels"] = json!({"app": "elsewhere"});
+    }
+    // Its selector still fits; a Service's may not.
+    if rng.percent(6) {
+        spec["template"]["metadata"]["labels"] = json!({"app": "web", "group": "shop"});
     }
     let mut template = json!({"spec": spec});
     if rng.percent(40) {

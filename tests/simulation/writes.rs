@@ -29,9 +29,38 @@ pub fn check(server: &Server, observed: &Observed, action: &Action, change: &Cha
             leaves_first(observed)?;
             stays_for_the_rollout(observed)
         }
-        Action::Patch { .. } if change.kind == Kind::Pod => joins_by_right(observed, change),
+        Action::Patch { .. } if change.kind == Kind::Pod => {
+            joins_by_right(observed, change)?;
+            gets_only_its_labels(observed, change)
+        }
+        Action::Promote { .. } => keeps_its_pods(observed, change),
         _ => Ok(()),
     }
+}
+
+/// A label says what a pod is: a canary pod gets none that the pods of its template would not have.
+fn gets_only_its_labels(observed: &Observed, change: &Change) -> Check {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return Ok(()) };
+    let (before, after) = (&before["metadata"]["labels"], &after["metadata"]["labels"]);
+    let template = observed.kanary.spec.template.pod_labels();
+    let news = after.as_object().into_iter().flatten().filter(|(key, value)| before[key.as_str()] != **value);
+    let foreign = news.filter(|(key, value)| template.get(*key).map(String::as_str) != value.as_str());
+    let foreign: Vec<_> = foreign.map(|(key, value)| format!("{key}={value}")).collect();
+    ensure(foreign.is_empty(), "only its labels", || format!("pod {} gets {}", change.name, foreign.join(", ")))
+}
+
+/// A Service that selects the base's pods selects them after the promotion, too.
+fn keeps_its_pods(observed: &Observed, change: &Change) -> Check {
+    let (Some(base), Some(after)) = (observed.base.as_deref(), &change.after) else { return Ok(()) };
+    let promoted = &after["spec"]["template"]["metadata"]["labels"];
+    let labels = serde_json::json!(base.spec.template.labels);
+    let selectors = observed.services.iter().filter(|service| !observed.is_ours(&***service));
+    let selectors = selectors.map(|service| (service.name(), serde_json::json!(service.spec.selector)));
+    let lost = selectors.filter(|(_, selector)| covers(selector, &labels) && !covers(selector, promoted));
+    let lost: Vec<_> = lost.map(|(name, _)| name).collect();
+    ensure(lost.is_empty(), "a Service keeps its pods", || {
+        format!("the promotion takes the pods of {}", lost.join(", "))
+    })
 }
 
 /// Nothing is made once the verdict is there, and what is removed before was no longer asked for.
@@ -64,7 +93,8 @@ fn stays_for_the_rollout(observed: &Observed) -> Check {
     let seen = status.observed_generation >= base.metadata.generation.unwrap_or_default();
     let complete = status.updated_replicas == wanted && status.available_replicas >= wanted;
     let far = match validation.cleanup {
-        Cleanup::RolloutStarted => seen && (status.updated_replicas > 0 || wanted == 0),
+        // One that cannot begin is given the canary's room.
+        Cleanup::RolloutStarted => seen && (status.updated_replicas > 0 || wanted == 0 || base.stall().is_some()),
         Cleanup::RolloutComplete => seen && complete && status.replicas == wanted,
     };
     ensure(far || validation.no_update, "cleanup", || "the canary goes before the base is rolled out".into())

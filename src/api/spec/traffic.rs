@@ -8,8 +8,10 @@ use strum::IntoStaticStr;
 use crate::api::schema;
 
 /// Which requests reach the canary.
-#[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.mirror) || has(self.source) && self.source == 'mirror'")
+    .message("spec.traffic.mirror: requires source: mirror; set spec.traffic.source, or remove the field"))]
 pub struct Traffic {
     /// `none`: no requests. `service`: its pods join the production Service. `kanary-service`: it has a Service of its own.
     /// `both`: these two. `mirror`: a mesh copies production requests to it. Default: `none`.

@@ -1,0 +1,42 @@
+//! Texts from outside that go into a status, an event or a log: bounded, and with both their ends.
+
+/// The most bytes of one text in a status. The note of an event may have 1,024.
+pub const MOST: usize = 1000;
+
+/// What stands for the part that is left out.
+const GAP: &str = " … ";
+
+/// A text of at most so many bytes. The cause is as a rule at the end, and what it is about at the beginning, so the middle
+/// is left out. A second time changes nothing.
+#[must_use]
+pub fn clip(text: &str, most: usize) -> String {
+    if text.len() <= most {
+        return text.to_owned();
+    }
+    let half = most.saturating_sub(GAP.len()) / 2;
+    let head = (0..=half).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let tail = (text.len() - half..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    format!("{}{GAP}{}", &text[..head], &text[tail..])
+}
+
+/// The same in place, for a text of a status.
+pub fn bound(text: &mut String) {
+    if text.len() > MOST {
+        *text = clip(text, MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_a_long_text_stay() {
+        let text = format!("create Pod: {}: Required value", "é".repeat(5_000));
+        let clipped = clip(&text, 100);
+        assert!(clipped.len() <= 100, "{} bytes", clipped.len());
+        assert!(clipped.starts_with("create Pod") && clipped.ends_with("Required value"), "{clipped}");
+        assert_eq!(clip(&clipped, 100), clipped);
+        assert_eq!(clip("short", 100), "short");
+    }
+}
