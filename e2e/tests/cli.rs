@@ -155,7 +155,7 @@ async fn a_list_follows_what_happens(ns: TestNamespace) -> Result<(), Error> {
     let mut lines = BufReader::new(out).lines();
     let mut next = async || lines.next_line().await.ok().flatten().unwrap_or_default();
     assert!(next().await.starts_with("NAMESPACE"));
-    assert!(next().await.contains("Validating"));
+    assert!(next().await.contains("Waiting for approval"));
     good(&ns, &["approve", TRIAL]).await?;
     while !next().await.contains("Succeeded") {}
     child.kill().await.context(|| "end get -w".into())

@@ -286,6 +286,9 @@ pub struct CanaryStatus {
     /// The same for the HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa_hash: Option<String>,
+    /// When a canary that succeeded began to leave production.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_since: Option<Timestamp>,
     /// When the canary became unavailable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unavailable_since: Option<Timestamp>,

@@ -8,7 +8,7 @@ mod withhold;
 
 pub use readiness::{Readiness, creating, readiness, restarts, unready_pod};
 use serde_json::{Map, Value, json};
-pub use trial::is_under_test;
+pub use trial::{is_own, is_under_test};
 pub use withhold::{Withheld, withhold};
 
 use crate::{

@@ -22,7 +22,7 @@ pub enum Readiness {
 pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
     let is_current = super::is_current(seen, canary, desired_hash);
-    let ready_pod = seen.live_pods().any(|pod| pod.status.ready);
+    let ready_pod = seen.live_pods().any(|pod| pod.status.ready && super::is_own(seen, pod));
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,
         Availability::Full => not_ready(Reason::Progressing, "the canary Deployment is being updated".into()),

@@ -27,9 +27,12 @@ use super::{
     task_state::{Task, TaskState, until},
 };
 use crate::{
-    api::{KanaryDeployment, Phase},
+    api::KanaryDeployment,
     decision::{Fault, Observed},
-    lifecycle::step::{Done, Step, StepError, Wait},
+    lifecycle::{
+        self,
+        step::{Done, Step, StepError, Wait},
+    },
     objects::Object,
     traffic,
 };
@@ -197,8 +200,8 @@ async fn perform(task: &Task, kanary: &Arc<KanaryDeployment>, step: &Step) -> Re
 
 /// While pods leave production, the EndpointSlices of the production Service are watched; and no longer.
 fn watch_endpoints(task: &Task, state: &mut TaskState, seen: &Observed) {
-    let is_failing = seen.status().phase == Some(Phase::Failing);
-    let is_leaving = is_failing && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
+    let is_ending = lifecycle::is_ending(seen.status());
+    let is_leaving = is_ending && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
     match &seen.kanary.spec.service_name {
         Some(service) if is_leaving => {
             let (client, signal) = (&task.context.client, &task.signal);

@@ -10,7 +10,7 @@ use crate::{
     traffic::{self, Extent},
 };
 
-/// After a failure the canary's pods have this long to leave the production Service's EndpointSlices.
+/// After the run the canary's pods have this long to leave the production Service's EndpointSlices.
 const LEAVE_WITHIN: SignedDuration = SignedDuration::from_secs(10);
 
 /// The writes of this phase, in order; at most one for each object.
@@ -22,7 +22,7 @@ pub(super) fn act(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Fact
         Some(Phase::Starting) => start(seen, status, facts),
         Some(Phase::Validating) => maintain(seen, facts),
         Some(Phase::Promoting) => promote(seen, status, facts),
-        Some(Phase::Failing) => fail(seen, status, facts),
+        Some(Phase::Failing) => leave(seen, status, facts),
         // A write of ours that arrived late, or of a controller that is no longer the leader.
         Some(Phase::Succeeded | Phase::Failed) => end(seen, facts),
     }
@@ -61,9 +61,7 @@ fn put(facts: &Facts, extent: Extent, children: Vec<Action>) -> Vec<Action> {
 fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     match base::rollout(seen, status) {
         Rollout::Due if base::drift(seen, status).is_none() => base::promote(seen).into_iter().collect(),
-        rollout if rollout.is_over() => end(seen, facts),
-        // The canary may hold the room that the base needs for its first new pod.
-        Rollout::Stalled(_) if seen.kanary.spec.validation.cleanup == Cleanup::RolloutStarted => end(seen, facts),
+        rollout if is_ended_by(seen, &rollout) => leave(seen, status, facts),
         // The rollout may take hours. A source that requests less traffic meanwhile gets less.
         Rollout::Due
         | Rollout::Withheld(_)
@@ -75,14 +73,25 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
     }
 }
 
+/// Is the canary no longer needed for the base? One that cannot begin its rollout is given the canary's room, too.
+fn is_ended_by(seen: &Observed, rollout: &Rollout) -> bool {
+    let makes_room = seen.kanary.spec.validation.cleanup == Cleanup::RolloutStarted;
+    rollout.is_over() || (makes_room && matches!(rollout, Rollout::Stalled(_)))
+}
+
+/// Is a canary that succeeded on its way out?
+pub(super) fn is_ending(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
+    status.phase == Some(Phase::Promoting) && is_ended_by(seen, &base::rollout(seen, status))
+}
+
 /// The canary leaves production first; what is left is deleted once no EndpointSlice lists its pods.
-fn fail(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
+fn leave(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec<Action> {
     let leaves = facts.traffic.withdraw();
     let is_overdue = leave_by(status).is_some_and(|deadline| deadline <= seen.now);
     if leaves.is_empty() {
         return if is_overdue || !traffic::is_leaving(seen) { end(seen, facts) } else { Vec::new() };
     }
-    // A write that is refused must not keep a failed canary in production: without pods it is out as well.
+    // A write that is refused must not keep a canary in production: without pods it is out as well.
     let mut actions = if is_overdue { children::remove_all(seen) } else { Vec::new() };
     actions.extend(leaves);
     actions
@@ -104,7 +113,12 @@ fn end(seen: &Observed, facts: &Facts) -> Vec<Action> {
     if removals.is_empty() { facts.traffic.release() } else { removals }
 }
 
-/// When a failed canary is removed even if an EndpointSlice still lists its pods.
+/// When a canary is removed even if an EndpointSlice still lists its pods.
 pub(super) fn leave_by(status: &KanaryDeploymentStatus) -> Option<Timestamp> {
-    status.verdict_at?.saturating_add(LEAVE_WITHIN).ok()
+    let since = match status.phase {
+        Some(Phase::Failing) => status.verdict_at,
+        Some(Phase::Promoting) => status.canary.as_ref()?.leaving_since,
+        Some(Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Succeeded | Phase::Failed) | None => None,
+    };
+    since?.saturating_add(LEAVE_WITHIN).ok()
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::facts::Facts;
+use super::{actions, facts::Facts};
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, names},
     canary::Readiness,
@@ -11,12 +11,12 @@ use crate::{
 };
 
 /// What the status says of the canary's objects.
-pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, actions: &[Action]) {
+pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, planned: &[Action]) {
     if status.phase.is_none_or(Phase::is_over) {
         return;
     }
     // After a failed request the status is written before anything else, so what is planned says nothing of what is there.
-    let rewritten = |kind| seen.faults.is_empty() && actions.iter().any(|action| action.rewrites() == Some(kind));
+    let rewritten = |kind| seen.faults.is_empty() && planned.iter().any(|action| action.rewrites() == Some(kind));
     let before = status.canary.clone().unwrap_or_default();
     let canary = seen.own_canary();
     // Of a canary that is being removed only the end is news.
@@ -38,6 +38,7 @@ pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus
         replicas,
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
+        leaving_since: before.leaving_since.or_else(|| actions::is_ending(seen, status).then_some(seen.now)),
         unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
     });
 }

@@ -4,7 +4,7 @@
 //! events (`events`).
 
 use super::{
-    base, base_condition,
+    actions, base, base_condition,
     condition::set,
     events,
     facts::Facts,
@@ -99,17 +99,22 @@ fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         return;
     }
     // Removed by the controller itself, an entry in a route would look like one that another client removed.
-    let is_over = || facts.readiness == Readiness::Absent || base::rollout(seen, status).is_over();
-    let is_ending = phase == Phase::Failing || (phase == Phase::Promoting && is_over());
-    let (truth, why) = match facts.traffic.status() {
-        _ if is_ending => (ConditionStatus::False, no_traffic()),
-        traffic => (traffic.truth, traffic.why.clone()),
+    let is_ending = phase == Phase::Failing || actions::is_ending(seen, status) || is_gone(facts, phase);
+    let (truth, why) = if is_ending {
+        facts.traffic.remaining().map_or_else(|| (ConditionStatus::False, no_traffic()), |left| (left.truth, left.why))
+    } else {
+        let traffic = facts.traffic.status();
+        (traffic.truth, traffic.why.clone())
     };
     let is_in_the_way = facts.traffic.obstacle().is_some() || facts.readiness == Readiness::Ready;
     if phase == Phase::Starting && truth != ConditionStatus::True && is_in_the_way {
         status.message = Some(why.message.clone());
     }
     set(seen, status, ConditionType::Traffic, truth, why);
+}
+
+fn is_gone(facts: &Facts, phase: Phase) -> bool {
+    phase == Phase::Promoting && facts.readiness == Readiness::Absent
 }
 
 fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, guards: &Guards, phase: Phase) {

@@ -189,6 +189,16 @@ fn patches_own_resource(seen: &Observed, actions: &[Action]) -> bool {
     seen.faults.is_empty() && actions.iter().any(|action| action.target().kind == Kind::KanaryDeployment)
 }
 
+/// Is the canary on its way out of production?
+#[must_use]
+pub fn is_ending(status: &KanaryDeploymentStatus) -> bool {
+    match status.phase {
+        Some(Phase::Failing) => true,
+        Some(Phase::Promoting) => status.canary.as_ref().is_some_and(|canary| canary.leaving_since.is_some()),
+        Some(Phase::Scheduled | Phase::Starting | Phase::Validating | Phase::Succeeded | Phase::Failed) | None => false,
+    }
+}
+
 fn is_deleted(seen: &Observed) -> bool {
     seen.kanary.metadata.deletion_timestamp.is_some()
 }
@@ -236,8 +246,8 @@ fn requeue_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -
         Phase::Starting => earliest([stuck(), dry_run(), facts.traffic.requeue_at(status)]),
         Phase::Validating if status.held_since.is_some() => earliest([stuck(), evidence(), dry_run()]),
         Phase::Validating => earliest([status.deadline.filter(|deadline| *deadline > seen.now), evidence(), None]),
-        Phase::Failing => actions::leave_by(status).filter(|deadline| *deadline > seen.now),
-        Phase::Promoting | Phase::Succeeded | Phase::Failed => None,
+        Phase::Promoting | Phase::Failing => actions::leave_by(status).filter(|deadline| *deadline > seen.now),
+        Phase::Succeeded | Phase::Failed => None,
     };
     due.map(|due| due.max(seen.now))
 }

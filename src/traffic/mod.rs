@@ -16,6 +16,7 @@ mod status;
 use jiff::Timestamp;
 use mirror::Mirror;
 pub use mirror::remove_own_routes;
+use production::Remaining;
 pub use production::{is_leaving, was_in_production};
 pub use promotion::{loss, needs_dry_run, undeclared_port};
 pub use routes::concerns as concerns_routes;
@@ -142,6 +143,26 @@ impl<'a> Traffic<'a> {
         let mut actions = production::move_pods(self.seen, &self.withheld, None, false);
         actions.extend(self.clear_routes());
         actions
+    }
+
+    /// What still reaches a canary that is on its way out, as far as objects show: whatever was written, a policy or a
+    /// webhook may keep it.
+    #[must_use]
+    pub fn remaining(&self) -> Option<TrafficStatus> {
+        let service = self.seen.kanary.spec.service_name.as_deref().unwrap_or_default();
+        let on = |message: String| TrafficStatus::new(ConditionStatus::True, Reason::Removing, message);
+        if let Some(route) = self.routes().first() {
+            return Some(on(format!("{route} still copies requests to the canary")));
+        }
+        Some(match production::remaining(self.seen)? {
+            Remaining::Selected(pod) => on(format!("Service {service} still selects canary pod {pod}")),
+            Remaining::Listed(pod) => on(format!("an EndpointSlice of Service {service} still lists canary pod {pod}")),
+            Remaining::Unknown => TrafficStatus::new(
+                ConditionStatus::Unknown,
+                Reason::Removing,
+                format!("waiting for the EndpointSlices of Service {service}"),
+            ),
+        })
     }
 
     /// Removes the entries of this canary from the routes of users.

@@ -53,5 +53,5 @@ fn reaches(ports: &[DeclaredPort], (target, protocol): Target) -> bool {
 /// The pods that have the template of this run.
 fn pods_under_test(seen: &Observed) -> impl Iterator<Item = &Pod> {
     let available = seen.own_canary().is_some_and(|canary| canary.availability() == Availability::Full);
-    seen.live_pods().filter(move |pod| canary::is_under_test(pod, seen.status(), available))
+    seen.live_pods().filter(move |pod| canary::is_under_test(seen, pod, available))
 }

@@ -15,7 +15,7 @@ use crate::{
 /// production stay. If the canary is `available`, pods that are older than the run belong to it.
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>, available: bool) -> Vec<Action> {
-    let may_join = |pod: &Pod| pod.status.ready && canary::is_under_test(pod, seen.status(), available);
+    let may_join = |pod: &Pod| pod.status.ready && canary::is_under_test(seen, pod, available);
     move_each(seen, withheld, joins, may_join)
 }
 
@@ -33,7 +33,7 @@ fn move_each(
 ) -> Vec<Action> {
     let template = canary::pod_labels(&seen.kanary, withheld);
     let none = Labels::new();
-    let belongs = |pod: &Pod| may_join(pod) || !added_keys(pod).is_empty();
+    let belongs = |pod: &Pod| may_join(pod) || (!added_keys(pod).is_empty() && canary::is_own(seen, pod));
     let wanted = |pod: &Pod| if belongs(pod) { joins.unwrap_or(&none) } else { &none };
     seen.live_pods().filter_map(|pod| move_pod(seen, pod, wanted(pod), &template)).collect()
 }
@@ -88,7 +88,7 @@ fn keys_to_take_back(seen: &Observed, pod: &Pod, recorded: &[String], template: 
 #[must_use]
 pub fn all_in(seen: &Observed) -> bool {
     let Some(service) = seen.service() else { return false };
-    let mut ready = seen.live_pods().filter(|pod| pod.status.ready).peekable();
+    let mut ready = seen.live_pods().filter(|pod| pod.status.ready && canary::is_own(seen, pod)).peekable();
     ready.peek().is_some() && ready.all(|pod| map_selects(&service.spec.selector, &pod.labels()))
 }
 
@@ -96,6 +96,32 @@ pub fn all_in(seen: &Observed) -> bool {
 #[must_use]
 pub fn was_in_production(pod: &Pod) -> bool {
     pod.annotation(names::PRODUCTION_LABELS).is_some()
+}
+
+/// Where a canary pod still is while it leaves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remaining<'a> {
+    /// The production Service selects this pod.
+    Selected(&'a str),
+    /// An EndpointSlice lists this pod.
+    Listed(&'a str),
+    /// A pod was in production, and the EndpointSlices are not known yet.
+    Unknown,
+}
+
+/// What the cluster shows of the pods that leave production.
+#[must_use]
+pub fn remaining(seen: &Observed) -> Option<Remaining<'_>> {
+    let selector = seen.service().map(|service| &service.spec.selector);
+    let is_selected = |pod: &&Pod| selector.is_some_and(|selector| map_selects(selector, &pod.labels()));
+    let selected = seen.live_pods().filter(is_selected).map(Object::name).min();
+    selected.map(Remaining::Selected).or_else(|| match &seen.endpoints {
+        None => is_leaving(seen).then_some(Remaining::Unknown),
+        Some(listed) => {
+            let left = seen.pods.iter().filter(|pod| was_in_production(pod) && listed.contains(pod.name()));
+            left.map(|pod| pod.name()).min().map(Remaining::Listed)
+        }
+    })
 }
 
 /// May an EndpointSlice still send traffic to a canary pod that was in production?

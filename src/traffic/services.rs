@@ -98,12 +98,23 @@ pub fn status(seen: &Observed) -> TrafficStatus {
     let names = services.join(" and ");
     let (noun, verb) = if services.len() == 1 { ("Service", "sends") } else { ("Services", "send") };
     if is_on {
-        let message = format!("{noun} {names} {verb} requests to the canary");
+        let message = format!("{noun} {names} {verb} requests to the canary{}", strangers(seen));
         TrafficStatus::new(ConditionStatus::True, Reason::On, message)
     } else {
         let message = format!("waiting for {noun} {names} to select the canary's pods");
         TrafficStatus::new(ConditionStatus::False, Reason::Pending, message)
     }
+}
+
+/// Pods that carry the canary's label and are none of its own: they are kept out of production.
+fn strangers(seen: &Observed) -> String {
+    let pod = seen.live_pods().filter(|pod| !canary::is_own(seen, pod)).map(Object::name).min();
+    pod.map_or_else(String::new, |pod| {
+        format!(
+            "; pod {pod} has its label, but is not of its ReplicaSet, and is kept out: remove the label {}",
+            names::CANARY_LABEL
+        )
+    })
 }
 
 fn names_of(seen: &Observed, source: Source) -> Vec<String> {

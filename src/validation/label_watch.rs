@@ -4,22 +4,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use super::item_result::{ItemResult, Timing};
 use crate::{
-    api::{KanaryDeploymentStatus, LabelWatch, Verdict},
+    api::{LabelWatch, Verdict},
     canary,
     decision::Observed,
     objects::{Labels, Object, map_selects, selects},
 };
 
 /// Invalid as soon as a match is seen, valid when the period passes without.
-pub(super) fn evaluate(
-    seen: &Observed,
-    status: &KanaryDeploymentStatus,
-    watch: &LabelWatch,
-    timing: Timing,
-) -> ItemResult {
+pub(super) fn evaluate(seen: &Observed, watch: &LabelWatch, timing: Timing) -> ItemResult {
     let pods = (&watch.pod_invalidation_labels, &watch.pod_invalidation_selector);
     let deployments = (&watch.deployment_invalidation_labels, &watch.deployment_invalidation_selector);
-    let tested = seen.pods.iter().filter(|pod| canary::is_under_test(pod, status, timing.available));
+    let tested = seen.pods.iter().filter(|pod| canary::is_under_test(seen, pod, timing.available));
     let mut bad_pods: Vec<&str> = tested.filter(|pod| matches(pods, &pod.labels())).map(|pod| pod.name()).collect();
     bad_pods.sort_unstable();
     if let Some(pod) = bad_pods.first() {

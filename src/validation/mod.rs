@@ -51,7 +51,7 @@ fn evaluate(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: 
         ItemKind::Manual(item) => {
             manual::evaluate(item, seen.kanary.spec.validation.manual.as_ref(), timing.period_over)
         }
-        ItemKind::LabelWatch(watch) => label_watch::evaluate(seen, status, watch, timing),
+        ItemKind::LabelWatch(watch) => label_watch::evaluate(seen, watch, timing),
         ItemKind::PromQl(item) => promql::evaluate(&PromqlItem::new(seen, status, name, item)),
     }
 }

@@ -107,6 +107,7 @@ fn a_plan_is_data_too() {
         ["create", "Deployment"],
         ["patch", "Pod"],
         ["promote", "Deployment"],
+        ["patch", "Pod"],
         ["delete", "Deployment"],
         ["delete", "Service"]
     ]);

@@ -80,9 +80,12 @@ pub fn pod(name: &str, labels: Value, ready: bool, annotations: Value) -> Arc<Po
 
 /// A canary pod with more metadata than most need.
 pub fn pod_of(more: Value, labels: Value, ready: bool, annotations: Value) -> Arc<Pod> {
-    let mut all = json!({"kanary.k8s.io/canary": "try"});
+    let mut all = json!({"kanary.k8s.io/canary": "try", "pod-template-hash": "1a2b"});
     merge(&mut all, labels);
-    let mut metadata = json!({"namespace": "shop", "resourceVersion": "7", "labels": all, "annotations": annotations});
+    let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "try-kanary-1a2b", "uid": "set-uid", "controller": true});
+    let mut metadata = json!({
+        "namespace": "shop", "resourceVersion": "7", "labels": all, "annotations": annotations, "ownerReferences": [owner],
+    });
     merge(&mut metadata, more);
     let ready = json!({"type": "Ready", "status": if ready { "True" } else { "False" }});
     Arc::new(parse(json!({"metadata": metadata, "status": {"conditions": [ready]}})))

@@ -9,7 +9,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, base, merge, observed, pod, relabel_template, service, status, with_canary};
+use crate::given::{at, base, merge, observed, pod, pod_of, relabel_template, service, status, with_canary};
 
 fn seen(source: &str, pods: Vec<std::sync::Arc<kanary::objects::Pod>>) -> Observed {
     let mut seen = with_canary(observed(json!({"traffic": {"source": source}}), Value::Null));
@@ -166,4 +166,69 @@ fn a_kanary_service_follows_production_as_far_as_it_can() {
     assert_eq!(actions(dual(), families(json!(["IPv4"]), "PreferDualStack")), nothing);
     assert_eq!(actions(dual(), families(json!(["IPv4"]), "SingleStack")), ["patch Service try-kanary"]);
     assert_eq!(actions(dual(), families(json!(["IPv6"]), "SingleStack")), ["delete Service try-kanary"]);
+}
+
+/// A status must not say that the canary is out while a policy, or an object that is not as expected, keeps it in.
+#[test]
+fn what_is_told_of_traffic_is_what_is_observed() {
+    let spec = json!({"traffic": {"source": "service"}});
+    let failing = status(&spec, "Failing", json!({"verdictAt": at(0).to_string()}));
+    let listed = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+    let (inside, outside) = (json!({"app": "web"}), json!({}));
+    let cases = [
+        (&inside, listed(&["a"]), "True", "still selects canary pod a"),
+        (&outside, listed(&["a"]), "True", "still lists canary pod a"),
+        (&outside, None, "Unknown", "waiting for the EndpointSlices of Service web"),
+        (&outside, listed(&["web-1"]), "False", "no longer receives traffic"),
+    ];
+    for (labels, endpoints, truth, words) in cases {
+        let mut seen = with_canary(observed(spec.clone(), failing.clone()));
+        seen.pods = vec![pod("a", labels.clone(), true, json!({"kanary.k8s.io/production-labels": "app"}))];
+        seen.endpoints = endpoints;
+        let traffic =
+            json!(plan(&seen).status.expect("a status").status.conditions.iter().find(|c| json!(c.type_) == "Traffic"));
+        assert_eq!(traffic["status"], truth, "{traffic}");
+        assert!(traffic["message"].as_str().is_some_and(|message| message.contains(words)), "{traffic}");
+    }
+}
+
+#[test]
+fn only_pods_of_the_canarys_own_replica_set_are_let_in() {
+    let record = json!({"kanary.k8s.io/production-labels": "app"});
+    let bare = pod_of(json!({"name": "bare", "ownerReferences": null}), json!({}), true, json!({}));
+    let released = pod_of(json!({"name": "gone", "ownerReferences": []}), json!({"app": "web"}), true, record.clone());
+    let moved = pod_of(json!({"name": "moved"}), json!({"app": "web", "pod-template-hash": "other"}), true, record);
+    let mut seen = seen("service", vec![bare, released, moved, pod("own", json!({}), true, json!({}))]);
+    assert_eq!(
+        moves(&seen, Phase::Validating),
+        [
+            ("gone".into(), json!([{"app": null}, ""])),
+            ("moved".into(), json!([{"app": null}, ""])),
+            ("own".into(), json!([{"app": "web"}, "app"])),
+        ]
+    );
+    seen.pods = vec![pod("own", json!({"app": "web"}), true, json!({})), seen.pods[0].clone()];
+    let status = Traffic::of(&seen, &withhold(&seen)).status().clone();
+    assert!(status.is_on() && status.why.message.contains("pod bare"), "{status:?}");
+}
+
+#[test]
+fn a_canary_that_succeeded_leaves_production_before_it_is_deleted() {
+    let spec = json!({"traffic": {"source": "service"}, "validation": {"noUpdate": true}});
+    let promoting = |more: Value| status(&spec, "Promoting", json!({"canary": more}));
+    let leaving = json!({"deployment": "try-kanary", "leavingSince": at(0).to_string()});
+    let deeds = |status: Value, labels: Value, listed: &[&str], seconds| {
+        let mut seen = with_canary(observed(spec.clone(), status));
+        let record = if labels["app"] == "web" { "app" } else { "" };
+        seen.pods = vec![pod("a", labels, true, json!({"kanary.k8s.io/production-labels": record}))];
+        (seen.endpoints, seen.now) = (Some(listed.iter().map(|name| (*name).to_owned()).collect()), at(seconds));
+        let plan = plan(&seen);
+        let since = plan.status.and_then(|update| update.status.canary).and_then(|canary| canary.leaving_since);
+        (plan.actions.iter().map(|action| action.target().kind).collect::<Vec<_>>(), since)
+    };
+    let first = deeds(promoting(json!({"deployment": "try-kanary"})), json!({"app": "web"}), &["a"], 0);
+    assert_eq!(first, (vec![Kind::Pod], Some(at(0))));
+    assert_eq!(deeds(promoting(leaving.clone()), json!({}), &["a"], 9).0, []);
+    assert_eq!(deeds(promoting(leaving.clone()), json!({}), &[], 1).0, [Kind::Deployment]);
+    assert_eq!(deeds(promoting(leaving), json!({}), &["a"], 10).0, [Kind::Deployment], "no longer than 10 s");
 }

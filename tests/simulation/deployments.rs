@@ -154,7 +154,7 @@ impl Deployments {
                 "name": format!("{}-{}-{}", look.name, &look.hash[..4], self.made),
                 "labels": labels,
                 "annotations": template["metadata"]["annotations"],
-                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": look.name, "uid": look.uid}],
+                "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": look.name, "uid": look.uid, "controller": true}],
             },
             "spec": template["spec"],
             "status": {"conditions": [{"type": "Ready", "status": "False"}]},

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::{KanaryDeployment, Phase, names},
+    api::{KanaryDeployment, names},
     decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate},
     lifecycle::{
         self,
@@ -351,7 +351,7 @@ impl Shell {
     /// EndpointSlices are watched only while pods leave production; their first list comes a little later.
     fn follow_endpoints(&mut self, name: &str) {
         let Some(kanary) = self.cache.kanary(name) else { return };
-        let leaves = is_failing(&kanary) && self.cache.pods_of(name).iter().any(|pod| traffic::was_in_production(pod));
+        let leaves = is_ending(&kanary) && self.cache.pods_of(name).iter().any(|pod| traffic::was_in_production(pod));
         let known = self.following.remove(name);
         if leaves {
             self.following.insert(name.to_owned(), known.is_some());
@@ -362,8 +362,8 @@ impl Shell {
     }
 }
 
-fn is_failing(kanary: &KanaryDeployment) -> bool {
-    kanary.status.as_ref().is_some_and(|status| status.phase == Some(Phase::Failing))
+fn is_ending(kanary: &KanaryDeployment) -> bool {
+    kanary.status.as_ref().is_some_and(lifecycle::is_ending)
 }
 
 /// A decision on a stale view is made again; anything else is reported, and tried again.

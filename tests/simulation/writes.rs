@@ -100,11 +100,15 @@ fn stays_for_the_rollout(observed: &Observed) -> Check {
     ensure(far || validation.no_update, "cleanup", || "the canary goes before the base is rolled out".into())
 }
 
-/// A failed canary's pods leave the production Service, and then its EndpointSlices, before they are deleted.
+/// A canary's pods leave the production Service, and then its EndpointSlices, before they are deleted.
 fn leaves_first(observed: &Observed) -> Check {
     let status = observed.status();
-    let waited = status.verdict_at.is_some_and(|verdict| verdict.duration_until(observed.now).as_secs() >= 10);
-    if status.phase != Some(Phase::Failing) || waited {
+    let since = match status.phase {
+        Some(Phase::Failing) => status.verdict_at,
+        Some(Phase::Promoting) => status.canary.as_ref().and_then(|canary| canary.leaving_since),
+        _ => return Ok(()),
+    };
+    if since.is_some_and(|since| since.duration_until(observed.now).as_secs() >= 10) {
         return Ok(());
     }
     let selector = observed.service().map(|service| serde_json::json!(service.spec.selector)).unwrap_or_default();

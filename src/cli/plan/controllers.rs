@@ -74,7 +74,7 @@ fn make_pod(cluster: &mut Cluster, deployment: &Value, hash: &str) {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {
             "name": free, "labels": labels, "annotations": template["metadata"]["annotations"],
-            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": deployment["metadata"]["uid"]}],
+            "ownerReferences": [{"apiVersion": "apps/v1", "kind": "Deployment", "name": name, "uid": deployment["metadata"]["uid"], "controller": true}],
         },
         "spec": template["spec"],
         "status": {"conditions": [{"type": "Ready", "status": "True"}]},
