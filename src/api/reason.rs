@@ -91,11 +91,15 @@ pub enum Reason {
     // Events alone
     BaseCreated,
     BaseHPACountsCanary,
+    BaseManaged,
+    JoinsOtherServices,
     LabelsWithheld,
     MirrorCopiesWrites,
     PDBCountsCanary,
     PortUndeclared,
     Restarted,
+    SharesWithBase,
+    WithheldLabelRead,
     Retried,
     Started,
     /// Another component's reason, such as the kubelet's `ImagePullBackOff`, or one that an older version wrote.

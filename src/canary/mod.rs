@@ -2,6 +2,7 @@
 //!
 //! How many pods it has is `scale`'s business, and which requests reach them `traffic`'s.
 
+pub mod hazards;
 mod readiness;
 mod trial;
 mod withhold;

@@ -89,7 +89,11 @@ fn leave(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
     let leaves = facts.traffic.withdraw();
     let is_overdue = leave_by(status).is_some_and(|deadline| deadline <= seen.now);
     if leaves.is_empty() {
-        return if is_overdue || !traffic::is_leaving(seen) { end(seen, facts) } else { Vec::new() };
+        return match (is_overdue || !traffic::is_leaving(seen), kept_until(seen, status)) {
+            (false, _) => Vec::new(),
+            (true, Some(until)) if seen.now < until => children::remove_all_but_pods(seen),
+            (true, Some(_) | None) => end(seen, facts),
+        };
     }
     // A write that is refused must not keep a canary in production: without pods it is out as well.
     let mut actions = if is_overdue { children::remove_all(seen) } else { Vec::new() };
@@ -111,6 +115,15 @@ fn end(seen: &Observed, facts: &Facts) -> Vec<Action> {
     }
     let removals = children::remove_all(seen);
     if removals.is_empty() { facts.traffic.release() } else { removals }
+}
+
+/// Until when the pods of a failed canary are kept to be inspected; not while another run waits for their names.
+pub(super) fn kept_until(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<Timestamp> {
+    let spec = &seen.kanary.spec;
+    let is_wanted = spec.validation.keep_failed_for.is_positive() && status.phase == Some(Phase::Failing);
+    let is_superseded = status.template_hash.as_deref() != Some(spec.template.hash()) || status.run_id != spec.run_id;
+    let verdict = status.verdict_at.filter(|_| is_wanted && !is_superseded)?;
+    verdict.saturating_add(spec.validation.keep_failed_for).ok()
 }
 
 /// When a canary is removed even if an EndpointSlice still lists its pods.

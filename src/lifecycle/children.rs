@@ -47,6 +47,12 @@ pub fn remove_all(seen: &Observed) -> Vec<Action> {
     routes.into_iter().chain(autoscaler).chain(canary).chain(services).collect()
 }
 
+/// Removes what could send requests to the canary, or change the number of its pods.
+#[must_use]
+pub fn remove_all_but_pods(seen: &Observed) -> Vec<Action> {
+    remove_all(seen).into_iter().filter(|action| action.target().kind != Kind::Deployment).collect()
+}
+
 /// Is there nothing left of what the controller made, but a base?
 #[must_use]
 pub fn none_left(seen: &Observed, traffic: &Traffic) -> bool {

@@ -1,13 +1,9 @@
-//! The events of what happens within a phase, and the warnings about other objects that a canary affects.
+//! The events of what happens within a phase. What a run warns of when it begins is in `warnings`.
 
-use std::collections::BTreeMap;
-
-use super::{base, facts::Facts};
+use super::{base, facts::Facts, warnings::warnings};
 use crate::{
     api::{Condition, ConditionType, KanaryDeploymentStatus, Reason},
     decision::{Notice, Observed},
-    objects::Object,
-    traffic,
 };
 
 /// The conditions that are worth an event once they have this reason, and whether it is a warning.
@@ -107,57 +103,4 @@ fn copies_writes(
     }
     let note = facts.traffic.copies_writes()?;
     Some(Notice { warning: true, reason: Reason::MirrorCopiesWrites, note })
-}
-
-/// Which other objects a canary affects: what counts its pods as the base's, and what no longer selects them.
-fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
-    let mut labels = seen.kanary.spec.template.pod_labels();
-    let unselected = labels_withheld(seen, facts, &labels);
-    labels.retain(|key, _| !facts.withheld.keys.contains(key));
-    labels.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
-    let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
-    let counted =
-        if joins { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
-    let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
-    unselected.into_iter().chain(counted.into_iter().flatten()).chain(undeclared).collect()
-}
-
-fn warning(reason: Reason, note: String) -> Notice {
-    Notice { warning: true, reason, note }
-}
-
-const BUDGET: &str = "PodDisruptionBudget";
-
-fn labels_withheld(seen: &Observed, facts: &Facts, full: &BTreeMap<String, String>) -> Option<Notice> {
-    let mut bare = full.clone();
-    bare.retain(|key, _| !facts.withheld.keys.contains(key));
-    let others = seen.pod_selectors.iter().filter(|other| other.kind() != BUDGET);
-    let lost: Vec<String> = others
-        .filter(|other| other.selects(full) && !other.selects(&bare))
-        .map(|other| format!("{} {}", other.kind(), other.name()))
-        .collect();
-    if lost.is_empty() {
-        return None;
-    }
-    let withheld = facts.withheld.keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
-    let note =
-        format!("canary pods do not have the labels {withheld}, so these do not select them: {}", lost.join(", "));
-    Some(warning(Reason::LabelsWithheld, note))
-}
-
-fn counted_by_autoscaler(seen: &Observed, facts: &Facts) -> Option<Notice> {
-    if facts.traffic.obstacle().is_some() {
-        return None;
-    }
-    let name = seen.base_autoscaler()?.name();
-    let note =
-        format!("while canary pods are in production, HorizontalPodAutoscaler {name} counts them as pods of the base");
-    Some(warning(Reason::BaseHPACountsCanary, note))
-}
-
-fn counted_by_budget(seen: &Observed, in_production: &BTreeMap<String, String>) -> Option<Notice> {
-    let mut budgets = seen.pod_selectors.iter().filter(|other| other.kind() == BUDGET);
-    let name = budgets.find(|budget| budget.selects(in_production))?.name();
-    let note = format!("while canary pods are in production, PodDisruptionBudget {name} counts them");
-    Some(warning(Reason::PDBCountsCanary, note))
 }

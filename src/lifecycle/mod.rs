@@ -22,6 +22,7 @@ mod readiness;
 pub mod run;
 pub mod step;
 mod summary;
+mod warnings;
 
 use facts::Facts;
 use jiff::Timestamp;
@@ -246,7 +247,10 @@ fn requeue_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -
         Phase::Starting => earliest([stuck(), dry_run(), facts.traffic.requeue_at(status)]),
         Phase::Validating if status.held_since.is_some() => earliest([stuck(), evidence(), dry_run()]),
         Phase::Validating => earliest([status.deadline.filter(|deadline| *deadline > seen.now), evidence(), None]),
-        Phase::Promoting | Phase::Failing => actions::leave_by(status).filter(|deadline| *deadline > seen.now),
+        Phase::Promoting | Phase::Failing => {
+            let times = [actions::leave_by(status), actions::kept_until(seen, status)];
+            times.into_iter().flatten().filter(|time| *time > seen.now).min()
+        }
         Phase::Succeeded | Phase::Failed => None,
     };
     due.map(|due| due.max(seen.now))

@@ -2,9 +2,11 @@
 //! one is True, so `kubectl wait`, Flux and Argo CD see a run in progress, at its goal, or one that waits for a user.
 
 use super::{
+    actions,
     base::{self, Rollout},
     condition::set,
     facts::Facts,
+    summary::stamp,
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
@@ -16,7 +18,11 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
     let needs_change = needs_change(seen, status, facts, phase);
     let failed = failed_request(seen);
     if phase == Phase::Failing {
-        status.message = verdict(status).map(|why| why.message);
+        let kept =
+            actions::kept_until(seen, status).filter(|until| *until > seen.now).map_or_else(String::new, |until| {
+                format!("; its pods are kept until {} (spec.validation.keepFailedFor)", stamp(until))
+            });
+        status.message = verdict(status).map(|why| format!("{}{kept}", why.message));
     }
     let is_waiting = matches!(phase, Phase::Scheduled | Phase::Starting | Phase::Promoting | Phase::Failing);
     if let Some(why) = needs_change.as_ref().or(failed.as_ref()).filter(|_| is_waiting) {

@@ -232,3 +232,28 @@ fn a_canary_that_succeeded_leaves_production_before_it_is_deleted() {
     assert_eq!(deeds(promoting(leaving.clone()), json!({}), &[], 1).0, [Kind::Deployment]);
     assert_eq!(deeds(promoting(leaving), json!({}), &["a"], 10).0, [Kind::Deployment], "no longer than 10 s");
 }
+
+/// For a post-mortem; but a new run does not wait for it.
+#[test]
+fn pods_of_a_failed_canary_are_kept_out_of_traffic() {
+    let spec = json!({"traffic": {"source": "both"}, "validation": {"keepFailedFor": "10m"}});
+    let failing = status(&spec, "Failing", json!({"verdictAt": at(0).to_string()}));
+    let at_second = |seconds, change: Value| {
+        let mut spec = spec.clone();
+        merge(&mut spec, change);
+        let mut seen = with_canary(observed(spec, failing.clone()));
+        seen.pods = vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))];
+        seen.endpoints = Some(std::collections::BTreeSet::new());
+        seen.now = at(seconds);
+        let owner = json!({"kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID});
+        let own = json!({"metadata": {"name": "try-kanary", "uid": "own", "ownerReferences": [owner]}, "spec": {}});
+        seen.services.push(std::sync::Arc::new(serde_json::from_value(own).expect("a Service")));
+        let plan = plan(&seen);
+        (plan.actions.iter().map(|action| action.target().kind).collect::<Vec<_>>(), plan.requeue_at)
+    };
+    let nothing = json!({});
+    assert_eq!(at_second(20, nothing.clone()), (vec![Kind::Service], Some(at(600))));
+    let all = vec![Kind::Deployment, Kind::Service];
+    assert_eq!(at_second(600, nothing).0, all);
+    assert_eq!(at_second(20, json!({"runID": "2"})).0, all);
+}

@@ -7,7 +7,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, autoscaler, base, observed, pod, pod_of, promoted, status, with_canary};
+use crate::given::{at, autoscaler, base, merge, observed, pod, pod_of, promoted, service, status, with_canary};
 
 const IN: &str = "kanary.k8s.io/production-labels";
 
@@ -253,4 +253,52 @@ fn a_revision_counts_once_the_base_has_pods_of_its_template() {
     };
     assert_eq!(revision(json!({})), "1");
     assert_eq!(revision(json!({"status": {"updatedReplicas": 0}})), Value::Null, "it is about to move");
+}
+
+/// The events of a run that begins with this template, beside these Services.
+fn warned(spec: Value, base_patch: Value, services: &[(&str, Value)]) -> Vec<(String, String)> {
+    let mut seen = observed(spec.clone(), unpinned(&spec, json!({})));
+    seen.base = Some(base(base_patch));
+    seen.services.extend(services.iter().map(|(name, spec)| service(name, spec.clone())));
+    seen.dry_run = Some(DryRun {
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
+        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
+        at: at(0),
+        outcome: Ok(promoted("hash-of-v2")),
+        changes: true,
+    });
+    let notices = plan(&seen).status.map(|update| update.notices).unwrap_or_default();
+    notices.into_iter().filter(|notice| notice.warning).map(|n| (n.reason.to_string(), n.note)).collect()
+}
+
+#[test]
+fn a_run_warns_of_what_a_canary_beside_the_base_breaks() {
+    let pod = |spec: Value| json!({"template": {"spec": {"template": {"spec": spec}}}});
+    let claim = |read_only: bool| {
+        pod(json!({"volumes": [{"name": "d", "persistentVolumeClaim": {"claimName": "data", "readOnly": read_only}}]}))
+    };
+    let reads = |key: &str| {
+        let path = format!("metadata.labels['{key}']");
+        let variable = json!({"name": "N", "valueFrom": {"fieldRef": {"fieldPath": path}}});
+        pod(json!({"containers": [{"name": "c", "image": "v2", "env": [variable]}]}))
+    };
+    let recreate = json!({"template": {"spec": {"strategy": {"type": "Recreate"}}}});
+    let mut joins = json!({"traffic": {"source": "service"}});
+    let peers = [("web-peers", json!({"clusterIP": "None", "selector": {"app": "web"}}))];
+    let owned = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Shop", "name": "s", "uid": "u", "controller": true}]}});
+    let cases = [
+        (claim(false), json!({}), &[][..], "SharesWithBase", "data"),
+        (recreate, json!({}), &[], "SharesWithBase", "Recreate"),
+        (reads("app"), json!({}), &[], "WithheldLabelRead", "app"),
+        (joins.clone(), json!({}), &peers, "JoinsOtherServices", "web-peers"),
+        (json!({}), owned, &[], "BaseManaged", "Shop s"),
+    ];
+    for (spec, base, services, reason, words) in cases {
+        let warned = warned(spec, base, services);
+        let [(found, note)] = &warned[..] else { panic!("{reason}: {warned:?}") };
+        assert!(found == reason && note.contains(words), "{reason}: {note}");
+    }
+    merge(&mut joins, claim(true));
+    assert_eq!(warned(joins, json!({}), &[]), []);
+    assert_eq!(warned(reads("team"), json!({}), &peers), []);
 }

@@ -35,6 +35,10 @@ pub struct Validation {
     /// Default: `rolloutStarted`.
     #[serde(default)]
     pub cleanup: Cleanup,
+    /// How long the pods of a failed canary are kept, out of traffic, to be inspected. Default: 0s.
+    #[serde(default = "no_delay", with = "duration")]
+    #[schemars(schema_with = "schema::duration_or_zero")]
+    pub keep_failed_for: SignedDuration,
     /// A manual verdict on the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manual: Option<ManualOverride>,
@@ -200,6 +204,7 @@ impl Default for Validation {
     fn default() -> Self {
         Self {
             initial_delay: no_delay(),
+            keep_failed_for: no_delay(),
             validation_period: quarter_of_an_hour(),
             max_interval_period: twenty_seconds(),
             no_update: false,
