@@ -95,6 +95,8 @@ pub enum Reason {
     MirrorCopiesWrites,
     PDBCountsCanary,
     PortUndeclared,
+    QueryDoubtful,
+    QueryNotChecked,
     Restarted,
     Retried,
     Started,

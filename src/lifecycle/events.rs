@@ -8,6 +8,7 @@ use crate::{
     decision::{Notice, Observed},
     objects::Object,
     traffic,
+    validation::promql,
 };
 
 /// The conditions that are worth an event once they have this reason, and whether it is a warning.
@@ -109,7 +110,8 @@ fn copies_writes(
     Some(Notice { warning: true, reason: Reason::MirrorCopiesWrites, note })
 }
 
-/// Which other objects a canary affects: what counts its pods as the base's, and what no longer selects them.
+/// Which other objects a canary affects: what counts its pods as the base's, and what no longer selects them; and queries
+/// that only the server can check.
 fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let mut labels = seen.kanary.spec.template.pod_labels();
     let unselected = labels_withheld(seen, facts, &labels);
@@ -119,7 +121,9 @@ fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let counted =
         if joins { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
     let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
-    unselected.into_iter().chain(counted.into_iter().flatten()).chain(undeclared).collect()
+    let queries = promql::remarks(seen).into_iter().map(|remark| warning(remark.reason, remark.message));
+    let counted = counted.into_iter().flatten();
+    unselected.into_iter().chain(counted).chain(undeclared).chain(queries).collect()
 }
 
 fn warning(reason: Reason, note: String) -> Notice {
