@@ -31,6 +31,8 @@ pub enum Flaw {
     Chain,
     /// `absent` is the result.
     Absent,
+    /// `ALERTS` is.
+    Alerts,
     /// What is never negative is at least 0.
     Always,
 }
@@ -82,6 +84,9 @@ impl Flaw {
             Self::Passed => "a comparison without `bool` returns the values that pass instead of 0 or 1",
             Self::Chain => "a comparison of a comparison does not compare the value between the two",
             Self::Absent => "`absent` returns 1 or nothing, so the query would never be false",
+            Self::Alerts => {
+                "`ALERTS` is 1 while an alert fires and nothing while none does, so a bad canary would read as true"
+            }
             Self::Always => "what is compared is never negative, so the query would never be false",
         }
     }
@@ -100,7 +105,7 @@ impl Flaw {
             Self::Share => "use min()",
             Self::CountsPassed | Self::CountsAll => "use `sum` of a comparison with `bool`, as in sum(x > bool 5)",
             Self::Chain => "multiply two comparisons, as in (x > bool 1) * (x < bool 2)",
-            Self::Absent => "count what is there, as in (count(x) or vector(0)) == bool 0",
+            Self::Absent | Self::Alerts => "count what is there, as in (count(x) or vector(0)) == bool 0",
             Self::Always => "compare it with a bound that a bad canary does not meet",
         }
     }

@@ -17,10 +17,19 @@ pub fn bool_of(filter: &Binary) -> Edit {
 pub fn absent(text: &str, expr: &Expr, call: &Call, argument: &Expr) -> Option<Found> {
     let counted = &text[argument.span.clone()];
     let counted = if call.name == "absent" { counted.to_owned() } else { format!("count_over_time({counted})") };
+    Found::new(Flaw::Absent, [none(text, expr, &counted)])
+}
+
+/// An alert that fires is 1, and one that does not is nothing.
+pub fn alerts(text: &str, expr: &Expr) -> Option<Found> {
+    Found::new(Flaw::Alerts, [none(text, expr, &text[expr.span.clone()])])
+}
+
+/// Is there none of it? In parentheses, if it is only a part.
+fn none(text: &str, expr: &Expr, counted: &str) -> Edit {
     let is_all = expr.span.start == 0 && expr.span.end == text.trim_end().len();
     let count = format!("(count({counted}) or vector(0)) == bool 0");
-    let count = if is_all { count } else { format!("({count})") };
-    Found::new(Flaw::Absent, [replace(expr.span.clone(), count)])
+    replace(expr.span.clone(), if is_all { count } else { format!("({count})") })
 }
 
 /// The operands of a comparison with `bool`.
@@ -40,10 +49,15 @@ pub fn compared(text: &str, binary: &Binary) -> Option<Found> {
             return Found::new(Flaw::Passed, [bool_of(filter)]);
         }
     }
-    let is_zero = |side: &Expr| side.literal().is_some_and(|bound| bound <= 0.0);
-    if operator == ">=" && is_zero(rhs) && is_never_negative(lhs)
-        || operator == "<=" && is_zero(lhs) && is_never_negative(rhs)
-    {
+    // Is it at least 0, or more than something below?
+    let is_met =
+        |side: &Expr, or_equal: bool| side.literal().is_some_and(|bound| bound < 0.0 || or_equal && bound == 0.0);
+    let is_always = match operator {
+        ">=" | ">" => is_never_negative(lhs) && is_met(rhs, operator == ">="),
+        "<=" | "<" => is_never_negative(rhs) && is_met(lhs, operator == "<="),
+        _ => false,
+    };
+    if is_always {
         return Found::new(Flaw::Always, []);
     }
     if let Some(first) = lhs.comparison() {

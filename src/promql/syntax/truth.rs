@@ -10,7 +10,7 @@ use super::{
     flaw::{Flaw, Found},
     functions::{self, Value},
     guard::{always_there, is_idle_filter},
-    operands::{absent, bool_of, compared},
+    operands::{absent, alerts, bool_of, compared},
     tree::{Binary, Call, Expr, Node, Op},
 };
 
@@ -21,7 +21,8 @@ pub fn truth(text: &str, expr: &Expr) -> Option<Found> {
         Node::Unary { .. } => Found::new(Flaw::Number, []),
         Node::Number(value) => value.and_then(|value| if value == 0.0 || value == 1.0 { None } else { number() }),
         Node::Text => None,
-        Node::Selector(name) => name.as_ref().and_then(|name| if functions::is_number(name) { number() } else { None }),
+        Node::Selector(Some(name)) if name == "ALERTS" => alerts(text, expr),
+        Node::Selector(name) => name.as_ref().filter(|name| functions::is_number(name)).and_then(|_| number()),
         Node::Binary(binary) => truth_of_two(text, expr, binary),
         Node::Aggregate(call) => truth_of_many(text, call),
         Node::Call(call) => {
@@ -56,7 +57,7 @@ fn truth_of_two(text: &str, expr: &Expr, binary: &Binary) -> Option<Found> {
         }
         // What is absent on one side is taken from the other.
         Op::Or => {
-            let of = |side: &Expr| truth(text, side).filter(|found| found.flaw != Flaw::Absent);
+            let of = |side: &Expr| truth(text, side).filter(|found| !matches!(found.flaw, Flaw::Absent | Flaw::Alerts));
             of_both(of(lhs), of(rhs))
         }
         Op::Mul => of_both(truth(text, lhs), truth(text, rhs)),

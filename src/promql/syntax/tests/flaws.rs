@@ -136,6 +136,11 @@ fn truths_of_several_samples_are_one_truth() {
         (Share, "group(x < 5)", "min(x < bool 5)"),
         (Sum, "(a > bool 1) + (b > bool 2)", "(a > bool 1) + (b > bool 2) > bool 0"),
         (Absent, "absent(x{n=\"{{namespace}}\"})", "(count(x{n=\"{{namespace}}\"}) or vector(0)) == bool 0"),
+        (
+            Alerts,
+            "ALERTS{n=\"{{namespace}}\"} unless on() b",
+            "((count(ALERTS{n=\"{{namespace}}\"}) or vector(0)) == bool 0) unless on() b",
+        ),
         (Absent, "absent(x) == bool 1", "((count(x) or vector(0)) == bool 0) == bool 1"),
         (Absent, "absent_over_time(x[5m])", "(count(count_over_time(x[5m])) or vector(0)) == bool 0"),
     ]);
@@ -161,7 +166,10 @@ fn what_is_compared_drops_no_sample() {
         (Filters, "1 < x < 5", "(1 < bool x) * (x < bool 5)"),
     ]);
     without_proposal(CountsPassed, &["count(e > 5 and f > 3) < bool 1"]);
-    without_proposal(Always, &["sum(rate(e[1m])) >= bool 0", "0 <= bool errors_total", "(a < bool 1) >= bool 0"]);
+    without_proposal(
+        Always,
+        &["sum(rate(e[1m])) >= bool 0", "0 <= bool errors_total", "errors_total > bool -1", "(a < bool 1) >= bool 0"],
+    );
 }
 
 #[test]
