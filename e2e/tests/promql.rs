@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         a_label_fails_the_run_while_prometheus_hangs: lab_only,
         forgiven_answers_are_counted: lab_only,
         a_wrong_query_creates_nothing_until_it_is_corrected: lab_only,
+        a_query_that_is_not_known_is_sent: lab_only,
         what_must_not_be_reached_is_not_reached: lab_only,
         a_token_is_read_from_a_secret_that_the_role_names: lab_only,
         what_was_forgiven_is_not_forgotten: lab_only,
@@ -260,6 +261,8 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
         (json!({"query": "up{n=\"{{namespce}}\"} == bool 1"}), "BadQuery", "unknown variable namespce"),
         (json!({"query": "sum(up == bool 1"}), "BadQuery", "line 1"),
         (json!({"query": "up{n=\"{{namespace}}\"} == 1"}), "BadQuery", "up{n=\"{{namespace}}\"} == bool 1"),
+        (json!({"query": "a < bool 1 and b < bool 2"}), "BadQuery", "(a < bool 1) * (b < bool 2)"),
+        (json!({"query": "errors_total / requests_total"}), "BadQuery", "valueInRange"),
         (json!({"prometheus": null}), "BadPrometheus", "--prometheus-url"),
         (json!({"prometheus": {"headers": {"Host": "elsewhere"}}}), "BadPrometheus", "Host"),
     ];
@@ -275,12 +278,25 @@ async fn a_wrong_query_creates_nothing_until_it_is_corrected(ns: TestNamespace) 
     ns.until_phase("wrong-0", "Succeeded").await.map(drop)
 }
 
+async fn a_query_that_is_not_known_is_sent(ns: TestNamespace) -> Result<(), Error> {
+    play(&ns, "true");
+    let query = "up{n=~`{{namespace}}\\d*`} == bool 1 limit 5";
+    let asking = asking(&ns, "1s", json!({"query": query})).await?;
+    validating(&ns, asking).await?;
+    let event = until_event(&ns, "QueryNotChecked").await?.message.unwrap_or_default();
+    assert!(event.contains("limit 5"), "{event}");
+    let kanary = ns.until_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(item(&kanary)["query"], query.replace("{{namespace}}", ns.name()).as_str());
+    Ok(())
+}
+
 async fn what_must_not_be_reached_is_not_reached(ns: TestNamespace) -> Result<(), Error> {
     production(&ns).await?;
     for (name, url, told) in [
         ("metadata", "http://169.254.169.254/latest", "metadata"),
         ("itself", "http://127.0.0.1:18080", "own host"),
         ("decimal", "http://2130706433:18080", "own host"),
+        ("compatible", "http://[::7f00:1]:18080", "own host"),
     ] {
         let mut spec = asking(&ns, "1s", json!({})).await?;
         spec["validation"]["items"][0]["promQL"]["prometheus"]["url"] = json!(url);

@@ -15,6 +15,8 @@ fn main() -> ExitCode {
         a_canary_that_fails_requests_is_not: lab_only,
         a_canary_without_requests_proves_nothing: lab_only,
         a_slow_canary_is_recognised_by_its_latency: lab_only,
+        a_slow_canary_fails_by_the_second_of_two_conditions: lab_only,
+        what_is_proposed_is_false_when_it_is_bad: lab_only,
         the_pod_that_differs_is_named: lab_only,
         the_shipped_rules_are_evaluated: lab_only,
         it_is_evaluated_over_https_with_a_password: lab_only,
@@ -99,6 +101,63 @@ async fn a_slow_canary_is_recognised_by_its_latency(ns: TestNamespace) -> Result
     let kanary = ns.until_phase(TRIAL, "Failed").await?;
     assert!(message(&kanary).contains(" > 310 (max)"), "{kanary}");
     drop(load);
+    Ok(())
+}
+
+/// With `and` instead of `*` it would be promoted, and is refused.
+async fn a_slow_canary_fails_by_the_second_of_two_conditions(ns: TestNamespace) -> Result<(), Error> {
+    let query = format!("({}) * ({} < bool 310)", uncommented(SUCCESS), uncommented(LATENCY));
+    let load =
+        evaluated(&ns, asking("1h", json!({"query": query})), Behaviour::slow(std::time::Duration::from_millis(600)))
+            .await?;
+    let kanary = ns.until_phase(TRIAL, "Failed").await?;
+    assert!(message(&kanary).contains("the query is false"), "{kanary}");
+    drop(load);
+    Ok(())
+}
+
+fn uncommented(query: &str) -> String {
+    shipped(&query.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("\n"))
+}
+
+/// What Prometheus makes of queries that are refused, and of those that are proposed instead: true although something is
+/// bad, or nothing; and false.
+async fn what_is_proposed_is_false_when_it_is_bad(ns: TestNamespace) -> Result<(), Error> {
+    let prometheus = ns.lab()?.prometheus()?;
+    let cases = [
+        (
+            "(vector(1) > bool 0) and (vector(9) < bool 0.5)",
+            &[1.0][..],
+            "(vector(1) > bool 0) * (vector(9) < bool 0.5)",
+        ),
+        (
+            "(vector(1) > bool 0) unless (vector(9) < bool 0.5)",
+            &[],
+            "(vector(0) > bool 0) * ((vector(9) < bool 0.5) == bool 0)",
+        ),
+        (
+            "(vector(0) > bool 0) or (vector(1) > bool 0)",
+            &[0.0],
+            "(vector(0) > bool 0) + (vector(0) > bool 0) > bool 0",
+        ),
+        ("count(vector(1) > 5) > bool 0", &[], "sum(vector(1) > bool 5) > bool 0"),
+        ("count(vector(9) < bool 5) > bool 0", &[1.0], "sum(vector(9) < bool 5) > bool 0"),
+        ("max(vector(9) < 1) < bool 0.5", &[], "max(vector(9)) < bool 0.5"),
+        ("0.9 < bool vector(0.5) < bool 1", &[1.0], "(0.9 < bool vector(0.5)) * (vector(0.5) < bool 1)"),
+        ("(vector(9) > 5) == bool 1", &[0.0], "(vector(1) > bool 5) == bool 1"),
+        (
+            "sum(label_replace(vector(1), \"a\", \"b\", \"\", \"\") < bool 5 or vector(9) < bool 5)",
+            &[1.0],
+            "min(label_replace(vector(1), \"a\", \"b\", \"\", \"\") < bool 5 or vector(9) < bool 5)",
+        ),
+        ("absent(vector(1))", &[], "(count(vector(1)) or vector(0)) == bool 0"),
+    ];
+    for (refused, wrong, proposed) in cases {
+        let values =
+            |found: Vec<kanary_e2e::prometheus::Sample>| found.iter().map(|one| one.value).collect::<Vec<f64>>();
+        assert_eq!(values(prometheus.query(refused).await?), wrong, "{refused}");
+        assert_eq!(values(prometheus.query(proposed).await?), [0.0], "{proposed}");
+    }
     Ok(())
 }
 

@@ -97,6 +97,8 @@ pub enum Reason {
     MirrorCopiesWrites,
     PDBCountsCanary,
     PortUndeclared,
+    QueryDoubtful,
+    QueryNotChecked,
     Restarted,
     SharesWithBase,
     WithheldLabelRead,

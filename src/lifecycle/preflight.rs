@@ -24,7 +24,7 @@ const CHECKS: [Check; 7] = [
     // Nothing that exists already is taken over.
     |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
-    |seen, _, _| promql::objection(seen).map(|why| why.prefixed("spec.validation.items: ")),
+    |seen, _, _| promql::lint(seen).map(|why| why.prefixed("spec.validation.items: ")),
     // What would be promoted must not take production's pods from a Service.
     |seen, _, _| traffic::loss(seen),
     // A pod that is selected whatever its labels would be in production from its first moment.

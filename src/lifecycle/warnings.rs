@@ -1,5 +1,5 @@
 //! What a run warns of once, when its base is pinned: other objects that the canary affects, and what of its template a
-//! canary beside the base breaks.
+//! canary beside the base breaks, and queries that only the server can check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,6 +10,7 @@ use crate::{
     decision::{Notice, Observed},
     objects::{Object, map_selects},
     traffic,
+    validation::promql,
 };
 
 /// All warnings of this run.
@@ -25,7 +26,8 @@ pub(super) fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
     let hazards = [runs_beside(seen), labels_are_read(seen, facts), base_is_managed(seen)];
     let all = [unselected].into_iter().chain(counted).chain([others, undeclared]).chain(hazards);
-    all.flatten().collect()
+    let queries = promql::remarks(seen).into_iter().map(|remark| warning(remark.reason, remark.message));
+    all.flatten().chain(queries).collect()
 }
 
 fn joins_production(seen: &Observed) -> bool {

@@ -13,6 +13,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use super::embedded;
+
 /// What the operator of the controller allows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -56,10 +58,14 @@ pub enum Refused {
 }
 
 /// Cloud metadata services at addresses of their own, beside the link-local one.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 7] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)),
 ];
 
 impl EgressPolicy {
@@ -105,10 +111,15 @@ impl EgressPolicy {
     /// # Errors
     /// [`Refused::Forbidden`].
     pub fn check(&self, address: SocketAddr) -> Result<(), Refused> {
-        let ip = canonical(address.ip());
-        let is_api_server = self.api_server.iter().any(|api| canonical(api.ip()) == ip && api.port() == address.port());
-        let what = if is_api_server { Some("the API server") } else { forbidden(ip) };
-        what.map_or(Ok(()), |what| Err(Refused::Forbidden { address: ip, what }))
+        let is_api_server = |ip: &IpAddr| {
+            let is = |api: &SocketAddr| api.port() == address.port() && embedded::reached(api.ip()).contains(ip);
+            self.api_server.iter().any(is)
+        };
+        let refused = embedded::reached(address.ip()).into_iter().find_map(|ip| {
+            let what = if is_api_server(&ip) { Some("the API server") } else { forbidden(ip) };
+            what.map(|what| Refused::Forbidden { address: ip, what })
+        });
+        refused.map_or(Ok(()), Err)
     }
 
     fn lists(&self, host: &str) -> bool {
@@ -118,15 +129,6 @@ impl EgressPolicy {
             None => host == *entry,
         };
         self.allow.is_empty() || self.allow.iter().any(is)
-    }
-}
-
-/// The address that packets go to: IPv6 has two other ways to write one of IPv4, as mapped and for NAT64 (RFC 6052).
-fn canonical(ip: IpAddr) -> IpAddr {
-    let IpAddr::V6(v6) = ip else { return ip };
-    match v6.octets() {
-        [0x00, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => Ipv4Addr::new(a, b, c, d).into(),
-        _ => ip.to_canonical(),
     }
 }
 
@@ -162,6 +164,9 @@ mod tests {
             "http://10.1.2.3:9090/",
             "http://[fd00::1]:9090",
             "http://[64:ff9b::192.0.2.1]:9090",
+            "http://[64:ff9b:1::192.0.2.1]:9090",
+            "http://[2002:c000:201::1]:9090",
+            "http://[2001:db8::7f00:1]:9090",
             "http://168.63.129.17:9090",
         ];
         for url in good {
@@ -184,6 +189,22 @@ mod tests {
             ("http://[64:ff9b::a83f:8110]", "metadata"),
             ("http://[64:ff9b::127.0.0.1]", "own host"),
             ("http://[64:ff9b::10.96.0.1]:443", "the API server"),
+            ("http://[::7f00:1]:8080", "own host"),
+            ("http://[::169.254.169.254]", "metadata"),
+            ("http://[::10.96.0.1]:443", "the API server"),
+            ("http://[::ffff:0:127.0.0.1]:8080", "own host"),
+            ("http://[2002:7f00:1::]:8080", "own host"),
+            ("http://[2002:a9fe:a9fe::1]", "metadata"),
+            ("http://[2002:a60:1::1]:443", "the API server"),
+            ("http://[64:ff9b:1::7f00:1]:8080", "own host"),
+            ("http://[64:ff9b:1:7f00:0:100::]:8080", "own host"),
+            ("http://[64:ff9b:1:ab7f:0:1::]:8080", "own host"),
+            ("http://[64:ff9b:1::a9fe:a9fe]", "metadata"),
+            ("http://[2001:0:c000:201::80ff:fffe]:8080", "own host"),
+            ("http://[2001:0:a9fe:a9fe::1]", "metadata"),
+            ("http://[fd00::5efe:127.0.0.1]:8080", "own host"),
+            ("http://[fd00::200:5efe:a9fe:a9fe]", "metadata"),
+            ("http://[fd20:ce::254]", "metadata"),
             ("http://127.0.0.1:8080", "own host"),
             ("http://127.9.9.9", "own host"),
             ("http://[::1]:8080", "own host"),

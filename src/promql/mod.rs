@@ -7,6 +7,7 @@ mod boolean;
 mod deviation;
 mod discrete;
 pub mod egress;
+mod embedded;
 mod figures;
 pub mod history;
 mod judge;

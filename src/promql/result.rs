@@ -195,6 +195,18 @@ mod tests {
         assert_eq!(read(200, body), Ok(QueryResult::Scalar(1.0)), "whatever else there is");
     }
 
+    /// It is the time of the evaluation, by the server's clock. When a result counts is decided by when its query was sent,
+    /// by the controller's.
+    #[test]
+    fn the_time_of_a_sample_is_not_read() {
+        let at =
+            |time: f64| ok(json!({"resultType": "vector", "result": [{"metric": {"pod": "a"}, "value": [time, "1"]}]}));
+        assert!(at(0.0).is_ok());
+        for time in [1_000_000_000.0, 1e12, -5.0, 0.5] {
+            assert_eq!(at(time), at(0.0), "{time}");
+        }
+    }
+
     #[test]
     fn what_json_cannot_say_is_read_as_prometheus_writes_it() {
         let scalar = |text| ok(json!({"resultType": "scalar", "result": [1, text]}));

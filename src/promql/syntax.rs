@@ -1,32 +1,43 @@
-//! Is the query PromQL, and does it return what the item needs? Checked before any query is sent.
+//! Is the query PromQL, does it return what the item needs, and is it false when the canary is bad? Checked before any
+//! query is sent.
 //!
 //! Not here: whether a server knows its functions and its regular expressions. Dialects have more of them, and new
-//! versions too; the server reports it.
+//! versions too. What is not known here is not refused: the server reports it.
 //!
 //! Whoever may write a `KanaryDeployment` chooses the text, and one thread decides for all: whatever it is, checking it
 //! takes some milliseconds, and a stack of some kilobytes.
 
-use promql_parser::parser::{self, BinModifier, BinaryExpr, Expr, token, value::ValueType};
+mod correct;
+mod cursor;
+mod edit;
+mod flaw;
+mod functions;
+mod guard;
+mod operands;
+mod parser;
+mod sets;
+mod tree;
+mod truth;
+mod types;
 
+use cursor::Failure;
+pub use flaw::Flaw;
+
+use self::tree::Type;
 use super::{lexer, memo::Memo};
 
-/// Operators and parentheses that a query may have. The parser takes the square of their number in time, and as many
-/// frames of the stack: eight thousand took four seconds.
+/// Operators and parentheses that a query may have: so deep may its tree be.
 const MAX_OPERATORS: usize = 500;
-/// With more comparisons than these the corrected query is not worked out: each takes a parse.
-const MAX_COMPARISONS: usize = 8;
-/// And in more lines than these the wrong one is not searched for.
-const MAX_LINES: usize = 64;
 
 /// Why a query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Not PromQL.
-    #[error("{}{why}", .line.map(|line| format!("line {line}: ")).unwrap_or_default())]
+    /// No server can read it.
+    #[error("line {line}: {why}")]
     Malformed {
-        /// Counted from 1, if it is known.
-        line: Option<usize>,
-        /// The parser's own text.
+        /// Counted from 1.
+        line: usize,
+        /// One sentence.
         why: String,
     },
     /// Too many operators and parentheses.
@@ -43,160 +54,103 @@ pub enum Fault {
     /// A string where a number is needed.
     #[error("the query returns a string, but an instant vector or a scalar is required")]
     Text,
-    /// It filters instead of returning true or false.
-    #[error(
-        "a comparison without `bool` filters samples instead of returning 0 or 1, so a healthy 0 would read as false and \
-         a failing canary as \"no data\"; use{}",
-        .corrected.as_ref().map_or_else(|| " `bool` after each one that makes the result".into(), |it| format!(": {it}"))
-    )]
-    Filters {
-        /// The query with `bool`, if it could be worked out.
+    /// It would say something else than is meant.
+    #[error("{}; {}", .flaw.what(), .corrected.as_ref().map_or_else(|| .flaw.hint().into(), |it| format!("use: {it}")))]
+    Flawed {
+        /// What is wrong.
+        flaw: Flaw,
+        /// The query to write instead, if it could be worked out.
         corrected: Option<String>,
     },
 }
 
-static CHECKED: Memo<Result<(), Fault>> = Memo::new();
+/// What a user should know of a query that is not refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// Not all of it is known here.
+    NotChecked {
+        /// Counted from 1.
+        line: usize,
+        /// The text from there on.
+        near: String,
+    },
+    /// It reads no metric.
+    Constant,
+    /// It returns only what passes a comparison, and numbers are evaluated.
+    Drops,
+}
+
+impl std::fmt::Display for Remark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotChecked { line, near } => write!(
+                f,
+                "the query was not checked: line {line}: not known here: {near}; the server decides whether it is valid"
+            ),
+            Self::Constant => f.write_str("the query reads no metric, so its result does not depend on the canary"),
+            Self::Drops => f.write_str(
+                "a comparison without `bool` drops samples, so these are not evaluated; remove it if it is not meant as a \
+                 filter",
+            ),
+        }
+    }
+}
+
+type Checked = Result<Option<Remark>, Fault>;
+
+static CHECKED: Memo<Checked> = Memo::new();
 
 /// Checks a query: the template, and what it was rendered as. `is_boolean`: it must be true or false by itself.
 /// `render` renders a template that is tried in its place.
 ///
 /// # Errors
 /// [`Fault`]; it says what to write instead.
-pub fn check(
-    template: &str,
-    query: &str,
-    is_boolean: bool,
-    render: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Fault> {
+pub fn check(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Checked {
     // The same text may be checked both ways.
     let key = format!("{is_boolean}\0{template}\0{query}");
     CHECKED.get(&key, || examine(template, query, is_boolean, render)).as_ref().clone()
 }
 
-fn examine(
-    template: &str,
-    query: &str,
-    is_boolean: bool,
-    render: &dyn Fn(&str) -> Option<String>,
-) -> Result<(), Fault> {
-    let operators = lexer::operator_count(query);
+fn examine(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Checked {
+    let line = |at: usize| query.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
+    let malformed = |at, why| Fault::Malformed { line: line(at), why };
+    let tokens = lexer::tokens(query).map_err(|unreadable| malformed(unreadable.at, unreadable.why))?;
+    let operators = lexer::operator_count(query, &tokens);
     if operators > MAX_OPERATORS {
         return Err(Fault::Large(operators));
     }
-    let tree = match parse(query) {
+    let tree = match parser::parse(query, &tokens) {
         Ok(tree) => tree,
-        Err(why) if is_for_the_server(&why) => return Ok(()),
-        Err(why) => return Err(Fault::Malformed { line: line_of(query, &why), why }),
+        Err(Failure::Wrong { at, why }) => return Err(malformed(at, why)),
+        Err(Failure::Unknown { at }) => {
+            return Ok(Some(Remark::NotChecked { line: line(at), near: near(query, at) }));
+        }
     };
-    match tree.value_type() {
-        ValueType::Matrix => Err(Fault::Range),
-        ValueType::String if !is_boolean => Err(Fault::Text),
-        ValueType::Vector if is_boolean && filters(&tree) => {
-            Err(Fault::Filters { corrected: corrected(template, tree, render) })
+    if let Err(Failure::Wrong { at, why }) = types::check(&tree) {
+        return Err(malformed(at, why));
+    }
+    match types::of(&tree) {
+        Some(Type::Range) => return Err(Fault::Range),
+        Some(Type::Text) if !is_boolean => return Err(Fault::Text),
+        Some(Type::Text) => return Ok(None),
+        Some(Type::Scalar | Type::Vector) | None => {}
+    }
+    match correct::flaw(query, &tree, is_boolean) {
+        Some(found) => {
+            let corrected = correct::corrected(template, is_boolean, render);
+            Err(Fault::Flawed { flaw: found.flaw, corrected })
         }
-        ValueType::Vector | ValueType::Scalar | ValueType::String => Ok(()),
-    }
-}
-
-/// The parser compiles every regular expression that it finds: hundreds of them take minutes and gigabytes. It is shown
-/// none.
-fn parse(query: &str) -> Result<Expr, String> {
-    parser::parse(&lexer::without_regexes(query))
-}
-
-/// Does the server decide? It does on an unknown function; and without the regular expressions it is unknown whether a
-/// selector selects everything.
-fn is_for_the_server(why: &str) -> bool {
-    ["unknown function", "vector selector must contain at least one non-empty matcher"]
-        .iter()
-        .any(|begin| why.starts_with(begin))
-}
-
-/// The parser reports no line: it is the first whose text, cut off there, already fails in the same way.
-fn line_of(query: &str, why: &str) -> Option<usize> {
-    let lines = query.lines().count().max(1);
-    if lines > MAX_LINES {
-        return None;
-    }
-    let ends = query.char_indices().filter(|(_, c)| *c == '\n').map(|(at, _)| at);
-    let same = |end: usize| parse(&query[..end]).is_err_and(|other| other == why);
-    Some(ends.enumerate().find(|(_, end)| same(*end)).map_or(lines, |(index, _)| index + 1))
-}
-
-/// Is it, at a place whose value is the result, a comparison that filters?
-#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of promql-parser, and grows")]
-fn filters(tree: &Expr) -> bool {
-    match tree {
-        Expr::Paren(inner) => filters(&inner.expr),
-        Expr::Binary(binary) => compares(binary) || passes(binary).into_iter().any(filters),
-        _ => false,
-    }
-}
-
-fn compares(binary: &BinaryExpr) -> bool {
-    binary.op.is_comparison_operator() && !binary.return_bool()
-}
-
-/// The sides of a set operation whose values it passes on.
-fn passes(binary: &BinaryExpr) -> Vec<&Expr> {
-    match binary.op.id() {
-        token::T_LOR => vec![&binary.lhs, &binary.rhs],
-        token::T_LAND | token::T_LUNLESS => vec![&binary.lhs],
-        _ => Vec::new(),
-    }
-}
-
-/// Adds `bool` wherever it is missing.
-#[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of promql-parser, and grows")]
-fn add_bool(tree: &mut Expr) {
-    match tree {
-        Expr::Paren(inner) => add_bool(&mut inner.expr),
-        Expr::Binary(binary) => {
-            if compares(binary) {
-                binary.modifier.get_or_insert_with(BinModifier::default).return_bool = true;
-            }
-            match binary.op.id() {
-                token::T_LOR => {
-                    add_bool(&mut binary.lhs);
-                    add_bool(&mut binary.rhs);
-                }
-                token::T_LAND | token::T_LUNLESS => add_bool(&mut binary.lhs),
-                _ => {}
-            }
-        }
-        _ => {}
-    }
-}
-
-fn with_bool_added(mut tree: Expr) -> Expr {
-    add_bool(&mut tree);
-    tree
-}
-
-/// The user's text with `bool` in the places that make it the corrected query. From the last place on, because then those
-/// before it stay where they are.
-fn corrected(template: &str, mut tree: Expr, render: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let places = lexer::comparisons(template);
-    if places.len() > MAX_COMPARISONS {
-        return None;
-    }
-    let goal = with_bool_added(tree.clone());
-    let mut text = template.to_owned();
-    for place in places.into_iter().rev() {
-        let candidate = with_bool(&text, place);
-        let parsed = render(&candidate).and_then(|query| parse(&query).ok());
-        // It is another query, and lacks nothing but further ones.
-        if let Some(nearer) = parsed.filter(|parsed| *parsed != tree && with_bool_added(parsed.clone()) == goal) {
-            (text, tree) = (candidate, nearer);
+        None if !tree.reads() && types::of(&tree).is_some() => Ok(Some(Remark::Constant)),
+        None => {
+            let drops = |filter| !is_boolean && !guard::is_idle_filter(query, filter);
+            Ok(tree.filter().is_some_and(drops).then_some(Remark::Drops))
         }
     }
-    (tree == goal).then_some(text)
 }
 
-fn with_bool(template: &str, end: usize) -> String {
-    let (before, after) = template.split_at(end);
-    let gap = if after.starts_with(char::is_whitespace) { "" } else { " " };
-    format!("{before} bool{gap}{after}")
+/// Some of the text.
+fn near(query: &str, at: usize) -> String {
+    super::result::shortened(query.get(at..).unwrap_or_default().lines().next().unwrap_or_default(), 40)
 }
 
 #[cfg(test)]

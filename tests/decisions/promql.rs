@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::{KanaryDeploymentStatus, Phase},
-    decision::{Absence, Observed},
+    api::{KanaryDeploymentStatus, Phase, Reason},
+    decision::{Absence, DryRun, Observed},
     lifecycle::{due_queries, plan},
     promql::{ClockMark, EgressPolicy, Evidence, Outcome, Query, QueryHistory},
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, merge, observed, pod, pod_of, status, with_canary};
+use crate::given::{at, merge, observed, pod, pod_of, promoted, status, with_canary};
 
 const QUERY: &str = "errors{workload=\"{{canary.name}}\",pod=~\"{{canary.pods}}\"} < bool 0.01";
 
@@ -438,9 +438,18 @@ fn a_wrong_query_is_reported_before_anything_is_created() {
         (json!({"query": "errors{{{canary.nmae}}}"}), "BadQuery", "unknown variable canary.nmae"),
         (json!({"query": "sum(errors"}), "BadQuery", "line 1"),
         (json!({"query": "errors < 0.01"}), "BadQuery", "errors < bool 0.01"),
+        (
+            json!({"query": "errors < bool 1 and latency < bool 2"}),
+            "BadQuery",
+            "(errors < bool 1) * (latency < bool 2)",
+        ),
+        (json!({"query": "errors / requests"}), "BadQuery", "valueInRange"),
+        (json!({"query": "count(errors > 5) < bool 1"}), "BadQuery", "sum(errors > bool 5) < bool 1"),
         (json!({"query": "errors[5m]", "valueInRange": {"min": 0, "max": 1}}), "BadQuery", "range vector"),
         (json!({"prometheus": {"url": null}}), "BadPrometheus", "--prometheus-url"),
         (json!({"prometheus": {"url": "http://169.254.169.254"}}), "BadPrometheus", "metadata"),
+        (json!({"prometheus": {"url": "http://[::7f00:1]:8080"}}), "BadPrometheus", "own host"),
+        (json!({"prometheus": {"url": "http://[2002:a9fe:a9fe::1]"}}), "BadPrometheus", "metadata"),
         (json!({"prometheus": {"headers": {"Host": "x"}}}), "BadPrometheus", "Host"),
         (json!({"prometheus": {"headers": {"Authorization": "x"}}}), "BadPrometheus", "bearerTokenSecretRef"),
         (json!({"prometheus": {"headers": {"a b": "x"}}}), "BadPrometheus", "not a valid header name"),
@@ -456,6 +465,63 @@ fn a_wrong_query_is_reported_before_anything_is_created() {
         let errored = status.conditions.iter().find(|condition| condition.reason.as_str() == reason).expect(why);
         assert!(errored.message.contains(why) && errored.message.contains("errors: "), "{}", errored.message);
     }
+}
+
+/// The events of a run that begins with this item, once the base was seen.
+fn begun(item: Value) -> Vec<(Reason, String)> {
+    let spec = spec(item);
+    let mut seen = observed(spec, Value::Null);
+    seen.dry_run = Some(DryRun {
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
+        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
+        at: at(0),
+        outcome: Ok(promoted("hash-of-v2")),
+        changes: true,
+    });
+    let notices = plan(&seen).status.expect("something to tell").notices;
+    notices.into_iter().map(|event| (event.reason, event.note)).collect()
+}
+
+/// What is not known here may be valid: a dialect's keyword, or one of the next Prometheus.
+#[test]
+fn a_query_that_only_the_server_can_check_is_sent() {
+    let item = json!({"query": "errors < bool 1 limit 5"});
+    let due = due_query(&seen_at(15, item.clone(), json!({}))).expect("a query");
+    assert_eq!(due.query, "errors < bool 1 limit 5");
+    let told = begun(item);
+    assert!(
+        told.iter().any(|(reason, note)| *reason == Reason::QueryNotChecked
+            && note.contains("errors: query: the query was not checked: line 1")),
+        "{told:?}"
+    );
+    let known = begun(json!({}));
+    assert!(known.iter().all(|(reason, _)| *reason != Reason::QueryNotChecked), "{known:?}");
+    let constant = begun(json!({"query": "vector(1)"}));
+    assert!(constant.iter().any(|(reason, _)| *reason == Reason::QueryDoubtful), "{constant:?}");
+}
+
+#[test]
+fn before_the_first_query_the_item_says_when_it_is_sent() {
+    let message = |seconds| {
+        let mut seen = validating(seconds);
+        Arc::make_mut(&mut seen.kanary).spec.validation.initial_delay = SignedDuration::from_secs(30);
+        status_after(&seen).items[0].message.clone().expect("a message")
+    };
+    let begins = at(30).strftime("%H:%M:%SZ");
+    assert_eq!(message(4), format!("Prometheus is queried from {begins} on (initialDelay)"));
+    assert_eq!(message(30), "Prometheus has not answered yet");
+    let spec = spec(json!({}));
+    let starting = observed(spec.clone(), status(&spec, "Starting", json!({})));
+    let told = status_after(&starting).items[0].message.clone();
+    assert_eq!(told.as_deref(), Some("Prometheus is queried once validation begins"));
+}
+
+/// The status keeps it until the verdict changes.
+#[test]
+fn a_value_says_when_it_was_measured() {
+    let seen = written(evaluated(validating(10), 10, passed()), 20);
+    let message = format!("the query is 1 (at {})", at(10).strftime("%H:%M:%SZ"));
+    assert_eq!(seen.status().items[0].message.as_deref(), Some(message.as_str()));
 }
 
 #[test]

@@ -24,8 +24,8 @@ const MAX_CLIENTS: usize = 64;
 pub enum SendError {
     #[error("no answer within {0:?}")]
     Late(Duration),
-    #[error("cannot connect: {0}")]
-    Unreachable(String),
+    #[error("cannot connect to {server}: {why}")]
+    Unreachable { server: String, why: String },
     #[error("the connection broke before the response was complete: {0}")]
     BrokeOff(String),
     #[error("the response is larger than 1 MiB; aggregate in the query")]
@@ -114,13 +114,13 @@ pub async fn send(
     let base = query.url.trim_end_matches('/');
     let url = Url::parse(base).map_err(|error| SendError::Unsendable(error.to_string()))?;
     let client = clients.get(egress, &url, &query.url, credentials.ca.as_deref())?;
-    let client = prometheus_http_query::Client::from(client, base).map_err(send_error)?;
+    let client = prometheus_http_query::Client::from(client, base).map_err(|error| send_error(&query.url, error))?;
     let mut request = client.query(&query.query).timeout(i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX));
     for (name, value) in &headers(query, credentials)? {
         request = request.header(name, value);
     }
     let exchange = async {
-        let response = request.post_raw().await.map_err(send_error)?;
+        let response = request.post_raw().await.map_err(|error| send_error(&query.url, error))?;
         Ok((response.status().as_u16(), read(response).await?))
     };
     tokio::time::timeout(timeout, exchange).await.map_err(|_| SendError::Late(timeout))?
@@ -155,11 +155,11 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, SendError> {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of prometheus-http-query, and grows")]
-fn send_error(error: prometheus_http_query::Error) -> SendError {
+fn send_error(url: &str, error: prometheus_http_query::Error) -> SendError {
     let cause = deepest(&error);
     match error {
         prometheus_http_query::Error::Client(error) if error.inner().is_some_and(reqwest::Error::is_connect) => {
-            SendError::Unreachable(cause)
+            SendError::Unreachable { server: authority(url), why: cause }
         }
         prometheus_http_query::Error::Client(_) => SendError::BrokeOff(cause),
         // A URL that cannot be parsed, or what a later version of the crate adds.

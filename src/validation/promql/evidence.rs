@@ -26,7 +26,7 @@ pub fn current_gap(item: &PromqlItem<'_>) -> Option<Gap> {
         return None;
     }
     let base = item.base()?;
-    let since = base.strftime("%H:%M:%SZ");
+    let since = time(base);
     let why = match item.evaluation.map(|evaluation| &evaluation.outcome) {
         Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
         Some(Outcome::True(_) | Outcome::False(_)) => format!("no answer since {since}"),
@@ -43,7 +43,7 @@ pub fn evaluate(item: &PromqlItem<'_>) -> ItemResult {
     let result = if failures > item.spec.failure_limit {
         failed(before, item.evaluation, failures)
     } else {
-        item.evaluation.map_or_else(|| unevaluated(before), |evaluation| conclude(item, evaluation, failures))
+        item.evaluation.map_or_else(|| unevaluated(item), |evaluation| conclude(item, evaluation, failures))
     };
     ItemResult { failures, last_failure, ..result }
 }
@@ -75,7 +75,8 @@ fn conclude(item: &PromqlItem<'_>, evaluation: &Evaluation, failures: i32) -> It
         Outcome::True(evidence) => ItemResult {
             measurement: Some(Measurement::of(evidence, &evaluation.query)),
             is_final: item.status.deadline.is_some_and(|deadline| deadline <= evaluation.at),
-            ..ItemResult::new(Verdict::Valid, &evidence.message)
+            // The status keeps it until the verdict changes, so it says how old it is.
+            ..ItemResult::new(Verdict::Valid, format!("{} (at {})", evidence.message, time(evaluation.at)))
         },
         Outcome::False(evidence) => {
             let tolerated =
@@ -94,9 +95,25 @@ fn conclude(item: &PromqlItem<'_>, evaluation: &Evaluation, failures: i32) -> It
 
 /// There is no evaluation, as after a restart: what the status says is kept until there is one. It does not count as
 /// success, which needs a result.
-fn unevaluated(before: Option<&ItemStatus>) -> ItemResult {
-    let standing = before.filter(|before| before.verdict != Verdict::Invalid);
-    let kept = standing.and_then(|before| Some(ItemResult::new(before.verdict, before.message.clone()?)));
-    let result = kept.unwrap_or_else(|| ItemResult::new(Verdict::Unknown, "Prometheus has not answered yet"));
+fn unevaluated(item: &PromqlItem<'_>) -> ItemResult {
+    let had_result = |before: &&ItemStatus| before.verdict != Verdict::Invalid && before.query.is_some();
+    let kept = item.before().filter(had_result);
+    let kept = kept.and_then(|before| Some(ItemResult::new(before.verdict, before.message.clone()?)));
+    let result = kept.unwrap_or_else(|| ItemResult::new(Verdict::Unknown, awaited(item)));
     ItemResult { is_final: false, ..result }
+}
+
+/// What is waited for before the first result.
+fn awaited(item: &PromqlItem<'_>) -> String {
+    match item.begins() {
+        None => "Prometheus is queried once validation begins".into(),
+        Some(begins) if begins > item.seen.now => {
+            format!("Prometheus is queried from {} on (initialDelay)", time(begins))
+        }
+        Some(_) => "Prometheus has not answered yet".into(),
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%H:%M:%SZ").to_string()
 }

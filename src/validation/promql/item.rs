@@ -136,7 +136,7 @@ impl<'a> PromqlItem<'a> {
     }
 
     /// When querying begins: `initialDelay` is over, on a clock that may have been paused.
-    fn begins(&self) -> Option<Timestamp> {
+    pub fn begins(&self) -> Option<Timestamp> {
         let from = self.status.judged_from(self.seen.kanary.spec.validation.initial_delay)?;
         from.saturating_add(self.status.held).ok()
     }

@@ -5,37 +5,61 @@ use jiff::Timestamp;
 
 use super::identity::values;
 use crate::{
-    api::{Explanation, ItemKind, PromQl, Prometheus, Reason},
+    api::{Explanation, Item, ItemKind, PromQl, Prometheus, Reason},
     decision::Observed,
-    promql::{syntax, template},
+    promql::{
+        syntax::{self, Remark},
+        template,
+    },
 };
 
 /// The first of all items.
 #[must_use]
-pub fn objection(seen: &Observed) -> Option<Explanation> {
-    let checks = seen.kanary.spec.validation.named_items();
-    checks.iter().find_map(|(name, item)| match item.kind() {
-        ItemKind::PromQl(item) => against(seen, name, item),
+pub fn lint(seen: &Observed) -> Option<Explanation> {
+    let items = seen.kanary.spec.validation.named_items();
+    queries(&items).find_map(|(name, item)| against(seen, name, item))
+}
+
+/// What a user should know of queries that are not refused.
+#[must_use]
+pub fn remarks(seen: &Observed) -> Vec<Explanation> {
+    let items = seen.kanary.spec.validation.named_items();
+    let remark = |(name, item): (&str, &PromQl)| {
+        let remark = check(seen, item).ok()??;
+        let reason = match remark {
+            Remark::NotChecked { .. } => Reason::QueryNotChecked,
+            Remark::Constant | Remark::Drops => Reason::QueryDoubtful,
+        };
+        Some(Explanation { reason, message: format!("spec.validation.items: {name}: query: {remark}") })
+    };
+    queries(&items).filter_map(remark).collect()
+}
+
+fn queries<'a>(items: &'a [(String, &'a Item)]) -> impl Iterator<Item = (&'a str, &'a PromQl)> {
+    items.iter().filter_map(|(name, item)| match item.kind() {
+        ItemKind::PromQl(item) => Some((name.as_str(), item)),
         ItemKind::Manual(_) | ItemKind::LabelWatch(_) => None,
     })
+}
+
+/// Is the query one that can be sent, and that decides something?
+fn check(seen: &Observed, item: &PromQl) -> Result<Option<Remark>, String> {
+    let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
+    // Pods come and go; what is wrong with a query does not depend on them.
+    let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
+    let query = template::render(&item.query, &values).map_err(|fault| fault.to_string())?;
+    let is_boolean = item.value_in_range.is_none()
+        && item.continuous_value_deviation.is_none()
+        && item.discrete_value_out_of_list.is_none();
+    let render = |text: &str| template::render_once(text, &values).ok();
+    syntax::check(&item.query, &query, is_boolean, &render).map_err(|fault| fault.to_string())
 }
 
 fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
     let object =
         |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{name}: {field}: {why}") });
-    let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
-    // Pods come and go; what is wrong with a query does not depend on them.
-    let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
-    let query = match template::render(&item.query, &values) {
-        Ok(query) => query,
-        Err(fault) => return object(Reason::BadQuery, "query", fault.to_string()),
-    };
-    let is_boolean = item.value_in_range.is_none()
-        && item.continuous_value_deviation.is_none()
-        && item.discrete_value_out_of_list.is_none();
-    let render = |text: &str| template::render_once(text, &values).ok();
-    if let Err(fault) = syntax::check(&item.query, &query, is_boolean, &render) {
-        return object(Reason::BadQuery, "query", fault.to_string());
+    if let Err(why) = check(seen, item) {
+        return object(Reason::BadQuery, "query", why);
     }
     let at = item.prometheus.as_ref();
     if let Err(refused) = seen.prometheus.url(at.and_then(|at| at.url.as_deref())) {

@@ -98,7 +98,7 @@ pub fn check(query: &str) -> Result<(), String> {
     };
     let rendered = template::render(query, &names).map_err(|fault| fault.to_string())?;
     let render = |text: &str| template::render_once(text, &names).ok();
-    syntax::check(query, &rendered, true, &render).map_err(|fault| fault.to_string())
+    syntax::check(query, &rendered, true, &render).map(drop).map_err(|fault| fault.to_string())
 }
 
 fn text(seen: &Observed) -> Option<String> {

@@ -14,4 +14,4 @@ pub use evidence::Gap;
 pub(super) use evidence::{current_gap, evaluate};
 pub use identity::{identity, query_id};
 pub(super) use item::{PromqlItem, status_of};
-pub use lint::objection;
+pub use lint::{lint, remarks};

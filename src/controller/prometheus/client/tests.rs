@@ -154,7 +154,12 @@ async fn each_failure_is_reported_by_its_name() {
     // Nobody listens there any more.
     let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("an address");
     let outcome = evaluated(&client, &format!("http://{closed}"), json!(null)).await;
-    assert!(outcome.contains("cannot connect") && outcome.contains("refused"), "{outcome}");
+    assert!(
+        outcome.contains(&format!("cannot connect to http://{closed}: ")) && outcome.contains("refused"),
+        "{outcome}"
+    );
+    let outcome = evaluated(&client, "http://prometheus.invalid:9090/path", json!(null)).await;
+    assert!(outcome.starts_with("cannot connect to http://prometheus.invalid:9090: "), "{outcome}");
 }
 
 /// In the original, a Prometheus that hung stopped every canary.
