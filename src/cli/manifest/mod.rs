@@ -2,6 +2,7 @@
 
 pub mod defaults;
 pub mod files;
+pub mod pull_policy;
 pub mod rules;
 mod schema;
 pub mod typed;
