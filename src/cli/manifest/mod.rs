@@ -4,5 +4,7 @@ pub mod defaults;
 pub mod files;
 pub mod pull_policy;
 pub mod rules;
+mod scalar;
 mod schema;
 pub mod typed;
+pub mod yaml;

@@ -31,7 +31,8 @@ pub fn admit(before: Option<&Value>, object: &mut Value) -> Result<(), String> {
 }
 
 fn decodes<K: DeserializeOwned>(object: &Value) -> Result<(), String> {
-    typed::read::<K>(object).map(drop)
+    let wrong = typed::problems::<K>(object);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 fn refusal(before: Option<&Value>, spec: &Value) -> Option<&'static str> {
