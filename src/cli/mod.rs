@@ -26,6 +26,7 @@ mod retry_on_conflict;
 mod table;
 pub mod watch;
 mod watch_stream;
+mod wrong_verb;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -67,9 +68,12 @@ enum Verb {
 pub fn main() -> ExitCode {
     // For completion the shell calls this program, which then ends here.
     clap_complete::CompleteEnv::with_factory(Arguments::command).var(completion::VARIABLE).complete();
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+    match Arguments::try_parse() {
+        Ok(arguments) => run(arguments).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS),
+        Err(error) => match wrong_verb::answer(&error, std::env::args()) {
+            Some(answer) => Error::Usage(answer).report(),
+            None => error.exit(),
+        },
     }
 }
 
