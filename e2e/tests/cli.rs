@@ -128,11 +128,17 @@ async fn runs_are_listed_in_every_form(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, watching("1h")).await?;
     let table = good(&ns, &["get"]).await?;
     let (head, row) = table.split_once('\n').unwrap_or_default();
-    assert!(head.starts_with("NAMESPACE") && head.trim_end().ends_with("DURATION"), "{head}");
-    for cell in [ns.name(), TRIAL, "Validating", "web", "static 1", "none", "labelWatch", "/1h"] {
+    assert!(head.starts_with("NAME ") && head.trim_end().ends_with("MESSAGE"), "{head}");
+    for cell in [TRIAL, "Validating", "web:1 → web:2", "none", "/1h"] {
         assert!(row.contains(cell), "{cell} in {row}");
     }
-    assert!(good(&ns, &["get", TRIAL, "-o", "wide"]).await?.contains("validating until"));
+    let wide = good(&ns, &["get", TRIAL, "-o", "wide"]).await?;
+    for cell in ["static 1", "labelWatch", "validating until"] {
+        assert!(wide.contains(cell), "{cell} in {wide}");
+    }
+    let path = "jsonpath={.items[*].status.phase}";
+    assert_eq!(good(&ns, &["get", "-o", path]).await?, "Validating");
+    assert_eq!(good(&ns, &["get", "--failed"]).await?, "");
     assert_eq!(good(&ns, &["get", "-o", "name"]).await?, format!("kanarydeployment.kanary.k8s.io/{TRIAL}\n"));
     let one: Value = serde_json::from_str(&good(&ns, &["get", TRIAL, "-o", "json"]).await?)?;
     assert_eq!(one["metadata"]["name"], TRIAL);
@@ -154,7 +160,7 @@ async fn a_list_follows_what_happens(ns: TestNamespace) -> Result<(), Error> {
     let out = child.stdout.take().ok_or_else(|| Error::wrong("no pipe"))?;
     let mut lines = BufReader::new(out).lines();
     let mut next = async || lines.next_line().await.ok().flatten().unwrap_or_default();
-    assert!(next().await.starts_with("NAMESPACE"));
+    assert!(next().await.starts_with("NAME "));
     assert!(next().await.contains("Waiting for approval"));
     good(&ns, &["approve", TRIAL]).await?;
     while !next().await.contains("Succeeded") {}
@@ -187,7 +193,8 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
     let mut terminal = start()?;
     let screen = terminal.until("pods", |screen| screen.contains("ready, in production")).await?;
     for words in [
-        "q: quit",
+        "?: help  q: quit",
+        "web:1 → web:2",
         "waiting for approval: kubectl kanary approve trial",
         "manual-0",
         "Starting › Validating › Promoting › Succeeded",
@@ -196,9 +203,11 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
     }
     assert!(terminal.is_taken());
     terminal.until("an event", |screen| screen.contains("Validating the canary is available")).await?;
-    good(&ns, &["reject", TRIAL, "--reason", "we saw enough"]).await?;
+    terminal.press("r")?;
+    terminal.until("a question", |screen| screen.contains("reject trial? y: yes")).await?;
+    terminal.press("y")?;
     terminal
-        .until("the verdict", |screen| screen.contains("Failing › Failed") && screen.contains("we saw enough"))
+        .until("the verdict", |screen| screen.contains("Failing › Failed") && screen.contains("trial rejected"))
         .await?;
     ns.until_phase(TRIAL, "Failed").await?;
     terminal.press("q")?;
@@ -386,6 +395,7 @@ async fn errors_are_reported(ns: TestNamespace) -> Result<(), Error> {
     let empty = call(&ns, &["get"]).await?;
     assert_eq!((empty.code, empty.out.as_str()), (Some(0), ""));
     assert!(empty.err.contains("No KanaryDeployments found in namespace"), "{}", empty.err);
+    refused(&ns, &["get", "--as", "nobody"], "cannot list resource").await?;
     let typo = call(&ns, &["aprove", "x"]).await?;
     assert_eq!(typo.code, Some(2));
     assert!(typo.err.contains("'approve'"), "{}", typo.err);

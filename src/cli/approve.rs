@@ -8,7 +8,8 @@ use super::{
     client::{self, Fetched, RunState},
     clock,
     cluster_flags::ClusterFlags,
-    connection, output, retry_on_conflict,
+    connection::{self, Connection},
+    output, retry_on_conflict,
 };
 use crate::{
     api::{ItemKind, KanaryDeployment, ManualStatus, Phase},
@@ -60,14 +61,27 @@ pub fn reject(flags: &ClusterFlags, Reject { name, reason }: &Reject) -> Result<
 fn record(flags: &ClusterFlags, name: &str, verdict: ManualStatus, reason: Option<&str>) -> Result<(), Error> {
     connection::block_on(async {
         let connection = connection::connect(flags).await?;
-        let patch = |fetched: &Fetched| match objection(fetched, verdict) {
-            Some(why) => Err(Error::Failed(why)),
-            None => Ok(Patch::Merge(patch(fetched.version(), verdict, reason))),
-        };
-        let fetched = retry_on_conflict::patch(&connection, client::bare(name), patch).await?;
-        let result = result(fetched.kanary.as_ref().ok(), verdict);
-        output::print(&format!("kanarydeployment.kanary.k8s.io/{} {result}\n", fetched.name()))
+        output::print(&format!("{}\n", send(&connection, client::bare(name), verdict, reason).await?))
     })
+}
+
+/// Records a verdict; what was done, in a line.
+///
+/// # Errors
+/// The verdict would have no effect, or one that is not meant.
+pub async fn send(
+    connection: &Connection,
+    name: &str,
+    verdict: ManualStatus,
+    reason: Option<&str>,
+) -> Result<String, Error> {
+    let patch = |fetched: &Fetched| match objection(fetched, verdict) {
+        Some(why) => Err(Error::Failed(why)),
+        None => Ok(Patch::Merge(patch(fetched.version(), verdict, reason))),
+    };
+    let fetched = retry_on_conflict::patch(connection, name, patch).await?;
+    let result = result(fetched.kanary.as_ref().ok(), verdict);
+    Ok(format!("kanarydeployment.kanary.k8s.io/{} {result}", fetched.name()))
 }
 
 fn objection(fetched: &Fetched, verdict: ManualStatus) -> Option<String> {
@@ -114,10 +128,11 @@ pub fn refusal(kanary: &KanaryDeployment, verdict: ManualStatus) -> Option<Strin
     let name = kanary.name();
     match (client::run_state(kanary), verdict) {
         (RunState::Over(phase), _) => Some(format!(
-            "the run of {name} is over: {phase:?}; try the same template again with: kubectl kanary retry {name}"
+            "the run of {name} is over: {}; try the same template again with: kubectl kanary retry {name}",
+            phase.as_str()
         )),
         (RunState::UnderWay(phase @ (Phase::Promoting | Phase::Failing)), _) => {
-            Some(format!("{name} already has a verdict: it is {phase:?}"))
+            Some(format!("{name} already has a verdict: it is {}", phase.as_str()))
         }
         (RunState::Outdated(_), ManualStatus::Valid) => {
             Some(format!("the controller has not processed this template of {name} yet; try again"))

@@ -100,12 +100,11 @@ fn awaits_approval(kanary: &KanaryDeployment, is_past_the_period: bool) -> bool 
 }
 
 impl Progress {
-    /// As a column of a table: `3m12s/15m`.
+    /// As a column of a table: `3m12s/15m`. That it is paused, another column says.
     #[must_use]
     pub fn column(&self) -> String {
         let elapsed = self.elapsed.map_or_else(|| "-".into(), short);
-        let paused = if self.state == State::Paused { " (paused)" } else { "" };
-        format!("{elapsed}/{}{paused}", short(self.total))
+        format!("{elapsed}/{}", short(self.total))
     }
 
     /// As a sentence: what it waits for, and how long.

@@ -96,6 +96,10 @@ fn flags_among(words: &[String]) -> ClusterFlags {
         namespace: value_of(words, &["--namespace", "-n"]),
         context: value_of(words, &["--context"]),
         kubeconfig: value_of(words, &["--kubeconfig"]).map(Into::into),
+        cluster: value_of(words, &["--cluster"]),
+        user: value_of(words, &["--user"]),
+        impersonate: value_of(words, &["--as"]),
+        ..ClusterFlags::default()
     }
 }
 

@@ -18,9 +18,24 @@ pub async fn config(flags: &ClusterFlags) -> Result<Config, Error> {
         None => Kubeconfig::read(),
         Some(path) => Kubeconfig::read_from(path),
     };
-    let context = flags.context.as_deref();
-    let cluster = file.as_ref().ok().and_then(|file| cluster_of(file, context)).cloned();
+    let cluster = file.as_ref().ok().and_then(|file| cluster_of(file, flags)).cloned();
+    if let (Ok(file), Some(user)) = (&file, &flags.user)
+        && !file.auth_infos.iter().any(|named| named.name == *user)
+    {
+        return Err(Error::Failed(format!("the kubeconfig has no user {user:?}")));
+    }
     let mut config = read(flags, file).await?;
+    if flags.impersonate.is_none() && !flags.impersonate_groups.is_empty() {
+        return Err(Error::Usage("--as-group needs --as".into()));
+    }
+    if flags.impersonate.is_some() {
+        config.auth_info.impersonate.clone_from(&flags.impersonate);
+        config.auth_info.impersonate_groups = Some(flags.impersonate_groups.clone());
+    }
+    if let Some(timeout) = flags.request_timeout.filter(|timeout| !timeout.is_zero()) {
+        (config.connect_timeout, config.read_timeout) = (Some(timeout), Some(timeout));
+        config.reset_reader_on_write = true;
+    }
     // In a pod there is no kubeconfig, and no proxy on the way to the API server.
     if let Some(cluster) = cluster {
         let of_environment = |name: &str| std::env::var(name).ok();
@@ -32,14 +47,16 @@ pub async fn config(flags: &ClusterFlags) -> Result<Config, Error> {
 
 async fn read(flags: &ClusterFlags, file: Result<Kubeconfig, KubeconfigError>) -> Result<Config, Error> {
     let contexts = file.as_ref().map(contexts).unwrap_or_default();
-    if flags.kubeconfig.is_none() && flags.context.is_none() {
+    let is_plain = [&flags.context, &flags.cluster, &flags.user].into_iter().all(Option::is_none);
+    if flags.kubeconfig.is_none() && is_plain {
         let config = Config::infer().await;
         return config.map_err(|error| match error.source().and_then(|source| source.downcast_ref()) {
             Some(of_kubeconfig) => failed(of_kubeconfig, &contexts),
             None => Error::Failed(causes(&error)),
         });
     }
-    let options = KubeConfigOptions { context: flags.context.clone(), ..KubeConfigOptions::default() };
+    let ClusterFlags { context, cluster, user, .. } = flags.clone();
+    let options = KubeConfigOptions { context, cluster, user };
     let config = match file {
         Ok(file) => Config::from_custom_kubeconfig(file, &options).await,
         Err(error) => Err(error),
@@ -52,10 +69,13 @@ fn contexts(file: &Kubeconfig) -> Vec<String> {
 }
 
 /// The cluster that a context names.
-fn cluster_of<'a>(file: &'a Kubeconfig, context: Option<&str>) -> Option<&'a Cluster> {
-    let context = context.or(file.current_context.as_deref())?;
-    let context = file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?;
-    file.clusters.iter().find(|named| named.name == context.cluster)?.cluster.as_ref()
+fn cluster_of<'a>(file: &'a Kubeconfig, flags: &ClusterFlags) -> Option<&'a Cluster> {
+    let of_context = || {
+        let context = flags.context.as_deref().or(file.current_context.as_deref())?;
+        Some(&file.contexts.iter().find(|named| named.name == context)?.context.as_ref()?.cluster)
+    };
+    let cluster = flags.cluster.as_ref().or_else(of_context)?;
+    file.clusters.iter().find(|named| named.name == *cluster)?.cluster.as_ref()
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the enum is of kube, and grows")]

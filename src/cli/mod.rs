@@ -15,6 +15,8 @@ mod error;
 pub mod generate;
 pub mod get;
 pub mod gitops;
+pub mod images;
+mod jsonpath;
 mod kubeconfig;
 pub mod manifest;
 mod output;
@@ -23,9 +25,11 @@ mod proxy;
 pub mod related;
 pub mod retry;
 mod retry_on_conflict;
+mod state_word;
 mod table;
 pub mod watch;
 mod watch_stream;
+mod wrong_verb;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -67,9 +71,12 @@ enum Verb {
 pub fn main() -> ExitCode {
     // For completion the shell calls this program, which then ends here.
     clap_complete::CompleteEnv::with_factory(Arguments::command).var(completion::VARIABLE).complete();
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => error.report(),
+    match Arguments::try_parse() {
+        Ok(arguments) => run(arguments).map_or_else(|error| error.report(), |()| ExitCode::SUCCESS),
+        Err(error) => match wrong_verb::answer(&error, std::env::args()) {
+            Some(answer) => Error::Usage(answer).report(),
+            None => error.exit(),
+        },
     }
 }
 

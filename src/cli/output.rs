@@ -38,7 +38,9 @@ pub fn coloured(word: &str) -> String {
     match word {
         "Succeeded" | "Valid" | "True" => styled(GOOD, word),
         "Failed" | "Failing" | "Invalid" => styled(BAD, word),
-        "Unknown" | "Scheduled" => styled(WARN, word),
+        "Unknown" | "Scheduled" | "Paused" | "Waiting for approval" => styled(WARN, word),
+        blocked if blocked.starts_with("Blocked: ") => styled(BAD, word),
+        waiting if waiting.contains(": ") => styled(WARN, word),
         word => word.to_owned(),
     }
 }

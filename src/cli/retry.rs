@@ -54,7 +54,7 @@ pub fn refusal(kanary: &KanaryDeployment) -> Option<String> {
     let now = match client::run_state(kanary) {
         RunState::Over(_) => return None,
         RunState::Unseen => "has not started".to_owned(),
-        RunState::UnderWay(phase) | RunState::Outdated(phase) => format!("is {phase:?}"),
+        RunState::UnderWay(phase) | RunState::Outdated(phase) => format!("is {}", phase.as_str()),
     };
     Some(format!("the run of {name} is not over: it {now}; end it with: kubectl kanary reject {name}"))
 }

@@ -26,6 +26,9 @@ pub fn trials() -> Vec<Trial> {
         a_list_goes_on_as_one_table,
         a_list_does_not_wait_for_what_cannot_be_listed,
         a_page_is_shown_without_what_may_not_be_listed,
+        a_list_is_in_order_and_fits,
+        a_list_is_made_for_scripts,
+        a_watch_ends_when_its_time_is_over,
     ]
 }
 
@@ -217,6 +220,7 @@ fn a_list_goes_on_as_one_table() {
     let forgotten = json!({"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"});
     let mut lists = 0;
     let server = Server::start(move |request| match request.is_watch() {
+        _ if request.path.contains("/deployments/") => Answer::refusal(404, "NotFound", "no base"),
         false => {
             lists += 1;
             let items = [short.clone(), long.clone()];
@@ -230,15 +234,15 @@ fn a_list_goes_on_as_one_table() {
             Answer::Watch(vec![json!({"type": "DELETED", "object": long}), json!({"type": "ADDED", "object": long})])
         }
     });
-    let lines = first_lines(&server, &["get", "-w"], 6);
-    let names: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap_or_default()).collect();
+    let lines = first_lines(&server, &["get", "-w"], 8);
+    let names: Vec<&str> = lines.iter().map(|line| line.split_whitespace().next().unwrap_or_default()).collect();
     let long = "a-rather-long-name";
-    // Both; one that a later list lacks; one that was deleted; and the same one, created again.
-    assert_eq!(names, ["NAME", "web", long, "web", long, long], "{lines:#?}");
-    let words: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(2).unwrap_or_default()).collect();
-    assert_eq!(words, ["STATUS", "-", "-", "Gone", "Gone", "-"], "{lines:#?}");
-    let under = lines[0].find("DEPLOYMENT").expect("a column");
-    assert!(lines[1..].iter().all(|line| line[under..].starts_with("web ")), "{lines:#?}");
+    // Both; one that failed, and is as before in a later list; one that the list lacks; one that was deleted, and created again.
+    assert_eq!(names, ["NAME", "web", long, long, long, "web", long, long], "{lines:#?}");
+    let words: Vec<&str> = lines.iter().map(|line| line.split_whitespace().nth(1).unwrap_or_default()).collect();
+    assert_eq!(words, ["STATUS", "-", "-", "Failed", "-", "Gone", "Gone", "-"], "{lines:#?}");
+    let under = lines[0].find("IMAGE").expect("a column");
+    assert!(lines[1..].iter().all(|line| line[under..].starts_with("web:2 ")), "{lines:#?}");
 }
 
 fn a_list_does_not_wait_for_what_cannot_be_listed() {
@@ -269,4 +273,73 @@ fn a_page_is_shown_without_what_may_not_be_listed() {
     ] {
         assert!(out.contains(words), "{words:?} is not in\n{out}");
     }
+}
+
+/// Ten runs of one base, one of which failed, and the base.
+fn ten_runs() -> Server {
+    let runs: Vec<Value> = (1..=10)
+        .map(|n| in_phase(kanary(&format!("web-{n}"), n), if n == 7 { "Failed" } else { "Validating" }))
+        .collect();
+    let container = json!({"name": "web", "image": "registry.example.com/shop/web:1"});
+    let spec = json!({"selector": {}, "template": {"spec": {"containers": [container]}}});
+    let base = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": spec});
+    Server::start(move |request| match request.path.contains("/deployments/") {
+        true => Answer::Object(200, base.clone()),
+        false => Answer::list(&runs),
+    })
+}
+
+fn a_list_is_in_order_and_fits() {
+    let server = ten_runs();
+    let (out, error, code) = server.run(&["get"]);
+    assert_eq!(code, Some(0), "{error}");
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+    let column = |out: &str, index: usize| -> Vec<String> {
+        out.lines().map(|line| line.split_whitespace().nth(index).unwrap_or_default().to_owned()).collect()
+    };
+    let natural: Vec<String> = (1..=10).map(|n| format!("web-{n}")).collect();
+    assert_eq!(column(&out, 0)[1..], natural);
+    assert!(out.starts_with("NAME") && out.contains("web:1 → web:2"), "{out}");
+    let (out, _, _) = server.run(&["get", "--failed", "--no-headers"]);
+    assert_eq!(column(&out, 0), ["web-7"]);
+    let (out, _, _) = server.run(&["get", "--sort-by", "status", "--no-headers"]);
+    assert_eq!(column(&out, 0)[..3], ["web-7", "web-1", "web-2"]);
+    let (out, _, _) = server.run(&["get", "-A"]);
+    assert_eq!(column(&out, 0)[..2], ["NAMESPACE", "shop"]);
+    let (out, _, _) = server.run(&["get", "-o", "wide"]);
+    assert!(out.contains("registry.example.com/shop/web:1 → web:2") && out.contains("DEPLOYMENT"), "{out}");
+}
+
+fn a_list_is_made_for_scripts() {
+    let server = ten_runs();
+    for (arguments, expected) in [
+        (vec!["-o", "jsonpath={.items[0].metadata.name}"], "web-1"),
+        (vec!["-o", "jsonpath={.items[?(@.status.phase==\"Failed\")].metadata.name}"], "web-7"),
+        (vec!["--sort-by", ".metadata.resourceVersion", "-o", "jsonpath={.items[-1:].metadata.name}"], "web-10"),
+        (vec!["--failed", "-o", "jsonpath={range .items[*]}{.metadata.name}{'\\n'}{end}"], "web-7\n"),
+    ] {
+        let (out, error, code) = server.run(&[&["get"], &arguments[..]].concat());
+        assert_eq!((out.as_str(), code), (expected, Some(0)), "{arguments:?}: {error}");
+    }
+    for (arguments, expected) in [
+        (vec!["-o", "jsonpath={.kind"], "is missing"),
+        (vec!["-o", "custom"], "must be wide, yaml, json, name or jsonpath"),
+        (vec!["--sort-by", "size"], "must be one of name, namespace, status"),
+    ] {
+        let (_, error, code) = server.run(&[&["get"], &arguments[..]].concat());
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+fn a_watch_ends_when_its_time_is_over() {
+    let run = in_phase(kanary("web", 1), "Validating");
+    let server = Server::start(move |request| match (request.resource(), request.is_watch()) {
+        ("web", _) => Answer::Object(200, run.clone()),
+        ("kanarydeployments", false) => Answer::list(std::slice::from_ref(&run)),
+        (_, true) => Answer::IdleWatch,
+        (_, false) => Answer::list(&[]),
+    });
+    let (_, error, code) = server.run(&["watch", "web", "--timeout", "1s"]);
+    assert_eq!((code, error.as_str()), (Some(1), "error: the run of web is not over after 1s (--timeout)\n"));
 }

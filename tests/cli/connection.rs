@@ -1,4 +1,4 @@
-//! The way to the API server: kubeconfig, proxies, and the errors if it cannot be reached.
+//! What goes wrong before a verb begins: verbs that do not exist, kubeconfig, proxies, an API server that cannot be reached.
 
 use std::{fs, net::TcpListener};
 
@@ -19,8 +19,13 @@ pub fn trials() -> Vec<Trial> {
         an_api_server_that_cannot_be_reached_is_named,
         a_wrong_context_names_those_that_exist,
         a_missing_kubeconfig_is_named,
+        a_user_acts_as_another,
+        verbs_of_other_tools_are_answered,
+        a_cluster_and_a_user_are_chosen,
+        a_server_that_does_not_answer_is_not_waited_for,
     ]
 }
+
 fn one() -> Server {
     Server::start(|_| Answer::list(&[kanary("web", 1)]))
 }
@@ -87,4 +92,64 @@ fn a_missing_kubeconfig_is_named() {
     assert_eq!(error, "error: cannot read the kubeconfig /no/such/file: no such file or directory\n");
     let error = error_with("/dev/null".as_ref(), &[]);
     assert_eq!(error, "error: no cluster: the kubeconfig has no context; set --kubeconfig or KUBECONFIG\n");
+}
+
+fn a_user_acts_as_another() {
+    let server = one();
+    let (_, error, code) = server.run(&["get", "--as", "jane", "--as-group", "dev", "--as-group", "ops", "-o", "name"]);
+    assert_eq!(code, Some(0), "{error}");
+    let requests = server.requests();
+    let sent = requests[0].headers.iter().filter(|(name, _)| name.starts_with("impersonate-"));
+    let sent: Vec<(&str, &str)> = sent.map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(sent, [("impersonate-user", "jane"), ("impersonate-group", "dev"), ("impersonate-group", "ops")]);
+    let (_, error, code) = server.run(&["get", "--as-group", "dev"]);
+    assert_eq!((code, error.as_str()), (Some(2), "error: --as-group needs --as\n"));
+}
+
+fn a_cluster_and_a_user_are_chosen() {
+    let server = one();
+    let file = kubeconfig(&json!({"server": "http://127.0.0.1:1"}));
+    let mut config: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(&file).expect("a kubeconfig")).expect("JSON");
+    let other = json!({"name": "other", "cluster": {"server": format!("http://{}", server.address())}});
+    config["clusters"].as_array_mut().expect("clusters").push(other);
+    config["users"].as_array_mut().expect("users").push(json!({"name": "robot", "user": {"token": "secret"}}));
+    fs::write(&file, config.to_string()).expect("a kubeconfig");
+    let mut get = program(&["get", "-o", "name", "--cluster", "other", "--user", "robot"]);
+    let output = get.env("KUBECONFIG", &file).output().expect("the program runs");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let token = ("authorization".to_owned(), "Bearer secret".to_owned());
+    assert!(server.requests()[0].headers.contains(&token));
+    for (flag, expected) in
+        [("--cluster", "the kubeconfig has no cluster \"x\""), ("--user", "the kubeconfig has no user \"x\"")]
+    {
+        let error = error_with(&file, &[flag, "x"]);
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+fn a_server_that_does_not_answer_is_not_waited_for() {
+    let server = Server::start(|_| Answer::Silence);
+    let (_, error, code) = server.run(&["get", "--request-timeout", "1"]);
+    assert_eq!(code, Some(1), "{error}");
+    assert!(error.starts_with("error: list kanarydeployments: ") && error.contains("time"), "{error}");
+}
+
+fn verbs_of_other_tools_are_answered() {
+    for (arguments, expected) in [
+        (
+            vec!["promote", "web", "-n", "shop"],
+            "error: there is no verb \"promote\"; did you mean: kubectl kanary approve web\n",
+        ),
+        (
+            vec!["-n", "shop", "status"],
+            "error: there is no verb \"status\"; did you mean: kubectl kanary describe NAME\n",
+        ),
+        (vec!["undo", "web"], "kubectl rollout undo deployment"),
+    ] {
+        let output = program(&arguments).output().expect("the program runs");
+        let error = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{error}");
+        assert!(error.ends_with(expected) || error.contains(expected), "{error}");
+    }
 }

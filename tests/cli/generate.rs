@@ -2,8 +2,12 @@
 
 use std::{
     fs,
+    io::Write,
     path::{Path, PathBuf},
+    process::Stdio,
 };
+
+use kanary::cli::generate;
 
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
@@ -21,6 +25,12 @@ pub fn trials() -> Vec<Trial> {
         contradicting_options_are_rejected,
         what_is_generated_is_promoted,
         the_pods_keep_their_annotations,
+        what_is_generated_changes_nothing,
+        a_changed_pull_policy_is_shown,
+        one_of_several_deployments_is_named,
+        a_name_that_does_not_fit_is_asked_for,
+        modes_are_octal,
+        every_wrong_type_is_named,
         no_file_crashes_it,
         a_period_is_written_as_in_the_spec,
     ];
@@ -190,5 +200,201 @@ fn a_period_is_written_as_in_the_spec() {
     for (text, seconds) in [("30m1h", "1h30m"), ("1.5h30m", "2h"), ("1m1m", "2m")] {
         let made = generated(&["--validation-period", text]);
         assert_eq!(made["spec"]["validation"]["validationPeriod"], seconds, "{text}");
+    }
+}
+
+/// The output of the program for this input.
+fn with_input(arguments: &[&str], input: &str) -> (String, String, Option<i32>) {
+    let mut child = program(arguments);
+    let child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let mut child = child.expect("it runs");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("it reads");
+    let output = child.wait_with_output().expect("it ends");
+    (text(&output.stdout), text(&output.stderr), output.status.code())
+}
+
+/// A live Deployment: with the policy that the API server or a user has written, or as in a file, without one.
+fn deployment(name: &str, image: &str, policy: Option<&str>) -> Value {
+    let mut container = json!({"name": "main", "image": image});
+    if let Some(policy) = policy {
+        container["imagePullPolicy"] = policy.into();
+    }
+    let labels = json!({"app": name});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container], "initContainers": [container]}},
+        },
+    })
+}
+
+/// What a plan would write into the bases of these.
+fn promotions(objects: &[Value]) -> Vec<Value> {
+    // Each is planned beside all others.
+    objects.chunks(16).flat_map(promotions_of).collect()
+}
+
+fn promotions_of(objects: &[Value]) -> Vec<Value> {
+    let list = json!({"kind": "List", "items": objects}).to_string();
+    let (out, error, code) = with_input(&["plan", "-o", "json", "-f", "-"], &list);
+    assert_eq!(code, Some(0), "{error}{out}");
+    let reports: Vec<Value> = serde_json::from_str(&out).expect("JSON");
+    let steps = reports.into_iter().flat_map(|report| report["steps"].as_array().cloned().unwrap_or_default());
+    let writes = steps.flat_map(|step| step["writes"].as_array().cloned().unwrap_or_default());
+    writes.filter(|write| write["verb"] == "promote").collect()
+}
+
+/// Whatever the tag and the policy, a plan of the same Deployment has nothing to write; and with another tag, the tag alone.
+fn what_is_generated_changes_nothing() {
+    let images = [
+        "web",
+        "web:latest",
+        "web:1",
+        "reg:5000/a/web",
+        "reg:5000/a/web:1",
+        "web@sha256:0123",
+        "web:latest@sha256:0123",
+    ];
+    let policies = [None, Some("Always"), Some("IfNotPresent"), Some("Never")];
+    let (mut same, mut others, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    for (index, image) in images.iter().enumerate() {
+        for (number, policy) in policies.iter().enumerate() {
+            let base = deployment(&format!("web-{index}-{number}"), image, *policy);
+            let options = <generate::Options as Defaults>::defaults();
+            let made = generate::generate(&base, None, &options).expect("a KanaryDeployment");
+            same.extend([base.clone(), made.clone()]);
+            for other in images.iter().filter(|other| *other != image && policy.is_some()) {
+                let text = |value: &Value| value.to_string().replace(&format!("\"{image}\""), &format!("\"{other}\""));
+                let name = format!("web-{index}-{number}-{}", others.len());
+                let renamed = |text: String| text.replace(&format!("web-{index}-{number}"), &name);
+                others.push(serde_json::from_str(&renamed(base.to_string())).expect("JSON"));
+                others.push(serde_json::from_str(&renamed(text(&made))).expect("JSON"));
+                expected.push((name, (*other).to_owned()));
+            }
+        }
+    }
+    assert_eq!(promotions(&same), Vec::<Value>::new());
+    let promotions = promotions(&others);
+    assert_eq!(promotions.len(), expected.len());
+    for (write, (name, image)) in promotions.iter().zip(expected) {
+        let mut before = write["before"].clone();
+        for list in ["containers", "initContainers"] {
+            before["spec"]["template"]["spec"][list][0]["image"] = image.as_str().into();
+        }
+        assert_eq!(write["name"], *name);
+        similar_asserts::assert_eq!(before["spec"], write["after"]["spec"], "{name} {image}");
+    }
+}
+
+trait Defaults: Sized {
+    fn defaults() -> Self;
+}
+
+impl Defaults for generate::Options {
+    fn defaults() -> Self {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            options: generate::Options,
+        }
+        <Line as clap::Parser>::parse_from(["test"]).options
+    }
+}
+
+/// A template that a person wrote without a policy changes it with the tag.
+fn a_changed_pull_policy_is_shown() {
+    let base = deployment("web", "web:1", None);
+    let template = deployment("web", "web:latest", None)["spec"].clone();
+    let kanary = json!({
+        "apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "metadata": {"name": "web"},
+        "spec": {"deploymentName": "web", "template": {"spec": template}},
+    });
+    let write = promotions(&[base, kanary]).pop().expect("a promotion");
+    let policy = |of: &str| write[of]["spec"]["template"]["spec"]["containers"][0]["imagePullPolicy"].clone();
+    assert_eq!((policy("before"), policy("after")), (json!("IfNotPresent"), json!("Always")));
+}
+
+fn one_of_several_deployments_is_named() {
+    let list = |items: Vec<Value>| json!({"kind": "List", "items": items}).to_string();
+    let two = list(vec![deployment("web", "web:1", None), deployment("api", "api:1", None)]);
+    let (_, error, code) = with_input(&["generate", "-f", "-"], &two);
+    assert_eq!(code, Some(2), "{error}");
+    let expected = "found 2 Deployments (web, api); name one of them: kubectl kanary generate web -f -";
+    assert!(error.contains(expected), "{error}");
+    let (out, _, code) = with_input(&["generate", "api", "-f", "-"], &two);
+    assert!(code == Some(0) && out.contains("image: api:1"), "{out}");
+    let mut other = deployment("web", "web:9", None);
+    other["metadata"]["namespace"] = "blue".into();
+    let two = list(vec![deployment("web", "web:1", None), other]);
+    let (_, error, code) = with_input(&["generate", "web", "-f", "-"], &two);
+    assert!(code == Some(2) && error.contains("(web, blue/web); choose one with -n NAMESPACE"), "{error}");
+    let (out, error, _) = with_input(&["generate", "web", "-n", "blue", "-f", "-"], &two);
+    assert!(out.contains("image: web:9"), "{error}");
+}
+
+fn a_name_that_does_not_fit_is_asked_for() {
+    let long = "payments-reconciliation-batch-exporter-europe-west-prod-blue";
+    let cases = [
+        (long, &long[..55]),
+        ("api.v2", "api-v2"),
+        (
+            "a.very.long.name.that.is.cut.right.behind.one.of.its.dots.x",
+            "a-very-long-name-that-is-cut-right-behind-one-of-its-dot",
+        ),
+    ];
+    for (name, fitting) in cases {
+        let base = deployment(name, "web:1", None).to_string();
+        let (_, error, code) = with_input(&["generate", "-f", "-"], &base);
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains(&format!("pass --name, for example --name {fitting}\n")), "{error}");
+        let (out, error, code) = with_input(&["generate", "-f", "-", "--name", fitting], &base);
+        assert_eq!(code, Some(0), "{error}");
+        assert!(out.contains(&format!("deploymentName: {name}\n")), "{out}");
+    }
+    let (_, error, _) =
+        with_input(&["generate", "-f", "-", "--name", long], &deployment("web", "web:1", None).to_string());
+    assert!(error.starts_with("error: --name: must be a DNS label"), "{error}");
+}
+
+/// As kubectl reads them.
+fn modes_are_octal() {
+    let base = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 40.0
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}, annotations: {on: \"0644\"}}
+    spec:
+      containers: [{name: web, image: web, stdin: yes}]
+      volumes:
+      - {name: a, secret: {secretName: a, defaultMode: 0400}}
+      - {name: b, configMap: {name: b, defaultMode: 0o755}}
+";
+    let (out, error, code) = with_input(&["generate", "-f", "-"], base);
+    assert_eq!(code, Some(0), "{error}");
+    for words in ["defaultMode: 256\n", "defaultMode: 493\n", "stdin: true\n", "\"true\": \"0644\"\n"] {
+        assert!(out.contains(words), "{words} is not in {out}");
+    }
+    // Another reader of YAML reads the same.
+    let (planned, error, code) = with_input(&["plan", "-o", "json", "-f", "-"], &format!("{base}---\n{out}"));
+    assert_eq!(code, Some(0), "{error}{planned}");
+    assert!(planned.contains("\"defaultMode\": 256") && !planned.contains("\"promote\""), "{planned}");
+}
+
+fn every_wrong_type_is_named() {
+    let mut base = deployment("web", "web:1", None);
+    base["metadata"]["labels"] = json!({"release": 1.1});
+    base["spec"]["template"]["metadata"]["labels"]["version"] = json!(2);
+    let (_, error, code) = with_input(&["generate", "-f", "-"], &base.to_string());
+    assert_eq!(code, Some(1), "{error}");
+    for words in [
+        "metadata.labels.release: must be a string, not 1.1",
+        "spec.template.metadata.labels.version: must be a string, not 2; quote it: \"2\"",
+    ] {
+        assert!(error.contains(words), "{error}");
     }
 }

@@ -25,6 +25,7 @@ pub fn trials() -> Vec<Trial> {
         a_base_of_another_namespace_is_not_used,
         rules_are_for_the_namespace_that_is_given,
         files_are_completed,
+        folders_may_contain_other_files,
         what_cannot_be_read_is_reported,
         no_file_crashes_it,
         the_rules_are_those_of_the_api_server,
@@ -207,6 +208,7 @@ fn what_cannot_be_read_is_reported() {
         (vec!["plan", "-f", "no-such-file.yaml"], "no-such-file.yaml", 1),
         (vec!["plan", "-f", "examples/service/app.yaml"], "found no KanaryDeployment in the files", 1),
         (vec!["plan"], "--filename", 2),
+        (vec!["plan", "-f", "examples/service", "-o", "text"], "possible values", 2),
         (vec!["plna", "-f", "x"], "similar subcommand exists: 'plan'", 2),
     ] {
         let output = program(&arguments).output().expect("the program runs");
@@ -221,6 +223,10 @@ fn what_cannot_be_read_is_reported() {
 fn no_file_crashes_it() {
     let kanary = fs::read_to_string(repository().join("examples/service/kanary.yaml")).expect("an example");
     for (other, expected) in [
+        (
+            "{kind: Deployment, metadata: {name: web}, spec: {replicas: 1, replicas: 2}}",
+            "line 1: spec.replicas is set already in line 1; remove one",
+        ),
         ("just a word", "document 1 is not a Kubernetes object"),
         ("- 1\n- 2", "document 1 is not a Kubernetes object"),
         ("kind: Deployment\nmetadata: web", "document 1 is not a Kubernetes object"),
@@ -299,4 +305,55 @@ fn expanded(text: &str) -> String {
     let count = |word: &str| word.strip_prefix("x*")?.parse::<usize>().ok();
     let words = text.split(' ').map(|word| count(word).map_or(word.to_owned(), |count| "x".repeat(count)));
     words.collect::<Vec<_>>().join(" ")
+}
+
+/// A folder as people have them: a kustomization, values, a chart's templates, a folder in it, and a link back to itself.
+fn folders_may_contain_other_files() {
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-folder", std::process::id()));
+    let write = |name: &str, text: &str| {
+        let file = root.join(name);
+        fs::create_dir_all(file.parent().expect("a folder")).expect("a folder");
+        fs::write(file, text).expect("a file");
+    };
+    write("kanary.yaml", &with("{}").to_string());
+    write("kustomization.yaml", "resources: [kanary.yaml]\n");
+    write("values.yaml", "image: web:1\n");
+    write("patch.json", "[{\"op\": \"remove\", \"path\": \"/spec/replicas\"}]");
+    write("template.yaml", "metadata: {{ include \"web\" . }}\n{{- if .Values.x }}\n");
+    write("README.md", "# web\n");
+    write("base/web.yaml", &dump()[1].to_string());
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&root, root.join("base/again")).expect("a link");
+    let folder = root.to_str().expect("UTF-8");
+    let planned = |more: &[&str]| {
+        let output =
+            program(&[&["plan", "-o", "json", "-f", folder], more].concat()).output().expect("the program runs");
+        let reports: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        (reports[0]["assumptions"].clone(), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (assumptions, warnings) = planned(&[]);
+    assert!(assumptions.to_string().contains("Deployment web exists"), "{assumptions}");
+    for (file, words) in [
+        (
+            "kustomization.yaml",
+            format!("is a kustomization, which is not applied here; render it with: kubectl kustomize {folder}"),
+        ),
+        ("values.yaml", "is not a Kubernetes object".to_owned()),
+        ("patch.json", "is not a Kubernetes object".to_owned()),
+        ("template.yaml", "it looks like a template, which must be rendered first".to_owned()),
+    ] {
+        let line = warnings.lines().find(|line| line.contains(file)).unwrap_or_default();
+        assert!(line.starts_with("warning: skipped: ") && line.contains(&words), "{file}: {warnings}");
+    }
+    assert_eq!(warnings.lines().count(), 4, "{warnings}");
+    assert_eq!(planned(&["-R"]).0, Value::Null, "the base was found");
+    // A file that is given by its name is meant.
+    let file = root.join("kustomization.yaml");
+    let output = program(&["plan", "-f", file.to_str().expect("UTF-8")]).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(1));
+    write("wrong.yaml", "a: [\n");
+    let output = program(&["plan", "-f", folder]).output().expect("the program runs");
+    let error = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(error.contains("wrong.yaml: line ") && error.contains("is not YAML"), "{error}");
+    fs::remove_dir_all(&root).expect("it was there");
 }

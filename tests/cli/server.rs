@@ -24,6 +24,7 @@ pub struct Request {
     pub method: String,
     pub path: String,
     pub query: String,
+    pub headers: Vec<(String, String)>,
     pub body: Value,
 }
 
@@ -35,6 +36,8 @@ pub enum Answer {
     Watch(Vec<Value>),
     /// A watch without events.
     IdleWatch,
+    /// No answer.
+    Silence,
 }
 
 /// It lives as long as the test.
@@ -139,23 +142,22 @@ fn read(stream: &TcpStream) -> Option<Request> {
     reader.read_line(&mut line).ok()?;
     let mut words = line.split_whitespace();
     let (method, url) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut length = 0;
+    let (mut length, mut headers) = (0, Vec::new());
     loop {
         let mut header = String::new();
         reader.read_line(&mut header).ok()?;
-        let header = header.trim().to_lowercase();
-        if header.is_empty() {
-            break;
+        let Some((name, value)) = header.trim().split_once(':') else { break };
+        let (name, value) = (name.to_lowercase(), value.trim().to_owned());
+        if name == "content-length" {
+            length = value.parse().ok()?;
         }
-        if let Some(value) = header.strip_prefix("content-length:") {
-            length = value.trim().parse().ok()?;
-        }
+        headers.push((name, value));
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
     let (path, query) = url.split_once('?').unwrap_or((&url, ""));
     let body = serde_json::from_slice(&body).unwrap_or_default();
-    Some(Request { method, path: path.to_owned(), query: query.to_owned(), body })
+    Some(Request { method, path: path.to_owned(), query: query.to_owned(), headers, body })
 }
 
 fn respond(mut stream: TcpStream, answer: Answer) -> Option<()> {
@@ -169,6 +171,8 @@ fn respond(mut stream: TcpStream, answer: Answer) -> Option<()> {
             let body: String = events.iter().map(|event| format!("{event}\n")).collect();
             write!(stream, "{}\r\n{body}", head(200)).ok()
         }
+        // Until the other side leaves.
+        Answer::Silence => stream.read(&mut [0]).ok().map(drop),
         Answer::IdleWatch => {
             write!(stream, "{}\r\n", head(200)).ok()?;
             // Until the other side leaves.

@@ -262,6 +262,17 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
             &["route s", "old.shop.svc.cluster.local", "virtualService.routes"],
         ),
         (
+            "a split route without a name",
+            json!({}),
+            vec![with(json!({"route": split["route"]}))],
+            "SplitRoute",
+            &[
+                "give the route a name: kubectl patch virtualservices.networking.istio.io web -n shop --type=json",
+                r#"-p '[{"op":"add","path":"/spec/http/0/name","value":"web"}]'"#,
+                r#"in spec.traffic.mirror: {"virtualService":{"name":"web","routes":["web"]}}"#,
+            ],
+        ),
+        (
             "a split route beside a named one",
             json!({"virtualService": {"name": "web"}}),
             vec![with(split.clone())],
@@ -329,10 +340,27 @@ fn what_cannot_be_mirrored_is_refused_by_name() {
         ),
         (
             "a split rule",
-            gateway,
+            gateway.clone(),
             vec![backends(json!([{"name": "web", "port": 80}, {"name": "old", "port": 80}]))],
             "SplitRoute",
             &["httpRoute.rules"],
+        ),
+        (
+            "a split rule without a name, between two Services of one name",
+            gateway,
+            vec![http_route(
+                "web",
+                json!({"rules": [
+                    {"name": "web", "backendRefs": [{"name": "web", "port": 80}]},
+                    {"backendRefs": [{"name": "web", "port": 80}, {"name": "web", "namespace": "blue", "port": 80}]},
+                ]}),
+            )],
+            "SplitRoute",
+            &[
+                "an unnamed rule: points to Service blue/web too",
+                r#"-p '[{"op":"add","path":"/spec/rules/1/name","value":"web-2"}]'"#,
+                r#"{"httpRoute":{"name":"web","rules":["web-2"]}}"#,
+            ],
         ),
     ];
     for (name, settings, objects, reason, words) in cases {

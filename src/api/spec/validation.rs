@@ -112,14 +112,23 @@ pub struct Manual {
 }
 
 /// Verdict to assume at the deadline if none is set.
-#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
 #[serde(rename_all = "camelCase")]
+#[strum(serialize_all = "camelCase")]
 #[allow(missing_docs)]
 pub enum DefaultStatus {
     #[default]
     None,
     Valid,
     Invalid,
+}
+
+impl DefaultStatus {
+    /// As the API spells it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
 }
 
 /// A manual verdict.

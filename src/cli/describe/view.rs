@@ -145,7 +145,7 @@ impl Page<'_> {
         let columns = ["NAME", "READY", "PRODUCTION", "AGE", "REASON"];
         match self.pods {
             Ok([]) => String::new(),
-            Ok(pods) => table::draw(&columns, pods.iter().map(|pod| self.pod(pod)).collect()),
+            Ok(pods) => table::draw(Some(&columns), pods.iter().map(|pod| self.pod(pod)).collect()),
             Err(why) => unknown(why),
         }
     }
@@ -184,7 +184,7 @@ impl Page<'_> {
             return String::new();
         }
         table::draw(
-            &["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"],
+            Some(&["TYPE", "STATUS", "REASON", "SINCE", "MESSAGE"]),
             conditions.iter().map(|c| self.condition(c)).collect(),
         )
     }

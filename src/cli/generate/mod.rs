@@ -4,7 +4,7 @@ mod options;
 mod queries;
 mod template;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
@@ -15,7 +15,10 @@ use super::{
     Error, client,
     cluster_flags::ClusterFlags,
     connection::{self, Connection},
-    manifest::{files, rules, typed},
+    manifest::{
+        files::{self, Document},
+        rules, typed,
+    },
     output::{self, Format},
 };
 
@@ -27,9 +30,12 @@ pub struct Generate {
     /// Name of the Deployment. Optional with -f.
     #[arg(value_name = "DEPLOYMENT", required_unless_present = "filename")]
     pub deployment: Option<String>,
-    /// Read the Deployment from a file instead of the cluster; `-` is standard input.
+    /// Read the Deployment from a file or folder instead of the cluster; `-` is standard input.
     #[arg(short, long, value_name = "FILE")]
     pub filename: Option<PathBuf>,
+    /// Search folders recursively.
+    #[arg(short = 'R', long, requires = "filename")]
+    pub recursive: bool,
     /// The properties of the `KanaryDeployment`.
     #[command(flatten)]
     pub options: Options,
@@ -44,7 +50,7 @@ pub struct Generate {
 /// No such Deployment; options that make no valid `KanaryDeployment`.
 pub fn run(flags: &ClusterFlags, arguments: &Generate) -> Result<(), Error> {
     let (deployment, namespace) = match &arguments.filename {
-        Some(file) => (from_file(file, arguments.deployment.as_deref())?, flags.namespace.clone()),
+        Some(file) => (from_file(file, arguments, flags.namespace.as_deref())?, flags.namespace.clone()),
         None => from_cluster(flags, arguments.deployment.as_deref().unwrap_or_default())?,
     };
     let kanary = generate(&deployment, namespace.as_deref(), &arguments.options)?;
@@ -77,29 +83,80 @@ pub fn generate(deployment: &Value, namespace: Option<&str>, options: &Options) 
     match rules::admit(&kanary) {
         Ok(_) => Ok(kanary),
         Err(refusals) => {
-            Err(Error::Usage(refusals.iter().map(|refusal| by_option(refusal)).collect::<Vec<_>>().join("\n       ")))
+            let name = options.name.as_deref();
+            let explain = |refusal: &String| by_option(refusal, name.unwrap_or(base), name.is_some());
+            Err(Error::Usage(refusals.iter().map(explain).collect::<Vec<_>>().join("\n       ")))
         }
     }
 }
 
-/// The name is an option here, not a field.
-fn by_option(refusal: &str) -> String {
-    refusal.strip_prefix("metadata.name: ").map_or_else(|| refusal.to_owned(), |why| format!("--name: {why}"))
+/// The name is an option here, not a field. One that is not fit for a canary may be fit for its Deployment.
+fn by_option(refusal: &str, name: &str, is_given: bool) -> String {
+    let Some(why) = refusal.strip_prefix("metadata.name: ") else { return refusal.to_owned() };
+    match fitting(name) {
+        Some(fitting) if !is_given => {
+            format!(
+                "the name of the Deployment, {name}, cannot be that of the KanaryDeployment: it {why}; pass --name, for example --name {fitting}"
+            )
+        }
+        Some(_) | None => format!("--name: {why}"),
+    }
 }
 
-fn from_file(file: &PathBuf, name: Option<&str>) -> Result<Value, Error> {
-    let documents = files::read(std::slice::from_ref(file))?;
-    let mut deployments = documents.into_iter().filter(|document| document.kind() == "Deployment");
-    let found = deployments.find(|document| name.is_none_or(|name| document.name() == name));
-    let missing = || match name {
-        Some(name) => format!("{}: found no Deployment {name}", file.display()),
-        None => format!("{}: found no Deployment", file.display()),
+/// A name for a `KanaryDeployment` that begins like this one.
+fn fitting(name: &str) -> Option<String> {
+    const MOST: usize = 56;
+    let dashed: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
+    let cut: String = dashed.trim_matches('-').chars().take(MOST).collect();
+    Some(cut.trim_end_matches('-').to_owned()).filter(|name| !name.is_empty())
+}
+
+fn from_file(file: &Path, arguments: &Generate, namespace: Option<&str>) -> Result<Value, Error> {
+    let name = arguments.deployment.as_deref().map(client::bare);
+    let documents = files::read(&[file.to_owned()], arguments.recursive)?;
+    let deployments = documents.into_iter().filter(|document| document.kind() == "Deployment");
+    let is_meant = |document: &Document| name.is_none_or(|name| document.name() == name);
+    let found: Vec<Document> = deployments.filter(is_meant).collect();
+    let document = match &found[..] {
+        [only] => only,
+        [] => return Err(Error::Failed(format!("{}: found no Deployment{}", file.display(), of_name(name)))),
+        several => {
+            let mut here = several.iter().filter(|document| namespace.is_some() && document.namespace() == namespace);
+            let one = here.next().filter(|_| name.is_some());
+            one.filter(|_| here.next().is_none()).ok_or_else(|| ambiguous(file, several))?
+        }
     };
-    let document = found.ok_or_else(|| Error::Failed(missing()))?;
     // The types are checked; fields that this version does not know are kept.
-    let wrong = |why| Error::Failed(format!("{}: Deployment {}: {why}", document.file, document.name()));
-    typed::read::<Deployment>(&document.object).map_err(wrong)?;
-    Ok(document.object)
+    match &typed::problems::<Deployment>(&document.object)[..] {
+        [] => Ok(document.object.clone()),
+        wrong => {
+            let why = wrong.join("\n       ");
+            Err(Error::Failed(format!("{}: Deployment {}: {why}", document.file, document.name())))
+        }
+    }
+}
+
+fn of_name(name: Option<&str>) -> String {
+    name.map(|name| format!(" {name}")).unwrap_or_default()
+}
+
+/// Which of them is meant is asked, not guessed.
+fn ambiguous(file: &Path, found: &[Document]) -> Error {
+    let id = |document: &Document| {
+        document.namespace().map_or(String::new(), |namespace| format!("{namespace}/")) + document.name()
+    };
+    let ids: Vec<String> = found.iter().map(id).collect();
+    let is_same_name = found.windows(2).all(|pair| pair[0].name() == pair[1].name());
+    let fix = match (is_same_name, found.first()) {
+        (true, _) if ids.iter().all(|other| Some(other) == ids.first()) => "leave one in the file".to_owned(),
+        (true, _) => "choose one with -n NAMESPACE".to_owned(),
+        (false, first) => {
+            let name = first.map(Document::name).unwrap_or_default();
+            format!("name one of them: kubectl kanary generate {name} -f {}", file.display())
+        }
+    };
+    Error::Usage(format!("{}: found {} Deployments ({}); {fix}", file.display(), found.len(), ids.join(", ")))
 }
 
 /// The Deployment as the API server has it: a type would drop the fields that it does not know.

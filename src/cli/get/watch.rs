@@ -7,16 +7,21 @@ use jiff::Timestamp;
 use kube::{api::DynamicObject, runtime::watcher};
 
 use super::{
-    arguments::{Get, Output},
-    rows::{self, DURATION, STATUS},
+    arguments::Get,
+    fit,
+    rows::{self, Column, Row},
 };
-use crate::cli::{
-    Error,
-    client::{self, Fetched, KIND},
-    connection::Connection,
-    output,
-    table::StreamingTable,
-    watch_stream::{self, Change},
+use crate::{
+    api::{KanaryDeployment, Phase, names},
+    cli::{
+        Error,
+        client::{self, Fetched, KIND},
+        connection::Connection,
+        images::{self, Images},
+        output::{self, coloured},
+        table::StreamingTable,
+        watch_stream::{self, Change},
+    },
 };
 
 /// Prints until it is interrupted.
@@ -24,7 +29,9 @@ use crate::cli::{
 /// # Errors
 /// The first list cannot be read.
 pub async fn run(connection: &Connection, arguments: &Get) -> Result<(), Error> {
-    let wide = is_wide(arguments.output)?;
+    if !arguments.is_table() {
+        return Err(Error::Usage("--watch prints a table; omit -o, or use -o wide".into()));
+    }
     // A name that does not exist is a typing error, not something to wait for.
     let mut known = Vec::new();
     for name in &arguments.names {
@@ -33,33 +40,26 @@ pub async fn run(connection: &Connection, arguments: &Get) -> Result<(), Error> 
     let config = watcher::Config { label_selector: arguments.selector.clone(), ..watcher::Config::default() };
     let api = client::api(connection, arguments.all_namespaces);
     let mut changes = watch_stream::watch(connection.server.clone(), api, config, known);
-    let names = arguments.names.iter().map(|name| client::bare(name).to_owned()).collect();
-    let mut list = List::new(wide, names);
+    let mut list = List::new(connection, arguments);
     while let Some(change) = changes.next().await {
-        list.apply(change)?;
+        list.apply(change).await?;
     }
     Ok(())
-}
-
-fn is_wide(output: Option<Output>) -> Result<bool, Error> {
-    match output {
-        None => Ok(false),
-        Some(Output::Wide) => Ok(true),
-        Some(Output::Yaml | Output::Json | Output::Name) => {
-            Err(Error::Usage("--watch prints a table; omit -o, or use -o wide".into()))
-        }
-    }
 }
 
 type Id = (String, String);
 
 /// What is listed, and what has been printed of it.
-struct List {
-    wide: bool,
+struct List<'a> {
+    connection: &'a Connection,
+    arguments: &'a Get,
     /// Only these; all if empty.
     names: Vec<String>,
-    /// The last row of each, without its duration.
-    rows: BTreeMap<Id, Vec<String>>,
+    columns: Vec<Column>,
+    /// The last row of each, without its progress.
+    rows: BTreeMap<Id, Row>,
+    /// The images of each base, as long as it is not written to.
+    bases: BTreeMap<Id, Option<Images>>,
     table: StreamingTable,
     /// Rows that wait until the first list is complete.
     waiting: Vec<Vec<String>>,
@@ -67,22 +67,30 @@ struct List {
     failure: Option<String>,
 }
 
-impl List {
-    fn new(wide: bool, names: Vec<String>) -> Self {
+impl<'a> List<'a> {
+    fn new(connection: &'a Connection, arguments: &'a Get) -> Self {
+        let layout = arguments.layout();
+        let columns = layout.columns();
+        let heads: Vec<&str> = columns.iter().map(|column| column.head()).collect();
+        let table = StreamingTable::new(&heads).with_room(position(&columns, Column::Status), "Validating");
+        let table = if layout.no_headers { table.without_head() } else { table };
         Self {
-            wide,
-            names,
+            connection,
+            arguments,
+            names: arguments.names.iter().map(|name| client::bare(name).to_owned()).collect(),
+            columns,
             rows: BTreeMap::new(),
-            table: StreamingTable::new(rows::columns(wide)).with_room(STATUS, "Validating"),
+            bases: BTreeMap::new(),
+            table: table.within(if layout.wide { None } else { Some(fit::available()) }),
             waiting: Vec::new(),
             is_listed: false,
             failure: None,
         }
     }
 
-    fn apply(&mut self, change: Change<DynamicObject>) -> Result<(), Error> {
+    async fn apply(&mut self, change: Change<DynamicObject>) -> Result<(), Error> {
         match change {
-            Change::Applied(object) => self.applied(&client::decode(object)),
+            Change::Applied(object) => self.applied(&client::decode(object)).await,
             Change::Deleted(object) => self.deleted(&client::decode(object)),
             Change::Listed => self.is_listed = true,
             // If the first list fails there is nothing to wait for.
@@ -96,27 +104,54 @@ impl List {
         Ok(())
     }
 
-    /// A row is printed if one of its columns has changed, but for the duration, which changes all the time.
-    fn applied(&mut self, fetched: &Fetched) {
-        let row = rows::row_of(fetched, self.wide, Timestamp::now());
-        let mut content = row.clone();
-        content[DURATION] = String::new();
-        if !self.is_wanted(fetched) || self.rows.get(&id(fetched)) == Some(&content) {
+    /// A row is printed if one of its columns has changed, but for the progress, which changes all the time.
+    async fn applied(&mut self, fetched: &Fetched) {
+        if !self.is_wanted(fetched) {
+            return;
+        }
+        let base = match &fetched.kanary {
+            Ok(kanary) => self.base(kanary).await,
+            Err(_) => None,
+        };
+        let row = Row::of(fetched, base.as_ref(), Timestamp::now());
+        let content = Row { progress: String::new(), ..row.clone() };
+        if self.rows.get(&id(fetched)) == Some(&content) {
             return;
         }
         rows::warn(fetched);
         self.rows.insert(id(fetched), content);
-        self.waiting.push(row);
+        self.waiting.push(self.cells(&row));
+    }
+
+    /// It is read again once a promotion may have changed it.
+    async fn base(&mut self, kanary: &KanaryDeployment) -> Option<Images> {
+        let phase = kanary.status.as_ref().and_then(|status| status.phase);
+        let key = (kanary.metadata.namespace.clone().unwrap_or_default(), names::base(kanary));
+        if matches!(phase, None | Some(Phase::Promoting | Phase::Succeeded)) {
+            self.bases.remove(&key);
+        }
+        if let Some(known) = self.bases.get(&key) {
+            return known.clone();
+        }
+        let images = images::of_base(self.connection, kanary).await;
+        self.bases.insert(key, images.clone());
+        images
     }
 
     /// Deleted, or no longer selected.
     fn deleted(&mut self, fetched: &Fetched) {
         self.rows.remove(&id(fetched));
         if self.is_wanted(fetched) {
-            let mut row = rows::row_of(fetched, self.wide, Timestamp::now());
-            row[STATUS] = "Gone".into();
-            self.waiting.push(row);
+            let row = Row { status: "Gone".into(), ..Row::of(fetched, None, Timestamp::now()) };
+            self.waiting.push(self.cells(&row));
         }
+    }
+
+    fn cells(&self, row: &Row) -> Vec<String> {
+        let mut cells = row.cells(&self.columns, self.arguments.layout().wide);
+        let status = &mut cells[position(&self.columns, Column::Status)];
+        *status = coloured(status);
+        cells
     }
 
     fn failed(&mut self, why: String) {
@@ -127,8 +162,14 @@ impl List {
     }
 
     fn is_wanted(&self, fetched: &Fetched) -> bool {
-        self.names.is_empty() || self.names.iter().any(|name| name == fetched.name())
+        let is_named = self.names.is_empty() || self.names.iter().any(|name| name == fetched.name());
+        is_named && self.arguments.shows(fetched)
     }
+}
+
+/// Where a column is; every layout has those that are asked for.
+fn position(columns: &[Column], column: Column) -> usize {
+    columns.iter().position(|other| *other == column).unwrap_or_default()
 }
 
 fn id(fetched: &Fetched) -> Id {

@@ -21,7 +21,7 @@ use super::{
     output,
 };
 use crate::{
-    api::{KanaryDeployment, Provider, Source},
+    api::{KanaryDeployment, Provider},
     decision::Routes,
     objects::{Listed, Object},
 };
@@ -38,6 +38,9 @@ pub struct GitopsIgnore {
     /// Read KanaryDeployments and routes from files instead of the cluster.
     #[arg(short, long, num_args = 1.., value_name = "FILE")]
     pub filename: Vec<PathBuf>,
+    /// Search folders recursively.
+    #[arg(short = 'R', long, requires = "filename")]
+    pub recursive: bool,
     /// Target tool. Default: both.
     #[arg(long = "for", value_enum)]
     pub tool: Option<Tool>,
@@ -49,7 +52,7 @@ pub struct GitopsIgnore {
 /// There is no KanaryDeployment, or none that writes anything.
 pub fn run(flags: &ClusterFlags, arguments: &GitopsIgnore) -> Result<(), Error> {
     let scenes = match arguments.filename.is_empty() {
-        false => from_files(&arguments.filename, flags.namespace.as_deref())?,
+        false => from_files(arguments, flags.namespace.as_deref())?,
         true => connection::block_on(from_cluster(flags, arguments.name.as_deref()))?,
     };
     let rules = fields::merged(scenes.iter().flat_map(rules_of).collect());
@@ -62,8 +65,8 @@ pub fn run(flags: &ClusterFlags, arguments: &GitopsIgnore) -> Result<(), Error> 
     output::print(&text(&rules, arguments.tool)?)
 }
 
-fn from_files(paths: &[PathBuf], namespace: Option<&str>) -> Result<Vec<Scene>, Error> {
-    let documents = files::read(paths)?;
+fn from_files(arguments: &GitopsIgnore, namespace: Option<&str>) -> Result<Vec<Scene>, Error> {
+    let documents = files::read(&arguments.filename, arguments.recursive)?;
     let kanaries = documents.iter().filter(|document| document.kind() == client::KIND);
     let scene = |document: &files::Document| {
         let wrong = |wrong: Vec<String>| Error::Failed(format!("{}: {}", document.file, wrong.join("; ")));
@@ -111,7 +114,7 @@ async fn from_cluster(flags: &ClusterFlags, name: Option<&str>) -> Result<Vec<Sc
         }
     };
     let traffics = kanaries.iter().map(|kanary| &kanary.spec.traffic);
-    let mirrors = traffics.filter(|traffic| traffic.source == Source::Mirror);
+    let mirrors = traffics.filter(|traffic| traffic.source.writes_routes());
     let providers: Vec<Provider> = mirrors.map(|traffic| traffic.mirror().provider).collect();
     let routes = read_routes(&connection, &providers).await?;
     Ok(kanaries.into_iter().map(|kanary| Scene { kanary, routes: routes.clone() }).collect())
@@ -143,6 +146,6 @@ where
 }
 
 fn lacks_routes(scene: &Scene) -> bool {
-    let mirrors = scene.kanary.spec.traffic.source == Source::Mirror;
-    mirrors && rules_of(scene).iter().all(|rule| rule.expressions.is_empty())
+    let writes_routes = scene.kanary.spec.traffic.source.writes_routes();
+    writes_routes && rules_of(scene).iter().all(|rule| rule.expressions.is_empty())
 }

@@ -1,5 +1,7 @@
 //! The defaults that the API server writes into a Deployment. They mean the same if omitted, so `generate` and the diff of a
 //! promotion omit them.
+//!
+//! Not here: the pull policy of an image (`pull_policy`). Omitted, it means something else for another tag.
 
 use serde_json::{Value, json};
 
@@ -32,9 +34,7 @@ fn pod(spec: &mut Value) {
 }
 
 fn container(container: &mut Value) {
-    let policy = if is_mutable(container["image"].as_str().unwrap_or_default()) { "Always" } else { "IfNotPresent" };
     let usual = [
-        ("imagePullPolicy", json!(policy)),
         ("terminationMessagePath", json!("/dev/termination-log")),
         ("terminationMessagePolicy", json!("File")),
         ("resources", json!({})),
@@ -46,12 +46,6 @@ fn container(container: &mut Value) {
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
         inside(container, &[name], probe);
     }
-}
-
-/// A tag that is pulled each time: `latest`, or none.
-fn is_mutable(image: &str) -> bool {
-    let name = image.rsplit('/').next().unwrap_or_default();
-    !name.contains('@') && name.split_once(':').is_none_or(|(_, tag)| tag == "latest")
 }
 
 fn probe(probe: &mut Value) {
@@ -96,22 +90,5 @@ mod tests {
         let before = spec.clone();
         strip(&mut spec);
         assert_eq!(spec, before);
-    }
-
-    #[test]
-    fn a_pull_policy_is_a_default_of_its_image() {
-        for (image, policy, stays) in [
-            ("nginx:1.29", "IfNotPresent", false),
-            ("nginx:1.29", "Always", true),
-            ("nginx", "Always", false),
-            ("registry:5000/nginx", "Always", false),
-            ("nginx:latest", "IfNotPresent", true),
-            ("nginx@sha256:1", "IfNotPresent", false),
-        ] {
-            let mut spec = json!({"template": {"spec": {"containers": [{"image": image, "imagePullPolicy": policy}]}}});
-            strip(&mut spec);
-            let left = spec.pointer("/template/spec/containers/0/imagePullPolicy").is_some();
-            assert_eq!(left, stays, "{image} {policy}");
-        }
     }
 }

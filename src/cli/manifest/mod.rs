@@ -2,6 +2,9 @@
 
 pub mod defaults;
 pub mod files;
+pub mod pull_policy;
 pub mod rules;
+mod scalar;
 mod schema;
 pub mod typed;
+pub mod yaml;

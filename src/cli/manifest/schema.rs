@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use super::typed::shown;
+
 const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const RULES: &str = "x-kubernetes-validations";
 
@@ -87,26 +89,56 @@ fn object(schema: &Value, fields: &Map<String, Value>, path: &str, wrong: &mut V
     let opaque =
         schema[PRESERVE] == true || (schema["properties"].is_null() && schema["additionalProperties"].is_null());
     for (key, value) in fields {
-        let path = format!("{path}.{key}");
+        let (parent, path) = (path, format!("{path}.{key}"));
         match (&schema["properties"][key], &schema["additionalProperties"]) {
             (Value::Null, Value::Null) if opaque => {}
-            (Value::Null, Value::Null) => wrong.push(format!("{path}: unknown field{}", near(schema, key))),
+            (Value::Null, Value::Null) => wrong.push(format!("{path}: unknown field{}", near(schema, parent, key))),
+            (Value::Null, other) if other["type"] == "string" && (value.is_number() || value.is_boolean()) => {
+                wrong.push(format!("{path}: must be a string, not {value}; quote it: \"{value}\""));
+            }
             (Value::Null, other) => any(other, value, &path, wrong),
             (known, _) => any(known, value, &path, wrong),
         }
     }
 }
 
-/// The field that was probably meant: one with a similar name, or one of this name a level below.
-fn near(schema: &Value, key: &str) -> String {
-    let mut children = schema["properties"].as_object().into_iter().flatten();
-    if let Some((parent, _)) = children.find(|(_, child)| !child["properties"][key].is_null()) {
-        return format!("; did you mean {parent}.{key}?");
-    }
-    let known = schema["properties"].as_object().into_iter().flat_map(Map::keys);
-    let score = |name: &String| similar::TextDiff::from_chars(&name.to_lowercase(), &key.to_lowercase()).ratio();
-    let best = known.map(|name| (score(name), name)).max_by(|a, b| a.0.total_cmp(&b.0));
-    best.filter(|(score, _)| *score > 0.7).map_or_else(String::new, |(_, name)| format!("; did you mean {name}?"))
+/// Fields of the first Kanary that have another name or another shape here.
+const RENAMED: [(&str, &str); 4] = [
+    ("validations", "validation"),
+    ("prometheusService", "prometheus.url, with http:// before it"),
+    ("podNamekey", "podNameKey"),
+    ("activate", "spec.traffic.source: mirror, which needs no switch"),
+];
+
+/// The field that was probably meant: one of this name below, one with another name today, or one with a similar name.
+fn near(schema: &Value, path: &str, key: &str) -> String {
+    let known = schema["properties"].as_object();
+    let below = |depth| below(schema, key, depth);
+    let renamed = || RENAMED.iter().find(|(old, _)| *old == key).map(|(_, now)| (*now).to_owned());
+    let similar = || {
+        let score = |name: &String| similar::TextDiff::from_chars(&name.to_lowercase(), &key.to_lowercase()).ratio();
+        let all = known.into_iter().flat_map(Map::keys).map(|name| (score(name), name));
+        all.max_by(|a, b| a.0.total_cmp(&b.0)).filter(|(score, _)| *score > 0.7).map(|(_, name)| name.clone())
+    };
+    let meant = below(1).or_else(renamed).or_else(similar).or_else(|| below(3));
+    meant.map_or_else(String::new, |meant| match meant.contains("[]") {
+        true => format!("; did you mean {}.{meant}?", path.trim_start_matches('.')),
+        false => format!("; did you mean {meant}?"),
+    })
+}
+
+/// Where a field of this name is, so many levels below; the items of a list are no level of their own.
+fn below(schema: &Value, key: &str, depth: usize) -> Option<String> {
+    let children = || schema["properties"].as_object().into_iter().flatten();
+    let here = children().find_map(|(name, child)| {
+        let has = |schema: &Value| !schema["properties"][key].is_null();
+        let is_item = has(&child["items"]);
+        (is_item || has(child)).then(|| format!("{name}{}.{key}", if is_item { "[]" } else { "" }))
+    });
+    here.or_else(|| {
+        let deeper = |child| below(child, key, depth.checked_sub(2)? + 1);
+        children().find_map(|(name, child)| deeper(child).map(|path| format!("{name}.{path}")))
+    })
 }
 
 fn array(schema: &Value, items: &[Value], path: &str, wrong: &mut Vec<String>) {
@@ -156,13 +188,4 @@ fn bounds(schema: &Value, (least, most, unit): (&str, &str, &str), count: usize,
 
 fn article(type_: &str) -> &'static str {
     if type_.starts_with(['a', 'i', 'o']) { "an" } else { "a" }
-}
-
-fn shown(value: &Value) -> String {
-    match value {
-        Value::Object(_) => "an object".into(),
-        Value::Array(_) => "a list".into(),
-        Value::Null => "nothing".into(),
-        Value::Bool(_) | Value::Number(_) | Value::String(_) => value.to_string(),
-    }
 }

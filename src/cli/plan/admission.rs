@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    cli::manifest::{defaults, typed},
+    cli::manifest::{defaults, pull_policy, typed},
     objects::{Labels, selects},
 };
 
@@ -26,11 +26,13 @@ pub fn admit(before: Option<&Value>, object: &mut Value) -> Result<(), String> {
     }
     // The API server writes the defaults out; without them a live base equals a template that omits them.
     defaults::strip(&mut object["spec"]);
+    pull_policy::write_out(&mut object["spec"]);
     Ok(())
 }
 
 fn decodes<K: DeserializeOwned>(object: &Value) -> Result<(), String> {
-    typed::read::<K>(object).map(drop)
+    let wrong = typed::problems::<K>(object);
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("; ")) }
 }
 
 fn refusal(before: Option<&Value>, spec: &Value) -> Option<&'static str> {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 use crate::{
     api::{Confirm, KanaryDeployment, Source, names},
-    cli::manifest::files::Document,
+    cli::manifest::{files::Document, pull_policy},
 };
 
 /// Stands for the image that the present base runs.
@@ -81,6 +81,8 @@ fn present(kanary: &KanaryDeployment, name: &str) -> Value {
     if spec["selector"].is_null() {
         spec["selector"] = json!({"matchLabels": template.pod_labels()});
     }
+    // Of an unknown tag nothing can be said, so the policy is assumed to stay.
+    pull_policy::write_out(&mut spec);
     for list in ["containers", "initContainers"] {
         let containers = spec["template"]["spec"].get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten().filter(|container| container.is_object()) {

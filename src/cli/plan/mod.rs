@@ -7,6 +7,7 @@ mod admission;
 mod assume;
 mod cluster;
 mod controllers;
+mod manual;
 mod print;
 mod prometheus;
 mod report;
@@ -16,19 +17,22 @@ use std::path::PathBuf;
 
 use cluster::Cluster;
 use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use manual::ManualVerdict;
 use report::{Outcome, Report};
 use serde_json::Value;
-use simulate::{ManualVerdict, Simulation};
+use simulate::Simulation;
 
 use super::{
     Error, client,
     cluster_flags::ClusterFlags,
     manifest::{
         files::{self, Document},
-        rules,
+        rules, typed,
     },
     output,
 };
+use crate::api::KanaryDeployment;
 
 /// Show what the controller would do, step by step, without a cluster.
 ///
@@ -39,6 +43,9 @@ pub struct Plan {
     /// Files or folders with YAML or JSON; `-` is standard input. Can be repeated.
     #[arg(short, long = "filename", required = true, num_args = 1.., value_name = "FILE")]
     pub filename: Vec<PathBuf>,
+    /// Search folders recursively.
+    #[arg(short = 'R', long)]
+    pub recursive: bool,
     /// Output format. Default: text.
     #[arg(short, long, value_enum)]
     pub output: Option<output::Format>,
@@ -58,7 +65,7 @@ pub struct Plan {
 /// # Errors
 /// A file cannot be read; [`Error::Reported`] if a plan shows that something is wrong.
 pub fn run(flags: &ClusterFlags, arguments: &Plan) -> Result<(), Error> {
-    let reports = reports(flags, arguments, &files::read(&arguments.filename)?)?;
+    let reports = reports(flags, arguments, &files::read(&arguments.filename, arguments.recursive)?)?;
     match arguments.output {
         Some(format) => output::print_as(format, &reports)?,
         None => output::print(&reports.iter().map(print::text).collect::<Result<Vec<_>, _>>()?.join("\n"))?,
@@ -83,7 +90,7 @@ fn reports(flags: &ClusterFlags, arguments: &Plan, documents: &[Document]) -> Re
 fn report(flags: &ClusterFlags, arguments: &Plan, document: &Document, others: &[&Document]) -> Result<Report, Error> {
     let namespace = document.namespace().or(flags.namespace.as_deref()).unwrap_or("default").to_owned();
     let (mut rejections, mut assumptions) = (Vec::new(), Vec::new());
-    let (steps, outcome) = match rules::admit(&document.object) {
+    let (steps, outcome) = match admit(&document.object) {
         Ok(kanary) => {
             let mut cluster = Cluster::new(&namespace, arguments.at.unwrap_or_else(Timestamp::now));
             let others = others.iter().filter(|other| !is_made_in_a_run(&other.object, document.name()));
@@ -100,6 +107,23 @@ fn report(flags: &ClusterFlags, arguments: &Plan, document: &Document, others: &
     };
     let name = document.name().to_owned();
     Ok(Report { name, namespace, file: document.file.clone(), rejections, assumptions, steps, outcome })
+}
+
+/// The API server stores the template almost without a look at it, and rejects the Deployments that are made of it. So
+/// fields of wrong types are listed here, with those that it does look at.
+fn admit(object: &Value) -> Result<KanaryDeployment, Vec<String>> {
+    let admitted = rules::admit(object);
+    let template = object.pointer("/spec/template").filter(|template| template.is_object());
+    let of_template = template.map(typed::problems::<Deployment>).unwrap_or_default();
+    let of_template = of_template.iter().map(|why| format!("spec.template.{why}"));
+    let mut wrong = admitted.as_ref().err().cloned().unwrap_or_default();
+    for why in of_template {
+        let path = why.split_once(": ").map_or(why.as_str(), |(path, _)| path);
+        if !wrong.iter().any(|other| other.split_once(": ").is_some_and(|(known, _)| known == path)) {
+            wrong.push(why);
+        }
+    }
+    if wrong.is_empty() { admitted } else { Err(wrong) }
 }
 
 /// A dump of a cluster in which the canary runs already contains the objects that the plan is about to create: the canary's

@@ -38,7 +38,7 @@ pub fn text(report: &Report) -> Result<String, Error> {
 fn step_lines(step: &Step, phase: &mut Option<Phase>) -> Result<String, Error> {
     let mut text = String::new();
     if *phase != step.phase {
-        let now = step.phase.map_or_else(String::new, |phase| format!("{phase:?}"));
+        let now = step.phase.map_or("", Phase::as_str);
         text += &format!("\n{:>7}  {}\n", since(step), styled(BOLD, now));
         *phase = step.phase;
     }

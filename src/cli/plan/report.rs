@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::{Phase, Reason, duration, names},
+    cli::manifest::pull_policy,
     decision::{Action, Kind, Notice, Patch, Target},
 };
 
@@ -166,7 +167,11 @@ impl Write {
                 | Kind::KanaryDeployment => Self { verb: "patch", patch: Some(change(patch)), ..nothing },
             },
             Action::Promote { .. } => {
-                Self { verb: "promote", before: before.map(tidy), after: after.map(tidy), ..nothing }
+                let (mut before, mut after) = (before.map(tidy), after.map(tidy));
+                if let (Some(before), Some(after)) = (&mut before, &mut after) {
+                    pull_policy::hide_unchanged(before, after);
+                }
+                Self { verb: "promote", before, after, ..nothing }
             }
             Action::Delete { .. } => Self { verb: "delete", ..nothing },
         }

@@ -6,11 +6,13 @@ use serde_json::json;
 
 use super::{
     cluster::{self, Cluster, key},
-    controllers, prometheus,
+    controllers,
+    manual::{ManualVerdict, clear, needs_approval},
+    prometheus,
     report::{Endpoints, Outcome, Step, Write},
 };
 use crate::{
-    api::{DefaultStatus, ItemKind, KanaryDeployment, ManualStatus, Phase, Reason, Source, Validation, names},
+    api::{KanaryDeployment, ManualStatus, Phase, Reason, Source, names},
     decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Target},
     lifecycle::{
         driver::Driver,
@@ -28,34 +30,6 @@ const DOMAIN: &str = "cluster.local";
 
 /// The controller's `--prometheus-url`, for items that name none.
 const PROMETHEUS: &str = "http://prometheus:9090";
-
-/// The manual verdict of the simulated user.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ManualVerdict {
-    /// The canary is good.
-    Approve,
-    /// The canary is bad.
-    Reject,
-}
-
-/// A rejection is simulated as if there were no verdict before.
-fn clear_manual_verdicts(kanary: &mut KanaryDeployment) {
-    let validation = &mut kanary.spec.validation;
-    let of_run = validation.manual.iter_mut().map(|manual| &mut manual.status);
-    let of_items = validation.items.iter_mut().filter_map(|item| item.manual.as_mut()).map(|manual| &mut manual.status);
-    of_run.chain(of_items).for_each(|status| *status = None);
-}
-
-/// Is there a manual item that is not valid at the deadline by default?
-fn needs_approval(validation: &Validation) -> bool {
-    let default = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
-    validation.named_items().iter().any(|(_, item)| match item.kind() {
-        ItemKind::Manual(manual) => {
-            manual.status.is_none() && manual.status_after_deadline.or(default) != Some(DefaultStatus::Valid)
-        }
-        ItemKind::LabelWatch(_) | ItemKind::PromQl(_) => false,
-    })
-}
 
 /// A run that is being simulated.
 pub struct Simulation {
@@ -78,7 +52,7 @@ impl Simulation {
         (meta.generation, meta.resource_version) = (Some(1), Some("1".into()));
         kanary.status = None;
         if verdict == ManualVerdict::Reject {
-            clear_manual_verdicts(&mut kanary);
+            clear(&mut kanary);
         }
         // The results do not change, so they are queried less often than in a real cluster.
         let validation = &mut kanary.spec.validation;

@@ -1,8 +1,8 @@
-//! Watches on the run, its pods and its events, as one stream of updates.
+//! Watches on the run, its pods, its events and its base, as one stream of updates.
 
 use futures::{Stream, StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1 as core;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1 as core};
 use kube::{Api, runtime::watcher::Config};
 
 use super::state::{Update, Watched};
@@ -16,10 +16,11 @@ use crate::{
     objects::{Object, Pod},
 };
 
-/// The updates of the run, its pods and its events, beginning with everything that exists.
+/// The updates of all of them, beginning with everything that exists.
 pub fn updates(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
-    futures::stream::select_all([runs(connection, kanary), pods(connection, kanary), events(connection, kanary)])
-        .boxed()
+    let all =
+        [runs(connection, kanary), pods(connection, kanary), events(connection, kanary), base(connection, kanary)];
+    futures::stream::select_all(all).boxed()
 }
 
 fn runs(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
@@ -51,6 +52,14 @@ fn events(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'stat
         let event = event.ok()?;
         Some(Update::Event(event.metadata.name.clone().unwrap_or_default(), related::summary(event)))
     })
+}
+
+fn base(connection: &Connection, kanary: &KanaryDeployment) -> BoxStream<'static, Update> {
+    let config = Config::default().fields(&format!("metadata.name={}", names::base(kanary)));
+    let api = Api::<Deployment>::namespaced(connection.client.clone(), kanary.namespace());
+    let changes = watch(connection.server.clone(), api, config, Vec::new());
+    // One that was deleted stays on the screen, and the run says so.
+    as_updates(Watched::Base, changes, |base| Some(Update::Base(Box::new(base.ok()?))))
 }
 
 /// The changes of one watch as updates; a deleted object comes as an error.

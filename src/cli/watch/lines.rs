@@ -3,7 +3,7 @@
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 
-use super::state::{State, Update};
+use super::state::{State, Update, Watched};
 use crate::cli::{Error, clock, output};
 
 /// Prints until the run is over.
@@ -39,6 +39,8 @@ fn line(update: &Update, state: &State) -> Option<String> {
             let at = event.at.map(clock::moment).unwrap_or_default();
             Some(format!("{at}  event {}: {}\n", event.reason, event.note))
         }
+        // No line is about the base.
+        Update::Unreadable(Watched::Base, _, _) => None,
         Update::Unreadable(what, why, at) => {
             if state.unreadable.get(what).is_some_and(|(known, _)| known == why) {
                 return None;
@@ -50,6 +52,9 @@ fn line(update: &Update, state: &State) -> Option<String> {
         | Update::Pod(_)
         | Update::PodDeleted(_)
         | Update::Readable(_)
+        | Update::Base(_)
+        | Update::Key(_)
+        | Update::Sent(_)
         | Update::Quit
         | Update::Tick => None,
     }

@@ -1,11 +1,12 @@
 //! The state that a watch has received so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::apps::v1::Deployment;
 
 use crate::{
-    api::{KanaryDeployment, Phase},
+    api::{KanaryDeployment, ManualStatus, Phase},
     cli::{
         client::{self, RunState},
         related::EventSummary,
@@ -17,6 +18,9 @@ use crate::{
 /// not been reported again for longer is over.
 const STALE: SignedDuration = SignedDuration::from_mins(2);
 
+/// More values of an item are not kept.
+const MOST_VALUES: usize = 120;
+
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
@@ -26,6 +30,8 @@ pub enum Watched {
     Pods,
     /// The events about the run.
     Events,
+    /// The base.
+    Base,
 }
 
 /// One thing that changed.
@@ -41,14 +47,32 @@ pub enum Update {
     PodDeleted(String),
     /// An event, by its name.
     Event(String, EventSummary),
-    /// One of the three cannot be read, as of this time.
+    /// One of them cannot be read, as of this time.
     Unreadable(Watched, String, Timestamp),
     /// It can be read again.
     Readable(Watched),
+    /// The base.
+    Base(Box<Deployment>),
+    /// A key was pressed.
+    Key(char),
+    /// What became of a verdict that was sent.
+    Sent(String),
     /// The user quits.
     Quit,
     /// Time has passed.
     Tick,
+}
+
+/// What the keys do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Each has its meaning.
+    #[default]
+    Usual,
+    /// Any leaves the help.
+    Help,
+    /// `y` gives this verdict, any other does not.
+    Confirm(ManualStatus),
 }
 
 /// All that is shown.
@@ -62,6 +86,16 @@ pub struct State {
     pub pods: BTreeMap<String, Pod>,
     /// Its events, by name.
     pub events: BTreeMap<String, EventSummary>,
+    /// The base, if there is one.
+    pub base: Option<Deployment>,
+    /// The values of each item since the watch began, by its name.
+    pub values: BTreeMap<String, VecDeque<f64>>,
+    /// What the keys do now.
+    pub mode: Mode,
+    /// What became of the last key.
+    pub notice: Option<String>,
+    /// A verdict that the user has confirmed, and that is not sent yet.
+    pub verdict: Option<ManualStatus>,
     /// What cannot be read, why, and when the last attempt was.
     pub unreadable: BTreeMap<Watched, (String, Timestamp)>,
 }
@@ -74,6 +108,7 @@ impl Watched {
             Watched::Run => "the run",
             Watched::Pods => "its pods",
             Watched::Events => "its events",
+            Watched::Base => "its base",
         };
         format!("cannot read {what}: {why}")
     }
@@ -83,7 +118,20 @@ impl State {
     /// A run, without its pods and events yet.
     #[must_use]
     pub fn new(kanary: KanaryDeployment) -> Self {
-        Self { kanary, is_deleted: false, pods: BTreeMap::new(), events: BTreeMap::new(), unreadable: BTreeMap::new() }
+        let mut state = Self {
+            kanary,
+            is_deleted: false,
+            pods: BTreeMap::new(),
+            events: BTreeMap::new(),
+            base: None,
+            values: BTreeMap::new(),
+            mode: Mode::default(),
+            notice: None,
+            verdict: None,
+            unreadable: BTreeMap::new(),
+        };
+        state.record_values();
+        state
     }
 
     /// Records an update; false if the user quits.
@@ -92,6 +140,7 @@ impl State {
             Update::Kanary(kanary) => {
                 self.kanary = *kanary;
                 self.is_deleted = false;
+                self.record_values();
             }
             Update::KanaryDeleted => self.is_deleted = true,
             Update::Pod(pod) => drop(self.pods.insert(pod.name().to_owned(), *pod)),
@@ -99,10 +148,42 @@ impl State {
             Update::Event(name, event) => drop(self.events.insert(name, event)),
             Update::Unreadable(what, why, at) => drop(self.unreadable.insert(what, (why, at))),
             Update::Readable(what) => drop(self.unreadable.remove(&what)),
+            Update::Base(base) => self.base = Some(*base),
+            Update::Key(key) => return self.press(key),
+            Update::Sent(result) => self.notice = Some(result),
             Update::Quit => return false,
             Update::Tick => {}
         }
         true
+    }
+
+    /// False if the user quits.
+    fn press(&mut self, key: char) -> bool {
+        self.notice = None;
+        match (std::mem::take(&mut self.mode), key) {
+            (Mode::Usual, '\u{1b}') | (_, 'q') => return false,
+            (Mode::Usual, 'a') => self.mode = Mode::Confirm(ManualStatus::Valid),
+            (Mode::Usual, 'r') => self.mode = Mode::Confirm(ManualStatus::Invalid),
+            (Mode::Usual, '?') => self.mode = Mode::Help,
+            (Mode::Confirm(verdict), 'y' | 'Y') => self.verdict = Some(verdict),
+            (Mode::Usual | Mode::Help | Mode::Confirm(_), _) => {}
+        }
+        true
+    }
+
+    /// A value that comes again with another change of the status counts again, so that time is the axis.
+    fn record_values(&mut self) {
+        for item in self.kanary.status.iter().flat_map(|status| &status.items) {
+            let number =
+                item.value.as_ref().and_then(|value| value.parse::<f64>().ok()).filter(|value| value.is_finite());
+            if let Some(number) = number {
+                let values = self.values.entry(item.name.clone()).or_default();
+                values.push_back(number);
+                if values.len() > MOST_VALUES {
+                    values.pop_front();
+                }
+            }
+        }
     }
 
     /// The phase.
@@ -129,7 +210,7 @@ impl State {
         if self.is_deleted {
             return "deleted".into();
         }
-        self.phase().map_or_else(|| "waiting for the controller".into(), |phase| format!("{phase:?}"))
+        self.phase().map_or_else(|| "waiting for the controller".into(), |phase| phase.as_str().to_owned())
     }
 
     /// The message, with a colon before it.
@@ -142,7 +223,9 @@ impl State {
     /// What cannot be read now, on one line; empty if everything can.
     #[must_use]
     pub fn warning(&self, now: Timestamp) -> String {
-        let present = self.unreadable.iter().filter(|(_, (_, at))| at.duration_until(now) < STALE);
+        // Of the base no more is lost than its image.
+        let shown = self.unreadable.iter().filter(|(what, _)| **what != Watched::Base);
+        let present = shown.filter(|(_, (_, at))| at.duration_until(now) < STALE);
         present.map(|(what, (why, _))| what.unreadable(why)).collect::<Vec<_>>().join("; ")
     }
 

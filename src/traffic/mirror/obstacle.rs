@@ -1,5 +1,7 @@
 //! Why traffic cannot be mirrored as requested, and how to fix it. A mirror that has no effect is never taken for one.
 
+use serde_json::json;
+
 use super::{
     entry::{MirrorRoute, MirrorRule},
     targets::{Mirror, host_owner},
@@ -175,15 +177,39 @@ fn split(mirror: &Mirror, route: &MirrorRoute, rule: &MirrorRule) -> Option<Expl
     if mirror.names(rule.rule) {
         return None;
     }
-    let field = match mirror.settings.provider {
-        Provider::Istio => "virtualService.routes",
-        Provider::GatewayApi => "httpRoute.rules",
-    };
     let message = format!(
-        "{}: points to {other} too, so its requests would be mirrored as well; name the {}s to mirror in \
-         spec.traffic.mirror.{field}",
+        "{}: points to {other} too, so its requests would be mirrored as well; {}",
         mirror.rule_title(route, rule),
-        noun(mirror.settings.provider)
+        named_explicitly(mirror, route, rule),
     );
     Some(Explanation::new(Reason::SplitRoute, message))
+}
+
+/// What names a rule in the settings. One without a name gets one first, by a patch that says which rule it is about.
+fn named_explicitly(mirror: &Mirror, route: &MirrorRoute, rule: &MirrorRule) -> String {
+    let (noun, object) = (noun(mirror.settings.provider), route.object);
+    let (field, list, resource) = match mirror.settings.provider {
+        Provider::Istio => ("virtualService", "routes", "virtualservices.networking.istio.io"),
+        Provider::GatewayApi => ("httpRoute", "rules", "httproutes.gateway.networking.k8s.io"),
+    };
+    if rule.rule.name().is_some() {
+        return format!("if that is intended, name the {noun}s to mirror in spec.traffic.mirror.{field}.{list}");
+    }
+    let name = free_name(route, mirror.service());
+    let patch = json!([{"op": "add", "path": rule.rule.pointer("name"), "value": name}]);
+    let settings = json!({ (field): {"name": object.name(), (list): [name]} });
+    format!(
+        "if that is intended, give the {noun} a name: kubectl patch {resource} {} -n {} --type=json -p '{patch}'; then name \
+         it, and each other {noun} to mirror, in spec.traffic.mirror: {settings}",
+        object.name(),
+        object.namespace(),
+    )
+}
+
+/// A name that no other rule of the object has.
+fn free_name(route: &MirrorRoute, service: &str) -> String {
+    let is_taken = |name: &str| route.rules.iter().any(|other| other.rule.name() == Some(name));
+    let numbered = (2..).map(|number| format!("{service}-{number}"));
+    let mut names = std::iter::once(service.to_owned()).chain(numbered);
+    names.find(|name| !is_taken(name)).unwrap_or_else(|| service.to_owned())
 }

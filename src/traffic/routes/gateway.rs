@@ -22,9 +22,17 @@ pub fn to_production(seen: &Observed, route: &HTTPRoute, rule: &Value) -> Option
     let methods = items(rule, "matches").iter().map(|one| text(one, "method"));
     Some(ToProduction {
         port: ours.get("port").cloned().or_else(|| only_port(seen)),
-        also_points_to: other.map(|backend| text(backend, "name").unwrap_or_default().to_owned()),
+        also_points_to: other.map(|backend| title(seen, route, backend)),
         reads_only: object::are_reads(methods),
     })
+}
+
+/// A backend as a message names it. Two Services of one name are in two namespaces, so both say where they are.
+fn title(seen: &Observed, route: &HTTPRoute, backend: &Value) -> String {
+    let name = text(backend, "name").unwrap_or_default();
+    let namespace = text(backend, "namespace").unwrap_or(route.namespace());
+    let place = if namespace == seen.kanary.namespace() { String::new() } else { format!("{namespace}/") };
+    format!("{} {place}{name}", text(backend, "kind").unwrap_or("Service"))
 }
 
 fn weight(backend: &Value) -> i64 {
