@@ -3,6 +3,7 @@
 //! How many pods it has is `scale`'s business, and which requests reach them `traffic`'s.
 
 mod readiness;
+mod smallest;
 mod trial;
 mod withhold;
 
