@@ -27,6 +27,7 @@ mod store;
 mod stores;
 mod supervise;
 mod task_state;
+mod turns;
 mod vital;
 mod warn_once;
 mod watch;
