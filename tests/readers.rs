@@ -132,10 +132,10 @@ fn places(value: &Value, at: &str, places: &mut Vec<String>) {
     let escaped = |key: &str| key.replace('~', "~0").replace('/', "~1");
     match value {
         Value::Object(map) => {
-            map.iter().for_each(|(key, value)| self::places(value, &format!("{at}/{}", escaped(key)), places))
+            map.iter().for_each(|(key, value)| self::places(value, &format!("{at}/{}", escaped(key)), places));
         }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(n, value)| self::places(value, &format!("{at}/{n}"), places))
+            list.iter().enumerate().for_each(|(n, value)| self::places(value, &format!("{at}/{n}"), places));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
