@@ -91,6 +91,7 @@ struct Trial {
     /// When the list was complete.
     listed_at: Option<Instant>,
     first: Duration,
+    /// Longer after each that was too short.
     length: Duration,
 }
 
@@ -120,10 +121,14 @@ impl Trial {
                 Some(Report::Event(event))
             }
             Err(error) => {
-                self.until = None;
-                // One that does not outlive its first minute was refused late.
-                let was_refused = self.listed_at.take().is_some_and(|at| at.elapsed() < SILENCE);
-                self.length = if was_refused { (2 * self.length).min(LONGEST_PAUSE) } else { self.first };
+                let is_on_trial = self.until.take().is_some();
+                // One that does not outlive its first minute was refused late: the trial was too short.
+                let was_short = self.listed_at.take().is_some_and(|at| at.elapsed() < SILENCE);
+                self.length = match (is_on_trial, was_short) {
+                    (true, _) => self.length,
+                    (false, true) => (2 * self.length).min(LONGEST_PAUSE),
+                    (false, false) => self.first,
+                };
                 Some(Report::Error(error))
             }
         }
