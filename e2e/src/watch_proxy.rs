@@ -1,8 +1,9 @@
 //! A proxy between a controller and the API server that can break the watches of one kind, and nothing else.
 //!
 //! Blocked, open watches end and new ones are refused, as when a role changes or a part of the API server fails.
-//! Stalled, watches stay open and deliver nothing, as when a connection dies silently. All other requests pass,
-//! including those for the Lease.
+//! Unwatchable, open watches end and new ones are refused, but lists pass, as when a role permits `list` alone. Stalled,
+//! watches stay open and deliver nothing, as when a connection dies silently. All other requests pass, including those for
+//! the Lease.
 
 use axum::{
     Router,
@@ -21,12 +22,14 @@ use crate::{Context, Error, cut_proxy::forward};
 pub struct WatchProxy {
     url: String,
     state: watch::Sender<State>,
+    refused: watch::Receiver<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum State {
     Open,
     Blocked,
+    Unwatchable,
     Stalled,
 }
 
@@ -35,6 +38,7 @@ struct Shared {
     client: Client,
     plural: &'static str,
     state: watch::Receiver<State>,
+    refused: watch::Sender<usize>,
 }
 
 impl WatchProxy {
@@ -43,9 +47,11 @@ impl WatchProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.context(|| "start a proxy".into())?;
         let url = format!("http://{}", listener.local_addr().context(|| "start a proxy".into())?);
         let (state, receiver) = watch::channel(State::Open);
-        let router = Router::new().fallback(pass).with_state(Shared { client, plural, state: receiver });
+        let (refusals, refused) = watch::channel(0);
+        let shared = Shared { client, plural, state: receiver, refused: refusals };
+        let router = Router::new().fallback(pass).with_state(shared);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Ok(Self { url, state })
+        Ok(Self { url, state, refused })
     }
 
     /// Where the controller finds the API server.
@@ -56,6 +62,17 @@ impl WatchProxy {
     /// Ends the watches of the kind, and refuses to list or watch it.
     pub fn block(&self) {
         self.state.send_replace(State::Blocked);
+    }
+
+    /// Ends the watches of the kind, and refuses to watch it.
+    pub fn forbid_watch(&self) {
+        self.state.send_replace(State::Unwatchable);
+    }
+
+    /// Waits until so many watches were refused.
+    pub async fn until_refused(&self, count: usize) {
+        // The proxy runs until the lab ends.
+        drop(self.refused.clone().wait_for(|refused| *refused >= count).await);
     }
 
     /// Keeps the watches of the kind open, but delivers nothing.
@@ -75,6 +92,10 @@ async fn pass(extract::State(shared): extract::State<Shared>, request: Request) 
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let is_watch = is_meant && request.uri().query().is_some_and(|query| query.contains("watch=true"));
+    if is_watch && *shared.state.borrow() == State::Unwatchable {
+        shared.refused.send_modify(|count| *count += 1);
+        return StatusCode::FORBIDDEN.into_response();
+    }
     let response = forward(&shared.client, request).await;
     let response = response.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error).into_response());
     if !is_watch {
@@ -82,7 +103,8 @@ async fn pass(extract::State(shared): extract::State<Shared>, request: Request) 
     }
     // A proxy that was dropped blocks and stalls no more.
     let (mut state, stalled) = (shared.state.clone(), shared.state);
-    let blocked = async move { drop(state.wait_for(|state| *state == State::Blocked).await) };
+    let ends = |state: &State| matches!(state, State::Blocked | State::Unwatchable);
+    let blocked = async move { drop(state.wait_for(ends).await) };
     let deliver = move |chunk| {
         let mut state = stalled.clone();
         async move {

@@ -9,7 +9,7 @@ use k8s_openapi::{
     api::{apps::v1::Deployment, coordination::v1::Lease, core::v1::Pod},
     jiff::SignedDuration,
 };
-use kanary_e2e::{Error, Setup, TestNamespace, cases, harness, watch_proxy::WatchProxy};
+use kanary_e2e::{Error, Setup, TestNamespace, audit::Call, cases, harness, watch_proxy::WatchProxy};
 use serde_json::{Value, json};
 use support::*;
 
@@ -17,6 +17,7 @@ fn main() -> ExitCode {
     let cases = cases![
         what_it_cannot_see_it_does_not_evaluate: lab_only,
         a_watch_that_fell_silent_is_not_taken_for_consent: lab_only,
+        a_watch_that_is_refused_after_each_list_is_one_loss: lab_only,
         a_controller_that_hung_has_missed_its_time_and_its_turn: lab_only,
     ];
     harness::main(Setup::installed(), cases)
@@ -58,6 +59,26 @@ async fn a_watch_that_fell_silent_is_not_taken_for_consent(ns: TestNamespace) ->
     assert_eq!(base_image(&ns).await?, "web:1");
     proxy.restore();
     ns.until_phase(TRIAL, "Failed").await?;
+    controller.stop().await
+}
+
+/// A role permits `list` alone: each list would seem to repair the watch, and each repair would be reported.
+async fn a_watch_that_is_refused_after_each_list_is_one_loss(ns: TestNamespace) -> Result<(), Error> {
+    may_lead(&ns).await?;
+    let proxy = WatchProxy::start(ns.lab()?.client_of("kanary").await?, "services").await?;
+    let controller = ns.lab()?.controller_at(proxy.url(), &alone(&ns, "squinting")).await?;
+    validating(&ns, watching("1h")).await?;
+    let audit = ns.lab()?.audit();
+    let mark = audit.mark();
+    proxy.forbid_watch();
+    until_reason(&ns, "Running", "Paused").await?;
+    proxy.until_refused(5).await;
+    let is_status = |call: &Call| call.namespace == ns.name() && call.resource == "kanarydeployments/status";
+    let written = audit.since(mark, ":kanary")?.into_iter().filter(is_status).count();
+    assert_eq!(written, 1, "the loss");
+    proxy.restore();
+    let kanary = until_reason(&ns, "Running", "Evaluating").await?;
+    assert_eq!(phase(&kanary), "Validating");
     controller.stop().await
 }
 

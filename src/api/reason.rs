@@ -81,6 +81,7 @@ pub enum Reason {
     RequestFailed,
     Resolved,
     SelectorTooWide,
+    Unreadable,
     // Ready and Reconciling, and the events of a phase that begins; `Promoting`, too
     Failed,
     Failing,

@@ -4,6 +4,7 @@
 
 pub mod hazards;
 mod readiness;
+mod smallest;
 mod trial;
 mod withhold;
 

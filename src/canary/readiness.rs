@@ -75,5 +75,8 @@ fn not_ready(reason: Reason, message: String) -> Readiness {
 /// The message while there is no canary Deployment.
 #[must_use]
 pub fn creating(seen: &Observed) -> String {
+    if seen.is_blind() {
+        return "a watch is broken, so nothing is created; see the controller log".into();
+    }
     format!("creating canary Deployment {}", names::canary(&seen.kanary))
 }

@@ -7,15 +7,13 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
+use super::smallest::{Clause, smallest};
 use crate::{
     api::names,
     decision::Observed,
     decision::owned,
     objects::{Labels, Object, map_selects, selects},
 };
-
-/// More candidate keys than this are tried one by one instead of in all combinations.
-const MOST_COMBINED: usize = 12;
 
 /// The label keys that are withheld from the canary's pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +48,49 @@ impl Claim<'_> {
         }
     }
 
+    /// What frees a pod with these labels from it, among the candidates. None: it does not select the pod whatever is withheld.
+    fn clause(&self, labels: &Labels, candidates: &[&String]) -> Option<Clause> {
+        if matches!(self, Claim::Service(_, selector) if selector.is_empty()) {
+            return None;
+        }
+        let mut clause = Clause { by_absence: Vec::new(), by_presence: Vec::new() };
+        for (key, is_kept, is_absent) in self.requirements(labels) {
+            let index = candidates.binary_search(&key).ok();
+            match (is_kept, is_absent, index) {
+                (true, true, _) | (true, false, None) => {}
+                (true, false, Some(index)) => clause.by_absence.push(index),
+                (false, true, Some(index)) => clause.by_presence.push(index),
+                (false, true, None) | (false, false, _) => return None,
+            }
+        }
+        Some(clause)
+    }
+
+    /// Each requirement by itself: its key, whether it is met while the pod has its label of that key, and whether it is met
+    /// without.
+    fn requirements(&self, labels: &Labels) -> Vec<(&String, bool, bool)> {
+        match self {
+            Claim::Service(_, selector) => {
+                selector.iter().map(|(key, value)| (key, labels.get(key) == Some(value), false)).collect()
+            }
+            Claim::Base(_, selector) => {
+                let alone = |key, selector: &LabelSelector| {
+                    let one: Labels = labels.get_key_value(key).into_iter().map(cloned).collect();
+                    (key, selects(selector, &one), selects(selector, &Labels::new()))
+                };
+                let equal = selector.match_labels.iter().flatten().map(|(key, value)| {
+                    let one = Labels::from([(key.clone(), value.clone())]);
+                    alone(key, &LabelSelector { match_labels: Some(one), ..LabelSelector::default() })
+                });
+                let expressions = selector.match_expressions.iter().flatten().map(|expression| {
+                    let one = LabelSelector { match_expressions: Some(vec![expression.clone()]), match_labels: None };
+                    alone(&expression.key, &one)
+                });
+                equal.chain(expressions).collect()
+            }
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Claim::Service(name, _) => format!("Service {name}"),
@@ -70,12 +111,18 @@ pub fn withhold(seen: &Observed) -> Withheld {
         return Withheld { keys, unavoidable: None };
     }
     let candidates = candidates(&claims, &labels);
-    if let Some(keys) = smallest(&candidates, is_free) {
+    let clauses: Vec<Clause> = claims.iter().filter_map(|claim| claim.clause(&labels, &candidates)).collect();
+    if let Some(keys) = smallest(candidates.len(), &clauses) {
+        let keys = keys.into_iter().filter_map(|index| candidates.get(index)).map(|key| (*key).clone()).collect();
         return Withheld { keys, unavoidable: None };
     }
     let bare = without(&labels, |key| candidates.contains(&key));
     let culprit = selecting(&claims, &bare).or_else(|| selecting(&claims, &labels));
     Withheld { keys: BTreeSet::new(), unavoidable: culprit.map(Claim::name) }
+}
+
+fn cloned((key, value): (&String, &String)) -> (String, String) {
+    (key.clone(), value.clone())
 }
 
 fn selecting<'a, 'b>(claims: &'a [Claim<'b>], labels: &Labels) -> Option<&'a Claim<'b>> {
@@ -88,7 +135,7 @@ fn is_selected(claims: &[Claim], labels: &Labels) -> bool {
 
 fn without(labels: &Labels, is_withheld: impl Fn(&String) -> bool) -> Labels {
     let rest = labels.iter().filter(|(key, _)| !is_withheld(key));
-    rest.map(|(key, value)| (key.clone(), value.clone())).collect()
+    rest.map(cloned).collect()
 }
 
 /// The keys by which something selects the pod.
@@ -110,29 +157,4 @@ fn claims(seen: &Observed) -> Vec<Claim<'_>> {
 fn recorded(seen: &Observed) -> Option<BTreeSet<String>> {
     let list = seen.own_canary()?.annotation(names::WITHHELD_LABELS)?;
     Some(list.split(',').map(str::to_owned).collect())
-}
-
-/// The first set that is enough, in order of size, then of alphabet.
-fn smallest(candidates: &[&String], free: impl Fn(&BTreeSet<String>) -> bool) -> Option<BTreeSet<String>> {
-    if candidates.len() > MOST_COMBINED {
-        return one_by_one(candidates, free);
-    }
-    let set = |mask: u32| -> BTreeSet<String> {
-        candidates.iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1).map(|(_, key)| (*key).clone()).collect()
-    };
-    let mut sets: Vec<BTreeSet<String>> = (0..1 << candidates.len()).map(set).collect();
-    sets.sort_by(|a, b| a.len().cmp(&b.len()).then_with(|| a.cmp(b)));
-    sets.into_iter().find(free)
-}
-
-/// All keys, except each one that turns out not to be needed.
-fn one_by_one(candidates: &[&String], free: impl Fn(&BTreeSet<String>) -> bool) -> Option<BTreeSet<String>> {
-    let mut keys: BTreeSet<String> = candidates.iter().map(|key| (*key).clone()).collect();
-    for key in candidates {
-        keys.remove(*key);
-        if !free(&keys) {
-            keys.insert((*key).clone());
-        }
-    }
-    free(&keys).then_some(keys)
 }

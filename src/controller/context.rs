@@ -6,7 +6,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::sync::{Semaphore, mpsc::UnboundedReceiver};
+use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::{
     key::Key,
@@ -16,6 +16,7 @@ use super::{
     queue::{New, Queue},
     settings::Settings,
     stores::Stores,
+    turns::Turns,
     warn_once::WarnOnce,
 };
 use crate::{api::names, promql::EgressPolicy};
@@ -33,7 +34,10 @@ pub struct Context {
     pub stores: Stores,
     pub leadership: Leadership,
     pub queue: Queue,
-    pub permits: Semaphore,
+    /// For decisions, of which a namespace may need many.
+    pub decisions: Turns,
+    /// For requests to the API server.
+    pub permits: Turns,
     pub warnings: WarnOnce,
 }
 
@@ -52,7 +56,8 @@ impl Context {
             stores: Stores::default(),
             leadership: Leadership::default(),
             queue,
-            permits: Semaphore::new(CONCURRENCY),
+            decisions: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
+            permits: Turns::new(CONCURRENCY),
             warnings: WarnOnce::default(),
         };
         (Arc::new(context), new)

@@ -6,7 +6,6 @@ use kube::{
     api::{DeleteParams, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{NamespaceResourceScope, Request},
 };
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::{context::Context, request::bounded, store::Store};
@@ -17,7 +16,7 @@ use crate::{
         text::{MOST, clip},
     },
     decision::{Action, Fault, Kind, Patch, Target},
-    objects::{Autoscaler, HTTPRoute, Object, Pod, Service, VirtualService},
+    objects::{Autoscaler, HTTPRoute, Pod, RawObject, Readable, Reading, Service, VirtualService},
 };
 
 /// Why a plan was not carried out to its end.
@@ -63,18 +62,29 @@ pub async fn apply(context: &Context, namespace: &str, action: &Action) -> Resul
 
 async fn write<K>(context: &Context, store: &Store<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable,
 {
     match action {
         Action::Create { object, .. } | Action::CreateBase { object, .. } => {
-            store.put(bounded(context.client.request(post::<K>(namespace, object)?)).await?);
+            keep(store, &bounded(context.client.request(post::<K>(namespace, object)?)).await?);
         }
         Action::Patch { target, patch } | Action::Promote { target, patch } => {
-            store.put(patched::<K>(context, namespace, target, patch, &params()).await?);
+            keep(store, &patched::<K>(context, namespace, target, patch, &params()).await?);
         }
         Action::Delete { target, uid } => delete(context, store, namespace, target, uid).await?,
     }
     Ok(())
+}
+
+/// Stores a reply. What cannot be read is left to the watch, which reports it.
+pub fn keep<K>(store: &Store<K>, reply: &RawObject<K>)
+where
+    K: Resource<DynamicType = ()> + Readable,
+{
+    let Reading { object, unreadable } = reply.read(&K::kind(&()), None);
+    if unreadable.is_none() {
+        store.put(object);
+    }
 }
 
 /// A create that refuses fields which the API server does not know: a typing error must not be dropped silently.
@@ -96,9 +106,9 @@ pub async fn patched<K>(
     target: &Target,
     patch: &Patch,
     params: &PatchParams,
-) -> Result<K, kube::Error>
+) -> Result<RawObject<K>, kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let request = Request::new(K::url_path(&(), Some(namespace)));
     let request = match patch {
@@ -130,7 +140,7 @@ async fn delete<K>(
     uid: &str,
 ) -> Result<(), kube::Error>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable,
 {
     let params = DeleteParams {
         propagation_policy: (target.kind == Kind::Deployment).then_some(PropagationPolicy::Foreground),
@@ -143,7 +153,7 @@ where
     match bounded(context.client.request::<Value>(request)).await {
         // The reply is the object on its way out, or a Status once it is gone.
         Ok(reply) if reply["kind"] == "Status" => drop(known.and_then(|object| store.forget(&*object))),
-        Ok(reply) => drop(store.put(serde_json::from_value(reply).map_err(kube::Error::SerdeError)?)),
+        Ok(reply) => keep(store, &serde_json::from_value(reply).map_err(kube::Error::SerdeError)?),
         Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| store.forget(&*object))),
         Err(error) => return Err(error),
     }

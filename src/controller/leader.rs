@@ -5,28 +5,26 @@
 //!
 //! # Guarantee
 //! Two processes never both believe that they are the leader, as long as the clocks of their hosts differ by less than five
-//! seconds: a leader stops that much earlier than another may take over. Beyond that the guards of the writes hold.
+//! seconds: a leader stops that much earlier than another may take over. Beyond that the guards of the writes hold. A renewal
+//! in the future, or one that cannot be read, is not believed: then the holder has 15 s by the clock of the process that waits.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{Api, api::PostParams};
 
 use super::{
     clock,
     context::Context,
     leadership::Reign,
+    lease::LeaseApi,
     request::{self, bounded},
 };
 use crate::{
-    api::names::{ABSENCES, LEASE, MANAGER},
+    api::names::{ABSENCES, LEASE},
     decision::Absence,
 };
 
@@ -67,22 +65,37 @@ struct Campaign {
     known: Option<Lease>,
     /// The leader that was logged last.
     logged: Option<String>,
+    sight: Sight,
+}
+
+/// Since when a Lease is as it is, by the clock of this process: no clock of another host, and nothing that the Lease
+/// contains, can keep a holder that does not renew it.
+#[derive(Default)]
+struct Sight(Option<(Option<LeaseSpec>, Instant)>);
+
+impl Sight {
+    /// How long it has been like this.
+    fn unchanged_for(&mut self, lease: Option<&Lease>, now: Instant) -> Duration {
+        let spec = lease.and_then(|lease| lease.spec.clone());
+        let (_, since) = self.0.take().filter(|(known, _)| *known == spec).unwrap_or((None, now));
+        self.0 = Some((spec, since));
+        now.duration_since(since)
+    }
 }
 
 /// Acquires the Lease and renews it, indefinitely.
-pub async fn campaign(context: Arc<Context>) {
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.lease_namespace);
+pub async fn campaign(context: &Context, api: &LeaseApi) {
     let mut campaign = Campaign::default();
     loop {
         let is_leader = context.leadership.holds();
         let sent = (Instant::now(), Timestamp::now());
         let timeout = if is_leader { RENEW_WITHIN } else { request::PATIENCE };
         let before = campaign.known.take();
-        let bid = bid(&api, &context.settings.identity, before.clone(), is_leader);
+        let bid = bid(api, &context.settings.identity, before.clone(), is_leader, &mut campaign.sight);
         let is_renewed = match request::within(timeout, bid).await {
             Ok(held) => {
                 context.warnings.resolve(LEASES);
-                campaign.conclude(&context, sent, is_leader, held)
+                campaign.conclude(context, sent, is_leader, held)
             }
             Err(error) => {
                 context.warnings.warn(LEASES, &error);
@@ -133,19 +146,18 @@ impl Campaign {
 }
 
 /// Releases the Lease, so that another controller need not wait.
-pub async fn resign(context: &Context) {
+pub async fn resign(context: &Context, api: &LeaseApi) {
     if !context.leadership.holds() {
         return;
     }
     context.leadership.set(Reign::default());
-    let api: Api<Lease> = Api::namespaced(context.client.clone(), &context.settings.lease_namespace);
     let release = async {
-        let mut lease = api.get(LEASE).await?;
+        let Some(mut lease) = api.get().await? else { return Ok(()) };
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() == Some(&context.settings.identity) {
             spec.holder_identity = Some(String::new());
             spec.renew_time = Some(MicroTime(Timestamp::now()));
-            api.replace(LEASE, &PostParams::default(), &lease).await?;
+            api.replace(&lease).await?;
         }
         Ok(())
     };
@@ -155,19 +167,25 @@ pub async fn resign(context: &Context) {
 }
 
 /// One try. A Lease that changed meanwhile was written by another controller: it is read again the next time.
-async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Result<Held, kube::Error> {
+async fn bid(
+    api: &LeaseApi,
+    me: &str,
+    known: Option<Lease>,
+    led: bool,
+    sight: &mut Sight,
+) -> Result<Held, kube::Error> {
     let seen = match known {
         Some(lease) => Some(lease),
-        None => api.get_opt(LEASE).await?,
+        None => api.get().await?,
     };
-    let post = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let lease = match consider(seen.as_ref(), me, led, clock::now()) {
+    let unchanged_for = sight.unchanged_for(seen.as_ref(), Instant::now());
+    let lease = match consider(seen.as_ref(), me, led, clock::now(), unchanged_for) {
         Bid::Take(lease) => lease,
         Bid::Wait(leader) => return Ok(Held::By(leader)),
     };
     let written = match seen {
-        Some(_) => api.replace(LEASE, &post, &lease).await,
-        None => api.create(&post, &lease).await,
+        Some(_) => api.replace(&lease).await,
+        None => api.create(&lease).await,
     };
     match written {
         Ok(lease) => Ok(Held::Mine(Box::new(lease))),
@@ -176,13 +194,15 @@ async fn bid(api: &Api<Lease>, me: &str, known: Option<Lease>, led: bool) -> Res
     }
 }
 
-/// Pure: what to do about a Lease as it is. A new leader adds the absence since the last renewal; without a Lease that is all
+/// Pure: what to do about a Lease as it is, and has been for so long. A renewal in the future says nothing, and neither does
+/// one that cannot be read: then the clock of this process counts, as with every client of Kubernetes. A new leader adds the absence since the last renewal; without a Lease that is all
 /// the time before: it may have been deleted.
-fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp) -> Bid {
+fn consider(seen: Option<&Lease>, me: &str, led: bool, now: Timestamp, unchanged_for: Duration) -> Bid {
     let before = seen.and_then(|lease| lease.spec.clone()).unwrap_or_default();
-    let renewed = before.renew_time.as_ref().map(|time| time.0);
+    let renewed = before.renew_time.as_ref().map(|time| time.0).filter(|renewed| *renewed <= now);
     let holder = before.holder_identity.as_deref().unwrap_or_default();
-    let expired = renewed.is_none_or(|renewed| renewed.duration_until(now) > DURATION);
+    let is_idle = unchanged_for > DURATION.unsigned_abs();
+    let expired = renewed.map_or(is_idle, |renewed| renewed.duration_until(now) > DURATION);
     if !(holder == me || holder.is_empty() || expired) {
         return Bid::Wait(holder.to_owned());
     }
@@ -230,69 +250,4 @@ fn merged(mut absences: Vec<Absence>) -> Vec<Absence> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_second(1_700_000_000 + seconds).expect("a time")
-    }
-
-    fn taken(bid: Bid) -> Lease {
-        match bid {
-            Bid::Take(lease) => *lease,
-            Bid::Wait(leader) => panic!("waiting for {leader}"),
-        }
-    }
-
-    fn first() -> Lease {
-        taken(consider(None, "a", false, at(0)))
-    }
-
-    fn all_the_time_before() -> Absence {
-        Absence { from: Timestamp::UNIX_EPOCH, until: at(0) }
-    }
-
-    #[test]
-    fn before_the_first_lease_no_controller_is_known_to_have_watched() {
-        assert_eq!(absences(&first()), [all_the_time_before()]);
-    }
-
-    #[test]
-    fn a_leader_watches_even_while_its_lease_is_deleted() {
-        assert_eq!(absences(&taken(consider(None, "a", true, at(5)))), []);
-    }
-
-    #[test]
-    fn a_renewal_adds_no_absence() {
-        let renewed = taken(consider(Some(&first()), "a", true, at(5)));
-        assert_eq!(absences(&renewed), [all_the_time_before()]);
-        assert_eq!(renewed.spec.expect("spec").acquire_time, Some(MicroTime(at(0))));
-    }
-
-    #[test]
-    fn another_waits_for_the_lease_to_expire() {
-        assert_eq!(consider(Some(&first()), "b", false, at(15)), Bid::Wait("a".into()));
-        let taken_over = taken(consider(Some(&first()), "b", false, at(16)));
-        assert_eq!(absences(&taken_over), [all_the_time_before(), Absence { from: at(0), until: at(16) }]);
-    }
-
-    #[test]
-    fn a_restart_under_the_same_identity_is_an_absence() {
-        let again = taken(consider(Some(&first()), "a", false, at(3)));
-        assert_eq!(absences(&again), [all_the_time_before(), Absence { from: at(0), until: at(3) }]);
-    }
-
-    #[test]
-    fn a_leader_that_could_not_renew_for_too_long_was_absent() {
-        let late = taken(consider(Some(&first()), "a", true, at(40)));
-        assert_eq!(absences(&late), [all_the_time_before(), Absence { from: at(0), until: at(40) }]);
-    }
-
-    #[test]
-    fn many_absences_are_merged_to_the_longer_side() {
-        let many: Vec<Absence> = (0..40).map(|i| Absence { from: at(i * 10), until: at(i * 10 + 1) }).collect();
-        let few = merged(many);
-        assert_eq!(few.len(), MOST_ABSENCES);
-        assert_eq!(few[0], Absence { from: at(0), until: at(81) });
-    }
-}
+mod tests;

@@ -7,7 +7,6 @@ use kube::{
     api::{ListParams, PatchParams},
     core::NamespaceResourceScope,
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     clock,
@@ -23,9 +22,9 @@ use crate::{
         KanaryDeployment, names,
         text::{MOST, clip},
     },
-    decision::{Lookup, Patch, Target},
+    decision::{Kind, Lookup, Patch, Target},
     lifecycle::step::Done,
-    objects::{Deployment, DeploymentSpec, HTTPRoute, Object, VirtualService},
+    objects::{Deployment, DeploymentSpec, HTTPRoute, Object, RawObject, Readable, Reading, VirtualService},
 };
 
 /// Makes a lookup.
@@ -43,6 +42,7 @@ pub async fn perform(context: &Context, kanary: &KanaryDeployment, lookup: &Look
             let (canary, pods) = observe::canary(context, kanary);
             Ok(Done::Canary(canary, pods))
         }
+        Lookup::ReadAbsent(targets) => are_absent(context, kanary.namespace(), targets).await.map(Done::Absent),
         Lookup::ReadRoutes => {
             read_routes(context, kanary.namespace()).await?;
             Ok(Done::Routes(observe::all_routes(context)))
@@ -59,7 +59,10 @@ async fn dry_run(
 ) -> Result<Result<DeploymentSpec, String>, ExecuteError> {
     let params = PatchParams { dry_run: true, ..execute::params() };
     match execute::patched::<Deployment>(context, namespace, target, patch, &params).await {
-        Ok(base) => Ok(Ok(base.spec)),
+        Ok(base) => {
+            let Reading { object, unreadable } = base.read(target.kind.as_str(), None);
+            Ok(unreadable.map_or(Ok(object.spec), |why| Err(why.to_string())))
+        }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 422) => {
             Ok(Err(clip(strict_error(&status.message), MOST)))
         }
@@ -75,26 +78,52 @@ async fn read_canary(context: &Context, kanary: &KanaryDeployment) -> Result<(),
     let stores = &context.stores;
     let known = stores.deployments.get(namespace, &name).into_iter().collect();
     refresh(context, &stores.deployments, namespace, known, &canary).await?;
-    refresh(context, &stores.pods, namespace, stores.pods.of_canary(namespace, kanary.name()), &pods).await
+    let known = stores.pods.of_canary(namespace, kanary.name());
+    refresh(context, &stores.pods, namespace, known, &pods).await.map(drop)
 }
 
-/// Stores a list, and removes what was known before and is not in it.
+/// Reads objects by name. What is there gets into the stores.
+async fn are_absent(context: &Context, namespace: &str, targets: &[Target]) -> Result<bool, ExecuteError> {
+    let stores = &context.stores;
+    let mut found = 0;
+    for Target { kind, name } in targets {
+        found += match kind {
+            Kind::Deployment => read_one(context, &stores.deployments, namespace, name).await?,
+            Kind::Service => read_one(context, &stores.services, namespace, name).await?,
+            Kind::HorizontalPodAutoscaler => read_one(context, &stores.autoscalers, namespace, name).await?,
+            Kind::VirtualService => read_one(context, &stores.virtual_services.store, namespace, name).await?,
+            // None of these is ever created.
+            Kind::Pod | Kind::HTTPRoute | Kind::KanaryDeployment => 0,
+        };
+    }
+    Ok(found == 0)
+}
+
+async fn read_one<K>(context: &Context, store: &Store<K>, namespace: &str, name: &str) -> Result<usize, ExecuteError>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable + Debug,
+{
+    let params = ListParams::default().fields(&format!("metadata.name={name}"));
+    refresh(context, store, namespace, Vec::new(), &params).await
+}
+
+/// Stores a list, and removes what was known before and is not in it. How many are in it?
 async fn refresh<K>(
     context: &Context,
     store: &Store<K>,
     namespace: &str,
     known: Vec<Arc<K>>,
     params: &ListParams,
-) -> Result<(), ExecuteError>
+) -> Result<usize, ExecuteError>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable + Debug,
 {
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<RawObject<K>> = Api::namespaced(context.client.clone(), namespace);
     let list = bounded(api.list(params)).await.map_err(|error| classify(format!("list {}", K::plural(&())), &error))?;
-    let is_there = |known: &Arc<K>| list.items.iter().any(|object| object.uid() == known.uid());
+    let is_there = |known: &Arc<K>| list.items.iter().any(|raw| raw.metadata().uid.as_deref() == Some(known.uid()));
     known.into_iter().filter(|known| !is_there(known)).for_each(|gone| drop(store.forget(&*gone)));
-    list.items.into_iter().for_each(|object| drop(store.put(object)));
-    Ok(())
+    list.items.iter().for_each(|raw| execute::keep(store, raw));
+    Ok(list.items.len())
 }
 
 /// Reads the routes of a namespace.
@@ -106,14 +135,14 @@ async fn read_routes(context: &Context, namespace: &str) -> Result<(), ExecuteEr
 
 async fn read<K>(context: &Context, routes: &RouteStore<K>, namespace: &str) -> Result<(), ExecuteError>
 where
-    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Object + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable + Debug,
 {
     if routes.known().unavailable().is_some() {
         return Ok(());
     }
-    let api: Api<K> = Api::namespaced(context.client.clone(), namespace);
+    let api: Api<RawObject<K>> = Api::namespaced(context.client.clone(), namespace);
     match bounded(api.list(&ListParams::default())).await {
-        Ok(list) => list.items.into_iter().for_each(|route| drop(routes.store.put(route))),
+        Ok(list) => list.items.iter().for_each(|raw| execute::keep(&routes.store, raw)),
         // The kind went away a moment ago, and its objects with it.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(classify(format!("list {}", K::plural(&())), &error)),

@@ -9,6 +9,7 @@ mod key;
 mod lazy;
 mod leader;
 mod leadership;
+mod lease;
 mod lookup;
 mod metrics;
 mod observe;
@@ -26,6 +27,8 @@ mod store;
 mod stores;
 mod supervise;
 mod task_state;
+mod turns;
+mod vital;
 mod warn_once;
 mod watch;
 mod watches;
@@ -33,6 +36,7 @@ mod watches;
 use context::Context;
 use kube::{Client, Config};
 pub use settings::{Error, Settings};
+use vital::VitalThread;
 
 /// Runs until a signal stops it.
 ///
@@ -48,23 +52,16 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let (cluster, version) = (&config.cluster_url, env!("CARGO_PKG_VERSION"));
     tracing::info!(%cluster, identity = settings.identity, version, "starting");
     let access = settings.access(&config).await?;
-    let address = settings.address;
-    let (context, new) = Context::new(Client::try_from(config)?, settings, access);
-    let served = tokio::spawn(serve::serve(address, context.clone()));
+    let (context, new) = Context::new(Client::try_from(config.clone())?, settings, access);
+    let mut vital = VitalThread::start(config, context.clone())?;
     watches::start(&context);
-    let lead = async {
-        context.stores.synced().await;
-        tracing::info!("caches synced");
-        leader::campaign(context.clone()).await;
-    };
     tokio::select! {
-        () = lead => {}
         () = reconcile::dispatch(context.clone(), new) => {}
         () = stop_signal() => {}
-        Ok(Err(error)) = served => return Err(Error::Serve(address, error)),
+        error = vital.failed() => return Err(error),
     }
     tracing::info!("shutting down");
-    leader::resign(&context).await;
+    vital.stop().await;
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, names},
-    decision::{Absence, Observed, Routes, services_of},
-    objects::{Deployment, Object, Pod, Service},
+    decision::{Absence, Kind, Observed, Routes, services_of},
+    objects::{Deployment, Object, Pod, Service, Unreadable},
     traffic,
 };
 
@@ -40,8 +40,10 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
         routes: if routed { all_routes(context) } else { Routes::default() },
         absences: absences(context, routed, now),
         is_fresh: stores.heard_since(now - RECENTLY),
+        is_absence_confirmed: false,
         watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
         prometheus: context.prometheus.egress().clone(),
+        unreadable: unreadable(context, &kanary, routed),
         // The driver adds what it remembers.
         ..Observed::around(kanary, now)
     })
@@ -92,6 +94,25 @@ fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
 pub fn needs_routes(context: &Context, kanary: &KanaryDeployment) -> bool {
     let own = context.stores.virtual_services.store.of_canary(kanary.namespace(), kanary.name());
     traffic::concerns_routes(kanary, !own.is_empty())
+}
+
+/// What a run names, or made, and cannot be read. What it does not name is the business of others.
+fn unreadable(context: &Context, kanary: &KanaryDeployment, routed: bool) -> Vec<Unreadable> {
+    let (stores, namespace) = (&context.stores, kanary.namespace());
+    let canary = names::canary(kanary);
+    let deployments = [&names::base(kanary), &canary].map(|name| stores.deployments.unreadable(namespace, name));
+    let services = kanary.spec.service_name.iter().cloned().chain([names::kanary_service(kanary)]);
+    let services = services.filter_map(|name| stores.services.unreadable(namespace, &name));
+    let itself = stores.kanaries.unreadable(namespace, kanary.name());
+    let all = itself.into_iter().chain(deployments.into_iter().flatten()).chain(services);
+    let all = all.chain(stores.autoscalers.unreadable(namespace, &canary));
+    let all = all.chain(stores.pods.unreadable_of_canary(namespace, kanary.name()));
+    let routes = traffic::named_routes(kanary).into_iter().filter(|_| routed).filter_map(|(kind, name)| match kind {
+        Kind::VirtualService => stores.virtual_services.store.unreadable(namespace, &name),
+        Kind::HTTPRoute => stores.http_routes.store.unreadable(namespace, &name),
+        Kind::Deployment | Kind::Service | Kind::HorizontalPodAutoscaler | Kind::Pod | Kind::KanaryDeployment => None,
+    });
+    all.chain(routes).collect()
 }
 
 fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use futures::StreamExt;
 use kube::{
     Api,
-    api::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
+    api::{ApiResource, GroupVersionKind, TypeMeta},
     discovery,
-    runtime::watcher::{self, DefaultBackoff, Event, watcher},
+    runtime::watcher::{DefaultBackoff, Event, watcher},
 };
 
 use super::{
     context::Context,
+    lazy,
     request::bounded,
     store::Store,
     stores::POD_SELECTORS,
     supervise::supervise,
-    watch::{self, Events, Next},
+    watch::{self, Events, Next, Report},
 };
-use crate::objects::PodSelector;
+use crate::objects::{PodSelector, RawObject, Reading};
 
 /// Starts the watches of the kinds that the cluster has.
 pub fn start(context: &Arc<Context>) {
@@ -51,43 +52,45 @@ async fn is_served(context: &Context, gvk: &GroupVersionKind) -> bool {
 }
 
 async fn follow(context: &Context, store: &Store<PodSelector>, resource: &ApiResource) {
-    let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
-    let handle = |event: watcher::Result<Event<DynamicObject>>| match event {
-        Ok(event) => {
-            if let Some(event) = selecting(event, &types) {
-                store.apply(event);
-            }
+    let handle = |report| match report {
+        Report::Event(event) => {
+            let taken = store.take(typed(lazy::read(event, &resource.kind, store), resource));
+            taken.news.iter().for_each(watch::report);
             Next::Event
         }
-        Err(error) => {
+        Report::Error(error) => {
             context.warnings.warn(&resource.plural, &error);
             Next::Resume
+        }
+        Report::GoesOn => {
+            context.warnings.resolve(&resource.plural);
+            Next::Event
         }
     };
     watch::follow(|| begin(context, resource), handle).await;
 }
 
-fn begin(context: &Context, resource: &ApiResource) -> Events<DynamicObject> {
+fn begin(context: &Context, resource: &ApiResource) -> Events<RawObject<PodSelector>> {
     let client = context.client.clone();
-    let api: Api<DynamicObject> = match &context.settings.namespace {
+    let api: Api<RawObject<PodSelector>> = match &context.settings.namespace {
         Some(namespace) => Api::namespaced_with(client, namespace, resource),
         None => Api::all_with(client, resource),
     };
     watcher(api, watch::config()).boxed()
 }
 
-/// The event with what is kept of its object; none if that is not as it should be.
-fn selecting(event: Event<DynamicObject>, types: &TypeMeta) -> Option<Event<PodSelector>> {
-    let keep = |object: DynamicObject| {
-        let mut selector: PodSelector = serde_json::from_value(serde_json::to_value(object).ok()?).ok()?;
-        selector.types = Some(types.clone());
-        Some(selector)
+/// The event with the kind of its object, which some lists lack.
+fn typed(event: Event<Reading<PodSelector>>, resource: &ApiResource) -> Event<Reading<PodSelector>> {
+    let with_types = |mut reading: Reading<PodSelector>| {
+        let types = TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
+        reading.object.types = Some(types);
+        reading
     };
-    Some(match event {
-        Event::Apply(object) => Event::Apply(keep(object)?),
-        Event::InitApply(object) => Event::InitApply(keep(object)?),
-        Event::Delete(object) => Event::Delete(keep(object)?),
+    match event {
+        Event::Apply(reading) => Event::Apply(with_types(reading)),
+        Event::InitApply(reading) => Event::InitApply(with_types(reading)),
+        Event::Delete(reading) => Event::Delete(with_types(reading)),
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
-    })
+    }
 }

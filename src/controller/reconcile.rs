@@ -8,10 +8,7 @@
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures::FutureExt;
-use tokio::{
-    sync::{AcquireError, SemaphorePermit, mpsc::UnboundedReceiver},
-    time::Instant,
-};
+use tokio::{sync::mpsc::UnboundedReceiver, time::Instant};
 use tracing::Instrument;
 
 use super::{
@@ -25,6 +22,7 @@ use super::{
     status,
     supervise::supervise,
     task_state::{Task, TaskState, until},
+    turns::Turn,
 };
 use crate::{
     api::KanaryDeployment,
@@ -97,28 +95,31 @@ async fn reconcile(task: &Task, state: &mut TaskState) -> Option<Duration> {
 }
 
 /// Whether there is something to do.
-enum Ready<'a> {
+enum Ready {
     /// Not for this long.
     Idle(Wait),
     /// This, as far as can be seen now, and requests may be made for it.
-    Permit(Result<SemaphorePermit<'a>, AcquireError>, Step),
+    Permit(Turn, Step),
 }
 
 /// Waits for a permit to make requests to the API server, or until there is nothing to do; none, if the resource is gone.
 ///
 /// Permits are short where thousands write, or where the server is slow. Queries that are due are sent to Prometheus
 /// meanwhile: evidence that comes late pauses the clock, and to report that takes two more writes, for which all wait longer.
-async fn acquire_permit<'a>(task: &'a Task, state: &mut TaskState) -> Option<Ready<'a>> {
+async fn acquire_permit(task: &Task, state: &mut TaskState) -> Option<Ready> {
     let permits = &task.context.permits;
-    let mut permit = pin!(permits.acquire());
-    let mut mine = permits.try_acquire().ok().map(Ok);
+    let mut permit = pin!(permits.take(&task.key.namespace));
+    let mut mine = permits.try_take();
     loop {
         if !task.context.leadership.holds() {
             (state.endpoints, state.rested) = (None, clock::now());
             state.driver.stand_by();
             return task.context.is_known(&task.key).then_some(Ready::Idle(Wait::Until(None)));
         }
-        let requeue_at = match observe(task, state)? {
+        let turn = task.context.decisions.take(&task.key.namespace).await;
+        let step = observe(task, state)?;
+        drop(turn);
+        let requeue_at = match step {
             Step::Sleep(wait) => return Some(Ready::Idle(wait)),
             Step::Observe => continue,
             step @ (Step::Lookup(_) | Step::Apply(_) | Step::WriteStatus(_)) => match mine {

@@ -9,10 +9,8 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Resource,
-    core::PartialObjectMeta,
     runtime::watcher::{self, Event, watcher},
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     context::Context,
@@ -20,9 +18,9 @@ use super::{
     observe,
     stores::{RouteStore, Stores},
     supervise::supervise,
-    watch::{self, Events, Next, WatchTask, is_refused},
+    watch::{self, Events, Next, Report, WatchTask, is_refused},
 };
-use crate::objects::{HTTPRoute, Object, Unavailable, VirtualService};
+use crate::objects::{HTTPRoute, Object, RawObject, Readable, Unavailable, VirtualService};
 
 /// A definition that was just created is not served at once. After this many tries it must change first.
 const MOST_TRIES: usize = 8;
@@ -39,7 +37,7 @@ pub fn start(context: &Arc<Context>) {
 /// Watches one CustomResourceDefinition by name: the permission for these two is enough.
 fn follow_definition<K>(context: &Arc<Context>, routes: fn(&Stores) -> &RouteStore<K>)
 where
-    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Readable + Debug + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let context = context.clone();
@@ -53,7 +51,7 @@ where
     });
 }
 
-type Definition = PartialObjectMeta<CustomResourceDefinition>;
+type Definition = RawObject<CustomResourceDefinition>;
 
 fn begin(context: &Context, name: &str) -> Events<Definition> {
     let api: Api<Definition> = Api::all(context.client.clone());
@@ -71,17 +69,18 @@ struct CrdWatch<K: 'static> {
 
 impl<K> CrdWatch<K>
 where
-    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Readable + Debug + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
-    fn handle(&mut self, event: watcher::Result<Event<Definition>>) -> Next {
-        match event {
-            Ok(event) => {
+    fn handle(&mut self, report: Report<Definition>) -> Next {
+        match report {
+            Report::Event(event) => {
                 self.context.warnings.resolve(DEFINITIONS);
                 self.apply(event);
                 Next::Event
             }
-            Err(error) => {
+            Report::GoesOn => Next::Event,
+            Report::Error(error) => {
                 self.context.warnings.warn(DEFINITIONS, &error);
                 // A watch that is refused later is resumed where it was, and would not report the definition again.
                 let is_unlisted = matches!(error, watcher::Error::InitialListFailed(_));
@@ -122,13 +121,13 @@ where
 /// Watches the routes themselves. Ends when the API server does not serve them.
 async fn follow<K>(context: Arc<Context>, routes: fn(&Stores) -> &RouteStore<K>)
 where
-    K: Object + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
+    K: Readable + Debug + Send + Sync + 'static,
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
 {
     let routes = routes(&context.stores);
     let mut tries = 0;
-    let handle = |event| match event {
-        Ok(event) => {
+    let handle = |report| match report {
+        Report::Event(event) => {
             // kube reports Init before it requests anything.
             if matches!(event, Event::InitDone) {
                 tries = 0;
@@ -136,7 +135,14 @@ where
             apply(&context, routes, event);
             Next::Event
         }
-        Err(error) => {
+        Report::GoesOn => {
+            watch::recover(&context, &routes.store, &routes.gaps);
+            if routes.set(None) {
+                wake_concerned(&context);
+            }
+            Next::Event
+        }
+        Report::Error(error) => {
             tries += usize::from(is_refused(&error, &[404]));
             lose(&context, routes, &error);
             if tries > MOST_TRIES { Next::End } else { Next::Relist }
@@ -145,14 +151,15 @@ where
     watch::follow(|| watch::begin::<K>(&context), handle).await;
 }
 
-fn apply<K>(context: &Context, routes: &RouteStore<K>, event: Event<K>)
+fn apply<K>(context: &Context, routes: &RouteStore<K>, event: Event<RawObject<K>>)
 where
-    K: Object + Clone + Resource<DynamicType = ()>,
+    K: Readable + Resource<DynamicType = ()>,
 {
     let is_under_way = matches!(event, Event::Init | Event::InitApply(_));
     let is_full = matches!(event, Event::InitDone);
-    watch::apply(context, &routes.store, &routes.gaps, |_, _| Vec::new(), event);
-    if is_full {
+    watch::apply(context, &routes.store, |_, _| Vec::new(), event);
+    // After a loss the watch itself must be shown to go on.
+    if is_full && routes.lost_since().is_none() {
         routes.set(None);
     }
     if !is_under_way {

@@ -35,6 +35,9 @@ async fn ready(State(context): State<Arc<Context>>) -> (StatusCode, &'static str
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
     let phase = |kanary: Arc<KanaryDeployment>| kanary.status.as_ref().and_then(|status| status.phase);
     let phases: Vec<_> = context.stores.kanaries.all().into_iter().filter_map(phase).collect();
+    for (kind, count) in context.stores.unreadable() {
+        context.metrics.unreadable(kind, count);
+    }
     let page = context.metrics.text(context.leadership.holds(), context.stores.watch_broken_since().is_some(), &phases);
     ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], page)
 }

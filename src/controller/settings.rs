@@ -45,6 +45,12 @@ pub enum Error {
     /// The query that counts mirrored requests is invalid.
     #[error("--mirror-copies-query: {0}")]
     BadCopiesQuery(String),
+    /// The system gives no thread, or no timers and sockets.
+    #[error("cannot start a thread: {0}; raise the limit of processes (ulimit -u, pids.max)")]
+    Thread(std::io::Error),
+    /// The thread that renews the Lease panicked, which is a bug.
+    #[error("the thread that renews the Lease ended, which is a bug: please report it")]
+    Ended,
     /// The probes cannot be served.
     #[error("cannot serve probes and metrics on {0}: {1}; choose another --address")]
     Serve(SocketAddr, std::io::Error),

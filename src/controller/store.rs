@@ -19,8 +19,18 @@ use kube::runtime::watcher::Event;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
+pub use unreadable::Taken;
+use unreadable::UnreadableObjects;
+
 use super::index::Index;
-use crate::{api::names, objects::Object};
+use crate::{
+    api::names,
+    objects::{Object, Unreadable},
+};
+
+mod health;
+mod take;
+mod unreadable;
 
 /// All objects of a kind, by namespace and name.
 pub struct Store<K> {
@@ -34,8 +44,11 @@ struct Contents<K> {
     arriving: Option<Listing<K>>,
     /// Uids of what is gone, the latest last: the reply to a write may come after the event of the deletion.
     gone: VecDeque<String>,
-    /// The watch broke then, and there was no full list since.
+    /// The watch broke then, and has not been shown to go on since.
     lost_since: Option<Timestamp>,
+    /// Was there a full list since?
+    is_relisted: bool,
+    unreadable: UnreadableObjects,
     /// When the watch last reported anything.
     heard_at: Option<Timestamp>,
     /// Counts the changes of objects without the label of a canary.
@@ -48,6 +61,8 @@ struct Listing<K> {
     brought: Vec<K>,
     /// Uids of what was written since it began; it may have been made before that.
     written: HashSet<String>,
+    /// What it has brought that cannot be read.
+    unreadable: Vec<(K, Unreadable)>,
 }
 
 /// A reply is late by seconds at most; fewer objects of a kind than this are deleted in that time.
@@ -60,6 +75,8 @@ impl<K> Default for Store<K> {
             arriving: None,
             gone: VecDeque::new(),
             lost_since: None,
+            is_relisted: false,
+            unreadable: UnreadableObjects::default(),
             heard_at: None,
             unlabelled_revision: 0,
         };
@@ -69,7 +86,7 @@ impl<K> Default for Store<K> {
 
 impl<K> Default for Listing<K> {
     fn default() -> Self {
-        Self { brought: Vec::new(), written: HashSet::new() }
+        Self { brought: Vec::new(), written: HashSet::new(), unreadable: Vec::new() }
     }
 }
 
@@ -118,6 +135,7 @@ impl<K: Object + Clone> Store<K> {
     pub fn clear(&self) {
         let mut contents = self.lock();
         contents.objects.clear();
+        contents.unreadable = UnreadableObjects::default();
         contents.unlabelled_revision += 1;
         contents.lost_since = None;
     }
@@ -162,26 +180,6 @@ impl<K: Object + Clone> Store<K> {
     /// Removes an object that is gone; a later one of the same name stays.
     pub fn forget(&self, object: &K) -> Option<Arc<K>> {
         self.lock().forget(object)
-    }
-
-    /// The watch reports something, if only of an object that no decision reads.
-    pub fn hear(&self, now: Timestamp) {
-        self.lock().heard_at = Some(now);
-    }
-
-    /// Did the watch report anything since then?
-    pub fn heard_since(&self, then: Timestamp) -> bool {
-        self.lock().heard_at.is_some_and(|at| at >= then)
-    }
-
-    /// The watch broke: what is known grows stale. The next full list makes it current again.
-    pub fn lose(&self, now: Timestamp) {
-        self.lock().lost_since.get_or_insert(now);
-    }
-
-    /// Since when is the watch broken, if it is?
-    pub fn lost_since(&self) -> Option<Timestamp> {
-        self.lock().lost_since
     }
 
     /// Waits for the first full list.
@@ -252,8 +250,8 @@ impl<K: Object> Contents<K> {
     /// A full list replaces what was known, except what was written while it was made. Comparing versions would not do:
     /// what is gone may well be newer than all that is left.
     fn replace_all(&mut self) -> Vec<Arc<K>> {
-        let Listing { brought, written } = self.arriving.take().unwrap_or_default();
-        self.lost_since = None;
+        let Listing { brought, written, .. } = self.arriving.take().unwrap_or_default();
+        self.is_relisted = true;
         let before = std::mem::take(&mut self.objects);
         self.unlabelled_revision += 1;
         let before = before.values().flat_map(Index::all).cloned();

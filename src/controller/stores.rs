@@ -9,7 +9,7 @@ use tokio::sync::watch::Sender;
 use super::store::Store;
 use crate::{
     api::KanaryDeployment,
-    decision::Absence,
+    decision::{Absence, Kind},
     objects::{
         Autoscaler, Deployment, HTTPRoute, Listed, Object, Pod, PodSelector, Service, Unavailable, VirtualService,
     },
@@ -69,6 +69,22 @@ impl Stores {
     /// Did the watches that a verdict depends on report anything since then?
     pub fn heard_since(&self, then: Timestamp) -> bool {
         self.deployments.heard_since(then) && self.pods.heard_since(then)
+    }
+
+    /// How many objects of each kind cannot be read.
+    pub fn unreadable(&self) -> Vec<(&'static str, usize)> {
+        let mut counts = vec![
+            (Kind::KanaryDeployment.as_str(), self.kanaries.unreadable_count()),
+            (Kind::Deployment.as_str(), self.deployments.unreadable_count()),
+            (Kind::Pod.as_str(), self.pods.unreadable_count()),
+            (Kind::Service.as_str(), self.services.unreadable_count()),
+            (Kind::HorizontalPodAutoscaler.as_str(), self.autoscalers.unreadable_count()),
+            (Kind::VirtualService.as_str(), self.virtual_services.store.unreadable_count()),
+            (Kind::HTTPRoute.as_str(), self.http_routes.store.unreadable_count()),
+        ];
+        counts
+            .extend(POD_SELECTORS.iter().zip(&self.pod_selectors).map(|(of, store)| (of.2, store.unreadable_count())));
+        counts
     }
 
     /// Since when is one of the watches broken?

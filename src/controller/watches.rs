@@ -2,72 +2,66 @@
 
 use std::sync::Arc;
 
-use kube::{
-    Resource,
-    runtime::watcher::{self, Event},
-};
+use kube::Resource;
 
 use super::{
     context::Context,
     key::Key,
-    lazy::{self, RawObject},
     pod_selectors, routes,
     store::Store,
     stores::Stores,
     supervise::supervise,
-    watch::{self, Events, Next},
+    watch::{self, Events, Next, Report},
 };
 use crate::{
     api::{KanaryDeployment, names},
-    objects::{Autoscaler, Deployment, Object, Pod, Service},
+    decision::services_of,
+    objects::{Autoscaler, Deployment, Object, Pod, RawObject, Readable, Service},
 };
 
 /// Starts all watches. They run for as long as the process.
 pub fn start(context: &Arc<Context>) {
-    feed(context, watch::begin::<RawObject<KanaryDeployment>>, lazy::read, |s| &s.kanaries, map_kanary);
-    feed(context, watch::begin::<RawObject<Deployment>>, lazy::read, |s| &s.deployments, map_deployment);
-    feed(context, canary_pods, as_it_is, |s| &s.pods, map_pod);
-    feed(context, watch::begin::<Service>, as_it_is, |s| &s.services, map_service);
-    feed(context, watch::begin::<Autoscaler>, as_it_is, |s| &s.autoscalers, map_autoscaler);
+    feed(context, watch::begin, |s| &s.kanaries, map_kanary);
+    feed(context, watch::begin, |s| &s.deployments, map_deployment);
+    feed(context, canary_pods, |s| &s.pods, map_pod);
+    feed(context, watch::begin, |s| &s.services, map_service);
+    feed(context, watch::begin, |s| &s.autoscalers, map_autoscaler);
     routes::start(context);
     pod_selectors::start(context);
 }
 
-fn canary_pods(context: &Context) -> Events<Pod> {
+fn canary_pods(context: &Context) -> Events<RawObject<Pod>> {
     watch::begin_with(context, watch::config().labels(names::CANARY_LABEL))
-}
-
-/// What the watch reports is decoded already.
-fn as_it_is<K>(event: Event<K>, _: &Store<K>) -> watcher::Result<Event<K>> {
-    Ok(event)
 }
 
 /// Keeps a store up to date.
 ///
 /// A watch that breaks begins again with a full list: one that is resumed where it was does not report that it goes on.
-fn feed<R, K>(
+fn feed<K>(
     context: &Arc<Context>,
-    begin: fn(&Context) -> Events<R>,
-    read: fn(Event<R>, &Store<K>) -> watcher::Result<Event<K>>,
+    begin: fn(&Context) -> Events<RawObject<K>>,
     store: fn(&Stores) -> &Store<K>,
     map: fn(&Context, &K) -> Vec<Key>,
 ) where
-    R: Send + 'static,
-    K: Object + Clone + Resource<DynamicType = ()> + Send + Sync + 'static,
+    K: Readable + Resource<DynamicType = ()> + Send + Sync + 'static,
 {
     let context = context.clone();
     supervise(K::plural(&()), move || {
         let context = context.clone();
         async move {
             let store = store(&context.stores);
-            let handle = |event: watcher::Result<Event<R>>| match event.and_then(|event| read(event, store)) {
-                Ok(event) => {
-                    watch::apply(&context, store, &context.stores.gaps, map, event);
+            let handle = |report| match report {
+                Report::Event(event) => {
+                    watch::apply(&context, store, map, event);
                     Next::Event
                 }
-                Err(error) => {
+                Report::Error(error) => {
                     watch::lose(&context, store, &error);
                     Next::Relist
+                }
+                Report::GoesOn => {
+                    watch::recover(&context, store, &context.stores.gaps);
+                    Next::Event
                 }
             };
             watch::follow(|| begin(&context), handle).await;
@@ -92,12 +86,18 @@ fn map_pod(_: &Context, pod: &Pod) -> Vec<Key> {
     pod.label(names::CANARY_LABEL).map(|name| Key::new(pod.namespace(), name)).into_iter().collect()
 }
 
-/// To its owner; or, as any other Service may select canary pods, to all of the namespace.
+/// To its owner; or, as any other Service may select canary pods, to all that it matters to: there may be thousands of
+/// both in a namespace.
 fn map_service(context: &Context, service: &Service) -> Vec<Key> {
     if service.spec.selector.contains_key(names::CANARY_LABEL) {
         return owners(service).into_iter().chain(by_reference(context, service, service.name())).collect();
     }
-    context.stores.kanaries.all_in(service.namespace()).iter().map(|kanary| Key::of(kanary)).collect()
+    let matters = |kanary: &KanaryDeployment| {
+        let base = context.stores.deployments.get(service.namespace(), &names::base(kanary));
+        services_of(kanary, base.as_deref())(service)
+    };
+    let kanaries = context.stores.kanaries.all_in(service.namespace());
+    kanaries.iter().filter(|kanary| matters(kanary)).map(|kanary| Key::of(kanary)).collect()
 }
 
 /// To its owner, and to those that have their base or canary scaled by it.

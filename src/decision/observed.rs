@@ -8,13 +8,14 @@ use std::{
 };
 
 use jiff::Timestamp;
+use kube::Resource;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     objects::{
         Autoscaler, Deployment, DeploymentSpec, HTTPRoute, Listed, Object, Pod, PodSelector, PodTemplate, Service,
-        VirtualService, map_selects,
+        Unreadable, VirtualService, map_selects,
     },
     promql::{EgressPolicy, QueryHistory},
 };
@@ -48,6 +49,9 @@ pub struct Observed {
     pub watch_broken_since: Option<Timestamp>,
     /// Are the canary and its pods known to be current, and not from a watch that may hang?
     pub is_fresh: bool,
+    /// Was just read from the API server that what is to be created is absent? A watch may be behind.
+    #[serde(default)]
+    pub is_absence_confirmed: bool,
     /// The result of the last dry run of the promotion.
     pub dry_run: Option<DryRun>,
     /// The queries to Prometheus and their results, by name of the item.
@@ -58,6 +62,9 @@ pub struct Observed {
     pub prometheus: EgressPolicy,
     /// What failed when the last plan was executed.
     pub faults: Vec<Fault>,
+    /// The objects that this run needs and that cannot be read: they are there, whatever else the observation lacks.
+    #[serde(default)]
+    pub unreadable: Vec<Unreadable>,
 }
 
 /// Which Services matter to a canary: those of the names that it has for them, its own, and whatever selects pods of its
@@ -155,10 +162,12 @@ impl Observed {
             absences: Vec::new(),
             watch_broken_since: None,
             is_fresh: true,
+            is_absence_confirmed: true,
             dry_run: None,
             answers: BTreeMap::new(),
             prometheus: EgressPolicy::default(),
             faults: Vec::new(),
+            unreadable: Vec::new(),
         }
     }
 
@@ -167,6 +176,12 @@ impl Observed {
     pub fn status(&self) -> &KanaryDeploymentStatus {
         static NONE: LazyLock<KanaryDeploymentStatus> = LazyLock::new(KanaryDeploymentStatus::default);
         self.kanary.status.as_ref().unwrap_or(&NONE)
+    }
+
+    /// Is a watch broken, so that what is observed may be stale?
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.watch_broken_since.is_some()
     }
 
     /// What the persisted status says of the canary.
@@ -194,6 +209,24 @@ impl Observed {
     #[must_use]
     pub fn live_base(&self) -> Option<&Deployment> {
         self.base.as_deref().filter(|base| !base.is_terminating())
+    }
+
+    /// Why the object of this kind and name cannot be read, if it cannot.
+    #[must_use]
+    pub fn unreadable<K: Resource<DynamicType = ()>>(&self, name: &str) -> Option<&Unreadable> {
+        self.unreadable.iter().find(|why| why.kind == K::kind(&()) && why.name == name)
+    }
+
+    /// Why the resource itself cannot be read. What it requests is not known then.
+    #[must_use]
+    pub fn unreadable_itself(&self) -> Option<&Unreadable> {
+        self.unreadable::<KanaryDeployment>(self.kanary.name())
+    }
+
+    /// Why the base cannot be read.
+    #[must_use]
+    pub fn unreadable_base(&self) -> Option<&Unreadable> {
+        self.unreadable::<Deployment>(&names::base(&self.kanary))
     }
 
     /// The canary Deployment, if it is ours.

@@ -178,6 +178,12 @@ impl Action {
         }
     }
 
+    /// Does it rest on the absence of its object?
+    #[must_use]
+    pub fn creates(&self) -> bool {
+        matches!(self, Action::Create { .. } | Action::CreateBase { .. })
+    }
+
     /// As a message names it: `create Deployment web-kanary`.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -209,6 +215,8 @@ pub enum Lookup {
     },
     /// The canary and its pods as they are now: success is final, and a watch that hangs is like one without events.
     ReadCanary,
+    /// Whether these are absent, as the observation says: a watch may be behind, and what is there is not created.
+    ReadAbsent(Vec<Target>),
     /// The routes of the namespace as they are now: before the finalizer is released, the store is not enough, because it
     /// may not have seen yet what a write with a lost answer did.
     ReadRoutes,

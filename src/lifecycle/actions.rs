@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{base, base::Rollout, children, facts::Facts};
+use super::{base, base::Rollout, children, facts::Facts, unreadable};
 use crate::{
     api::{Cleanup, KanaryDeploymentStatus, Phase},
     canary::Readiness,
@@ -68,6 +68,7 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
         | Rollout::Paused
         | Rollout::RollingOut
         | Rollout::Stalled(_)
+        | Rollout::Unreadable(_)
         | Rollout::LeftAlone
         | Rollout::Done => put(facts, Extent::Less { available: facts.readiness == Readiness::Ready }, Vec::new()),
     }
@@ -114,7 +115,8 @@ fn end(seen: &Observed, facts: &Facts) -> Vec<Action> {
         return cleared;
     }
     let removals = children::remove_all(seen);
-    if removals.is_empty() { facts.traffic.release() } else { removals }
+    // What cannot be read may still refer to the canary.
+    if removals.is_empty() && unreadable::child(seen).is_none() { facts.traffic.release() } else { removals }
 }
 
 /// Until when the pods of a failed canary are kept to be inspected; not while another run waits for their names.

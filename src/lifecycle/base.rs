@@ -42,6 +42,8 @@ pub enum Rollout {
     RollingOut,
     /// It has the template, its rollout does not go on.
     Stalled(String),
+    /// It cannot be read, so how far it is is not known.
+    Unreadable(String),
     /// It has the template, and its rollout is as far as `cleanup` asks.
     Done,
 }
@@ -63,7 +65,7 @@ fn target(seen: &Observed) -> Target {
 #[must_use]
 pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDrift> {
     let pinned = status.base.as_ref()?;
-    if is_promoted(seen, status) {
+    if is_promoted(seen, status) || seen.unreadable_base().is_some() {
         return None;
     }
     let name = &pinned.name;
@@ -255,6 +257,9 @@ fn is_up_to_date(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
 pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     if seen.kanary.spec.validation.no_update && !is_promoted(seen, status) {
         return Rollout::LeftAlone;
+    }
+    if let Some(why) = seen.unreadable_base() {
+        return Rollout::Unreadable(why.to_string());
     }
     let Some(base) = seen.base.as_deref() else { return Rollout::Done };
     if !is_promoted(seen, status) && !is_up_to_date(seen, status) {

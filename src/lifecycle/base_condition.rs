@@ -25,6 +25,9 @@ pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, guard
             let fix = format!("resume it: kubectl rollout resume deployment {name}");
             (base::is_promoted(seen, status).into(), Reason::BasePaused, format!("Deployment {name} is paused; {fix}"))
         }
+        Rollout::Unreadable(why) => {
+            (base::is_promoted(seen, status).into(), Reason::Unreadable, format!("the canary stays, because {why}"))
+        }
         Rollout::RollingOut => (
             ConditionStatus::True,
             Reason::RollingOut,

@@ -148,10 +148,12 @@ fn validating(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
 
 /// After a restart the first result is on its way as a rule, which is not a reason to warn.
 fn paused(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts, guards: &Guards) -> Explanation {
+    let unreadable = seen.unreadable.first().map(ToString::to_string);
     let held = match (&guards.gap, facts.traffic.obstacle(), &facts.readiness) {
         _ if seen.watch_broken_since.is_some() => {
             "a watch is broken, so the controller's view is stale; see the controller log".into()
         }
+        _ if unreadable.is_some() => unreadable.unwrap_or_default(),
         (Some(gap), _, _) => gap.message.clone(),
         (None, Some(obstacle), _) => obstacle.message.clone(),
         (None, None, Readiness::NotReady(why)) => why.message.clone(),

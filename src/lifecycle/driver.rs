@@ -51,6 +51,9 @@ enum State {
     Resting(Wait),
 }
 
+/// One of each kind. Each answers itself, so that more are a mistake.
+const MOST_LOOKUPS: usize = 4;
+
 /// What makes a plan of an observation.
 pub type Planner = Box<dyn Fn(&Observed) -> Plan + Send>;
 
@@ -68,6 +71,8 @@ pub struct Driver {
     faults: Vec<Fault>,
     /// A lookup of the present observation failed.
     is_unanswered: bool,
+    /// How many lookups the present observation took.
+    lookups: usize,
     /// There is progress to report since then.
     unreported_since: Option<Timestamp>,
     tries: u32,
@@ -85,6 +90,7 @@ impl Default for Driver {
             history: BTreeMap::new(),
             faults: Vec::new(),
             is_unanswered: false,
+            lookups: 0,
             unreported_since: None,
             tries: 0,
             decisions: 0,
@@ -102,7 +108,7 @@ impl Driver {
     /// Takes an observation in the place of the last one, and adds what is remembered.
     pub fn observed(&mut self, mut seen: Observed) {
         self.recall(&mut seen);
-        self.is_unanswered = false;
+        (self.is_unanswered, self.lookups) = (false, 0);
         self.state = State::Observed;
         self.seen = Some(Arc::new(seen));
     }
@@ -223,7 +229,7 @@ impl Driver {
                 queries
             }
             State::LookedUp => {
-                self.carry_out(&seen, View::of(&seen));
+                self.choose(&seen, View::of(&seen));
                 Vec::new()
             }
             State::Stale | State::LookingUp(..) | State::UnderWay { .. } | State::Resting(_) => Vec::new(),
@@ -244,8 +250,12 @@ impl Driver {
     }
 
     fn choose(&mut self, seen: &Observed, view: View<'_>) {
-        match view.lookup() {
-            Some(lookup) => self.state = State::LookingUp(lookup, view.requeue_at()),
+        let may_ask = !self.is_unanswered && self.lookups < MOST_LOOKUPS;
+        match view.lookup().filter(|_| may_ask) {
+            Some(lookup) => {
+                self.lookups += 1;
+                self.state = State::LookingUp(lookup, view.requeue_at());
+            }
             None => self.carry_out(seen, view),
         }
     }
@@ -309,6 +319,8 @@ impl Driver {
                 (seen.canary, seen.pods) = (canary, pods);
                 seen.is_fresh = true;
             }
+            (Lookup::ReadAbsent(_), Ok(Done::Absent(true))) => seen.is_absence_confirmed = true,
+            (Lookup::ReadAbsent(_), Ok(Done::Absent(false))) => return self.observe_again(),
             (Lookup::ReadRoutes, Ok(Done::Routes(routes))) => seen.routes = Routes { is_fresh: true, ..routes },
             (_, Ok(_) | Err(StepError::Stale)) => self.is_unanswered = true,
             (_, Err(StepError::Failed(fault))) => {

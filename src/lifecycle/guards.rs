@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{base, children, clock, facts::Facts, phase::Guards, run};
+use super::{base, children, clock, facts::Facts, phase::Guards, run, unreadable};
 use crate::{
     api::{Explanation, KanaryDeploymentStatus, Phase, Reason, duration},
     canary::{self, Readiness},
@@ -36,7 +36,7 @@ pub(super) fn guards(seen: &Observed, status: &mut KanaryDeploymentStatus, facts
             .flatten(),
         is_written: base::is_promoted(seen, status),
         rollout: base::rollout(seen, status),
-        clean: children::none_left(seen, &facts.traffic),
+        clean: unreadable::child(seen).is_none() && children::none_left(seen, &facts.traffic),
     }
 }
 
@@ -82,7 +82,10 @@ pub(super) fn trouble(why: &Explanation, facts: &Facts) -> String {
 /// When it will have been unavailable for too long, as things stand.
 pub(super) fn stuck_at(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Option<Timestamp> {
     let Readiness::NotReady(_) = &facts.readiness else { return None };
-    if seen.watch_broken_since.is_some() || !matches!(status.phase, Some(Phase::Starting | Phase::Validating)) {
+    if seen.watch_broken_since.is_some()
+        || !seen.unreadable.is_empty()
+        || !matches!(status.phase, Some(Phase::Starting | Phase::Validating))
+    {
         return None;
     }
     let since = status.canary.as_ref()?.unavailable_since?;

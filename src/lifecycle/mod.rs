@@ -22,6 +22,7 @@ mod readiness;
 pub mod run;
 pub mod step;
 mod summary;
+mod unreadable;
 mod warnings;
 
 use facts::Facts;
@@ -31,7 +32,8 @@ use run::NewRun;
 
 use crate::{
     api::{Explanation, KanaryDeploymentStatus, Phase},
-    decision::{Action, Kind, Lookup, Notice, Observed, Plan, StatusUpdate},
+    decision::{Action, Kind, Lookup, Notice, Observed, Plan, StatusUpdate, Target},
+    objects::Unreadable,
     promql::Query,
     validation,
 };
@@ -61,6 +63,8 @@ pub struct View<'a> {
     new_run: Option<NewRun>,
     /// What the persisted phase requires.
     actions: Vec<Action>,
+    /// What it requires to be created, if it is not known for certain that it is absent.
+    unconfirmed: Vec<Target>,
     /// The status brought up to now, but for its phase and what it reports to people.
     status: KanaryDeploymentStatus,
     guards: Guards,
@@ -75,16 +79,20 @@ impl<'a> View<'a> {
         let new_run = if is_deleted(seen) { None } else { run::new_run(seen) };
         let mut status = new_run.as_ref().map_or_else(|| seen.status().clone(), |run| run.status.clone());
         let is_persisted = new_run.is_none() && !is_deleted(seen);
-        let actions = if is_persisted { actions::act(seen, &status, &facts) } else { Vec::new() };
+        let mut actions = if is_persisted { actions::act(seen, &status, &facts) } else { Vec::new() };
+        let unconfirmed = take_unconfirmed(seen, &mut actions);
         pin_base(seen, &mut status);
         canary_status::record_canary(seen, &mut status, &facts, &actions);
         let guards = guards::guards(seen, &mut status, &facts);
-        Self { seen, facts, new_run, actions, status, guards }
+        Self { seen, facts, new_run, actions, unconfirmed, status, guards }
     }
 
     /// What must be read from the API server before a plan can be made.
     #[must_use]
     pub fn lookup(&self) -> Option<Lookup> {
+        if self.seen.unreadable_itself().is_some() {
+            return None;
+        }
         let phase = self.status.phase;
         let before_write = match phase {
             Some(Phase::Starting | Phase::Validating) => true,
@@ -92,7 +100,8 @@ impl<'a> View<'a> {
             Some(Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed) | None => false,
         };
         let dry_run = if before_write && !is_deleted(self.seen) { base::lookup(self.seen, &self.status) } else { None };
-        dry_run.or_else(|| self.is_about_to_succeed().then_some(Lookup::ReadCanary)).or_else(|| self.routes_lookup())
+        let canary = || self.is_about_to_succeed().then_some(Lookup::ReadCanary);
+        dry_run.or_else(canary).or_else(|| self.routes_lookup()).or_else(|| self.absence_lookup())
     }
 
     /// When the next observation is due, if nothing happens before.
@@ -111,6 +120,12 @@ impl<'a> View<'a> {
         phase::next(Phase::Validating, &fresh).is_some_and(|(phase, _)| phase == Phase::Promoting)
     }
 
+    /// While a watch is broken nothing is created, whatever is there.
+    fn absence_lookup(&self) -> Option<Lookup> {
+        let is_due = !self.unconfirmed.is_empty() && !self.seen.is_blind();
+        is_due.then(|| Lookup::ReadAbsent(self.unconfirmed.clone()))
+    }
+
     /// Is nothing left that comes before the finalizer?
     fn routes_lookup(&self) -> Option<Lookup> {
         let nothing_left = || children::remove_all(self.seen).is_empty();
@@ -127,7 +142,7 @@ impl<'a> View<'a> {
     #[must_use]
     pub fn due_queries(&self) -> Vec<Query> {
         let (seen, persisted) = (self.seen, self.seen.status());
-        if is_deleted(seen) || self.new_run.is_some() {
+        if is_deleted(seen) || self.new_run.is_some() || seen.unreadable_itself().is_some() {
             return Vec::new();
         }
         if self.facts.traffic.requeue_at(persisted).is_some_and(|due| due <= seen.now) {
@@ -146,11 +161,16 @@ impl<'a> View<'a> {
     /// A canary that fails leaves production at once: that is safe whatever becomes of the status.
     #[must_use]
     pub fn plan(self) -> Plan {
-        let Self { seen, facts, new_run, mut actions, mut status, guards } = self;
+        let Self { seen, facts, new_run, mut actions, unconfirmed: _, mut status, guards } = self;
         if is_deleted(seen) {
             // Owner references take care of the rest.
-            let update = readiness::of_deletion(seen, facts.traffic.blocked());
-            return Plan { actions: facts.traffic.release(), status: update, requeue_at: None };
+            let in_the_way = unreadable::child(seen);
+            let actions = if in_the_way.is_some() { facts.traffic.clear_routes() } else { facts.traffic.release() };
+            let blocked = facts.traffic.blocked().or_else(|| in_the_way.map(Unreadable::explain));
+            return Plan { actions, status: readiness::of_deletion(seen, blocked), requeue_at: None };
+        }
+        if let Some(why) = seen.unreadable_itself() {
+            return unreadable::plan(seen, &facts, why);
         }
         let is_persisted = new_run.is_none();
         let mut notices: Vec<Notice> = new_run.map(|run| run.notice).into_iter().collect();
@@ -169,6 +189,14 @@ impl<'a> View<'a> {
         let requeue_at = requeue_at(seen, &status, &facts);
         Plan { status: status_update(seen, status, notices, &actions), actions, requeue_at }
     }
+}
+
+/// Nothing is created because a store lacks it: a store may be behind.
+fn take_unconfirmed(seen: &Observed, actions: &mut Vec<Action>) -> Vec<Target> {
+    if seen.is_absence_confirmed && !seen.is_blind() {
+        return Vec::new();
+    }
+    actions.extract_if(.., |action| action.creates()).map(|action| action.target().clone()).collect()
 }
 
 fn status_update(

@@ -5,7 +5,7 @@ use crate::{
     api::{Explanation, Reason, names},
     canary::Withheld,
     decision::Observed,
-    objects::Object,
+    objects::{Object, Unreadable},
     traffic::{self, Traffic},
     validation::promql,
 };
@@ -14,7 +14,9 @@ use crate::{
 type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
+    // Nothing is decided on what is there and cannot be read.
+    |seen, _, _| seen.unreadable.first().map(Unreadable::explain),
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
     |seen, _, _| foreign_namespace(seen),
     // The canary Deployment must not replace the base.

@@ -7,6 +7,7 @@ use super::{
     condition::set,
     facts::Facts,
     summary::stamp,
+    unreadable,
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
@@ -74,7 +75,9 @@ fn needs_change(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts,
     if !is_judged {
         // What waits for its time can report at once what will be in its way then.
         let refusal = facts.refusal.clone().filter(|_| phase == Phase::Scheduled);
-        return refusal.or_else(|| withheld_promotion(seen, status, phase)).or_else(|| facts.traffic.blocked());
+        let withheld = || withheld_promotion(seen, status, phase);
+        let unreadable = || unreadable::after_verdict(seen, phase);
+        return refusal.or_else(withheld).or_else(|| facts.traffic.blocked()).or_else(unreadable);
     }
     let obstacle = facts.traffic.obstacle().filter(|obstacle| !obstacle.reason.is_awaited());
     facts.refusal.clone().or_else(|| refused_promotion(seen, status)).or_else(|| obstacle.cloned())
@@ -89,6 +92,7 @@ fn withheld_promotion(seen: &Observed, status: &KanaryDeploymentStatus, phase: P
         | Rollout::Paused
         | Rollout::RollingOut
         | Rollout::Stalled(_)
+        | Rollout::Unreadable(_)
         | Rollout::Done => None,
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{KanaryDeploymentStatus, Phase},
-    decision::{Action, Fault, Lookup, Routes, StatusUpdate},
+    decision::{Action, Fault, Lookup, Routes, StatusUpdate, Target},
     objects::{Deployment, DeploymentSpec, Pod},
 };
 
@@ -34,6 +34,11 @@ impl Step {
             Step::Observe => "observe".into(),
             Step::Lookup(Lookup::DryRunPromotion { target, .. }) => format!("dry-run the promotion of {}", target.name),
             Step::Lookup(Lookup::ReadCanary) => "read the canary and its pods".into(),
+            Step::Lookup(Lookup::ReadAbsent(targets)) => {
+                let names: Vec<_> =
+                    targets.iter().map(|Target { kind, name }| format!("{} {name}", kind.as_str())).collect();
+                format!("read whether there is no {}", names.join(", "))
+            }
             Step::Lookup(Lookup::ReadRoutes) => "read the routes".into(),
             Step::Apply(action) => action.describe(),
             Step::WriteStatus(update) => {
@@ -64,6 +69,8 @@ pub enum Done {
     DryRun(Timestamp, Result<DeploymentSpec, String>),
     /// The canary and its pods as they are now.
     Canary(Option<Arc<Deployment>>, Vec<Arc<Pod>>),
+    /// Are all of them absent? What is there is observed next.
+    Absent(bool),
     /// The routes as they are now.
     Routes(Routes),
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     custom_resource::last_manager,
     labels::Labels,
+    lenient::{expected_map, or_default},
     object::{self, Object, prune_meta},
     ports::{DeclaredPort, of_pod_spec},
 };
@@ -67,16 +68,22 @@ pub struct PodTemplate {
 #[serde(rename_all = "camelCase", default)]
 pub struct DeploymentStatus {
     /// The generation of the spec that this status is about.
+    #[serde(deserialize_with = "or_default")]
     pub observed_generation: i64,
     /// Number of pods, of any template.
+    #[serde(deserialize_with = "or_default")]
     pub replicas: i32,
     /// Number of pods of the current template.
+    #[serde(deserialize_with = "or_default")]
     pub updated_replicas: i32,
     /// Number of ready pods.
+    #[serde(deserialize_with = "or_default")]
     pub ready_replicas: i32,
     /// Number of pods that have been ready for `minReadySeconds`.
+    #[serde(deserialize_with = "or_default")]
     pub available_replicas: i32,
     /// `Progressing`, `ReplicaFailure` and `Available`. The last is True with no ready pod at `maxUnavailable: 100%`.
+    #[serde(deserialize_with = "or_default")]
     pub conditions: Vec<DeploymentCondition>,
 }
 
@@ -85,15 +92,19 @@ pub struct DeploymentStatus {
 #[serde(default)]
 pub struct DeploymentCondition {
     /// `Available`, `Progressing` or `ReplicaFailure`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     pub type_: String,
     /// `True`, `False` or `Unknown`.
+    #[serde(deserialize_with = "or_default")]
     pub status: String,
     /// For machines, in `CamelCase`.
+    #[serde(deserialize_with = "or_default")]
     pub reason: String,
     /// For people.
+    #[serde(deserialize_with = "or_default")]
     pub message: String,
 }
+expected_map!(DeploymentCondition);
 
 /// How far a rollout is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

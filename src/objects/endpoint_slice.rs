@@ -17,9 +17,14 @@ pub struct EndpointSlice {
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// Names of the pods that it lists, ready or not.
-    #[serde(default, rename = "endpoints", deserialize_with = "pod_names")]
-    pub pods: BTreeSet<String>,
+    #[serde(default, rename = "endpoints")]
+    pub pods: PodNames,
 }
+
+/// Names of pods.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Value")]
+pub struct PodNames(pub BTreeSet<String>);
 
 impl Object for EndpointSlice {
     object::metadata!();
@@ -30,9 +35,11 @@ impl Object for EndpointSlice {
     }
 }
 
-/// Either the API server's list of endpoints, or our own dump of names.
-fn pod_names<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeSet<String>, D::Error> {
-    let name = |entry: &Value| entry.as_str().or_else(|| entry.pointer("/targetRef/name")?.as_str()).map(str::to_owned);
-    let endpoints = Option::<Vec<Value>>::deserialize(deserializer)?.unwrap_or_default();
-    Ok(endpoints.iter().filter_map(name).collect())
+impl From<Value> for PodNames {
+    /// Either the API server's list of endpoints, or our own dump of names.
+    fn from(endpoints: Value) -> Self {
+        let name =
+            |entry: &Value| entry.as_str().or_else(|| entry.pointer("/targetRef/name")?.as_str()).map(str::to_owned);
+        Self(endpoints.as_array().into_iter().flatten().filter_map(name).collect())
+    }
 }

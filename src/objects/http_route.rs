@@ -28,10 +28,18 @@ pub struct HTTPRoute {
 
 /// What the parents of a route, gateways or meshes, report.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Value")]
 pub struct RouteStatus {
     /// One for each parent, with `parentRef` and `conditions`.
-    #[serde(default)]
     pub parents: Vec<Value>,
+}
+
+impl From<Value> for RouteStatus {
+    /// Anything else than a list reports nothing.
+    fn from(mut status: Value) -> Self {
+        let parents = status.get_mut("parents").and_then(Value::as_array_mut).map(std::mem::take);
+        Self { parents: parents.unwrap_or_default() }
+    }
 }
 
 custom_resource::custom_resource!(HTTPRoute, "gateway.networking.k8s.io", "v1", "httproutes");

@@ -9,6 +9,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{FieldsV1, ManagedFieldsEntr
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::{json, value::RawValue};
 
+use super::lenient::{Due, Lenient, expected_map};
+
 /// Reads metadata without managedFields.
 ///
 /// # Errors
@@ -18,7 +20,7 @@ pub fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
 }
 
 /// Metadata with managedFields as they came: whether their writers matter is not known yet.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(from = "Read<Box<RawValue>>")]
 pub struct RawMetadata {
     /// All but managedFields.
@@ -34,13 +36,12 @@ impl From<Read<Box<RawValue>>> for RawMetadata {
 }
 
 impl RawMetadata {
-    /// The metadata, and of managedFields which client wrote the spec.
-    ///
-    /// # Errors
-    /// managedFields cannot be read.
-    pub fn with_writers(&self) -> Result<ObjectMeta, serde_json::Error> {
-        let entries = self.managed_fields.as_deref().map(|raw| serde_json::from_str(raw.get())).transpose()?;
-        Ok(ObjectMeta { managed_fields: entries.and_then(kept), ..self.rest.clone() })
+    /// The metadata, and of managedFields which client wrote the spec, where that can be read.
+    #[must_use]
+    pub fn with_writers(&self) -> ObjectMeta {
+        let raw = self.managed_fields.as_deref();
+        let entries = raw.and_then(|raw| serde_json::from_str::<Lenient<Vec<Entry>>>(raw.get()).ok());
+        ObjectMeta { managed_fields: entries.and_then(kept), ..self.rest.clone() }
     }
 }
 
@@ -53,63 +54,80 @@ pub fn read_with_writers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<O
 }
 
 /// The entries about the spec, if there are any.
-fn kept(entries: Vec<Entry>) -> Option<Vec<ManagedFieldsEntry>> {
-    let kept: Vec<_> = entries.into_iter().filter_map(Entry::kept).collect();
+fn kept(Lenient(entries): Lenient<Vec<Entry>>) -> Option<Vec<ManagedFieldsEntry>> {
+    let kept: Vec<_> = entries?.into_iter().filter_map(Entry::kept).collect();
     (!kept.is_empty()).then_some(kept)
 }
 
+/// Only names and versions decide, and the API server guarantees these; nothing else makes an object unreadable.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", bound = "Entries: Deserialize<'de>")]
 struct Read<Entries> {
-    name: Option<String>,
-    namespace: Option<String>,
-    uid: Option<String>,
-    resource_version: Option<String>,
-    generation: Option<i64>,
-    labels: Option<BTreeMap<String, String>>,
-    annotations: Option<BTreeMap<String, String>>,
-    creation_timestamp: Option<Time>,
-    deletion_timestamp: Option<Time>,
-    owner_references: Option<Vec<OwnerReference>>,
-    finalizers: Option<Vec<String>>,
+    #[serde(default)]
+    name: Lenient<String>,
+    #[serde(default)]
+    namespace: Lenient<String>,
+    #[serde(default)]
+    uid: Lenient<String>,
+    #[serde(default)]
+    resource_version: Lenient<String>,
+    #[serde(default)]
+    generation: Lenient<i64>,
+    #[serde(default)]
+    labels: Lenient<BTreeMap<String, String>>,
+    #[serde(default)]
+    annotations: Lenient<BTreeMap<String, String>>,
+    #[serde(default)]
+    creation_timestamp: Lenient<Time>,
+    #[serde(default)]
+    deletion_timestamp: Lenient<Due>,
+    #[serde(default)]
+    owner_references: Lenient<Vec<OwnerReference>>,
+    #[serde(default)]
+    finalizers: Lenient<Vec<String>>,
     managed_fields: Option<Entries>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Entry {
-    manager: Option<String>,
-    subresource: Option<String>,
-    time: Option<Time>,
-    fields_v1: Option<Fields>,
+    manager: Lenient<String>,
+    subresource: Lenient<String>,
+    time: Lenient<Time>,
+    fields_v1: Lenient<Fields>,
 }
+expected_map!(Entry);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Fields {
     #[serde(rename = "f:spec")]
-    spec: Option<Spec>,
+    spec: Lenient<Spec>,
 }
+expected_map!(Fields);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
+#[serde(default)]
 struct Spec {
     #[serde(rename = "f:template")]
     template: Option<IgnoredAny>,
 }
+expected_map!(Spec);
 
 impl<Entries> Read<Entries> {
     fn kept(self, writers: impl FnOnce(Entries) -> Option<Vec<ManagedFieldsEntry>>) -> ObjectMeta {
         ObjectMeta {
-            name: self.name,
-            namespace: self.namespace,
-            uid: self.uid,
-            resource_version: self.resource_version,
-            generation: self.generation,
-            labels: self.labels,
-            annotations: self.annotations,
-            creation_timestamp: self.creation_timestamp,
-            deletion_timestamp: self.deletion_timestamp,
-            owner_references: self.owner_references,
-            finalizers: self.finalizers,
+            name: self.name.0,
+            namespace: self.namespace.0,
+            uid: self.uid.0,
+            resource_version: self.resource_version.0,
+            generation: self.generation.0,
+            labels: self.labels.0,
+            annotations: self.annotations.0,
+            creation_timestamp: self.creation_timestamp.0,
+            deletion_timestamp: self.deletion_timestamp.0.map(|Due(time)| time),
+            owner_references: self.owner_references.0,
+            finalizers: self.finalizers.0,
             managed_fields: self.managed_fields.and_then(writers),
             ..ObjectMeta::default()
         }
@@ -119,12 +137,12 @@ impl<Entries> Read<Entries> {
 impl Entry {
     /// The entry, if it is about the spec.
     fn kept(self) -> Option<ManagedFieldsEntry> {
-        let spec = self.fields_v1?.spec?;
+        let spec = self.fields_v1.0?.spec.0?;
         let fields = if spec.template.is_some() { json!({"f:template": {}}) } else { json!({}) };
         Some(ManagedFieldsEntry {
-            manager: self.manager,
-            subresource: self.subresource,
-            time: self.time,
+            manager: self.manager.0,
+            subresource: self.subresource.0,
+            time: self.time.0,
             fields_v1: Some(FieldsV1(json!({"f:spec": fields}))),
             ..ManagedFieldsEntry::default()
         })
@@ -167,5 +185,18 @@ mod tests {
         assert_eq!(deployment.last_manager.as_deref(), Some("argocd"));
         assert_eq!((deployment.name(), deployment.version(), deployment.metadata.generation), ("web", "7", Some(3)));
         assert!(deployment.is_owned_by("o") && deployment.metadata.managed_fields.is_none());
+    }
+
+    #[test]
+    fn a_tampered_entry_is_skipped_and_the_others_count() {
+        let template = json!({"f:spec": {"f:template": {}}});
+        let deployment = read(json!([
+            entry("argocd", "2026-01-01T00:00:02Z", template.clone()),
+            entry("tenant", "9999-12-31T23:59:59Z", template.clone()),
+            entry("odd", "yesterday", json!([])),
+            {"manager": 3, "time": null, "fieldsV1": {"f:spec": "all"}},
+            null,
+        ]));
+        assert_eq!(deployment.last_manager.as_deref(), Some("argocd"));
     }
 }

@@ -5,8 +5,9 @@ use kube::Resource;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    lenient::{Lenient, expected_map, or_default},
     object::{self, Object},
-    ports::DeclaredPort,
+    ports::PodPorts,
 };
 use crate::api::text::clip;
 
@@ -21,8 +22,8 @@ pub struct Pod {
     #[serde(deserialize_with = "super::metadata::read")]
     pub metadata: ObjectMeta,
     /// Ports that its containers declare, those of injected sidecars too.
-    #[serde(default, rename = "spec", deserialize_with = "super::ports::read")]
-    pub ports: Vec<DeclaredPort>,
+    #[serde(default, rename = "spec")]
+    pub ports: PodPorts,
     /// As the kubelet and the scheduler report it.
     #[serde(default)]
     pub status: PodStatus,
@@ -47,16 +48,22 @@ pub struct PodStatus {
 #[serde(default)]
 pub struct Crash {
     /// Name of the container.
+    #[serde(deserialize_with = "or_default")]
     pub container: String,
     /// How often it was started again.
+    #[serde(deserialize_with = "or_default")]
     pub restarts: i64,
     /// Its exit code.
+    #[serde(deserialize_with = "or_default")]
     pub code: i64,
     /// `Error`, `OOMKilled`, …
+    #[serde(deserialize_with = "or_default")]
     pub reason: String,
     /// What it wrote to its termination log, clipped.
+    #[serde(deserialize_with = "or_default")]
     pub message: String,
 }
+expected_map!(Crash);
 
 impl Crash {
     /// How it ended; the same after each restart.
@@ -72,12 +79,16 @@ impl Crash {
 #[serde(default)]
 pub struct WaitingReason {
     /// `ImagePullBackOff`, `CrashLoopBackOff`, `Unschedulable`, …
+    #[serde(deserialize_with = "or_default")]
     pub reason: String,
     /// Details, clipped, or empty.
+    #[serde(deserialize_with = "or_default")]
     pub message: String,
     /// Name of the container; empty if it is the pod that waits.
+    #[serde(deserialize_with = "or_default")]
     pub container: String,
 }
+expected_map!(WaitingReason);
 
 impl WaitingReason {
     /// Reason and details.
@@ -98,56 +109,63 @@ impl Object for Pod {
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct RawStatus {
-    ready: Option<bool>,
-    waiting: Option<WaitingReason>,
-    unready: Option<String>,
-    crash: Option<Crash>,
-    conditions: Option<Vec<Condition>>,
-    init_container_statuses: Option<Vec<Container>>,
-    container_statuses: Option<Vec<Container>>,
+    ready: Lenient<bool>,
+    waiting: Lenient<WaitingReason>,
+    unready: Lenient<String>,
+    crash: Lenient<Crash>,
+    conditions: Lenient<Vec<Condition>>,
+    init_container_statuses: Lenient<Vec<Container>>,
+    container_statuses: Lenient<Vec<Container>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Condition {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "or_default")]
     type_: String,
+    #[serde(deserialize_with = "or_default")]
     status: String,
-    reason: Option<String>,
-    message: Option<String>,
+    reason: Lenient<String>,
+    message: Lenient<String>,
 }
+expected_map!(Condition);
 
 #[derive(Deserialize, Default)]
-#[serde(default)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", default)]
 struct Container {
+    #[serde(deserialize_with = "or_default")]
     name: String,
+    #[serde(deserialize_with = "or_default")]
     restart_count: i64,
-    state: Option<State>,
-    last_state: Option<State>,
+    state: Lenient<State>,
+    last_state: Lenient<State>,
 }
+expected_map!(Container);
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct State {
-    waiting: Option<WaitingReason>,
-    terminated: Option<Terminated>,
+    waiting: Lenient<WaitingReason>,
+    terminated: Lenient<Terminated>,
 }
+expected_map!(State);
 
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Terminated {
+    #[serde(deserialize_with = "or_default")]
     exit_code: i64,
-    reason: Option<String>,
-    message: Option<String>,
+    reason: Lenient<String>,
+    message: Lenient<String>,
 }
+expected_map!(Terminated);
 
 impl From<RawStatus> for PodStatus {
     fn from(raw: RawStatus) -> Self {
-        if let Some(ready) = raw.ready {
-            return Self { ready, waiting: raw.waiting, unready: raw.unready, crash: raw.crash };
+        if let Some(ready) = raw.ready.0 {
+            return Self { ready, waiting: raw.waiting.0, unready: raw.unready.0, crash: raw.crash.0 };
         }
-        let mut conditions = raw.conditions.unwrap_or_default();
+        let mut conditions = raw.conditions.0.unwrap_or_default();
         let mut take = |type_: &str| {
             let at = conditions.iter().position(|condition| condition.type_ == type_)?;
             Some(conditions.swap_remove(at))
@@ -156,14 +174,14 @@ impl From<RawStatus> for PodStatus {
         if readiness.as_ref().is_some_and(|condition| condition.status == "True") {
             return Self { ready: true, ..Self::default() };
         }
-        let statuses = [raw.init_container_statuses, raw.container_statuses];
+        let statuses = [raw.init_container_statuses.0, raw.container_statuses.0];
         let mut containers: Vec<Container> = statuses.into_iter().flatten().flatten().collect();
         let crash = containers.iter_mut().find_map(crash);
         let unscheduled = scheduling.filter(|condition| condition.status == "False");
         Self {
             ready: false,
             waiting: waiting(containers.into_iter()).or_else(|| unscheduled.map(Condition::waiting)),
-            unready: readiness.and_then(|condition| condition.reason).filter(|reason| !reason.is_empty()),
+            unready: readiness.and_then(|condition| condition.reason.0).filter(|reason| !reason.is_empty()),
             crash,
         }
     }
@@ -171,8 +189,8 @@ impl From<RawStatus> for PodStatus {
 
 impl Condition {
     fn waiting(self) -> WaitingReason {
-        let message = clip(&self.message.unwrap_or_default(), LONGEST);
-        WaitingReason { reason: self.reason.unwrap_or_default(), message, container: String::new() }
+        let message = clip(&self.message.0.unwrap_or_default(), LONGEST);
+        WaitingReason { reason: self.reason.0.unwrap_or_default(), message, container: String::new() }
     }
 }
 
@@ -180,7 +198,7 @@ impl Condition {
 fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<WaitingReason> {
     const ORDINARY: [&str; 2] = ["ContainerCreating", "PodInitializing"];
     containers.find_map(|container| {
-        let waiting = container.state?.waiting?;
+        let waiting = container.state.0?.waiting.0?;
         if ORDINARY.contains(&waiting.reason.as_str()) {
             return None;
         }
@@ -191,13 +209,13 @@ fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<WaitingRea
 
 /// Of a container that was started again, or that will be.
 fn crash(container: &mut Container) -> Option<Crash> {
-    let ends = [container.state.as_mut(), container.last_state.as_mut()].into_iter().flatten();
-    let end = ends.filter_map(|state| state.terminated.take()).find(|end| end.exit_code != 0)?;
+    let ends = [container.state.0.as_mut(), container.last_state.0.as_mut()].into_iter().flatten();
+    let end = ends.filter_map(|state| state.terminated.0.take()).find(|end| end.exit_code != 0)?;
     Some(Crash {
         container: container.name.clone(),
         restarts: container.restart_count,
         code: end.exit_code,
-        reason: end.reason.unwrap_or_default(),
-        message: clip(end.message.unwrap_or_default().trim(), LONGEST),
+        reason: end.reason.0.unwrap_or_default(),
+        message: clip(end.message.0.unwrap_or_default().trim(), LONGEST),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! Not here: what follows for a Service whose port is not found (`traffic::ports`).
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 /// A port that a container declares.
@@ -35,10 +35,15 @@ fn declared(port: &Value) -> DeclaredPort {
     }
 }
 
-/// Reads the `spec` of a pod, or our own dump of its ports.
-pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<DeclaredPort>, D::Error> {
-    let spec = Value::deserialize(deserializer)?;
-    Ok(if spec.is_array() { serde_json::from_value(spec).unwrap_or_default() } else { of_pod_spec(&spec) })
+/// Those that a pod has, read of its `spec`, or of our own dump of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Value")]
+pub struct PodPorts(pub Vec<DeclaredPort>);
+
+impl From<Value> for PodPorts {
+    fn from(spec: Value) -> Self {
+        Self(if spec.is_array() { serde_json::from_value(spec).unwrap_or_default() } else { of_pod_spec(&spec) })
+    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     labels::Labels,
+    lenient::{expected_map, or_default},
     object::{self, Object, prune_meta},
 };
 
@@ -32,13 +33,13 @@ pub struct ServiceSpec {
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub type_: Option<String>,
     /// Selects the pods behind it; without one its endpoints are maintained by another client.
-    #[serde(skip_serializing_if = "Labels::is_empty")]
+    #[serde(skip_serializing_if = "Labels::is_empty", deserialize_with = "or_default")]
     pub selector: Labels,
     /// The ports that it serves.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub ports: Vec<ServicePort>,
     /// IPv4, IPv6, or both in order of preference.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
     pub ip_families: Vec<String>,
     /// `SingleStack`, `PreferDualStack` or `RequireDualStack`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,6 +68,7 @@ impl ServiceSpec {
         })
     }
 }
+expected_map!(ServicePort);
 
 impl Object for Service {
     object::metadata!();

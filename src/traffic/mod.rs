@@ -19,7 +19,7 @@ pub use mirror::remove_own_routes;
 use production::Remaining;
 pub use production::{is_leaving, was_in_production};
 pub use promotion::{loss, needs_dry_run, undeclared_port};
-pub use routes::concerns as concerns_routes;
+pub use routes::{concerns as concerns_routes, named as named_routes};
 pub use services::counts_canary;
 pub use status::TrafficStatus;
 

@@ -15,7 +15,7 @@ pub fn unreachable(seen: &Observed, service: &Service) -> Option<String> {
     let base = seen.live_base().map(|base| &base.spec.template.ports);
     let targets: Vec<_> = service.spec.targets().collect();
     pods_under_test(seen).find_map(|pod| {
-        let missing: Vec<Target> = targets.iter().copied().filter(|target| !reaches(&pod.ports, *target)).collect();
+        let missing: Vec<Target> = targets.iter().copied().filter(|target| !reaches(&pod.ports.0, *target)).collect();
         let reaches_nothing = missing.len() == targets.len();
         let is_lost = |target: &Target| reaches_nothing || base.is_none_or(|ports| reaches(ports, *target));
         let (TargetPort::Named(name), _) = missing.into_iter().find(is_lost)? else { return None };

@@ -14,5 +14,6 @@ mod services;
 mod splice;
 mod starting;
 mod telling;
+mod unreadable;
 mod verdict;
 mod withhold;

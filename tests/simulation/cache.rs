@@ -130,7 +130,7 @@ impl Cache {
 
     /// The pods behind a Service.
     pub fn endpoints_of(&self, service: &str) -> BTreeSet<String> {
-        self.slices.get(service).map(|slice| slice.pods.clone()).unwrap_or_default()
+        self.slices.get(service).map(|slice| slice.pods.0.clone()).unwrap_or_default()
     }
 }
 

@@ -76,6 +76,7 @@ impl Checker {
             Deed::Planned { observed, plan } => {
                 self.loops.planned(observed, plan)?;
                 self.planned(observed, plan)?;
+                writes::only_what_is_absent(server, plan)?;
             }
             Deed::Acted { actor, observed, action, done } => {
                 self.loops.acted(observed);

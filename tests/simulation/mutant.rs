@@ -92,6 +92,8 @@ pub enum Mutant {
     ForgetsWhatServicesSelect,
     /// Takes any label that a Service selects by for one of the template's.
     LabelsAsServicesLike,
+    /// Creates what its store lacks, without a look at the API server.
+    CreatesFromMemory,
 }
 
 /// Mistakes of the driver: what it is given, and what it says.

@@ -101,7 +101,7 @@ pub fn tell(
     Ok(Written { kind: Kind::Kanary, name: name.to_owned(), uid: None })
 }
 
-fn kind_of(kind: kanary::decision::Kind) -> Kind {
+pub fn kind_of(kind: kanary::decision::Kind) -> Kind {
     match kind {
         kanary::decision::Kind::Deployment => Kind::Deployment,
         kanary::decision::Kind::Service => Kind::Service,

@@ -28,7 +28,8 @@ pub fn check(world: &mut World) -> Check {
         let leader = world.leader.as_ref().expect("somebody leads");
         let plan = leader.plan_now(world.server.now, kanary.name()).expect("it was delivered");
         // What is refused for good is retried indefinitely.
-        let asks = leader.question_now(world.server.now, kanary.name()) == Some(Lookup::ReadRoutes);
+        let question = leader.question_now(world.server.now, kanary.name());
+        let asks = matches!(question, Some(Lookup::ReadRoutes | Lookup::ReadAbsent(_)));
         let silent = plan.actions.is_empty() && plan.status.is_none() && !asks || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);

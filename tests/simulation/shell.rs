@@ -162,7 +162,13 @@ impl Shell {
             self.send(server.now, name, queries);
             let Step::Lookup(lookup) = step else { break };
             let result = self.look_up(server, rng, weather, name, lookup);
+            let is_there = matches!(result, Ok(Done::Absent(false)));
             self.driver(name).done(result);
+            if is_there {
+                // It is observed first: nothing is decided yet.
+                self.settle(server.now, name);
+                return Deed::Nothing;
+            }
         }
         let driver = self.driver(name);
         let observed = driver.seen().expect("it was observed").clone();
@@ -211,6 +217,17 @@ impl Shell {
                 self.read_canary(server, name);
                 let canary = names::canary(&self.cache.kanary(name).expect("it was there a moment ago"));
                 Ok(Done::Canary(self.cache.deployment(&canary), self.cache.pods_of(name)))
+            }
+            Lookup::ReadAbsent(targets) => {
+                if self.mutant == Mutant::CreatesFromMemory {
+                    return Ok(Done::Absent(true));
+                }
+                request::read(rng, weather).map_err(|why| error("list deployments", &why))?;
+                let found: Vec<_> =
+                    targets.iter().map(|target| (request::kind_of(target.kind), &target.name)).collect();
+                let found = found.into_iter().filter(|(kind, name)| server.get(*kind, name).is_some());
+                let found = found.inspect(|(kind, name)| self.cache.take_in(server, *kind, name, None)).count();
+                Ok(Done::Absent(found == 0))
             }
             Lookup::ReadRoutes => {
                 if self.mutant != Mutant::TrustsItsMemory {
@@ -325,10 +342,12 @@ impl Shell {
             absences: self.absences.clone(),
             watch_broken_since: None,
             is_fresh: false,
+            is_absence_confirmed: false,
             dry_run: None,
             answers: BTreeMap::new(),
             prometheus: EgressPolicy { url: Some("http://prometheus:9090".into()), ..EgressPolicy::default() },
             faults: Vec::new(),
+            unreadable: Vec::new(),
             kanary,
         })
     }

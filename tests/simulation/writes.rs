@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kanary::{
     api::{Cleanup, KanaryDeployment, Phase, Template, names},
-    decision::{Action, Observed},
+    decision::{Action, Observed, Plan},
     objects::Object,
 };
 use serde_json::Value;
@@ -13,6 +13,7 @@ use crate::{
     admission::covers,
     checker::{Check, ensure},
     machinery::{owned, owners, uid},
+    request::kind_of,
     routes,
     server::{Actor, Change, Kind, Server},
 };
@@ -81,6 +82,14 @@ fn in_its_time(observed: &Observed, action: &Action) -> Check {
         Action::Patch { .. } | Action::Promote { .. } => true,
     };
     ensure(right, "I4", || format!("{} in {:?}", action.describe(), observed.status().phase))
+}
+
+/// What is to be created is absent at the moment of the decision, however far behind the store is.
+pub fn only_what_is_absent(server: &Server, plan: &Plan) -> Check {
+    let is_there = |action: &&Action| server.get(kind_of(action.target().kind), &action.target().name).is_some();
+    let created = plan.actions.iter().filter(|action| action.creates()).find(is_there);
+    let how = || created.map(Action::describe).unwrap_or_default();
+    ensure(created.is_none(), "what is there is not created", how)
 }
 
 /// After success the canary stays until the base's rollout is as far as `cleanup` says.

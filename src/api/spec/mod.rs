@@ -13,7 +13,7 @@ pub use prom_ql::{
     ContinuousValueDeviation, DiscreteValueOutOfList, PromQl, Prometheus, SecretKeyRef, SecretRef, ValueInRange,
 };
 pub use scale::{Hpa, Scale, StaticScale};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 pub use traffic::{Confirm, HttpRouteRef, Mirror, Provider, Source, Traffic, VirtualServiceRef};
 pub use validation::{
     Cleanup, DefaultStatus, Item, ItemKind, LabelWatch, Manual, ManualOverride, ManualStatus, Validation,
@@ -85,7 +85,7 @@ pub struct KanaryDeploymentSpec {
     pub traffic: Traffic,
     /// Start no earlier than this time (RFC 3339). Default: at once.
     #[schemars(schema_with = "schema::optional_time")]
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "schedule")]
     pub schedule: Option<Timestamp>,
     /// Change it after a run has ended to start another run of the same template.
     #[serde(default, rename = "runID", skip_serializing_if = "Option::is_none")]
@@ -94,4 +94,30 @@ pub struct KanaryDeploymentSpec {
     /// How the canary is evaluated.
     #[serde(default)]
     pub validation: Validation,
+}
+
+/// The last day of the year 9999 is a time to the API server, and the end of time here.
+fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    match text.parse() {
+        Err(_) if text.starts_with("9999-12-3") => Ok(Some(Timestamp::MAX)),
+        parsed => parsed.map(Some).map_err(D::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schedule_at_the_end_of_time_is_read() {
+        let spec = |schedule: &str| {
+            serde_json::from_value::<KanaryDeploymentSpec>(json!({"template": {}, "schedule": schedule}))
+        };
+        assert_eq!(spec("9999-12-31T23:59:59Z").expect("it is read").schedule, Some(Timestamp::MAX));
+        assert_eq!(spec("1970-01-01T00:00:00Z").expect("it is read").schedule, Some(Timestamp::UNIX_EPOCH));
+        assert!(spec("soon").is_err());
+    }
 }

@@ -139,6 +139,7 @@ impl Simulation {
             }
             Lookup::ReadCanary => Done::Canary(seen.canary, seen.pods),
             Lookup::ReadRoutes => Done::Routes(seen.routes),
+            Lookup::ReadAbsent(_) => Done::Absent(true),
         }
     }
 

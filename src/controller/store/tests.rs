@@ -88,7 +88,7 @@ fn a_reply_that_comes_after_the_deletion_restores_nothing() {
 }
 
 #[test]
-fn a_broken_watch_is_repaired_by_a_full_list_only() {
+fn a_broken_watch_is_repaired_by_a_full_list_and_a_watch_that_goes_on() {
     let at = |second| Timestamp::from_second(second).expect("a time");
     let store = Store::default();
     store.lose(at(1));
@@ -96,8 +96,12 @@ fn a_broken_watch_is_repaired_by_a_full_list_only() {
     store.apply(Event::Init);
     store.apply(Event::InitApply(pod("a", "1", 5)));
     assert_eq!(store.lost_since(), Some(at(1)), "it is lost since it first broke");
+    assert!(!store.regain(|_| panic!("without a full list it is stale")));
     store.apply(Event::InitDone);
-    assert_eq!(store.lost_since(), None);
+    assert_eq!(store.lost_since(), Some(at(1)), "to list is not to watch");
+    let mut since = None;
+    assert!(store.regain(|lost| since = Some(lost)));
+    assert_eq!((since, store.lost_since()), (Some(at(1)), None));
 }
 
 #[test]

@@ -16,13 +16,31 @@ pub mod splice;
 use object::{RouteObject, RouteRule, ToProduction};
 use serde_json::Value;
 
-use crate::{api::KanaryDeployment, decision::Observed};
+use crate::{
+    api::{KanaryDeployment, names},
+    decision::{Kind, Observed},
+};
 
 /// Does a resource concern routes? One whose source writes into them does, and one that did and left something behind, such
 /// as a VirtualService of its own.
 #[must_use]
 pub fn concerns(kanary: &KanaryDeployment, has_own: bool) -> bool {
     kanary.spec.traffic.source.writes_routes() || finalizer::is_held(kanary) || has_own
+}
+
+/// The routes that a resource names: those that it requests, that it had entries in, and its own.
+#[must_use]
+pub fn named(kanary: &KanaryDeployment) -> Vec<(Kind, String)> {
+    let mirror = kanary.spec.traffic.mirror();
+    let own = (Kind::VirtualService, names::virtual_service(kanary));
+    let requested = mirror.virtual_service.map(|route| (Kind::VirtualService, route.name));
+    let requested = requested.or(mirror.http_route.map(|route| (Kind::HTTPRoute, route.name)));
+    let canary = kanary.status.as_ref().and_then(|status| status.canary.as_ref());
+    let had = canary.into_iter().flat_map(|canary| &canary.routes).filter_map(|id| object::kind_and_name(id));
+    let mut all: Vec<_> = [own].into_iter().chain(requested).chain(had).collect();
+    all.sort();
+    all.dedup();
+    all
 }
 
 /// All VirtualServices and HTTPRoutes that are not being deleted.

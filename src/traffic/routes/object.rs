@@ -150,6 +150,13 @@ impl<'a> RouteRule<'a> {
     }
 }
 
+/// The kind and the name in [`RouteObject::id`].
+pub fn kind_and_name(id: &str) -> Option<(Kind, String)> {
+    let (kind, name) = id.split_once('/')?;
+    let kinds = [Kind::VirtualService, Kind::HTTPRoute];
+    kinds.into_iter().find(|known| known.as_str() == kind).map(|kind| (kind, name.to_owned()))
+}
+
 /// Are all of these methods such as change nothing? None at all means any method.
 pub fn are_reads<'a>(mut methods: impl Iterator<Item = Option<&'a str>>) -> bool {
     const READS: [&str; 3] = ["GET", "HEAD", "OPTIONS"];

@@ -67,7 +67,8 @@ pub async fn deploy(ns: &TestNamespace, production: Vec<Vec<Value>>) -> Result<(
     ns.until_all("", "production is available", met).await.map(drop)
 }
 
-async fn create(ns: &TestNamespace, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
+/// Creates objects, some at the same time.
+pub async fn create(ns: &TestNamespace, objects: impl IntoIterator<Item = Value>) -> Result<(), Error> {
     let created = stream::iter(objects).map(|object| async move { ns.apply(object).await });
     created.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await.map(drop)
 }

@@ -2,6 +2,7 @@
 //!
 //! It only measures. What must hold on every machine, such as no request at rest, is a test.
 
+mod crowd;
 mod departure;
 mod fleet;
 mod lifecycle;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kanary_e2e::{Error, Setup, TestNamespace, artifacts::Wanted, test_namespace::Cluster};
 use serde_json::Value;
 
-use crate::{departure, lifecycle, mirror, prometheus};
+use crate::{crowd, departure, lifecycle, mirror, prometheus};
 
 pub const USAGE: &str = "\
 What canaries cost the controller, the API server, Prometheus and production, as JSON on stdout.
@@ -14,6 +14,8 @@ usage: bench [PART [NUMBER…]]…
 
 Without a part, all parts run. Each runs in a lab of its own that contains only what the part needs.
 
+crowd      [COUNT…]     what one event costs in a namespace with so many Services and KanaryDeployments, and how long another
+                        namespace waits meanwhile (default: 10, 100, then 1000)
 lifecycle  [CANARIES…]  canaries that run at the same time, from creation to the end (default: 100, then 300)
 departure  [CANARIES]   how long a bad canary still gets production's requests, one canary at a time (default: 100)
 prometheus [CANARIES]   canaries that are evaluated, each with a query of its own every 10 s (default: 1000)
@@ -29,17 +31,19 @@ pub struct Part {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Crowd,
     Lifecycle,
     Departure,
     Prometheus,
     Mirror,
 }
 
-const KINDS: [Kind; 4] = [Kind::Lifecycle, Kind::Departure, Kind::Prometheus, Kind::Mirror];
+const KINDS: [Kind; 5] = [Kind::Crowd, Kind::Lifecycle, Kind::Departure, Kind::Prometheus, Kind::Mirror];
 
 impl Kind {
     fn name(self) -> &'static str {
         match self {
+            Self::Crowd => "crowd",
             Self::Lifecycle => "lifecycle",
             Self::Departure => "departure",
             Self::Prometheus => "prometheus",
@@ -49,6 +53,7 @@ impl Kind {
 
     fn defaults(self) -> &'static [usize] {
         match self {
+            Self::Crowd => &[10, 100, 1000],
             Self::Lifecycle => &[100, 300],
             Self::Departure => &[100],
             Self::Prometheus => &[1000],
@@ -58,7 +63,7 @@ impl Kind {
 
     fn accepts(self, count: usize) -> bool {
         match self {
-            Self::Lifecycle => true,
+            Self::Crowd | Self::Lifecycle => true,
             Self::Departure | Self::Prometheus | Self::Mirror => count <= 1,
         }
     }
@@ -94,7 +99,7 @@ impl Part {
     pub fn key(&self) -> &'static str {
         match self.kind {
             Kind::Lifecycle => "lifecycles",
-            Kind::Departure | Kind::Prometheus | Kind::Mirror => self.kind.name(),
+            Kind::Crowd | Kind::Departure | Kind::Prometheus | Kind::Mirror => self.kind.name(),
         }
     }
 
@@ -107,7 +112,7 @@ impl Part {
     /// What its lab contains.
     pub fn setup(&self) -> Setup {
         match self.kind {
-            Kind::Lifecycle | Kind::Departure => Setup::installed(),
+            Kind::Crowd | Kind::Lifecycle | Kind::Departure => Setup::installed(),
             Kind::Prometheus => Setup::installed().with_prometheus(),
             Kind::Mirror => Setup::installed().with_mesh(),
         }
@@ -117,6 +122,7 @@ impl Part {
     pub async fn measure(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
         let number = self.numbers.first().copied().unwrap_or_default();
         match self.kind {
+            Kind::Crowd => self.crowds(cluster).await,
             Kind::Lifecycle => self.lifecycles(cluster).await,
             Kind::Departure => {
                 departure::measure(&TestNamespace::open(cluster.clone(), "departure").await?, number).await
@@ -124,6 +130,22 @@ impl Part {
             Kind::Prometheus => prometheus::measure(cluster, number).await,
             Kind::Mirror => mirror::measure(cluster, number).await,
         }
+    }
+
+    async fn crowds(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
+        let mut crowds = Vec::new();
+        for &size in &self.numbers {
+            let open = |name: String| {
+                let cluster = cluster.clone();
+                async move { TestNamespace::open(cluster, &name).await }
+            };
+            let (ns, neighbour) = (open(format!("crowd {size}")).await?, open(format!("neighbour {size}")).await?);
+            crowds.push(crowd::measure(&ns, &neighbour, size).await?);
+            // What is left would cost the next controller.
+            ns.close(false).await?;
+            neighbour.close(false).await?;
+        }
+        Ok(crowds.into())
     }
 
     async fn lifecycles(&self, cluster: &Arc<Cluster>) -> Result<Value, Error> {
