@@ -73,6 +73,7 @@ pub enum Reason {
     RollingOut,
     // Stalled
     BadPrometheus,
+    BaseNotFound,
     BadQuery,
     ForeignNamespace,
     NameTaken,

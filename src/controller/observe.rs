@@ -29,8 +29,10 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
     let routed = needs_routes(context, &kanary);
     let now = clock::now();
     let (canary, pods) = canary(context, &kanary);
+    let base = stores.deployments.get(namespace, &names::base(&kanary));
     Some(Observed {
-        base: stores.deployments.get(namespace, &names::base(&kanary)),
+        neighbours: if base.is_none() { stores.deployments.unlabelled(namespace, |_| true) } else { Vec::new() },
+        base,
         canary,
         pods,
         services: services(context, &kanary, &mut state.services),

@@ -29,6 +29,9 @@ pub struct Observed {
     pub kanary: Arc<KanaryDeployment>,
     /// The Deployment of the base's name.
     pub base: Option<Arc<Deployment>>,
+    /// The Deployments that are no canaries, while there is no base.
+    #[serde(default)]
+    pub neighbours: Vec<Arc<Deployment>>,
     /// The Deployment with the canary's name, whatever client created it.
     pub canary: Option<Arc<Deployment>>,
     /// The pods with the canary's label.
@@ -152,6 +155,7 @@ impl Observed {
             now,
             kanary,
             base: None,
+            neighbours: Vec::new(),
             canary: None,
             pods: Vec::new(),
             services: Vec::new(),

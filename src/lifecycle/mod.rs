@@ -16,6 +16,7 @@ pub mod driver;
 mod events;
 mod facts;
 mod guards;
+mod neighbours;
 pub mod phase;
 mod preflight;
 mod readiness;

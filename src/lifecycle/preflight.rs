@@ -1,6 +1,6 @@
 //! Checks of a resource beyond what the CRD's rules can see. While one of them fails, nothing is created.
 
-use super::children;
+use super::{children, neighbours};
 use crate::{
     api::{Explanation, Reason, names},
     canary::Withheld,
@@ -14,7 +14,7 @@ use crate::{
 type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     // Nothing is decided on what is there and cannot be read.
     |seen, _, _| seen.unreadable.first().map(Unreadable::explain),
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
@@ -23,6 +23,8 @@ const CHECKS: [Check; 8] = [
     |seen, _, _| base_is_the_canary(seen),
     // A base that another KanaryDeployment made is removed with its run.
     |seen, _, _| base_is_another_canary(seen),
+    // A typing error must not make production pods of an unproven template.
+    |seen, _, _| neighbours::production_elsewhere(seen),
     // Nothing that exists already is taken over.
     |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.

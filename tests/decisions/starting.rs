@@ -302,3 +302,39 @@ fn a_run_warns_of_what_a_canary_beside_the_base_breaks() {
     assert_eq!(warned(joins, json!({}), &[]), []);
     assert_eq!(warned(reads("team"), json!({}), &peers), []);
 }
+
+/// A typing error in the name must not put an unproven template into production.
+#[test]
+fn a_base_is_not_created_where_production_has_another_name() {
+    let other = |name: &str, labels: Value| {
+        base(json!({
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": null, "matchExpressions": [{"key": "of", "operator": "In", "values": [name]}]},
+                     "template": {"metadata": {"labels": labels}}},
+        }))
+    };
+    let selecting = base(
+        json!({"metadata": {"name": "shop"}, "spec": {"template": {"metadata": {"labels": {"app": null, "x": "y"}}}}}),
+    );
+    let cases = [
+        (other("shop", json!({})), Some("has the pods of Service web")),
+        (selecting, Some("selects the pods of spec.template")),
+        (other("wep", json!({"app": "other"})), Some("has almost the same name")),
+        (other("payments", json!({"app": "other"})), None),
+    ];
+    for (neighbour, words) in cases {
+        for create_base in [false, true] {
+            let spec = json!({"traffic": {"source": "service"}, "createBase": create_base});
+            let mut status = unpinned(&spec, json!({}));
+            status.as_object_mut().expect("a status").remove("base");
+            let mut seen = observed(spec, status);
+            (seen.base, seen.neighbours) = (None, vec![neighbour.clone()]);
+            let planned = plan(&seen);
+            let message = told(&planned, "/message").to_string();
+            let creates = kinds(&planned).contains(&("create the base", Kind::Deployment));
+            assert_eq!(creates, create_base || words.is_none(), "{message}");
+            let words = words.filter(|_| !create_base);
+            assert!(words.is_none_or(|words| message.contains(words) && message.contains("createBase")), "{message}");
+        }
+    }
+}

@@ -70,6 +70,9 @@ pub struct KanaryDeploymentSpec {
     #[schemars(schema_with = "schema::optional_dns_subdomain")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment_name: Option<String>,
+    /// Create a missing base also where production seems to be there under another name. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub create_base: bool,
     /// Name of the production Service. Required unless `traffic.source` is `none`.
     #[schemars(schema_with = "schema::optional_service_name")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -32,8 +32,8 @@ pub fn of(deployment: &Value) -> Value {
     }
     let mut spec = deployment["spec"].clone();
     if let Some(fields) = spec.as_object_mut() {
-        // Scale and a paused rollout stay with the base.
-        fields.retain(|field, _| !matches!(field.as_str(), "replicas" | "paused"));
+        // Scale and a paused rollout stay with the base; and without a selector no base can be made of a typing error.
+        fields.retain(|field, _| !matches!(field.as_str(), "replicas" | "paused" | "selector"));
     }
     defaults::strip(&mut spec);
     if let Some(pods) = spec.pointer_mut("/template/metadata").and_then(Value::as_object_mut) {

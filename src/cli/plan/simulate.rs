@@ -18,7 +18,7 @@ use crate::{
         driver::Driver,
         step::{self, Done, StepError, Wait},
     },
-    objects::{DeploymentSpec, Listed, Object, Pod},
+    objects::{Deployment, DeploymentSpec, Listed, Object, Pod},
     promql::{ClockMark, EgressPolicy, Query},
 };
 
@@ -177,9 +177,13 @@ impl Simulation {
         let pods = cluster.views::<Pod>("Pod");
         let name = kanary.name();
         let service = kanary.spec.service_name.as_deref().and_then(|name| cluster.get("Service", name));
+        let base = cluster.view("Deployment", &names::base(kanary));
+        let mut neighbours = cluster.views::<Deployment>("Deployment");
+        neighbours.retain(|other| other.label(names::CANARY_LABEL).is_none());
         let pod_selectors = ["PodDisruptionBudget", "NetworkPolicy", "PeerAuthentication", "AuthorizationPolicy"];
         Observed {
-            base: cluster.view("Deployment", &names::base(kanary)),
+            neighbours: if base.is_none() { neighbours } else { Vec::new() },
+            base,
             canary: cluster.view("Deployment", &names::canary(kanary)),
             pods: pods.into_iter().filter(|pod| pod.label(names::CANARY_LABEL) == Some(name)).collect(),
             services: cluster.views("Service"),
