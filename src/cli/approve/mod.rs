@@ -22,7 +22,6 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, KanaryDeploymentStatus, ManualStatus, Phase},
-    objects::Object,
     validation::given,
 };
 

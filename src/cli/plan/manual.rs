@@ -1,6 +1,9 @@
 //! The simulated user's manual verdict: when one is needed, and what it replaces.
 
-use crate::api::{DefaultStatus, ItemKind, KanaryDeployment, KanaryDeploymentStatus, Validation};
+use crate::{
+    api::{DefaultStatus, ItemKind, KanaryDeployment, KanaryDeploymentStatus, Validation},
+    validation::given,
+};
 
 /// The manual verdict of the simulated user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
