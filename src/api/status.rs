@@ -75,7 +75,7 @@ pub struct KanaryDeploymentStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub items: Vec<ItemStatus>,
-    /// In which run each manual verdict of the spec was first seen; it counts in that run only.
+    /// The run that each manual verdict of the spec is for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 17))]
     pub manual_verdicts: Vec<ManualVerdict>,
@@ -348,18 +348,18 @@ pub struct ItemStatus {
     pub hash: Option<String>,
 }
 
-/// A manual verdict of the spec, and the run that it is for.
+/// A manual verdict.
 #[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManualVerdict {
-    /// Name of the item; none: the whole run.
+    /// The item; none: the whole run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<String>,
     /// The verdict.
     pub verdict: ManualStatus,
     /// The run that it is for.
     pub run: i64,
-    /// Hash of its reason: with another reason it is another verdict.
+    /// Hash of its reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason_hash: Option<String>,
     /// The template that it names.

@@ -47,7 +47,7 @@ pub fn on_item<'a>(name: &'a str, manual: &'a Manual) -> Option<Given<'a>> {
         reason: None,
         run: manual.run,
         template_hash: manual.template_hash.as_deref(),
-        by: manual.by.as_deref(),
+        by: None,
     })
 }
 

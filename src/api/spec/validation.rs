@@ -74,10 +74,10 @@ pub struct ManualOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// The run that the verdict is for. Default: the one that is under way when the controller first sees the verdict.
+    /// The run that it is for. Default: the one in which it is first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,
-    /// `status.templateHash` of the template that the verdict is for. Default: that of the run.
+    /// The template that it is for: `status.templateHash`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub template_hash: Option<String>,
@@ -123,20 +123,13 @@ pub struct Manual {
     /// The verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ManualStatus>,
-    /// The run that the verdict is for. Default: the one that is under way when the controller first sees the verdict.
+    /// The run that it is for. Default: the one in which it is first seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<i64>,
-    /// `status.templateHash` of the template that the verdict is for. Default: that of the run.
+    /// The template that it is for: `status.templateHash`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub template_hash: Option<String>,
-    /// The user who says so; it is not checked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 256))]
-    pub by: Option<String>,
-    /// When.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub at: Option<Timestamp>,
 }
 
 /// Verdict to assume at the deadline if none is set.
