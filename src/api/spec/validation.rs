@@ -200,8 +200,7 @@ impl Item {
     /// The kind that is set. An item with none reads as manual.
     #[must_use]
     pub fn kind(&self) -> ItemKind<'_> {
-        const SILENT: &Manual =
-            &Manual { status_after_deadline: None, status: None, run: None, template_hash: None, by: None, at: None };
+        const SILENT: &Manual = &Manual { status_after_deadline: None, status: None, run: None, template_hash: None };
         match (&self.label_watch, &self.prom_ql) {
             (Some(watch), _) => ItemKind::LabelWatch(watch),
             (None, Some(query)) => ItemKind::PromQl(query),
