@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 49] = [
+const ENOUGH: [(&str, u64); 50] = [
     ("phase Starting", 8000),
     ("phase Validating", 4500),
     ("phase Promoting", 2000),
