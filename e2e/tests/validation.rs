@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         validation_is_paused_while_the_canary_is_not_available: lab_only,
         an_edited_item_starts_again_and_the_others_stay,
         a_manual_verdict_does_not_move_the_deadline,
+        an_old_approval_promotes_nothing,
     ];
     harness::main(Setup::controller(&[]), cases)
 }
@@ -357,4 +358,20 @@ async fn a_manual_verdict_does_not_move_the_deadline(ns: TestNamespace) -> Resul
 /// Monitoring labels this pod as bad.
 async fn mark_bad(ns: &TestNamespace, pod: &str) -> Result<Pod, Error> {
     ns.patch(pod, json!({"metadata": {"labels": {"bad": "yes"}}})).await
+}
+
+/// The verdict stays in the spec, and counts for nothing in the next run until it is given for that.
+async fn an_old_approval_promotes_nothing(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, json!({})).await?;
+    set_verdict(&ns, "valid").await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&ns).await?, "web:2");
+    change(&ns, image("web:3")).await?;
+    let told = "approved for run 1, not for run 2: kubectl kanary approve trial";
+    ns.until_kanary(TRIAL, "the old approval is told", |kanary| text(kanary, "/status/message").contains(told)).await?;
+    assert_eq!(base_image(&ns).await?, "web:2");
+    change(&ns, json!({"validation": {"manual": {"run": 2}}})).await?;
+    ns.until_phase(TRIAL, "Succeeded").await?;
+    assert_eq!(base_image(&ns).await?, "web:3");
+    Ok(())
 }

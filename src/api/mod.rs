@@ -20,7 +20,7 @@ pub use spec::{
     VirtualServiceRef,
 };
 pub use status::{
-    BaseStatus, CanaryStatus, Condition, ConditionStatus, ConditionType, ItemStatus, KanaryDeploymentStatus, Phase,
-    Report, Verdict,
+    BaseStatus, CanaryStatus, Condition, ConditionStatus, ConditionType, ItemStatus, KanaryDeploymentStatus,
+    ManualVerdict, Phase, Report, Verdict,
 };
 pub use template::Template;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use strum::{Display, EnumIter, IntoStaticStr};
 
-use super::{Reason, duration, schema};
+use super::{ManualStatus, Reason, duration, schema};
 
 /// The state of the run.
 #[derive(JsonSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub struct KanaryDeploymentStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub items: Vec<ItemStatus>,
+    /// The run that each manual verdict of the spec is for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 17))]
+    pub manual_verdicts: Vec<ManualVerdict>,
     /// The columns of `kubectl get`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
@@ -342,6 +346,25 @@ pub struct ItemStatus {
     /// Hash of what the item checks; another one resets the evidence.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
+}
+
+/// A manual verdict.
+#[derive(JsonSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManualVerdict {
+    /// The item; none: the whole run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    /// The verdict.
+    pub verdict: ManualStatus,
+    /// The run that it is for.
+    pub run: i64,
+    /// Hash of its reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason_hash: Option<String>,
+    /// The template that it names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_hash: Option<String>,
 }
 
 /// The columns of `kubectl get`.

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::{DefaultStatus, ItemKind, KanaryDeployment, Phase, Verdict},
     objects::Object,
+    validation::given,
 };
 
 /// How far the validation of a run is.
@@ -114,7 +115,9 @@ impl Progress {
         let text = match (self.state, self.deadline) {
             (State::NotStarted, _) => return format!("{total}, starts when the canary is ready"),
             (State::AwaitingApproval, _) => {
-                return format!("waiting for approval: kubectl kanary approve {}", kanary.name());
+                let outdated = kanary.status.as_ref().and_then(|status| given::outdated(kanary, status));
+                let outdated = outdated.map(|given| format!(", {given}")).unwrap_or_default();
+                return format!("waiting for approval{outdated}: kubectl kanary approve {}", kanary.name());
             }
             (State::Paused, _) => return format!("paused at {} of {total}", short(elapsed)),
             (State::Running, Some(deadline)) if elapsed < self.total => {

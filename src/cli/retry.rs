@@ -74,9 +74,12 @@ pub fn operations(kanary: &KanaryDeployment, whole: &Value, id: &str) -> Vec<Val
         json!({"op": "add", "path": "/spec/runID", "value": id}),
     ];
     let count = kanary.spec.validation.items.len();
-    let items = (0..count).map(|index| format!("/spec/validation/items/{index}/manual/status"));
-    let run = ["status", "reason"].map(|field| format!("/spec/validation/manual/{field}"));
-    let verdicts = run.into_iter().chain(items).filter(|path| whole.pointer(path).is_some());
+    let items = (0..count).map(|index| format!("/spec/validation/items/{index}/manual"));
+    let places = std::iter::once("/spec/validation/manual".to_owned()).chain(items);
+    let fields = ["status", "reason", "run", "templateHash", "by", "at"];
+    let verdicts = places
+        .flat_map(|place| fields.map(|field| format!("{place}/{field}")))
+        .filter(|path| whole.pointer(path).is_some());
     operations.extend(verdicts.map(|path| json!({"op": "remove", "path": path})));
     operations
 }

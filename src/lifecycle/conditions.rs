@@ -17,7 +17,7 @@ use crate::{
     canary::{self, Readiness},
     decision::{Notice, Observed},
     objects::Object,
-    validation::Assessment,
+    validation::{Assessment, given},
 };
 
 /// Brings conditions, message and columns up to now; the events of what begins or ends within a phase.
@@ -140,8 +140,9 @@ fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
 }
 
 fn validating(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
-    if awaits_only_approval(seen) {
-        return format!("waiting for approval: kubectl kanary approve {}", seen.kanary.name());
+    if awaits_only_approval(seen, status) {
+        let outdated = given::outdated(&seen.kanary, status).map(|given| format!(", {given}")).unwrap_or_default();
+        return format!("waiting for approval{outdated}: kubectl kanary approve {}", seen.kanary.name());
     }
     status.deadline.map_or_else(String::new, |deadline| format!("validating until {}", stamp(deadline)))
 }

@@ -82,6 +82,8 @@ impl<'a> View<'a> {
         let is_persisted = new_run.is_none() && !is_deleted(seen);
         let mut actions = if is_persisted { actions::act(seen, &status, &facts) } else { Vec::new() };
         let unconfirmed = take_unconfirmed(seen, &mut actions);
+        let first = run::of_new_verdicts(seen, &status);
+        validation::given::record(&seen.kanary, &mut status, first);
         pin_base(seen, &mut status);
         canary_status::record_canary(seen, &mut status, &facts, &actions);
         let guards = guards::guards(seen, &mut status, &facts);

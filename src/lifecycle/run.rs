@@ -67,7 +67,23 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
         started_at: Some(seen.now),
         base,
         canary: Some(canary),
+        manual_verdicts: before.manual_verdicts.clone(),
         ..KanaryDeploymentStatus::default()
+    }
+}
+
+/// For which run a manual verdict is that is seen now for the first time and names none. One that changed with the template
+/// is for the new run. If the spec was changed more than once since the last look, nobody knows which change came first: it
+/// is for the run before, because no one has looked at the new one.
+#[must_use]
+pub fn of_new_verdicts(seen: &Observed, status: &KanaryDeploymentStatus) -> i64 {
+    let now = status.run.unwrap_or(1);
+    let before = seen.status();
+    let changes =
+        before.observed_generation.zip(seen.kanary.metadata.generation).map(|(then, now)| now.saturating_sub(then));
+    match before.run {
+        Some(last) if last != now && changes.is_some_and(|changes| changes > 1) => last,
+        Some(_) | None => now,
     }
 }
 

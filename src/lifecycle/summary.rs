@@ -6,6 +6,7 @@ use crate::{
     api::{ConditionType, DefaultStatus, Item, KanaryDeploymentStatus, ManualStatus, Phase, Report},
     decision::Observed,
     scale,
+    validation::given::{self, Given},
 };
 
 /// The columns of a status whose conditions are up to now.
@@ -37,7 +38,7 @@ fn word(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Strin
     }
     let types: &[ConditionType] = match phase {
         Phase::Starting => &[ConditionType::CanaryReady, ConditionType::Traffic],
-        Phase::Validating if awaits_only_approval(seen) && status.held_since.is_none() => {
+        Phase::Validating if awaits_only_approval(seen, status) && status.held_since.is_none() => {
             return "Waiting for approval".into();
         }
         Phase::Validating => &[ConditionType::Running],
@@ -50,19 +51,18 @@ fn word(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Strin
 }
 
 /// Is a manual verdict, for which there is no deadline, all that is missing?
-pub(super) fn awaits_only_approval(seen: &Observed) -> bool {
+pub(super) fn awaits_only_approval(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let validation = &seen.kanary.spec.validation;
-    let all = validation.manual.as_ref();
-    let is_approved = all.is_some_and(|manual| manual.status == Some(ManualStatus::Valid));
-    let default = all.and_then(|manual| manual.status_after_deadline);
-    let has_no_deadline = |item: &Item| {
-        let own = item.manual.as_ref().filter(|manual| manual.status.is_none());
+    let default = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
+    let counts = |given: Option<Given<'_>>| given.is_some_and(|given| given.counts(status));
+    let has_no_deadline = |name: &str, item: &Item| {
+        let own = item.manual.as_ref().filter(|manual| !counts(given::on_item(name, manual)));
         own.is_some_and(|manual| manual.status_after_deadline.or(default).unwrap_or_default() == DefaultStatus::None)
     };
     let items = validation.named_items();
-    !is_approved
+    !counts(given::on_run(&seen.kanary).filter(|given| given.verdict == ManualStatus::Valid))
         && items.iter().all(|(_, item)| item.manual.is_some())
-        && items.iter().any(|(_, item)| has_no_deadline(item))
+        && items.iter().any(|(name, item)| has_no_deadline(name, item))
 }
 
 /// A time as messages give it, in seconds.

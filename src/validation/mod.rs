@@ -2,11 +2,13 @@
 //!
 //! Missing evidence never counts as success: an item without a verdict holds the run.
 
+pub mod given;
 mod item_result;
 mod label_watch;
 mod manual;
 pub mod promql;
 
+use given::Given;
 pub use item_result::{Assessment, ItemResult, Measurement, Timing};
 use jiff::{SignedDuration, Timestamp};
 use promql::{Gap, PromqlItem, status_of};
@@ -29,7 +31,7 @@ pub fn judge(seen: &Observed, status: &KanaryDeploymentStatus, timing: Timing) -
         checks.iter().map(|(name, item)| evaluate(seen, status, name, item, timing)).collect();
     let report = |((name, item), result): (&(String, &Item), &ItemResult)| report(seen, status, name, item, result);
     let items = checks.iter().zip(&results).map(report).collect();
-    (combine(seen, &checks, &results, timing.period_over), items)
+    (combine(seen, status, &checks, &results, timing.period_over), items)
 }
 
 /// What rejects the canary whatever its period and its queries say: a user, or an invalidation label.
@@ -40,7 +42,7 @@ pub fn rejection(seen: &Observed, status: &KanaryDeploymentStatus, available: bo
     let timing = Timing { period_over: false, available };
     let results: Vec<ItemResult> =
         checks.iter().map(|(name, item)| evaluate(seen, status, name, item, timing)).collect();
-    match combine(seen, &checks, &results, false) {
+    match combine(seen, status, &checks, &results, false) {
         Assessment::Invalid { message } => Some(message),
         Assessment::Valid { .. } | Assessment::Open { .. } => None,
     }
@@ -48,20 +50,24 @@ pub fn rejection(seen: &Observed, status: &KanaryDeploymentStatus, available: bo
 
 fn evaluate(seen: &Observed, status: &KanaryDeploymentStatus, name: &str, item: &Item, timing: Timing) -> ItemResult {
     match item.kind() {
-        ItemKind::Manual(item) => {
-            manual::evaluate(item, seen.kanary.spec.validation.manual.as_ref(), timing.period_over)
-        }
+        ItemKind::Manual(item) => manual::evaluate(&seen.kanary, status, (name, item), timing.period_over),
         ItemKind::LabelWatch(watch) => label_watch::evaluate(seen, watch, timing),
         ItemKind::PromQl(item) => promql::evaluate(&PromqlItem::new(seen, status, name, item)),
     }
 }
 
-fn combine(seen: &Observed, checks: &[(String, &Item)], results: &[ItemResult], period_over: bool) -> Assessment {
+fn combine(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    checks: &[(String, &Item)],
+    results: &[ItemResult],
+    period_over: bool,
+) -> Assessment {
     let named = || checks.iter().map(|(name, _)| name).zip(results);
-    let whole_run = seen.kanary.spec.validation.manual.as_ref();
-    if let Some(manual) = whole_run.filter(|manual| manual.status == Some(ManualStatus::Invalid)) {
-        let reason = manual.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        return Assessment::Invalid { message: format!("rejected manually{reason}") };
+    let whole_run = given::on_run(&seen.kanary).filter(|given| given.counts(status));
+    if let Some(given) = whole_run.filter(|given| given.verdict == ManualStatus::Invalid) {
+        let reason = given.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Assessment::Invalid { message: format!("rejected manually{}{reason}", given.author()) };
     }
     if let Some((name, result)) = named().find(|(_, result)| result.verdict == Verdict::Invalid) {
         return Assessment::Invalid { message: format!("{name}: {}", result.message) };
@@ -74,15 +80,15 @@ fn combine(seen: &Observed, checks: &[(String, &Item)], results: &[ItemResult], 
     let all_manual = checks.iter().all(|(_, item)| matches!(item.kind(), ItemKind::Manual(_)));
     let all_final = results.iter().all(|result| result.is_final);
     match (unknown.is_empty(), period_over || all_manual) {
-        (true, true) if all_final => Assessment::Valid { message: success_message(seen, results.len()) },
+        (true, true) if all_final => Assessment::Valid { message: success_message(whole_run, results.len()) },
         // The last query is under way.
         (true, true | false) => Assessment::Open { message: None },
         (false, _) => Assessment::Open { message: period_over.then(|| unknown.join("; ")) },
     }
 }
 
-fn success_message(seen: &Observed, count: usize) -> String {
-    let reason = seen.kanary.spec.validation.manual.as_ref().and_then(|manual| manual.reason.as_deref());
+fn success_message(whole_run: Option<Given<'_>>, count: usize) -> String {
+    let reason = whole_run.and_then(|given| given.reason);
     let items = if count == 1 { "the item is valid".into() } else { format!("all {count} items are valid") };
     reason.map_or(items.clone(), |reason| format!("{items}: {reason}"))
 }

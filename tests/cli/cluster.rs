@@ -19,6 +19,7 @@ pub fn trials() -> Vec<Trial> {
         a_watch_says_everything_once,
         a_watch_ends_with_what_it_watches,
         a_verdict_is_sent_again_after_a_conflict,
+        a_verdict_names_its_run_and_its_user,
         a_verdict_is_about_the_run_that_was_read,
         one_that_cannot_be_decoded_hides_no_other,
         a_canary_that_cannot_be_decoded_can_be_rejected,
@@ -132,6 +133,44 @@ fn a_verdict_is_sent_again_after_a_conflict() {
     assert!(error.contains("the object has been modified"), "{error}");
 }
 
+/// The run, its template and the user go with it; a base that does not exist cannot have been looked at.
+fn a_verdict_names_its_run_and_its_user() {
+    for (has_base, arguments, code, said) in [
+        (true, vec!["approve", "web"], 0, "web approved for run 2\n  image: web:1 → web:2\n"),
+        (false, vec!["approve", "web"], 1, "the base does not exist: Deployment web;"),
+        (false, vec!["approve", "web", "--ahead"], 0, "web approved for run 2\n  image: web:2\n"),
+        (false, vec!["reject", "web"], 0, "web rejected\n"),
+    ] {
+        let mut run = in_phase(kanary("web", 1), "Validating");
+        run["status"]["run"] = 2.into();
+        let hash = run["status"]["templateHash"].clone();
+        let server = Server::start(move |request| match (request.path.contains("/deployments/"), request.resource()) {
+            (true, _) if !has_base => Answer::refusal(404, "NotFound", "no such Deployment"),
+            (true, _) => Answer::Object(
+                200,
+                json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"selector": {},
+                    "template": {"spec": {"containers": [{"name": "web", "image": "web:1"}]}}}}),
+            ),
+            (_, "selfsubjectreviews") => Answer::Object(
+                201,
+                json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview", "metadata": {},
+                    "status": {"userInfo": {"username": "ann"}}}),
+            ),
+            _ => Answer::Object(200, run.clone()),
+        });
+        let (out, error, exit) = server.run(&arguments);
+        assert_eq!(exit, Some(code), "{arguments:?}: {error}");
+        assert!(format!("{out}{error}").contains(said), "{arguments:?}: {out}{error}");
+        let requests = server.requests();
+        let patch = requests.iter().find(|request| request.method == "PATCH");
+        assert_eq!(patch.is_some(), code == 0);
+        if let Some(manual) = patch.map(|patch| &patch.body["spec"]["validation"]["manual"]) {
+            assert_eq!((&manual["run"], &manual["templateHash"], &manual["by"]), (&json!(2), &hash, &json!("ann")));
+            assert!(manual["at"].is_string(), "{manual}");
+        }
+    }
+}
+
 fn a_verdict_is_about_the_run_that_was_read() {
     type Change = fn(&mut Value);
     let changes: [(Change, &str); 4] = [
@@ -174,8 +213,9 @@ fn a_canary_that_cannot_be_decoded_can_be_rejected() {
     let server = Server::start(|_| Answer::Object(200, strange()));
     let (out, error, code) = server.run(&["reject", "strange"]);
     assert_eq!((code, out.as_str()), (Some(0), "kanarydeployment.kanary.k8s.io/strange rejected\n"), "{error}");
-    let patch = &server.requests()[1].body;
-    assert_eq!(patch["metadata"]["resourceVersion"], "7");
+    let requests = server.requests();
+    let patch = requests.iter().find(|request| request.method == "PATCH").map(|request| &request.body);
+    assert_eq!(patch.expect("a patch")["metadata"]["resourceVersion"], "7");
     for verb in ["approve", "retry", "describe"] {
         let (_, error, code) = server.run(&[verb, "strange"]);
         assert_eq!(code, Some(1), "{verb}");

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic)]
 #![allow(clippy::wildcard_enum_match_arm)] // a test is about the variants that it names
 
+mod approval;
 mod clock;
 mod given;
 mod mirror;

@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 49] = [
+const ENOUGH: [(&str, u64); 50] = [
     ("phase Starting", 8000),
     ("phase Validating", 4500),
     ("phase Promoting", 2000),
@@ -53,6 +53,7 @@ const ENOUGH: [(&str, u64); 49] = [
     ("answer true", 5000),
     ("answer false", 400),
     ("answer unknown", 1000),
+    ("success beside an old word", 20),
     ("success by promQL", 300),
     ("failure by promQL", 200),
     ("BadQuery", 300),

@@ -34,6 +34,7 @@ mod routes;
 mod scene;
 mod server;
 mod shell;
+mod words;
 mod writes;
 
 use std::{

@@ -34,6 +34,8 @@ pub enum Mutant {
     RecreatesTheBase,
     /// Takes an item without evidence for a valid one.
     BelievesUnknown,
+    /// Takes a manual verdict that stayed in the spec for one on the present run.
+    BelievesOldWords,
     /// Counts the time in which no controller was watching.
     IgnoresAbsences,
     /// Knows only of the last absence, as if the others were not kept.
@@ -156,6 +158,11 @@ impl Mutant {
                 validation.items.clear();
                 validation.manual =
                     Some(ManualOverride { status: Some(ManualStatus::Valid), ..ManualOverride::default() });
+            }
+            Self::BelievesOldWords => {
+                let status = status_of(seen);
+                let run = status.run.unwrap_or_default();
+                status.manual_verdicts.iter_mut().for_each(|known| known.run = run);
             }
             Self::IgnoresAbsences => seen.absences.clear(),
             Self::IgnoresEdits => {

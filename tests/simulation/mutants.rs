@@ -33,6 +33,7 @@ mutants! {
     the_base_is_written_once: PromotesTwice breaks "I1";
     a_deleted_base_stays_deleted: RecreatesTheBase breaks "I1";
     no_evidence_is_no_success: BelievesUnknown breaks "I3";
+    an_old_verdict_is_none: BelievesOldWords breaks "a word is for one run";
     absences_do_not_count: IgnoresAbsences breaks "I3";
     absences_are_kept: ForgetsAbsences breaks "I3";
     time_without_a_canary_does_not_count: IgnoresHolds breaks "I3";

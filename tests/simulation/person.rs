@@ -81,9 +81,17 @@ impl Hand<'_> {
 
 fn judge(hand: &mut Hand) -> &'static str {
     match hand.rng.below(10) {
-        0..=5 => {
+        0..=3 => {
             hand.edit_kanary(|kanary| kanary["spec"]["validation"]["manual"] = json!({"status": "valid"}));
             "says valid"
+        }
+        4..=5 => {
+            hand.edit_kanary(|kanary| {
+                let (run, template) = (kanary["status"]["run"].clone(), kanary["status"]["templateHash"].clone());
+                kanary["spec"]["validation"]["manual"] =
+                    json!({"status": "valid", "run": run, "templateHash": template});
+            });
+            "says valid of this run"
         }
         6 => {
             hand.edit_kanary(|kanary| {

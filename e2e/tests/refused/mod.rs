@@ -444,6 +444,18 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {validation: {manual: {reason: x*1024 }}}",
     ),
     wrong(
+        "a user of 257 characters",
+        "spec: {validation: {manual: {by: x*257 }}}",
+        &["spec.validation.manual.by", "256"],
+        "spec: {validation: {manual: {by: x*256 }}}",
+    ),
+    wrong(
+        "a template hash of 65 characters",
+        "spec: {validation: {manual: {templateHash: x*65 }}}",
+        &["spec.validation.manual.templateHash", "64"],
+        "spec: {validation: {manual: {templateHash: x*64 }}}",
+    ),
+    wrong(
         "an item of no kind",
         "spec: {validation: {items: [{name: a}]}}",
         &["spec.validation.items[]: set exactly one of manual, labelWatch, promQL"],

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -74,6 +74,20 @@ pub struct ManualOverride {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
+    /// The run that it is for. Default: the one in which it is first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// The template that it is for: `status.templateHash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub template_hash: Option<String>,
+    /// The user who says so; it is not checked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub by: Option<String>,
+    /// When.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
 }
 
 /// What must hold: exactly one of `manual`, `labelWatch`, `promQL`.
@@ -109,6 +123,13 @@ pub struct Manual {
     /// The verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<ManualStatus>,
+    /// The run that it is for. Default: the one in which it is first seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<i64>,
+    /// The template that it is for: `status.templateHash`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub template_hash: Option<String>,
 }
 
 /// Verdict to assume at the deadline if none is set.
@@ -179,7 +200,7 @@ impl Item {
     /// The kind that is set. An item with none reads as manual.
     #[must_use]
     pub fn kind(&self) -> ItemKind<'_> {
-        const SILENT: &Manual = &Manual { status_after_deadline: None, status: None };
+        const SILENT: &Manual = &Manual { status_after_deadline: None, status: None, run: None, template_hash: None };
         match (&self.label_watch, &self.prom_ql) {
             (Some(watch), _) => ItemKind::LabelWatch(watch),
             (None, Some(query)) => ItemKind::PromQl(query),

@@ -1,6 +1,9 @@
 //! The simulated user's manual verdict: when one is needed, and what it replaces.
 
-use crate::api::{DefaultStatus, ItemKind, KanaryDeployment, Validation};
+use crate::{
+    api::{DefaultStatus, ItemKind, KanaryDeployment, KanaryDeploymentStatus, Validation},
+    validation::given,
+};
 
 /// The manual verdict of the simulated user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +23,12 @@ pub fn clear(kanary: &mut KanaryDeployment) {
 }
 
 /// Is there a manual item that is not valid at the deadline by default?
-pub fn needs_approval(validation: &Validation) -> bool {
+pub fn needs_approval(validation: &Validation, status: &KanaryDeploymentStatus) -> bool {
     let default = validation.manual.as_ref().and_then(|manual| manual.status_after_deadline);
-    validation.named_items().iter().any(|(_, item)| match item.kind() {
+    validation.named_items().iter().any(|(name, item)| match item.kind() {
         ItemKind::Manual(manual) => {
-            manual.status.is_none() && manual.status_after_deadline.or(default) != Some(DefaultStatus::Valid)
+            let is_given = given::on_item(name, manual).is_some_and(|given| given.counts(status));
+            !is_given && manual.status_after_deadline.or(default) != Some(DefaultStatus::Valid)
         }
         ItemKind::LabelWatch(_) | ItemKind::PromQl(_) => false,
     })

@@ -20,6 +20,7 @@ use crate::{
     },
     objects::{Deployment, DeploymentSpec, Listed, Object, Pod},
     promql::{ClockMark, EgressPolicy, Query},
+    validation::given,
 };
 
 /// Far more rounds than any run takes; a run that needs them does not end.
@@ -207,18 +208,19 @@ impl Simulation {
 
     /// The user gives a manual verdict as soon as the canary is validating, if one is needed.
     fn manual_verdict(&mut self, begun: jiff::Timestamp) -> bool {
-        let validation = &self.kanary.spec.validation;
-        let is_given = validation.manual.as_ref().is_some_and(|manual| manual.status.is_some());
-        let is_wanted = self.verdict == ManualVerdict::Reject || needs_approval(validation);
+        let status = self.kanary.status.clone().unwrap_or_default();
+        let is_given = given::on_run(&self.kanary).is_some_and(|given| given.counts(&status));
+        let is_wanted = self.verdict == ManualVerdict::Reject || needs_approval(&self.kanary.spec.validation, &status);
         if is_given || !is_wanted || self.phase() != Some(Phase::Validating) {
             return false;
         }
-        let (status, verb) = match self.verdict {
+        let (verdict, verb) = match self.verdict {
             ManualVerdict::Approve => (ManualStatus::Valid, "approve"),
             ManualVerdict::Reject => (ManualStatus::Invalid, "reject"),
         };
         let kanary = Arc::make_mut(&mut self.kanary);
-        kanary.spec.validation.manual.get_or_insert_default().status = Some(status);
+        let manual = kanary.spec.validation.manual.get_or_insert_default();
+        (manual.status, manual.run, manual.template_hash) = (Some(verdict), status.run, status.template_hash);
         kanary.metadata.generation = kanary.metadata.generation.map(|generation| generation + 1);
         let mut step = Step::at(begun.duration_until(self.cluster.now));
         step.phase = self.phase();

@@ -53,13 +53,17 @@ pub async fn show(
             state.notice = Some("sending …".into());
             let (connection, name, send) = (connection.clone(), state.kanary.name().to_owned(), send.clone());
             tokio::spawn(async move {
-                let result = approve::send(&connection, &name, verdict, None).await;
-                let result = result.unwrap_or_else(|error| format!("error: {error}"));
+                let result = approve::send(&connection, &name, verdict, None, false).await;
+                let result = result.map_or_else(|error| format!("error: {error}"), first_line);
                 // Nobody receives it after the end.
                 drop(send.send(Update::Sent(result)));
             });
         }
     }
+}
+
+fn first_line(text: String) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 fn received(receive: UnboundedReceiver<Update>) -> BoxStream<'static, Update> {
