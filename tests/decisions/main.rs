@@ -6,6 +6,7 @@
 mod clock;
 mod given;
 mod mirror;
+mod mirror_effect;
 mod production;
 mod promotion;
 mod promql;
