@@ -5,7 +5,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use facts::{copies::*, gateway::*, obeyed::*};
+use facts::{copies::*, gateway::*, obeyed::*, uncopied::*};
 use kanary_e2e::{Setup, cases, harness};
 
 fn main() -> ExitCode {
@@ -29,6 +29,12 @@ fn main() -> ExitCode {
         an_http_route_copies_at_the_gateway: lab_only,
         inside_a_mirror_without_a_port_goes_to_the_port_that_was_called: lab_only,
         at_a_gateway_a_mirror_needs_a_port_where_the_service_has_several: lab_only,
+        only_ports_of_http_are_copied: lab_only,
+        a_route_that_no_request_takes_is_not_copied: lab_only,
+        a_delegate_that_gets_nothing_copies_nothing: lab_only,
+        a_hidden_service_is_not_copied: lab_only,
+        an_older_route_may_go_before_ours: lab_only,
+        a_backend_that_does_not_resolve_stops_its_own_rule_only: lab_only,
     ];
     harness::main(Setup::bare().with_mesh(), cases)
 }

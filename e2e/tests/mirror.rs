@@ -29,6 +29,8 @@ fn main() -> ExitCode {
         the_kanary_service_may_change_its_name_while_it_runs: lab_only,
         an_http_route_copies_too: lab_only,
         what_cannot_be_mirrored_is_refused_by_name: lab_only,
+        what_no_request_takes_is_refused_by_name: lab_only,
+        a_rule_with_a_backend_that_is_gone_does_not_hold_it: lab_only,
         another_namespace_is_left_alone: lab_only,
         copies_that_must_be_seen_are_waited_for: lab_only,
         generated_for_a_mirror_it_is_promoted: lab_only,
@@ -309,6 +311,40 @@ async fn what_cannot_be_mirrored_is_refused_by_name(ns: TestNamespace) -> Result
     ns.remove(dynamic::http_route(WEB)).await?;
     ns.until_phase(TRIAL, "Validating").await?;
     until_mirrored(&ns, 1.0).await.map(drop)
+}
+
+/// The port is bytes, then the route comes too late; then all is copied.
+async fn what_no_request_takes_is_refused_by_name(ns: TestNamespace) -> Result<(), Error> {
+    let as_tcp = json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080, "appProtocol": "tcp"}]}});
+    let as_http = json!({"spec": {"ports": [{"name": "http", "port": 80, "targetPort": 8080, "appProtocol": "http"}]}});
+    production(&ns).await?;
+    ns.patch::<Service>(WEB, as_tcp).await?;
+    ns.put(user_route()).await?;
+    let before = ns.read(WEB_ROUTE).await?["spec"].clone();
+    ns.apply(trial(mirroring(json!({})))).await?;
+    let kanary = until_reason(&ns, "Traffic", "NotHTTP").await?;
+    assert_contains(condition(&kanary, "Stalled"), &json!({"status": "True", "reason": "NotHTTP"}));
+    let message = text(condition(&kanary, "Traffic"), "/message");
+    assert!(message.contains("http (80, appProtocol tcp)"), "{message}");
+    let late = json!({"http": [{"name": "first", "route": [{"destination": {"host": "old"}}]}, before["http"][0]]});
+    ns.change(WEB_ROUTE, json!({"spec": late})).await?;
+    ns.patch::<Service>(WEB, as_http).await?;
+    until_reason(&ns, "Traffic", "RouteUnreached").await?;
+    until_canary_pods(&ns, 0).await?;
+    ns.change(WEB_ROUTE, json!({"spec": before})).await?;
+    ns.until_phase(TRIAL, "Validating").await?;
+    assert_all_is_copied(&ns).await
+}
+
+async fn a_rule_with_a_backend_that_is_gone_does_not_hold_it(ns: TestNamespace) -> Result<(), Error> {
+    let bad = json!({"name": "bad", "backendRefs": [{"name": "gone", "port": 80}]});
+    let ours = json!({"name": "all", "matches": [{"method": "GET"}], "backendRefs": [{"name": WEB, "port": 80}]});
+    ns.put(merged(http_route(the_service(), json!({})), json!({"spec": {"rules": [bad, ours]}}))).await?;
+    let kanary = validating(&ns, mirroring(json!({"provider": "gateway-api"}))).await?;
+    assert_contains(condition(&kanary, "Traffic"), &json!({"status": "True", "reason": "Accepted"}));
+    let message = text(condition(&kanary, "Traffic"), "/message");
+    assert!(message.contains("HTTPRoute web, Service gone in rule bad does not resolve"), "{message}");
+    assert_all_is_copied(&ns).await
 }
 
 /// A route in another namespace would take requests that the mirrored route never gets.

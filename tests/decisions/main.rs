@@ -7,6 +7,7 @@ mod approval;
 mod clock;
 mod given;
 mod mirror;
+mod mirror_effect;
 mod production;
 mod promotion;
 mod promql;

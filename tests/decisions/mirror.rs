@@ -165,7 +165,8 @@ fn every_route_that_points_to_production_contains_it() {
         ("a redirect", json!({"redirect": {"uri": "/new"}})),
         ("a delegation", json!({"delegate": {"name": "elsewhere"}})),
     ];
-    for (name, route) in others {
+    for (name, mut route) in others {
+        merge(&mut route, json!({"match": [{"uri": {"prefix": "/old"}}]}));
         let after = after(
             json!({}),
             &[virtual_service("any", json!({"hosts": ["a"], "http": [route, {"route": [to("web")]}]}))],
@@ -176,11 +177,11 @@ fn every_route_that_points_to_production_contains_it() {
 
 #[test]
 fn its_port_is_that_of_the_route() {
-    let route = json!({"route": [{"destination": {"host": "web", "port": {"number": 8080}}}]});
+    let route = json!({"route": [{"destination": {"host": "web", "port": {"number": 80}}}]});
     let after = after(json!({}), &[virtual_service("web", json!({"hosts": ["web"], "http": [route]}))]);
     assert_eq!(
         after[0]["spec"]["http"][0]["mirrors"][0]["destination"],
-        json!({"host": "try-kanary", "port": {"number": 8080}})
+        json!({"host": "try-kanary", "port": {"number": 80}})
     );
 }
 
@@ -214,6 +215,7 @@ fn only_what_is_named_contains_it() {
     let objects = [virtual_service("web", json!({"hosts": ["web"], "http": routes})), web()];
     let mut other = objects.to_vec();
     other[1]["metadata"]["name"] = json!("other");
+    other[1]["spec"]["hosts"] = json!(["shop.example.com"]);
     let after = after(json!({"virtualService": {"name": "web", "routes": ["a"]}}), &other);
     assert_eq!(
         mirrors(&after),

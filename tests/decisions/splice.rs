@@ -31,6 +31,10 @@ impl Dialect {
         };
         let field = if self.provider == "istio" { "route" } else { "backendRefs" };
         let mut rule = json!({"name": format!("r{name}"), field: services.iter().map(backend).collect::<Vec<_>>()});
+        if self.provider == "istio" {
+            // Without it, no request would take the next one.
+            rule["match"] = json!([{"uri": {"prefix": format!("/{name}")}}]);
+        }
         if !entries.is_empty() {
             rule[self.entries] = entries.iter().map(|service| self.entry(service)).collect();
         }

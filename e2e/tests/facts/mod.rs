@@ -4,6 +4,7 @@
 pub mod copies;
 pub mod gateway;
 pub mod obeyed;
+pub mod uncopied;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use kanary_e2e::{Error, TestNamespace, dynamic};

@@ -3,7 +3,7 @@
 use kanary_e2e::{Error, TestNamespace, dynamic};
 use serde_json::json;
 
-use super::{OTHER, world};
+use super::{uncopied::until_all_is_known, world};
 use crate::support::{mesh::*, *};
 
 /// A delegate has no hosts; its routes belong to the VirtualService that delegates to it.
@@ -53,14 +53,6 @@ pub async fn a_virtual_service_that_is_exported_to_the_caller_wins(ns: TestNames
     until_named(&ns, "theirs").await?;
     assert_eq!(copied(&ns, ns.calls(WEB)?.count(FEW)).await?, [], "ours was obeyed, and is no more");
     Ok(())
-}
-
-/// istiod pushes everything it knows at once: a proxy that has the effect of a later write has that of an earlier one.
-async fn until_all_is_known(ns: &TestNamespace) -> Result<(), Error> {
-    let marker = json!({"name": "marker", "route": [{"destination": {"host": OTHER}}]});
-    let host = json!({"metadata": {"name": "marker"}, "spec": {"hosts": [OTHER]}});
-    ns.put(merged(virtual_service(marker), host)).await?;
-    ns.until_route(OTHER, "the marker", |route| route.name == "marker").await.map(drop)
 }
 
 /// To istiod an HTTPRoute on a Service is one more VirtualService of its host: the oldest applies.

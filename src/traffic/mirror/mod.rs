@@ -1,10 +1,11 @@
 //! Copies of production's requests, through the routes of a mesh that point to the production Service.
 //!
 //! The routes are the user's. Ours is one entry in each: the one that points to the kanary service, whatever else it says.
-//! `targets` says which rules should contain it, `entry` what it is in either kind of route, `obstacle` why they must not,
-//! `status` whether it is there. How it is put in and taken out, and what it has in common with other sources that write
+//! `targets` says which rules should contain it, `entry` what it is in either kind of route, `obstacle` why they must not, `effect` why
+//! it would copy nothing, `status` whether it is there. How it is put in and taken out, and what it has in common with other sources that write
 //! into routes, is in `traffic::routes`.
 
+mod effect;
 mod entry;
 mod gateway;
 mod istio;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{
+    effect,
     entry::{MirrorRoute, MirrorRule},
     targets::{Mirror, host_owner},
 };
@@ -16,7 +17,7 @@ use crate::{
 type Check = fn(&Mirror) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 6] = [
+const CHECKS: [Check; 7] = [
     // Nothing can be said about routes that are not known.
     unknown_reason,
     // Of the routes of a host the mesh applies one and ignores the others silently.
@@ -29,6 +30,8 @@ const CHECKS: [Check; 6] = [
     no_route,
     // A rule cannot contain our entry, or must be named explicitly.
     refused,
+    // No request takes a rule that would contain it.
+    effect::obstacle,
 ];
 
 /// What is in the way of a mirror, if one is requested.
@@ -133,7 +136,7 @@ fn no_route(mirror: &Mirror) -> Option<Explanation> {
     if mirror.needs_own_route || mirror.targets().next().is_some() {
         return None;
     }
-    host_taken(mirror).or_else(|| Some(nothing_points_there(mirror)))
+    effect::not_http(mirror).or_else(|| host_taken(mirror)).or_else(|| Some(nothing_points_there(mirror)))
 }
 
 fn host_taken(mirror: &Mirror) -> Option<Explanation> {

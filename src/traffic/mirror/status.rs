@@ -1,6 +1,6 @@
 //! Is the mirror on, as far as objects show; and which client removed it.
 
-use super::{entry::MirrorRoute, targets::Mirror};
+use super::{effect, entry::MirrorRoute, targets::Mirror};
 use crate::{
     api::{ConditionStatus, Confirm, Phase, Provider, Reason, names},
     traffic::{kanary_service, routes, status::TrafficStatus},
@@ -43,7 +43,7 @@ fn pending(mirror: &Mirror) -> Option<TrafficStatus> {
 }
 
 fn not_accepted(mirror: &Mirror) -> Option<TrafficStatus> {
-    let refusal = |route: &MirrorRoute| routes::accepted(route.object).err();
+    let refusal = |route: &MirrorRoute| routes::accepted(mirror.seen, route.object).err();
     let (route, why) = mirror.targets().find_map(|(route, _)| Some((route, refusal(route)?)))?;
     let message = format!("{}: {why}", mirror.title(route));
     Some(TrafficStatus::new(ConditionStatus::False, Reason::NotAccepted, message))
@@ -51,19 +51,36 @@ fn not_accepted(mirror: &Mirror) -> Option<TrafficStatus> {
 
 fn confirmed(mirror: &Mirror) -> TrafficStatus {
     let (percentage, service) = (mirror.settings.percentage, mirror.service());
-    let share = format!("{percentage} % of the requests to Service {service} are mirrored to the canary");
+    let except = uncopied_ports(mirror);
+    let share = format!("{percentage} % of the requests to Service {service} are mirrored to the canary{except}");
     let on = |reason, message| TrafficStatus::new(ConditionStatus::True, reason, message);
     match (mirror.settings.confirm, mirror.settings.provider) {
         (Confirm::Accepted, Provider::Istio) => on(
             Reason::AcceptedUnverified,
             format!("{share}; unverified, because Istio does not report whether it applies a VirtualService"),
         ),
-        (Confirm::Accepted, Provider::GatewayApi) => on(Reason::Accepted, share),
+        (Confirm::Accepted, Provider::GatewayApi) => on(Reason::Accepted, share + &unresolved(mirror)),
         (Confirm::Requests, _) => match unconfirmed(mirror) {
             None => on(Reason::CopiesSeen, share),
             Some(why) => TrafficStatus::new(ConditionStatus::Unknown, Reason::NoCopiesSeen, why),
         },
     }
+}
+
+/// `, except at port tcp-admin (81)`, if there are such ports.
+fn uncopied_ports(mirror: &Mirror) -> String {
+    match &effect::uncopied_ports(mirror)[..] {
+        [] => String::new(),
+        ports => format!(", except at port {}, which Istio does not route as HTTP", ports.join(" and ")),
+    }
+}
+
+/// What parents report of backends that are not ours.
+fn unresolved(mirror: &Mirror) -> String {
+    let note = |route: &MirrorRoute| {
+        Some(format!("; {}, {}", mirror.title(route), routes::accepted(mirror.seen, route.object).ok()??))
+    };
+    mirror.targets().find_map(|(route, _)| note(route)).unwrap_or_default()
 }
 
 /// Why it is not known that mirrored requests arrive. Once they did, a quiet hour is not a reason to doubt it.

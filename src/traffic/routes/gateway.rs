@@ -1,5 +1,6 @@
-//! HTTPRoutes: which of their rules point to the production Service, and whether the route's parents accept it as it is.
+//! HTTPRoutes: which of their rules point to the production Service, and at which of its ports the mesh applies them.
 
+use k8s_openapi::api::core::v1::ServicePort;
 use serde_json::{Value, json};
 
 use super::{
@@ -8,10 +9,8 @@ use super::{
 };
 use crate::{
     decision::Observed,
-    objects::{HTTPRoute, Object},
+    objects::{HTTPRoute, Object, Service},
 };
-
-const GROUP: &str = "gateway.networking.k8s.io";
 
 /// How a rule points to the production Service, if it does.
 pub fn to_production(seen: &Observed, route: &HTTPRoute, rule: &Value) -> Option<ToProduction> {
@@ -75,46 +74,23 @@ fn without_core(parent: &Value) -> Value {
     parent
 }
 
-/// Each parent must report Accepted and ResolvedRefs for the current generation; if not, what is missing.
-pub fn accepted(route: &HTTPRoute) -> Result<(), String> {
+/// The ports of the production Service at which Istio's mesh applies the route; nothing if a gateway or another mesh does.
+pub fn mesh_ports<'a>(route: &HTTPRoute, service: &'a Service) -> Option<Vec<&'a ServicePort>> {
     let parents = items(&route.spec, "parentRefs");
-    if parents.is_empty() {
-        return Err("has no parentRefs, so no gateway or mesh applies it".into());
+    let is_of_mesh =
+        |parent: &Value| text(parent, "kind") == Some("Service") && text(parent, "name") == Some(service.name());
+    if parents.is_empty() || !parents.iter().all(is_of_mesh) || !is_of_istio(route) {
+        return None;
     }
-    parents.iter().try_for_each(|parent| accepted_by(route, parent))
+    let is_named = |port: &ServicePort| {
+        let mut numbers = parents.iter().map(|parent| parent.get("port").and_then(Value::as_i64));
+        numbers.any(|number| number.is_none_or(|number| number == i64::from(port.port)))
+    };
+    Some(service.spec.ports.iter().filter(|port| is_named(port)).collect())
 }
 
-fn accepted_by(route: &HTTPRoute, parent: &Value) -> Result<(), String> {
-    let report = route.status.parents.iter().find(|status| is_same_parent(route, &status["parentRef"], parent));
-    let name = text(parent, "name").unwrap_or_default();
-    for type_ in ["Accepted", "ResolvedRefs"] {
-        let condition = report.and_then(|report| current_condition(route, report, type_));
-        let Some(condition) = condition else { return Err(format!("waiting for parent {name} to report {type_}")) };
-        let status = text(condition, "status").unwrap_or("Unknown");
-        if status != "True" {
-            let message = text(condition, "message").unwrap_or_default();
-            return Err(format!("parent {name} reports {type_}={status}: {message}"));
-        }
-    }
-    Ok(())
-}
-
-/// A condition of the current generation.
-fn current_condition<'a>(route: &HTTPRoute, report: &'a Value, type_: &str) -> Option<&'a Value> {
-    let condition = items(report, "conditions").iter().find(|condition| condition["type"] == type_)?;
-    if condition["observedGeneration"].as_i64() >= route.metadata.generation { Some(condition) } else { None }
-}
-
-fn is_same_parent(route: &HTTPRoute, one: &Value, other: &Value) -> bool {
-    let same = |field, default| field_or(one, field, default) == field_or(other, field, default);
-    same("name", "")
-        && same("kind", "Gateway")
-        && same("group", GROUP)
-        && same("sectionName", "")
-        && one.get("port") == other.get("port")
-        && text(one, "namespace").unwrap_or(route.namespace()) == text(other, "namespace").unwrap_or(route.namespace())
-}
-
-fn field_or<'a>(parent: &'a Value, field: &str, default: &'a str) -> &'a str {
-    parent.get(field).and_then(Value::as_str).unwrap_or(default)
+/// Other meshes have other rules for what is HTTP.
+fn is_of_istio(route: &HTTPRoute) -> bool {
+    let mut controllers = route.status.parents.iter().filter_map(|parent| text(parent, "controllerName"));
+    controllers.any(|name| name.starts_with("istio.io/"))
 }

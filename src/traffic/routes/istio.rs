@@ -14,10 +14,16 @@ use crate::{
     objects::{Object, VirtualService},
 };
 
-const MESH: &str = "mesh";
+/// What stands for the proxies of all clients, among gateways.
+pub const MESH: &str = "mesh";
 
 /// How an `http` route points to the production Service, if it does.
 pub fn to_production(seen: &Observed, route: &VirtualService, http: &Value) -> Option<ToProduction> {
+    // Such a route answers for itself, whatever destinations it has as well.
+    if ["redirect", "directResponse", "delegate"].iter().any(|field| http.get(field).is_some_and(|own| !own.is_null()))
+    {
+        return None;
+    }
     let production = full(seen, seen.kanary.spec.service_name.as_deref()?);
     let is_production = |to: &Value| host_of(seen, route, to).as_ref() == Some(&production);
     let all = items(http, "route");

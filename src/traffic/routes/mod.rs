@@ -4,6 +4,8 @@
 //! What the entry is, is the business of the source that writes it: a mirror writes into `mirrors` or `filters`, and a
 //! weight would write into `route` or `backendRefs`. Nothing here knows of either.
 
+mod accepted;
+pub mod entrances;
 pub mod finalizer;
 pub mod gateway;
 mod hosts;
@@ -11,6 +13,7 @@ pub mod istio;
 pub mod json;
 pub mod listed;
 pub mod object;
+pub mod protocol;
 pub mod splice;
 
 use object::{RouteObject, RouteRule, ToProduction};
@@ -67,11 +70,12 @@ pub fn points_to(seen: &Observed, object: RouteObject, reference: &Value, servic
     }
 }
 
-/// Do the gateways and meshes accept the object as it is; if not, what they report.
-pub fn accepted(object: RouteObject) -> Result<(), String> {
+/// Do the gateways and meshes accept the object as it is; if not, what they report. What they report of backends that are
+/// not ours is returned as well.
+pub fn accepted(seen: &Observed, object: RouteObject) -> Result<Option<String>, String> {
     match object {
         // Istio reports nothing.
-        RouteObject::VirtualService(_) => Ok(()),
-        RouteObject::HTTPRoute(route) => gateway::accepted(route),
+        RouteObject::VirtualService(_) => Ok(None),
+        RouteObject::HTTPRoute(route) => accepted::by_parents(seen, route),
     }
 }
