@@ -19,14 +19,14 @@ pub fn write_out(spec: &mut Value) {
     });
 }
 
-/// Removes the policies that a promotion does not change, and that are the defaults, from the Deployment before and after it:
-/// between them they say nothing.
+/// Removes the policies that a promotion does not change, and that are the defaults of its images, from the Deployment before
+/// and after it: between them they say nothing. The images before it may not be known.
 pub fn hide_unchanged(before: &mut Value, after: &mut Value) {
     let (old, new) = (policies(before), policies(after));
     let is_dull = |name: &str| {
         let of = |all: &[Policy]| all.iter().find(|policy| policy.name == name).map(|policy| policy.given.clone());
-        let defaults = old.iter().chain(&new).filter(|policy| policy.name == name).all(|policy| policy.is_default);
-        defaults && (of(&old) == of(&new) || of(&old).is_none() || of(&new).is_none())
+        let is_default = new.iter().filter(|policy| policy.name == name).all(|policy| policy.is_default);
+        is_default && (of(&old) == of(&new) || of(&old).is_none() || of(&new).is_none())
     };
     for deployment in [before, after] {
         for_each(&mut deployment["spec"], |image| {
@@ -146,6 +146,7 @@ mod tests {
     fn a_policy_is_shown_if_it_changes_or_is_no_default() {
         for (before, after, is_shown) in [
             (("web:1", "IfNotPresent"), ("web:2", "IfNotPresent"), false),
+            (("<as it is now>", "IfNotPresent"), ("web:2", "IfNotPresent"), false),
             (("web:1", "IfNotPresent"), ("web:latest", "Always"), true),
             (("web:1", "Always"), ("web:2", "IfNotPresent"), true),
             (("web:1", "Always"), ("web:2", "Always"), true),
