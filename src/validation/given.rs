@@ -88,7 +88,7 @@ impl Given<'_> {
     /// Is it for this run, and for its template?
     #[must_use]
     pub fn counts(&self, status: &KanaryDeploymentStatus) -> bool {
-        self.run_of(status).is_none_or(|run| Some(run) == status.run) && self.is_for_template(status)
+        self.run_of(status).is_none_or(|run| run == status.run.unwrap_or(1)) && self.is_for_template(status)
     }
 
     /// ` by ann`, if it names a user.
