@@ -191,7 +191,8 @@ async fn a_watch_moves_on_a_terminal(ns: TestNamespace) -> Result<(), Error> {
     let arguments = ["watch", TRIAL, "-n", ns.name()];
     let start = || Terminal::start(&program(&ns)?, &arguments, &[("KUBECONFIG", &kubeconfig)], (24, 80));
     let mut terminal = start()?;
-    let screen = terminal.until("pods", |screen| screen.contains("ready, in production")).await?;
+    let is_read = |screen: &str| screen.contains("ready, in production") && screen.contains("web:1");
+    let screen = terminal.until("pods and images", is_read).await?;
     for words in [
         "?: help  q: quit",
         "web:1 → web:2",

@@ -5,12 +5,14 @@
 mod author;
 mod refusal;
 mod shown;
+mod upcoming;
 
 use jiff::Timestamp;
 use kube::api::Patch;
 pub use refusal::refusal;
 use serde_json::{Value, json};
 pub use shown::{Base, shown};
+use upcoming::upcoming;
 
 use super::{
     Error,
@@ -20,10 +22,7 @@ use super::{
     connection::{self, Connection},
     output, retry_on_conflict,
 };
-use crate::{
-    api::{KanaryDeployment, KanaryDeploymentStatus, ManualStatus, Phase},
-    validation::given,
-};
+use crate::api::{KanaryDeployment, ManualStatus, Phase};
 
 /// Approve a canary: record the manual verdict `valid` for the present run and its template.
 ///
@@ -152,21 +151,6 @@ fn binding(fetched: &Fetched) -> Binding {
     };
     let status = upcoming(kanary);
     Binding { run: status.run, template_hash: status.template_hash }
-}
-
-/// The status of the run that a verdict is for: the one under way, or the one that begins next.
-pub(super) fn upcoming(kanary: &KanaryDeployment) -> KanaryDeploymentStatus {
-    let mut status = kanary.status.clone().unwrap_or_default();
-    match client::run_state(kanary) {
-        RunState::UnderWay(_) | RunState::Over(_) => {}
-        RunState::Unseen | RunState::Outdated(_) => {
-            status.run = Some(status.run.unwrap_or_default().saturating_add(1));
-            status.template_hash = Some(kanary.spec.template.hash().to_owned());
-        }
-    }
-    let first = status.run.unwrap_or(1);
-    given::record(kanary, &mut status, first);
-    status
 }
 
 /// What was recorded, and when it takes effect.

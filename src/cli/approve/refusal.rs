@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::upcoming;
+use super::upcoming::upcoming;
 use crate::{
     api::{ConditionStatus, ConditionType, ItemKind, KanaryDeployment, ManualStatus, Phase},
     cli::client::{self, RunState},

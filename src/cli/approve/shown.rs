@@ -3,7 +3,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 
-use super::upcoming;
+use super::upcoming::upcoming;
 use crate::{
     api::{ItemKind, KanaryDeployment, Phase, Verdict, names},
     cli::{
