@@ -332,6 +332,7 @@ impl Shell {
         Some(Observed {
             now,
             base: self.cache.deployment(&names::base(&kanary)),
+            neighbours: Vec::new(),
             canary: self.cache.deployment(&names::canary(&kanary)),
             pods: self.cache.pods_of(name),
             services: self.cache.services_for(&kanary),

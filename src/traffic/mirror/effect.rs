@@ -105,7 +105,7 @@ fn of_virtual_service(mirror: &Mirror, route: &VirtualService, http: &Value) -> 
         match entrances::reaches(entrance, route, http) {
             Ok(()) => why = outranked(mirror, route, entrance)?,
             Err(Some(index)) => {
-                why = unreached(&format!("{} before it matches every request; move it up", ordinal(route, index)))
+                why = unreached(&format!("{} before it matches every request; move it up", ordinal(route, index)));
             }
             Err(None) => {}
         }

@@ -157,11 +157,7 @@ fn hosts_of(seen: &Observed, route: &VirtualService) -> impl Iterator<Item = Str
 /// Of several VirtualServices of the production Service's host: which one does the mesh apply to requests at this port?
 /// An exact host goes before a wildcard, the older object before the younger one; one without a route for the port does not
 /// count.
-pub fn winner<'a>(
-    seen: &'a Observed,
-    port: i32,
-    counts: impl Fn(&VirtualService) -> bool,
-) -> Option<&'a VirtualService> {
+pub fn winner(seen: &Observed, port: i32, counts: impl Fn(&VirtualService) -> bool) -> Option<&VirtualService> {
     let all = seen.routes.virtual_services.iter().filter(|route| !route.is_terminating() && counts(route));
     let claims = all.filter_map(|route| Some((rank(seen, route)?, route)));
     let entrance = Entrance::Mesh(Some(port));
