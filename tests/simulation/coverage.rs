@@ -25,7 +25,7 @@ const ENOUGH: [(&str, u64); 50] = [
     ("BaseChanged", 500),
     ("BaseGone", 500),
     ("BasePaused", 300),
-    ("BaseRolloutStalled", 10),
+    ("BaseRolloutStalled", 5),
     ("CanaryNotAvailable", 1000),
     ("Invalid", 1000),
     ("Restarted", 500),
