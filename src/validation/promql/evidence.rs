@@ -105,9 +105,14 @@ fn unevaluated(item: &PromqlItem<'_>) -> ItemResult {
 
 /// What is waited for before the first result.
 fn awaited(item: &PromqlItem<'_>) -> String {
+    let held_since = item.status.held_since;
     match item.begins() {
         None => "Prometheus is queried once validation begins".into(),
-        Some(begins) if begins > item.seen.now => {
+        // The clock stands still, so the time of the first query is not known; nothing would wake to say another.
+        Some(begins) if held_since.is_some_and(|held| begins > held) => {
+            "Prometheus is queried after initialDelay, once the clock runs again".into()
+        }
+        Some(begins) if held_since.is_none() && begins > item.seen.now => {
             format!("Prometheus is queried from {} on (initialDelay)", time(begins))
         }
         Some(_) => "Prometheus has not answered yet".into(),
