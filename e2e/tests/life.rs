@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         a_base_that_was_changed_and_changed_back_is_not_the_one_that_was_compared: lab_only,
         a_base_may_be_scaled_and_annotated_meanwhile,
         a_paused_base_waits_to_be_resumed,
+        a_rejection_counts_until_the_base_is_written: lab_only,
         the_verdict_is_final: lab_only,
         nothing_happens_before_the_schedule,
         a_schedule_in_the_past_means_now,
@@ -220,7 +221,7 @@ async fn a_paused_base_waits_to_be_resumed(ns: TestNamespace) -> Result<(), Erro
     set_verdict(&ns, "valid").await?;
     let kanary = until_reason(&ns, "DeploymentUpdated", "BasePaused").await?;
     assert!(text(&kanary, "/status/message").contains("kubectl rollout resume deployment web"), "{kanary}");
-    assert_contains(&kanary["status"], &json!({"phase": "Promoting", "report": {"status": "Succeeded"}}));
+    assert_contains(&kanary["status"], &json!({"phase": "Promoting", "report": {"status": "Promoting: BasePaused"}}));
     assert_eq!(base_image(&ns).await?, "web:1");
     until_canary_pods(&ns, 1).await?;
     ns.patch::<Deployment>(WEB, json!({"spec": {"paused": false}})).await?;
@@ -229,14 +230,26 @@ async fn a_paused_base_waits_to_be_resumed(ns: TestNamespace) -> Result<(), Erro
     Ok(())
 }
 
+async fn a_rejection_counts_until_the_base_is_written(ns: TestNamespace) -> Result<(), Error> {
+    validating(&ns, json!({})).await?;
+    ns.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
+    set_verdict(&ns, "valid").await?;
+    until_reason(&ns, "DeploymentUpdated", "BasePaused").await?;
+    set_verdict(&ns, "invalid").await?;
+    ns.until_phase(TRIAL, "Failed").await?;
+    ns.patch::<Deployment>(WEB, json!({"spec": {"paused": false}})).await?;
+    assert_eq!(base_image(&ns).await?, "web:1");
+    Ok(())
+}
+
 async fn the_verdict_is_final(ns: TestNamespace) -> Result<(), Error> {
     validating(&ns, json!({})).await?;
     ns.patch::<Deployment>(WEB, json!({"spec": {"paused": true}})).await?;
     set_verdict(&ns, "valid").await?;
     until_reason(&ns, "DeploymentUpdated", "BasePaused").await?;
-    let regret = set_verdict(&ns, "invalid").await?;
     ns.play(&canary_pod(&ns).await?, Some("never-ready")).await?;
-    let kanary = until_answered(&ns, &regret).await?;
+    let unready = |kanary: &Value| condition(kanary, "CanaryReady")["status"] == "False";
+    let kanary = ns.until_kanary(TRIAL, "the canary is not ready", unready).await?;
     assert_eq!(phase(&kanary), "Promoting");
     ns.patch::<Deployment>(WEB, json!({"spec": {"paused": false}})).await?;
     ns.until_phase(TRIAL, "Succeeded").await?;
@@ -279,7 +292,10 @@ async fn a_new_run_id_tries_the_same_template_again(ns: TestNamespace) -> Result
     ns.until_phase(TRIAL, "Failed").await?;
     change(&ns, json!({"runID": "again", "validation": {"manual": null}})).await?;
     let kanary = ns.until_phase(TRIAL, "Validating").await?;
-    assert_contains(&kanary["status"], &json!({"run": 2, "runID": "again", "report": {"status": "Validating"}}));
+    assert_contains(
+        &kanary["status"],
+        &json!({"run": 2, "runID": "again", "report": {"status": "Waiting for approval"}}),
+    );
     assert!(condition(&kanary, "Failed").is_null(), "the first run's verdict is not this one's");
     until_event(&ns, "Retried").await?;
     set_verdict(&ns, "valid").await?;
