@@ -899,7 +899,14 @@ spec:
         setting: "
 {apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web, tier: front}, ports: [{port: 80}]}}
 ---
-{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {metadata: {labels: {tier: front}}}}}",
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web, tier: front}}
+    spec: {containers: [{name: web, image: 'web:1'}]}",
         kanary: "spec: {traffic: {source: none}}",
         condition: "Stalled",
         reason: "ServiceLosesPods",
@@ -978,7 +985,7 @@ spec:
     Trouble {
         name: "no_selector_and_no_base",
         setting: "",
-        kanary: "spec: {deploymentName: new}",
+        kanary: "spec: {deploymentName: new, createBase: true}",
         condition: "Reconciling",
         reason: "RequestFailed",
         says: &["create the base Deployment new", "spec.selector: Required value"],
