@@ -62,8 +62,8 @@ pub fn canary(context: &Context, kanary: &KanaryDeployment) -> (Option<Arc<Deplo
 fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) -> Vec<Arc<Service>> {
     let (store, namespace) = (&context.stores.services, kanary.namespace());
     let base = context.stores.deployments.get(namespace, &names::base(kanary));
-    let labels = base.as_ref().map(|base| base.spec.template.labels.clone());
-    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation, labels));
+    let template = base.as_ref().map(|base| base.spec.template.hash.clone());
+    let now = Some((store.unlabelled_revision(), kanary.uid().to_owned(), kanary.metadata.generation, template));
     if known.of != now {
         let found = store.unlabelled(namespace, services_of(kanary, base.as_deref()));
         *known = Services { of: now, found };

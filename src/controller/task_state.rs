@@ -10,7 +10,7 @@ use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
 use crate::{
     api::Phase,
     lifecycle::driver::Driver,
-    objects::{Labels, Service},
+    objects::Service,
     promql::{ClockMark, Outcome, Query},
 };
 
@@ -51,8 +51,8 @@ pub type Answer = (Query, ClockMark, Outcome);
 /// hundreds of others, and they seldom change.
 #[derive(Default)]
 pub struct Services {
-    /// The revision, the resource and its generation, and the labels of the base's pods, that they were found for.
-    pub of: Option<(u64, String, Option<i64>, Option<Labels>)>,
+    /// The revision, the resource and its generation, and the hash of the base's pod template, that they were found for.
+    pub of: Option<(u64, String, Option<i64>, Option<String>)>,
     pub found: Vec<Arc<Service>>,
 }
 

@@ -75,7 +75,7 @@ fn promote(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> V
 }
 
 /// Is the canary no longer needed for the base? One that cannot begin its rollout is given the canary's room, too.
-fn is_ended_by(seen: &Observed, rollout: &Rollout) -> bool {
+pub(super) fn is_ended_by(seen: &Observed, rollout: &Rollout) -> bool {
     let makes_room = seen.kanary.spec.validation.cleanup == Cleanup::RolloutStarted;
     rollout.is_over() || (makes_room && matches!(rollout, Rollout::Stalled(_)))
 }

@@ -33,14 +33,14 @@ pub(super) fn update(
     if !phase.is_over() {
         scheduled(seen, status, phase);
         canary_ready(seen, status, facts, phase);
-        traffic(seen, status, facts, phase);
+        traffic(seen, status, facts, guards, phase);
         running(seen, status, facts, guards, phase);
         base_condition::update(seen, status, guards, phase);
     }
     if phase == Phase::Succeeded {
         base_condition::reverted(seen, status);
     }
-    readiness::update(seen, status, facts, phase);
+    readiness::update(seen, status, facts, guards, phase);
     status.report = Some(report(seen, status, phase));
     events::within(seen, &before, status, facts)
 }
@@ -94,12 +94,13 @@ fn no_traffic() -> Explanation {
     Explanation::new(Reason::Removed, "the canary no longer receives traffic")
 }
 
-fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
+fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, guards: &Guards, phase: Phase) {
     if phase == Phase::Scheduled {
         return;
     }
     // Removed by the controller itself, an entry in a route would look like one that another client removed.
-    let is_ending = phase == Phase::Failing || actions::is_ending(seen, status) || is_gone(facts, phase);
+    let is_gone = || facts.readiness == Readiness::Absent || actions::is_ended_by(seen, &guards.rollout);
+    let is_ending = phase == Phase::Failing || (phase == Phase::Promoting && is_gone());
     let (truth, why) = if is_ending {
         facts.traffic.remaining().map_or_else(|| (ConditionStatus::False, no_traffic()), |left| (left.truth, left.why))
     } else {
@@ -111,10 +112,6 @@ fn traffic(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, 
         status.message = Some(why.message.clone());
     }
     set(seen, status, ConditionType::Traffic, truth, why);
-}
-
-fn is_gone(facts: &Facts, phase: Phase) -> bool {
-    phase == Phase::Promoting && facts.readiness == Readiness::Absent
 }
 
 fn running(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, guards: &Guards, phase: Phase) {

@@ -6,6 +6,7 @@ use super::{
     base::{self, Rollout},
     condition::set,
     facts::Facts,
+    phase::Guards,
     summary::stamp,
     unreadable,
 };
@@ -15,8 +16,14 @@ use crate::{
 };
 
 /// Errors are always visible: what a user must change, what the API server refuses, and what the last request met with.
-pub(super) fn update(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Facts, phase: Phase) {
-    let needs_change = needs_change(seen, status, facts, phase);
+pub(super) fn update(
+    seen: &Observed,
+    status: &mut KanaryDeploymentStatus,
+    facts: &Facts,
+    guards: &Guards,
+    phase: Phase,
+) {
+    let needs_change = needs_change(seen, status, facts, guards, phase);
     let failed = failed_request(seen);
     if phase == Phase::Failing {
         let kept =
@@ -70,12 +77,18 @@ fn verdict(status: &KanaryDeploymentStatus) -> Option<Explanation> {
 }
 
 /// What a user, or the operator of the cluster, must change before the run can go on.
-fn needs_change(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts, phase: Phase) -> Option<Explanation> {
+fn needs_change(
+    seen: &Observed,
+    status: &KanaryDeploymentStatus,
+    facts: &Facts,
+    guards: &Guards,
+    phase: Phase,
+) -> Option<Explanation> {
     let is_judged = matches!(phase, Phase::Starting | Phase::Validating);
     if !is_judged {
         // What waits for its time can report at once what will be in its way then.
         let refusal = facts.refusal.clone().filter(|_| phase == Phase::Scheduled);
-        let withheld = || withheld_promotion(seen, status, phase);
+        let withheld = || withheld_promotion(guards, phase);
         let unreadable = || unreadable::after_verdict(seen, phase);
         return refusal.or_else(withheld).or_else(|| facts.traffic.blocked()).or_else(unreadable);
     }
@@ -83,9 +96,9 @@ fn needs_change(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts,
     facts.refusal.clone().or_else(|| refused_promotion(seen, status)).or_else(|| obstacle.cloned())
 }
 
-fn withheld_promotion(seen: &Observed, status: &KanaryDeploymentStatus, phase: Phase) -> Option<Explanation> {
-    match base::rollout(seen, status) {
-        Rollout::Withheld(why) if phase == Phase::Promoting => Some(why),
+fn withheld_promotion(guards: &Guards, phase: Phase) -> Option<Explanation> {
+    match &guards.rollout {
+        Rollout::Withheld(why) if phase == Phase::Promoting => Some(why.clone()),
         Rollout::Withheld(_)
         | Rollout::LeftAlone
         | Rollout::Due

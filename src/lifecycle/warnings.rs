@@ -19,19 +19,16 @@ pub(super) fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
     let unselected = labels_withheld(seen, facts, &labels);
     labels.retain(|key, _| !facts.withheld.keys.contains(key));
     labels.extend(seen.service().map(|service| service.spec.selector.clone()).unwrap_or_default());
-    let joins = seen.kanary.spec.traffic.source.joins_production() && traffic::counts_canary(seen, &facts.withheld);
+    let joins = seen.kanary.spec.traffic.source.joins_production();
+    let is_counted = joins && traffic::counts_canary(seen, &facts.withheld);
     let counted =
-        if joins { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
-    let others = if joins_production(seen) { joins_others(seen, &labels) } else { None };
+        if is_counted { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
+    let others = if joins { joins_others(seen, &labels) } else { None };
     let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
     let hazards = [runs_beside(seen), labels_are_read(seen, facts), base_is_managed(seen)];
     let all = [unselected].into_iter().chain(counted).chain([others, undeclared]).chain(hazards);
     let queries = promql::remarks(seen).into_iter().map(|remark| warning(remark.reason, remark.message));
     all.flatten().chain(queries).collect()
-}
-
-fn joins_production(seen: &Observed) -> bool {
-    seen.kanary.spec.traffic.source.joins_production()
 }
 
 /// Other Services that select by a part of the labels: they get the canary with the production Service.

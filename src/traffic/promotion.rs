@@ -2,6 +2,8 @@
 //!
 //! Not here: whether a Service can be used at all (`services`), and which labels a canary pod has (`production`).
 
+use std::borrow::Cow;
+
 use super::ports;
 use crate::{
     api::{Explanation, Reason},
@@ -24,7 +26,7 @@ pub fn unrelated(seen: &Observed, service: &Service) -> Option<String> {
         }
     }
     let must_select = seen.kanary.spec.traffic.source.joins_production() || seen.live_base().is_none();
-    let labels = promoted(seen).labels;
+    let labels = promoted_labels(seen);
     if !must_select || map_selects(selector, &labels) {
         return None;
     }
@@ -42,7 +44,7 @@ pub fn loss(seen: &Observed) -> Option<Explanation> {
         return None;
     }
     let base = seen.live_base()?;
-    let labels = promoted(seen).labels;
+    let labels = promoted_labels(seen);
     services_of_base(seen, &base.spec.template).find_map(|service| {
         let (name, selector) = (service.name(), &service.spec.selector);
         if !map_selects(selector, &labels) {
@@ -67,17 +69,15 @@ pub fn needs_dry_run(seen: &Observed) -> bool {
     seen.fitting_dry_run().is_none() && loss(seen).is_some_and(|why| why.reason == Reason::ServiceLosesPods)
 }
 
-/// The pod template of the base after a promotion, as far as it is known.
-fn promoted(seen: &Observed) -> PodTemplate {
-    let dry_run = seen.fitting_dry_run().and_then(|dry_run| dry_run.outcome.as_ref().ok());
-    dry_run.cloned().unwrap_or_else(|| {
-        let template = &seen.kanary.spec.template;
-        PodTemplate {
-            labels: template.pod_labels(),
-            ports: template.pod_template().get("spec").map(of_pod_spec).unwrap_or_default(),
-            hash: String::new(),
-        }
-    })
+/// What a dry run shows of the base after a promotion.
+fn dry_run(seen: &Observed) -> Option<&PodTemplate> {
+    seen.fitting_dry_run()?.outcome.as_ref().ok()
+}
+
+/// The labels of the base's pods after a promotion, as far as they are known.
+fn promoted_labels(seen: &Observed) -> Cow<'_, Labels> {
+    dry_run(seen)
+        .map_or_else(|| Cow::Owned(seen.kanary.spec.template.pod_labels()), |promoted| Cow::Borrowed(&promoted.labels))
 }
 
 /// The Services of other clients that select the pods of the base.
@@ -99,9 +99,10 @@ fn missing(selector: &Labels, labels: &Labels) -> String {
 #[must_use]
 pub fn undeclared_port(seen: &Observed) -> Option<String> {
     let base = &seen.live_base()?.spec.template;
-    let promoted = promoted(seen);
+    let written = || of_pod_spec(&seen.kanary.spec.template.pod_template()["spec"]);
+    let promoted = dry_run(seen).map_or_else(written, |promoted| promoted.ports.clone());
     services_of_base(seen, base).find_map(|service| {
-        let number = ports::undeclared(service, &base.ports, &promoted.ports)?;
+        let number = ports::undeclared(service, &base.ports, &promoted)?;
         Some(format!(
             "Service {} sends requests to port {number}, which the base declares and spec.template does not; check that its \
              containers still serve it",
