@@ -6,8 +6,8 @@ pub const MOST: usize = 1000;
 /// What stands for the part that is left out.
 const GAP: &str = " … ";
 
-/// A text of at most so many bytes. The cause is as a rule at the end, and what it is about at the beginning, so the middle
-/// is left out. A second time changes nothing.
+/// A text of at most `most` bytes. The cause is as a rule at the end, and what it is about at the beginning, so the middle is
+/// left out. A second time changes nothing.
 #[must_use]
 pub fn clip(text: &str, most: usize) -> String {
     if text.len() <= most {
@@ -26,6 +26,13 @@ pub fn bound(text: &mut String) {
     }
 }
 
+/// The beginning of a text, of at most this many characters, on one line.
+#[must_use]
+pub fn shortened(text: &str, most: usize) -> String {
+    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
+    if flat.chars().count() <= most { flat } else { flat.chars().take(most).chain(['…']).collect() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,5 +45,11 @@ mod tests {
         assert!(clipped.starts_with("create Pod") && clipped.ends_with("Required value"), "{clipped}");
         assert_eq!(clip(&clipped, 100), clipped);
         assert_eq!(clip("short", 100), "short");
+    }
+
+    #[test]
+    fn what_others_say_is_bounded() {
+        assert_eq!(shortened("aäb\ncd", 4), "aäb …");
+        assert_eq!(shortened("aäb", 3), "aäb");
     }
 }

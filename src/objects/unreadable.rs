@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Explanation, Reason};
+use crate::api::{Explanation, Reason, text::shortened};
 
 /// An object that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ impl Unreadable {
     /// An object that cannot be read because of this error in this field.
     #[must_use]
     pub fn new(kind: &str, namespace: &str, name: &str, (field, error): (&str, &str)) -> Self {
-        let (field, error) = (shortened(field), shortened(error));
+        let (field, error) = (shortened(field, LONGEST), shortened(error, LONGEST));
         Self { kind: kind.into(), namespace: namespace.into(), name: name.into(), field, error }
     }
 
@@ -43,12 +43,5 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
         let Self { kind, name, field, error, .. } = self;
         write!(formatter, "{kind} {name} cannot be read: {field}: {error}; correct the field")
-    }
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::result::{Labels, Sample, shortened};
+use super::result::{Labels, Sample};
+use crate::api::text::shortened;
 
 /// What one evaluation says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

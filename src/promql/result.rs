@@ -11,6 +11,8 @@ use prometheus_http_query::response::{Data, InstantVector};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
+use crate::api::text::shortened;
+
 /// Labels of a sample.
 pub type Labels = BTreeMap<String, String>;
 
@@ -163,13 +165,6 @@ fn is_remark(warning: &str) -> bool {
     warning.starts_with("PromQL info:")
 }
 
-/// At most this many characters: foreign text must not fill the status.
-#[must_use]
-pub fn shortened(text: &str, most: usize) -> String {
-    let flat: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(most + 1).collect();
-    if flat.chars().count() <= most { flat } else { flat.chars().take(most).chain(['…']).collect() }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -273,12 +268,6 @@ mod tests {
             "PromQL info: input to histogram_quantile needed to be fixed for monotonicity (1:21)",
         ];
         assert_eq!(warned(&remarks), Ok(QueryResult::Scalar(1.0)));
-    }
-
-    #[test]
-    fn what_others_say_is_bounded() {
-        assert_eq!(shortened("aäb\ncd", 4), "aäb …");
-        assert_eq!(shortened("aäb", 3), "aäb");
     }
 
     proptest! {

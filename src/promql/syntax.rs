@@ -25,6 +25,7 @@ pub use flaw::Flaw;
 
 use self::tree::Type;
 use super::{lexer, memo::Memo};
+use crate::api::text;
 
 /// Operators and parentheses that a query may have: so deep may its tree be.
 const MAX_OPERATORS: usize = 500;
@@ -150,7 +151,7 @@ fn examine(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) 
 
 /// Some of the text.
 fn near(query: &str, at: usize) -> String {
-    super::result::shortened(query.get(at..).unwrap_or_default().lines().next().unwrap_or_default(), 40)
+    text::shortened(query.get(at..).unwrap_or_default().lines().next().unwrap_or_default(), 40)
 }
 
 #[cfg(test)]

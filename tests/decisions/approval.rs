@@ -7,7 +7,7 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{merge, observed, promoted, status, with_canary};
+use crate::given::{dry_run, merge, observed, promoted, status, with_canary};
 
 /// Run `run` of the template `image`, under way and ready to be promoted.
 fn validating(spec: Value, run: i64, more: Value) -> Observed {
@@ -16,13 +16,7 @@ fn validating(spec: Value, run: i64, more: Value) -> Observed {
     merge(&mut about, more);
     let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", about)));
     seen.is_fresh = true;
-    seen.dry_run = Some(kanary::decision::DryRun {
-        template_hash: seen.kanary.spec.template.hash().to_owned(),
-        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
-        at: seen.now,
-        outcome: Ok(promoted("hash-of-v2")),
-        changes: true,
-    });
+    seen.dry_run = Some(dry_run(&seen, Ok(promoted("hash-of-v2"))));
     seen
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    decision::Observed,
+    decision::{DryRun, Observed},
     objects::{Autoscaler, Deployment, Pod, PodTemplate, Service},
 };
 use serde::de::DeserializeOwned;
@@ -58,6 +58,17 @@ pub fn base(patch: Value) -> Arc<Deployment> {
 /// What the API server makes of the base in a dry run: a pod template of this hash.
 pub fn promoted(hash: &str) -> PodTemplate {
     PodTemplate { hash: hash.into(), ..base(json!({})).spec.template.clone() }
+}
+
+/// A dry run of this template on this base, at the beginning of the run.
+pub fn dry_run(seen: &Observed, outcome: Result<PodTemplate, String>) -> DryRun {
+    DryRun {
+        template_hash: seen.kanary.spec.template.hash().to_owned(),
+        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
+        at: at(0),
+        changes: outcome.is_ok(),
+        outcome,
+    }
 }
 
 /// A Service.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeploymentStatus, Phase, Reason},
-    decision::{Absence, DryRun, Observed},
+    decision::{Absence, Observed},
     lifecycle::{due_queries, plan},
     promql::{ClockMark, EgressPolicy, Evidence, Outcome, Query, QueryHistory},
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, merge, observed, pod, pod_of, promoted, status, with_canary};
+use crate::given::{at, dry_run, merge, observed, pod, pod_of, promoted, status, with_canary};
 
 const QUERY: &str = "errors{workload=\"{{canary.name}}\",pod=~\"{{canary.pods}}\"} < bool 0.01";
 
@@ -471,13 +471,7 @@ fn a_wrong_query_is_reported_before_anything_is_created() {
 fn begun(item: Value) -> Vec<(Reason, String)> {
     let spec = spec(item);
     let mut seen = observed(spec, Value::Null);
-    seen.dry_run = Some(DryRun {
-        template_hash: seen.kanary.spec.template.hash().to_owned(),
-        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
-        at: at(0),
-        outcome: Ok(promoted("hash-of-v2")),
-        changes: true,
-    });
+    seen.dry_run = Some(dry_run(&seen, Ok(promoted("hash-of-v2"))));
     let notices = plan(&seen).status.expect("something to tell").notices;
     notices.into_iter().map(|event| (event.reason, event.note)).collect()
 }

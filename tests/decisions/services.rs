@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use kanary::{
-    decision::{Action, DryRun, Observed},
+    decision::{Action, Observed},
     lifecycle::{lookup, plan},
     objects::{Pod, PodTemplate},
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, base, merge, observed, pod, promoted, relabel_template, service, status, with_canary};
+use crate::given::{base, dry_run, merge, observed, pod, promoted, relabel_template, service, status, with_canary};
 
 const SOURCES: [&str; 5] = ["service", "kanary-service", "both", "mirror", "none"];
 
@@ -91,18 +91,12 @@ fn what_a_webhook_adds_counts() {
     let mut seen =
         relabelled(seen("Validating", of_source("kanary-service"), tiered, &services), json!({"app": "web"}));
     assert!(lookup(&seen).is_some(), "a dry run is made, although one was made before the pin");
-    let mut dry_run = DryRun {
-        template_hash: seen.kanary.spec.template.hash().to_owned(),
-        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
-        at: at(0),
-        outcome: Ok(promoted("hash-of-v2")),
-        changes: true,
-    };
-    seen.dry_run = Some(dry_run.clone());
+    let mut shown = dry_run(&seen, Ok(promoted("hash-of-v2")));
+    seen.dry_run = Some(shown.clone());
     assert_eq!(stalled(&seen).0, "ServiceLosesPods");
     let labels = [("app", "web"), ("tier", "web")].map(|(key, value)| (key.to_owned(), value.to_owned()));
-    dry_run.outcome = Ok(PodTemplate { labels: labels.into(), ..promoted("hash-of-v2") });
-    seen.dry_run = Some(dry_run);
+    shown.outcome = Ok(PodTemplate { labels: labels.into(), ..promoted("hash-of-v2") });
+    seen.dry_run = Some(shown);
     assert_eq!(stalled(&seen).0, "");
 }
 
@@ -201,13 +195,8 @@ fn a_port_number_that_only_the_base_declares_is_a_warning() {
         let mut seen = seen("Starting", spec.clone(), with_port("http"), &[("web", targets.clone())]);
         let kanary = Arc::make_mut(&mut seen.kanary);
         kanary.status.as_mut().expect("a status").base = None;
-        seen.dry_run = Some(DryRun {
-            template_hash: kanary.spec.template.hash().to_owned(),
-            base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
-            at: at(0),
-            outcome: Ok(PodTemplate::of(&kanary.spec.template.pod_template())),
-            changes: true,
-        });
+        let promoted = PodTemplate::of(&seen.kanary.spec.template.pod_template());
+        seen.dry_run = Some(dry_run(&seen, Ok(promoted)));
         let notices = plan(&seen).status.map(|update| update.notices).unwrap_or_default();
         let undeclared = notices.into_iter().filter(|notice| notice.reason.as_str() == "PortUndeclared");
         undeclared.map(|notice| notice.note).collect::<Vec<_>>()

@@ -7,7 +7,9 @@ use kanary::{
 };
 use serde_json::{Value, json};
 
-use crate::given::{at, autoscaler, base, merge, observed, pod, pod_of, promoted, service, status, with_canary};
+use crate::given::{
+    at, autoscaler, base, dry_run, merge, observed, pod, pod_of, promoted, service, status, with_canary,
+};
 
 const IN: &str = "kanary.k8s.io/production-labels";
 
@@ -35,13 +37,7 @@ fn unpinned(spec: &Value, more: Value) -> Value {
 }
 
 fn refused(seen: &mut Observed) {
-    seen.dry_run = Some(DryRun {
-        template_hash: seen.kanary.spec.template.hash().to_owned(),
-        base_hash: base(json!({})).spec.template.hash.clone(),
-        at: at(0),
-        outcome: Err("the selector is immutable".into()),
-        changes: false,
-    });
+    seen.dry_run = Some(dry_run(seen, Err("the selector is immutable".into())));
 }
 
 #[test]
@@ -260,13 +256,7 @@ fn warned(spec: Value, base_patch: Value, services: &[(&str, Value)]) -> Vec<(St
     let mut seen = observed(spec.clone(), unpinned(&spec, json!({})));
     seen.base = Some(base(base_patch));
     seen.services.extend(services.iter().map(|(name, spec)| service(name, spec.clone())));
-    seen.dry_run = Some(DryRun {
-        template_hash: seen.kanary.spec.template.hash().to_owned(),
-        base_hash: seen.base.as_ref().expect("a base").spec.template.hash.clone(),
-        at: at(0),
-        outcome: Ok(promoted("hash-of-v2")),
-        changes: true,
-    });
+    seen.dry_run = Some(dry_run(&seen, Ok(promoted("hash-of-v2"))));
     let notices = plan(&seen).status.map(|update| update.notices).unwrap_or_default();
     notices.into_iter().filter(|notice| notice.warning).map(|n| (n.reason.to_string(), n.note)).collect()
 }

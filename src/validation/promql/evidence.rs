@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::item::PromqlItem;
 use crate::{
-    api::{ItemStatus, Verdict},
-    promql::{Evaluation, Outcome, result::shortened},
+    api::{ItemStatus, Verdict, text::shortened},
+    promql::{Evaluation, Outcome},
     validation::item_result::{ItemResult, Measurement},
 };
 
