@@ -1,4 +1,4 @@
-//! One object that is odd is one object that is odd: whoever may write one, of whatever kind that is watched, blinds nobody.
+//! An object that cannot be read, of any kind that is watched, affects only the runs that need it.
 
 mod support;
 

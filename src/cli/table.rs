@@ -30,7 +30,7 @@ pub fn needs(head: &[&str], rows: &[Vec<String>], gap: usize) -> usize {
     widths.iter().sum::<usize>() + gap * widths.len().saturating_sub(1)
 }
 
-/// A text of at most so many characters.
+/// A text of at most `most` characters.
 #[must_use]
 pub fn cut(text: &str, most: usize) -> String {
     let text = one_line(text);

@@ -1,4 +1,4 @@
-//! When a manual verdict is refused: it would have no effect, or is about what nobody can have looked at.
+//! When a manual verdict is refused: it would have no effect, or is about a canary that no user can have inspected.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ pub fn refusal(kanary: &KanaryDeployment, verdict: ManualStatus, ahead: bool) ->
     }
 }
 
-/// Why nobody can have looked at the canary.
+/// Why no user can have inspected the canary.
 fn invisible(kanary: &KanaryDeployment, state: RunState) -> Option<String> {
     let name = kanary.name();
     let message = kanary.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or("no message");

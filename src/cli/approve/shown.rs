@@ -26,7 +26,7 @@ pub enum Base {
 }
 
 impl Base {
-    /// Why nobody can have compared the canary with it.
+    /// Why no user can have compared the canary with it.
     pub(super) fn objection(&self, ahead: bool) -> Option<String> {
         match self {
             Base::Missing(name) if !ahead => Some(format!(

@@ -14,7 +14,7 @@ usage: bench [PART [NUMBER…]]…
 
 Without a part, all parts run. Each runs in a lab of its own that contains only what the part needs.
 
-crowd      [COUNT…]     what one event costs in a namespace with so many Services and KanaryDeployments, and how long another
+crowd      [COUNT…]     what one event costs in a namespace with COUNT Services and KanaryDeployments, and how long another
                         namespace waits meanwhile (default: 10, 100, then 1000)
 lifecycle  [CANARIES…]  canaries that run at the same time, from creation to the end (default: 100, then 300)
 departure  [CANARIES]   how long a bad canary still gets production's requests, one canary at a time (default: 100)
