@@ -27,7 +27,8 @@ pub struct Ledger {
 
 #[derive(Default)]
 struct Record {
-    conclusive: Vec<Timestamp>,
+    /// When each was sent, and when a controller first looked after it had come.
+    conclusive: Vec<(Timestamp, Option<Timestamp>)>,
     last: Option<(Timestamp, bool)>,
     /// False answers that the status could take in, and those that it has not yet.
     failures: usize,
@@ -42,13 +43,16 @@ struct Record {
 impl Ledger {
     pub fn look(&mut self, now: Timestamp, seen: SignedDuration) {
         self.looks.insert(now, seen);
+        for (_, looked) in self.items.values_mut().flat_map(|record| &mut record.conclusive) {
+            looked.get_or_insert(now);
+        }
     }
 
     pub fn landed(&mut self, flight: &Flight, outcome: &Outcome) {
         let record = self.items.entry(key(&flight.query.item, &flight.query.prom_ql)).or_default();
         record.last = Some((flight.at, matches!(outcome, Outcome::True(_))));
         if outcome.is_conclusive() {
-            record.conclusive.push(flight.at);
+            record.conclusive.push((flight.at, None));
             record.fresh.push(flight.at);
         }
         record.fresh_failures += usize::from(matches!(outcome, Outcome::False(_)));
@@ -125,22 +129,26 @@ impl Ledger {
     ) -> SignedDuration {
         let begun = self.seen_at(since);
         // A gap before an answer that was never written down is forgotten with it.
-        let answer = |at: &Timestamp| (*at, self.seen_at(*at), record.forgotten.contains(at));
-        let answers = record.conclusive.iter().filter(|at| **at >= since).map(answer);
-        let crashes = self.crashes.iter().filter(|(at, _)| *at >= since).map(|(at, seen)| (*at, *seen, true));
+        let answer = |(at, looked): &(Timestamp, Option<Timestamp>)| {
+            (*at, self.seen_at(*at), self.seen_at(looked.unwrap_or(*at)), record.forgotten.contains(at))
+        };
+        let answers = record.conclusive.iter().filter(|(at, _)| *at >= since).map(answer);
+        let crashes = self.crashes.iter().filter(|(at, _)| *at >= since).map(|(at, seen)| (*at, *seen, *seen, true));
         let mut events: Vec<_> = answers.chain(crashes).collect();
         events.sort_by_key(|(at, ..)| *at);
         let (mut covered, mut before, mut is_first) = (SignedDuration::ZERO, begun, true);
-        for (_, seen, is_excused) in events {
-            let span = seen - before;
+        for (_, seen, looked, is_excused) in events {
+            let span = (seen - before).max(SignedDuration::ZERO);
             let most = if is_first { most + delay } else { most };
-            if is_excused || span <= most {
+            let is_gap = !is_excused && span > most;
+            if !is_gap {
                 covered += span;
             } else if is_first {
                 // In the delay nothing is asked.
                 covered = covered.max(delay);
             }
-            before = seen;
+            // After a gap the clock stands until the answer that ends it is looked at.
+            before = if is_gap { looked } else { seen };
             is_first &= is_excused;
         }
         covered
