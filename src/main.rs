@@ -34,6 +34,10 @@ struct RunArgs {
     /// The only namespace to watch. Default: all.
     #[arg(long, env = "KANARY_NAMESPACE")]
     namespace: Option<String>,
+    /// With --namespace: the RoleBinding there that grants the controller's permissions. It gets a finalizer while a
+    /// KanaryDeployment has one.
+    #[arg(long, env = "KANARY_ROLE_BINDING", default_value = "kanary-canaries")]
+    role_binding: String,
     /// Namespace of the Lease.
     #[arg(long, env = "POD_NAMESPACE", default_value = "kanary-system")]
     lease_namespace: String,
@@ -86,6 +90,7 @@ fn start(run: RunArgs) -> Result<(), String> {
     log(run.log_format);
     let settings = Settings {
         namespace: run.namespace,
+        role_binding: run.role_binding,
         lease_namespace: run.lease_namespace,
         cluster_domain: run.cluster_domain,
         identity: run.identity.unwrap_or_else(host_and_process),

@@ -98,7 +98,11 @@ impl TestNamespace {
         }
         let namespaces: Api<Namespace> = Api::all(self.client());
         let what = || format!("delete Namespace {}", self.name);
-        namespaces.delete(&self.name, &DeleteParams::default()).await.context(what).map(drop)
+        match namespaces.delete(&self.name, &DeleteParams::default()).await {
+            // The test deleted it.
+            Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+            deleted => deleted.context(what).map(drop),
+        }
     }
 
     /// The same namespace, with another timeout for what is awaited.

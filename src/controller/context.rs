@@ -6,7 +6,7 @@ use kube::{
     Client,
     runtime::events::{Recorder, Reporter},
 };
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::{Notify, mpsc::UnboundedReceiver};
 
 use super::{
     key::Key,
@@ -34,6 +34,8 @@ pub struct Context {
     pub stores: Stores,
     pub leadership: Leadership,
     pub queue: Queue,
+    /// Notified when a `KanaryDeployment` may have got or lost its finalizer, or this process may have become the leader.
+    pub finalizers: Notify,
     /// For decisions, of which a namespace may need many.
     pub decisions: Turns,
     /// For requests to the API server.
@@ -56,6 +58,7 @@ impl Context {
             stores: Stores::default(),
             leadership: Leadership::default(),
             queue,
+            finalizers: Notify::new(),
             decisions: Turns::new(std::thread::available_parallelism().map_or(1, usize::from)),
             permits: Turns::new(CONCURRENCY),
             warnings: WarnOnce::default(),

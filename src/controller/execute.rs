@@ -56,6 +56,9 @@ pub async fn apply(context: &Context, namespace: &str, action: &Action) -> Resul
     context.metrics.wrote(action, outcome(&result));
     // A failure is logged where it is decided whether to try again.
     result.map_err(|error| classify(action.describe(), &error))?;
+    if action.target().kind == Kind::KanaryDeployment {
+        context.finalizers.notify_one();
+    }
     tracing::info!(action = action.describe(), "applied");
     Ok(())
 }

@@ -124,8 +124,10 @@ impl Campaign {
                 let reign = Reign { renewed: Some(sent), absences: absences(&lease), refused: false };
                 if context.leadership.set(reign) {
                     context.queue.wake_all();
+                    context.finalizers.notify_one();
                 }
                 if !was_leader {
+                    context.finalizers.notify_one();
                     tracing::info!(identity = context.settings.identity, "became leader");
                 }
                 (self.known, self.logged) = (Some(*lease), None);

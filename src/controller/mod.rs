@@ -19,6 +19,7 @@ mod queries;
 mod queue;
 mod reconcile;
 mod request;
+mod role_binding;
 mod routes;
 mod serve;
 mod settings;
@@ -36,6 +37,7 @@ mod watches;
 use context::Context;
 use kube::{Client, Config};
 pub use settings::{Error, Settings};
+use supervise::supervise;
 use vital::VitalThread;
 
 /// Runs until a signal stops it.
@@ -55,6 +57,11 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     let (context, new) = Context::new(Client::try_from(config.clone())?, settings, access);
     let mut vital = VitalThread::start(config, context.clone())?;
     watches::start(&context);
+    let keeper = context.clone();
+    supervise("role binding", move || {
+        let context = keeper.clone();
+        async move { role_binding::keep(&context).await }
+    });
     tokio::select! {
         () = reconcile::dispatch(context.clone(), new) => {}
         () = stop_signal() => {}

@@ -14,6 +14,8 @@ use crate::{
 pub struct Settings {
     /// The namespace to watch; none means all.
     pub namespace: Option<String>,
+    /// The RoleBinding in that namespace that grants the controller's permissions.
+    pub role_binding: String,
     /// The namespace of the Lease.
     pub lease_namespace: String,
     /// The cluster's domain, such as `cluster.local`.

@@ -69,7 +69,8 @@ fn feed<K>(
     });
 }
 
-fn map_kanary(_: &Context, kanary: &KanaryDeployment) -> Vec<Key> {
+fn map_kanary(context: &Context, kanary: &KanaryDeployment) -> Vec<Key> {
+    context.finalizers.notify_one();
     vec![Key::of(kanary)]
 }
 
