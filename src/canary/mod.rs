@@ -3,14 +3,16 @@
 //! How many pods it has is `scale`'s business, and which requests reach them `traffic`'s.
 
 pub mod hazards;
+mod policy;
 mod readiness;
 mod smallest;
 mod trial;
 mod withhold;
 
+pub use policy::policy_hint;
 pub use readiness::{Readiness, creating, readiness, restarts, unready_pod};
 use serde_json::{Map, Value, json};
-pub use trial::{is_own, is_under_test};
+pub use trial::{is_anothers, is_own, is_under_test};
 pub use withhold::{Withheld, withhold};
 
 use crate::{
@@ -87,10 +89,10 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     spec
 }
 
-/// Is it the desired one, and still labelled as ours?
+/// Is it the desired one, and still marked as ours?
 fn is_current(seen: &Observed, canary: &Deployment, desired_hash: &str) -> bool {
     let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
-    let is_marked = canary.label(names::CANARY_LABEL).is_some();
+    let is_marked = canary.label(names::CANARY_LABEL).is_some() && canary.is_owned_by(seen.kanary.uid());
     is_marked && owned::is_current(desired_hash, canary, &canary.spec.hash, recorded)
 }
 
@@ -112,7 +114,7 @@ pub fn ensure(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Optio
     let replicas = scale::replicas(seen, canary);
     if !is_current(seen, canary, desired_hash) {
         let object = with_replicas(replicas.unwrap_or(canary.spec.replicas));
-        return Some(Action::Patch { target, patch: owned::replace(canary, &object) });
+        return Some(Action::Patch { target, patch: owned::replace(&seen.kanary, canary, &object) });
     }
     let merge = |replicas| {
         Patch::Merge(json!({"metadata": {"resourceVersion": canary.version()}, "spec": {"replicas": replicas}}))

@@ -1,5 +1,6 @@
 //! Is the canary available, and if not, what does which pod wait for?
 
+use super::{Withheld, policy::policy_hint};
 use crate::{
     api::{Explanation, Reason, names},
     decision::Observed,
@@ -19,18 +20,18 @@ pub enum Readiness {
 
 /// Decides by the canary Deployment, which must be the desired one, and its pods.
 #[must_use]
-pub fn readiness(seen: &Observed, desired_hash: &str) -> Readiness {
+pub fn readiness(seen: &Observed, withheld: &Withheld, desired_hash: &str) -> Readiness {
     let Some(canary) = seen.own_canary() else { return Readiness::Absent };
     let is_current = super::is_current(seen, canary, desired_hash);
     let ready_pod = seen.live_pods().any(|pod| pod.status.ready && super::is_own(seen, pod));
     match canary.availability() {
         Availability::Full if is_current && ready_pod && !canary.is_terminating() => Readiness::Ready,
         Availability::Full => not_ready(Reason::Progressing, "the canary Deployment is being updated".into()),
-        Availability::Partial { available, wanted } => unavailable(seen, canary, available, wanted),
+        Availability::Partial { available, wanted } => unavailable(seen, withheld, canary, available, wanted),
     }
 }
 
-fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
+fn unavailable(seen: &Observed, withheld: &Withheld, canary: &Deployment, available: i32, wanted: i32) -> Readiness {
     let count = format!("{available} of {wanted} canary pods available");
     let waiting = seen.live_pods().filter_map(|pod| Some((pod, pod.status.waiting.as_ref()?)));
     if let Some((pod, why)) = waiting.min_by_key(|(pod, _)| pod.name()) {
@@ -43,7 +44,10 @@ fn unavailable(seen: &Observed, canary: &Deployment, available: i32, wanted: i32
         return not_ready(reason, format!("{count}; pod {}: {words}", pod.name()));
     }
     match canary.replica_failure() {
-        Some(failure) => not_ready(Reason::ReplicaFailure, format!("{count}; {failure}")),
+        Some(failure) => {
+            let hint = policy_hint(withheld, failure).unwrap_or_default();
+            not_ready(Reason::ReplicaFailure, format!("{count}; {failure}{hint}"))
+        }
         None => not_ready(Reason::Progressing, count),
     }
 }

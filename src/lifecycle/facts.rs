@@ -25,7 +25,7 @@ impl<'a> Facts<'a> {
         let desired_hash = canary::desired_hash(&seen.kanary, &withheld);
         let traffic = Traffic::of(seen, &withheld);
         Self {
-            readiness: canary::readiness(seen, &desired_hash),
+            readiness: canary::readiness(seen, &withheld, &desired_hash),
             refusal: preflight::find(seen, &withheld, &traffic),
             traffic,
             withheld,

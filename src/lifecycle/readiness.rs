@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
+    canary,
     decision::{Observed, StatusUpdate},
 };
 
@@ -24,7 +25,7 @@ pub(super) fn update(
     phase: Phase,
 ) {
     let needs_change = needs_change(seen, status, facts, guards, phase);
-    let failed = failed_request(seen);
+    let failed = explained_request(seen, facts);
     if phase == Phase::Failing {
         let kept =
             actions::kept_until(seen, status).filter(|until| *until > seen.now).map_or_else(String::new, |until| {
@@ -122,6 +123,14 @@ fn refused_promotion(seen: &Observed, status: &KanaryDeploymentStatus) -> Option
 fn failed_request(seen: &Observed) -> Option<Explanation> {
     let failure = seen.faults.first()?;
     Some(Explanation::new(Reason::RequestFailed, format!("{}: {}", failure.action, failure.error)))
+}
+
+/// The same, with what helps against a policy.
+fn explained_request(seen: &Observed, facts: &Facts) -> Option<Explanation> {
+    let mut why = failed_request(seen)?;
+    let hint = canary::policy_hint(&facts.withheld, &why.message);
+    why.message.extend(hint);
+    Some(why)
 }
 
 /// What keeps a deleted resource from going, if anything does. It has no phase to go on to.
