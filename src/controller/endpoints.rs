@@ -1,4 +1,5 @@
-//! The EndpointSlices of one Service, watched while a canary leaves it. There are too many of them to watch all.
+//! The EndpointSlices of one Service, watched while a canary leaves it or a base may be created. There are too many of them to
+//! watch all.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -32,7 +32,6 @@ use crate::{
         step::{Done, Step, StepError, Wait},
     },
     objects::Object,
-    traffic,
 };
 
 /// Spawns a task for each resource that is new in the queue.
@@ -199,12 +198,10 @@ async fn perform(task: &Task, kanary: &Arc<KanaryDeployment>, step: &Step) -> Re
     })
 }
 
-/// While pods leave production, the EndpointSlices of the production Service are watched; and no longer.
+/// The EndpointSlices of the production Service are watched while a decision needs them, and no longer.
 fn watch_endpoints(task: &Task, state: &mut TaskState, seen: &Observed) {
-    let is_ending = lifecycle::is_ending(seen.status());
-    let is_leaving = is_ending && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
     match &seen.kanary.spec.service_name {
-        Some(service) if is_leaving => {
+        Some(service) if lifecycle::needs_endpoints(seen) => {
             let (client, signal) = (&task.context.client, &task.signal);
             let start = || EndpointWatch::start(client, &task.key.namespace, service, signal.clone());
             state.endpoints.get_or_insert_with(start);

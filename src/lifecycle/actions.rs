@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{base, base::Rollout, children, facts::Facts, unreadable};
+use super::{base, base::Rollout, children, facts::Facts, neighbours, unreadable};
 use crate::{
     api::{Cleanup, KanaryDeploymentStatus, Phase},
     canary::Readiness,
@@ -35,7 +35,8 @@ fn start(seen: &Observed, status: &KanaryDeploymentStatus, facts: &Facts) -> Vec
     // What a restart found is not made again yet, but it goes where the spec sends it.
     let mut actions = put(facts, Extent::NoneJoins, Vec::new());
     let is_first = status.base.is_none() && seen.base.is_none();
-    if is_first && facts.refusal.is_none() {
+    let is_known = seen.endpoints.is_some() || !neighbours::needs_endpoints(seen);
+    if is_first && is_known && facts.refusal.is_none() {
         actions.push(base::create(seen));
     }
     actions

@@ -36,7 +36,7 @@ use crate::{
     decision::{Action, Kind, Lookup, Notice, Observed, Plan, StatusUpdate, Target},
     objects::Unreadable,
     promql::Query,
-    validation,
+    traffic, validation,
 };
 
 /// What must be read from the API server before a plan can be made of this observation.
@@ -221,9 +221,16 @@ fn patches_own_resource(seen: &Observed, actions: &[Action]) -> bool {
     seen.faults.is_empty() && actions.iter().any(|action| action.target().kind == Kind::KanaryDeployment)
 }
 
+/// Must the EndpointSlices of the production Service be known: while pods leave it, or before a base is created?
+#[must_use]
+pub fn needs_endpoints(seen: &Observed) -> bool {
+    let is_leaving = is_ending(seen.status()) && seen.pods.iter().any(|pod| traffic::was_in_production(pod));
+    is_leaving || (seen.status().phase == Some(Phase::Starting) && neighbours::needs_endpoints(seen))
+}
+
 /// Is the canary on its way out of production?
 #[must_use]
-pub fn is_ending(status: &KanaryDeploymentStatus) -> bool {
+fn is_ending(status: &KanaryDeploymentStatus) -> bool {
     match status.phase {
         Some(Phase::Failing) => true,
         Some(Phase::Promoting) => status.canary.as_ref().is_some_and(|canary| canary.leaving_since.is_some()),

@@ -35,6 +35,7 @@ pub fn observed(spec: Value, status: Value) -> Observed {
     }
     Observed {
         base: Some(base(json!({}))),
+        endpoints: Some([].into()),
         services: vec![service("web", json!({"selector": {"app": "web"}, "ports": [{"port": 80}]}))],
         ..Observed::around(Arc::new(parse(kanary)), at(0))
     }

@@ -328,3 +328,26 @@ fn a_base_is_not_created_where_production_has_another_name() {
         }
     }
 }
+
+/// Production may be a StatefulSet.
+#[test]
+fn a_base_is_not_created_where_the_service_has_pods_of_another_workload() {
+    let planned = |endpoints: Option<&[&str]>, create_base: bool| {
+        let spec = json!({"traffic": {"source": "service"}, "createBase": create_base});
+        let mut status = unpinned(&spec, json!({}));
+        status.as_object_mut().expect("a status").remove("base");
+        let mut seen = observed(spec, status);
+        seen.base = None;
+        seen.endpoints = endpoints.map(|names| names.iter().map(|name| (*name).to_owned()).collect());
+        plan(&seen)
+    };
+    let create = [("create the base", Kind::Deployment)];
+    let refused = planned(Some(&["web-0"]), false);
+    assert_eq!(kinds(&refused), []);
+    let message = told(&refused, "/message").to_string();
+    assert!(message.contains("has pods of another workload, such as web-0"), "{message}");
+    assert_eq!(kinds(&planned(None, false)), [], "it is not known yet");
+    assert_eq!(kinds(&planned(Some(&[]), false)), create);
+    assert_eq!(kinds(&planned(Some(&["web-0"]), true)), create, "it is meant");
+    assert_eq!(kinds(&planned(None, true)), create);
+}

@@ -154,7 +154,7 @@ impl Shell {
 
     fn plan(&mut self, server: &Server, rng: &mut Rng, weather: Weather, name: &str) -> Deed {
         self.dirty.remove(name);
-        self.follow_endpoints(name);
+        self.follow_endpoints(server.now, name);
         let Some(observed) = self.observe(server.now, name) else { return Deed::Nothing };
         self.driver(name).observed(observed);
         loop {
@@ -369,21 +369,17 @@ impl Shell {
     }
 
     /// EndpointSlices are watched only while pods leave production; their first list comes a little later.
-    fn follow_endpoints(&mut self, name: &str) {
-        let Some(kanary) = self.cache.kanary(name) else { return };
-        let leaves = is_ending(&kanary) && self.cache.pods_of(name).iter().any(|pod| traffic::was_in_production(pod));
+    fn follow_endpoints(&mut self, now: Timestamp, name: &str) {
+        let Some(seen) = self.observe(now, name) else { return };
+        let matters = lifecycle::needs_endpoints(&seen);
         let known = self.following.remove(name);
-        if leaves {
+        if matters {
             self.following.insert(name.to_owned(), known.is_some());
         }
-        if leaves && known.is_none() {
+        if matters && known.is_none() {
             self.dirty.insert(name.to_owned());
         }
     }
-}
-
-fn is_ending(kanary: &KanaryDeployment) -> bool {
-    kanary.status.as_ref().is_some_and(lifecycle::is_ending)
 }
 
 /// A decision on a stale view is made again; anything else is reported, and tried again.
