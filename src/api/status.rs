@@ -290,6 +290,9 @@ pub struct CanaryStatus {
     /// The same for the HorizontalPodAutoscaler.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hpa_hash: Option<String>,
+    /// The uids of all that the controller made for it: an object whose owner reference was removed is recognized by its uid.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uids: Vec<String>,
     /// When a canary that succeeded began to leave production.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leaving_since: Option<Timestamp>,

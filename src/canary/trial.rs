@@ -19,10 +19,14 @@ pub fn is_under_test(seen: &Observed, pod: &Pod, available: bool) -> bool {
     is_own(seen, pod) && (!is_older || (is_settled && !pod.is_terminating()))
 }
 
-/// Did the canary Deployment make the pod? Anybody who may create pods may give one our label, and a pod whose
-/// `pod-template-hash` was changed has been released by its ReplicaSet.
+/// Did the canary Deployment make the pod? Anybody who may create pods may give one our label, a pod whose
+/// `pod-template-hash` was changed has been released by its ReplicaSet, and the Deployment of the canary's name may be another
+/// client's.
 #[must_use]
 pub fn is_own(seen: &Observed, pod: &Pod) -> bool {
+    if seen.canary.is_some() && seen.own_canary().is_none() {
+        return false;
+    }
     let canary = names::canary(&seen.kanary);
     let set = pod.label("pod-template-hash").map(|hash| format!("{canary}-{hash}"));
     let mut owners = pod.metadata.owner_references.iter().flatten().filter(|owner| owner.controller == Some(true));
@@ -30,4 +34,11 @@ pub fn is_own(seen: &Observed, pod: &Pod) -> bool {
         "ReplicaSet" => set.as_deref() == Some(&owner.name),
         _ => seen.own_canary().is_some_and(|canary| canary.uid() == owner.uid),
     })
+}
+
+/// Did another controller make the pod, with our label from the beginning? Then it is another client's, whatever it has to do
+/// with production.
+#[must_use]
+pub fn is_anothers(seen: &Observed, pod: &Pod) -> bool {
+    pod.has_controller() && !is_own(seen, pod)
 }

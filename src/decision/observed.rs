@@ -20,6 +20,9 @@ use crate::{
     promql::{EgressPolicy, QueryHistory},
 };
 
+/// A Deployment, an autoscaler, a VirtualService, and Services of names that changed.
+const MADE_AT_MOST: usize = 16;
+
 /// The state around one `KanaryDeployment`, as last observed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observed {
@@ -194,10 +197,14 @@ impl Observed {
         self.status().canary.as_ref()
     }
 
-    /// Did this `KanaryDeployment` make the object?
+    /// Did this `KanaryDeployment` make the object? Backup tools and people remove owner references, so the uid counts, too.
     #[must_use]
     pub fn is_ours<K: Object>(&self, object: &K) -> bool {
-        object.is_owned_by(self.kanary.uid())
+        let is_recorded = || {
+            let mut recorded = self.canary_status().into_iter().flat_map(|canary| &canary.uids);
+            recorded.any(|uid| uid == object.uid())
+        };
+        object.is_owned_by(self.kanary.uid()) || is_recorded()
     }
 
     /// The dry run of this very template on this very base.
@@ -287,6 +294,19 @@ impl Observed {
     /// Canary pods that are here to stay.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| !pod.is_terminating())
+    }
+
+    /// The uids of all that we made and that is there, in order. What others declare ours is bounded.
+    #[must_use]
+    pub fn own_uids(&self) -> Vec<String> {
+        let canary = self.own_canary().into_iter().map(Object::uid);
+        let autoscaler = self.own_autoscaler().into_iter().map(Object::uid);
+        let services = self.own_services().map(Object::uid);
+        let routes = self.own_virtual_services().map(Object::uid);
+        let mut uids: Vec<_> = canary.chain(autoscaler).chain(services).chain(routes).map(str::to_owned).collect();
+        uids.sort_unstable();
+        uids.truncate(MADE_AT_MOST);
+        uids
     }
 
     /// `namespace/name`, for messages.

@@ -22,15 +22,30 @@ pub fn metadata(kanary: &KanaryDeployment, name: &str, labels: Labels, annotatio
         "namespace": kanary.namespace(),
         "labels": labels,
         "annotations": annotations,
-        "ownerReferences": [{
-            "apiVersion": Kind::KanaryDeployment.api_version(),
-            "kind": Kind::KanaryDeployment.as_str(),
-            "name": kanary.name(),
-            "uid": kanary.metadata.uid,
-            "controller": true,
-            "blockOwnerDeletion": true,
-        }],
+        "ownerReferences": [reference(kanary, true)],
     })
+}
+
+fn reference(kanary: &KanaryDeployment, is_controller: bool) -> Value {
+    json!({
+        "apiVersion": Kind::KanaryDeployment.api_version(),
+        "kind": Kind::KanaryDeployment.as_str(),
+        "name": kanary.name(),
+        "uid": kanary.metadata.uid,
+        "controller": is_controller,
+        "blockOwnerDeletion": true,
+    })
+}
+
+/// The owner references with ours among them, if another client removed it; without it the child would outlive us. An object
+/// has at most one controller.
+#[must_use]
+pub fn restored_references<K: Object>(kanary: &KanaryDeployment, child: &K) -> Option<Value> {
+    if child.is_owned_by(kanary.uid()) {
+        return None;
+    }
+    let others = child.meta().owner_references.iter().flatten().map(|owner| json!(owner));
+    Some(others.chain([reference(kanary, !child.has_controller())]).collect())
 }
 
 /// The template's annotations, except those that describe another object.
@@ -68,9 +83,9 @@ pub fn is_current<K: Object>(desired_hash: &str, child: &K, spec_hash: &str, rec
     child.annotation(names::APPLIED_HASH) == Some(desired_hash) && !edited
 }
 
-/// Replaces the whole spec, and adds to labels and annotations; those of other clients stay.
+/// Replaces the whole spec, and adds to labels, annotations and owner references; those of other clients stay.
 #[must_use]
-pub fn replace<K: Object>(child: &K, object: &Value) -> Patch {
+pub fn replace<K: Object>(kanary: &KanaryDeployment, child: &K, object: &Value) -> Patch {
     let meta = child.meta();
     let mut operations = vec![
         json!({"op": "replace", "path": "/metadata/resourceVersion", "value": child.version()}),
@@ -79,6 +94,8 @@ pub fn replace<K: Object>(child: &K, object: &Value) -> Patch {
     let wanted = |field: &str| serde_json::from_value(object["metadata"][field].clone()).unwrap_or_default();
     operations.extend(additions("labels", meta.labels.is_some(), wanted("labels")));
     operations.extend(additions("annotations", meta.annotations.is_some(), wanted("annotations")));
+    let references = restored_references(kanary, child);
+    operations.extend(references.map(|all| json!({"op": "add", "path": "/metadata/ownerReferences", "value": all})));
     Patch::Json(operations)
 }
 

@@ -38,6 +38,7 @@ pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus
         replicas,
         deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
         hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
+        uids: seen.own_uids(),
         leaving_since: before.leaving_since.or_else(|| actions::is_ending(seen, status).then_some(seen.now)),
         unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
     });

@@ -59,6 +59,6 @@ pub fn none_left(seen: &Observed, traffic: &Traffic) -> bool {
     seen.own_canary().is_none()
         && seen.own_autoscaler().is_none()
         && seen.own_services().next().is_none()
-        && seen.pods.is_empty()
+        && seen.pods.iter().all(|pod| canary::is_anothers(seen, pod))
         && traffic.is_gone()
 }

@@ -54,6 +54,7 @@ fn uncounted(canary: &CanaryStatus, before: Option<&CanaryStatus>, phase: Option
         deployment_hash: before.deployment_hash.as_ref().and(canary.deployment_hash.clone()),
         unavailable_since: if is_judged { canary.unavailable_since } else { before.unavailable_since },
         hpa_hash: before.hpa_hash.as_ref().and(canary.hpa_hash.clone()),
+        uids: before.uids,
         ..canary.clone()
     }
 }

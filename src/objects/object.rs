@@ -69,6 +69,11 @@ pub trait Object: PartialEq {
         owners.filter(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
     }
 
+    /// Did a controller make it, or take it over?
+    fn has_controller(&self) -> bool {
+        self.meta().owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
+    }
+
     /// Does the object with this uid own it?
     fn is_owned_by(&self, uid: &str) -> bool {
         self.meta().owner_references.iter().flatten().any(|owner| owner.uid == uid)

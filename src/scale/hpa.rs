@@ -7,7 +7,7 @@ use crate::{
     decision::owned,
     decision::{Action, Kind, Observed, Target},
     hash,
-    objects::Labels,
+    objects::{Labels, Object},
 };
 
 /// The whole autoscaler, if one is requested, and its hash.
@@ -35,8 +35,10 @@ pub fn ensure(seen: &Observed) -> Option<Action> {
     let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
     match (desired(&seen.kanary), seen.own_autoscaler()) {
         (Some((object, _)), None) => Some(Action::Create { target, object }),
-        (Some((object, hash)), Some(hpa)) if !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) => {
-            Some(Action::Patch { target, patch: owned::replace(hpa, &object) })
+        (Some((object, hash)), Some(hpa))
+            if !hpa.is_owned_by(seen.kanary.uid()) || !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) =>
+        {
+            Some(Action::Patch { target, patch: owned::replace(&seen.kanary, hpa, &object) })
         }
         (None, Some(hpa)) => owned::delete(target.kind, hpa),
         (Some(_), Some(_)) | (None, None) => None,

@@ -85,6 +85,9 @@ fn spec(seen: &Observed, production: &Service) -> ServiceSpec {
 }
 
 fn differs(seen: &Observed, own: &Service, production: &Service) -> bool {
+    if !own.is_owned_by(seen.kanary.uid()) {
+        return true;
+    }
     let (own, wanted) = (&own.spec, spec(seen, production));
     // With PreferDualStack it may get a family more than production has, which was created before.
     let takes_more = wanted.ip_family_policy.as_deref() == Some("PreferDualStack");
@@ -106,5 +109,9 @@ fn update(seen: &Observed, own: &Service, production: &Service) -> Patch {
     for key in own.spec.selector.keys().filter(|key| *key != names::CANARY_LABEL) {
         spec["selector"][key] = Value::Null;
     }
-    Patch::Merge(json!({"metadata": {"resourceVersion": own.version()}, "spec": spec}))
+    let mut metadata = json!({"resourceVersion": own.version()});
+    if let Some(references) = owned::restored_references(&seen.kanary, own) {
+        metadata["ownerReferences"] = references;
+    }
+    Patch::Merge(json!({"metadata": metadata, "spec": spec}))
 }

@@ -74,9 +74,12 @@ fn added_keys(pod: &Pod) -> Vec<String> {
     list.split(',').filter(|key| !key.is_empty()).map(str::to_owned).collect()
 }
 
-/// What the controller added, and what another client added that makes the production Service select the pod.
+/// What the controller added, and what another client added that makes the production Service select the pod. Another
+/// controller's pod keeps what it was made with: without a label that its controller selects by, that one would make another
+/// pod, without end.
 fn keys_to_take_back(seen: &Observed, pod: &Pod, recorded: &[String], template: &Labels) -> Vec<String> {
-    let selector = seen.service().map(|service| &service.spec.selector).filter(|s| map_selects(s, &pod.labels()));
+    let service = seen.service().filter(|_| !canary::is_anothers(seen, pod));
+    let selector = service.map(|service| &service.spec.selector).filter(|s| map_selects(s, &pod.labels()));
     let foreign = selector
         .into_iter()
         .flat_map(Labels::keys)
@@ -114,7 +117,8 @@ pub enum Remaining<'a> {
 pub fn remaining(seen: &Observed) -> Option<Remaining<'_>> {
     let selector = seen.service().map(|service| &service.spec.selector);
     let is_selected = |pod: &&Pod| selector.is_some_and(|selector| map_selects(selector, &pod.labels()));
-    let selected = seen.live_pods().filter(is_selected).map(Object::name).min();
+    let leaves = |pod: &&Pod| !canary::is_anothers(seen, pod) || !added_keys(pod).is_empty();
+    let selected = seen.live_pods().filter(is_selected).filter(leaves).map(Object::name).min();
     selected.map(Remaining::Selected).or_else(|| match &seen.endpoints {
         None => is_leaving(seen).then_some(Remaining::Unknown),
         Some(listed) => {

@@ -111,7 +111,7 @@ fn strangers(seen: &Observed) -> String {
     let pod = seen.live_pods().filter(|pod| !canary::is_own(seen, pod)).map(Object::name).min();
     pod.map_or_else(String::new, |pod| {
         format!(
-            "; pod {pod} has its label, but is not of its ReplicaSet, and is kept out: remove the label {}",
+            "; pod {pod} has its label, but is not of its ReplicaSet, and does not count: remove the label {}",
             names::CANARY_LABEL
         )
     })

@@ -5,6 +5,7 @@
 
 mod approval;
 mod clock;
+mod disowned;
 mod given;
 mod mirror;
 mod mirror_effect;

@@ -175,7 +175,7 @@ impl Checker {
     }
 
     fn acted(&mut self, server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
-        writes::check(server, observed, action, change)?;
+        writes::check(server, &self.past, observed, action, change)?;
         routes::check(server, observed, change, &self.late)?;
         if let Action::CreateBase { .. } = action {
             self.coverage.reach("a base is made");

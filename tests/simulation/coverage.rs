@@ -8,7 +8,7 @@ use kanary::{
 };
 
 /// In ten thousand histories each of these must be reached so often.
-const ENOUGH: [(&str, u64); 50] = [
+const ENOUGH: [(&str, u64); 51] = [
     ("phase Starting", 8000),
     ("phase Validating", 4500),
     ("phase Promoting", 2000),
@@ -50,6 +50,7 @@ const ENOUGH: [(&str, u64); 50] = [
     ("absence", 300),
     ("straggler", 100),
     ("undoes the rollout of the base", 200),
+    ("removes the owner reference of a child", 200),
     ("answer true", 5000),
     ("answer false", 400),
     ("answer unknown", 1000),

@@ -94,6 +94,8 @@ pub enum Mutant {
     ForgetsWhatServicesSelect,
     /// Takes any label that a Service selects by for one of the template's.
     LabelsAsServicesLike,
+    /// Takes nothing for its own that has no owner reference.
+    DisownsItsOwn,
     /// Creates what its store lacks, without a look at the API server.
     CreatesFromMemory,
 }
@@ -208,6 +210,11 @@ impl Mutant {
                 }
             }
             Self::LabelsAsServicesLike => pretend_labels_fit(seen),
+            Self::DisownsItsOwn => {
+                if let Some(canary) = &mut status_of(seen).canary {
+                    canary.uids.clear();
+                }
+            }
             Self::ForgetsAChild if seen.status().phase == Some(Phase::Failing) => {
                 let uid = seen.kanary.uid().to_owned();
                 seen.services.retain(|service| !service.is_owned_by(&uid));

@@ -63,5 +63,6 @@ mutants! {
     pods_get_only_their_own_labels: LabelsAsServicesLike breaks "only its labels";
     a_status_speaks_of_what_was_written: ReportsBeforeItActs breaks "writes come before the status";
     no_result_is_lost: LosesResults breaks "I5";
+    what_lost_its_owner_reference_is_taken_back: DisownsItsOwn breaks "I4";
     nothing_is_created_from_memory: CreatesFromMemory breaks "what is there is not created";
 }

@@ -23,6 +23,8 @@ type State = Option<(String, String)>;
 pub struct Past {
     /// What was made by a write whose answer was lost, or by a controller that led no more: it must vanish, if late.
     pub stragglers: BTreeSet<String>,
+    /// The uids of what a controller made.
+    made: BTreeSet<String>,
     /// Every template that was ever asked for, by hash.
     templates: BTreeMap<String, Value>,
     /// What became of each Deployment, by resourceVersion.
@@ -47,6 +49,9 @@ impl Past {
             _ => {}
         }
         self.note_record(change);
+        if let (Actor::Leader | Actor::Deposed, None, Some(after)) = (change.actor, &change.before, &change.after) {
+            self.made.insert(uid(after));
+        }
         if let (Kind::Deployment | Kind::Autoscaler, Actor::Person) = (change.kind, change.actor)
             && (has_no_record(server, change) || self.written.contains(&change.name))
         {
@@ -88,6 +93,11 @@ impl Past {
         let unknown = lost || change.actor == Actor::Deposed;
         let made = change.after.as_ref().filter(|_| unknown && change.before.is_none());
         made.is_some_and(|made| self.stragglers.insert(uid(made)))
+    }
+
+    /// Did a controller make the object?
+    pub fn was_made(&self, uid: &str) -> bool {
+        self.made.contains(uid)
     }
 
     /// Did another client edit this canary, or its autoscaler, before it was first seen?

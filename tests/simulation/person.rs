@@ -241,7 +241,12 @@ fn scale_base(hand: &mut Hand) -> &'static str {
 
 fn meddle_with_canary(hand: &mut Hand) -> &'static str {
     let canary = hand.canary();
-    match hand.rng.below(9) {
+    match hand.rng.below(10) {
+        9 => {
+            let kind = hand.rng.pick(&[Kind::Deployment, Kind::Deployment, Kind::Service, Kind::Autoscaler]);
+            hand.edit(kind, &canary, |child| child["metadata"]["ownerReferences"] = json!([]));
+            "removes the owner reference of a child"
+        }
         0 => {
             hand.edit(Kind::Deployment, &canary, |canary| {
                 canary["spec"]["template"]["spec"]["containers"][0]["image"] = "app:good-99".into();

@@ -13,14 +13,15 @@ use crate::{
     admission::covers,
     checker::{Check, ensure},
     machinery::{owned, owners, uid},
+    past::Past,
     request::kind_of,
     routes,
     server::{Actor, Change, Kind, Server},
 };
 
 /// All laws about one write.
-pub fn check(server: &Server, observed: &Observed, action: &Action, change: &Change) -> Check {
-    only_its_own(observed, action, change)?;
+pub fn check(server: &Server, past: &Past, observed: &Observed, action: &Action, change: &Change) -> Check {
+    only_its_own(past, observed, action, change)?;
     if let Action::CreateBase { .. } = action {
         never_recreated(server, observed, change)?;
     }
@@ -132,9 +133,10 @@ fn leaves_first(observed: &Observed) -> Check {
 }
 
 /// I4: nothing the user made is changed or deleted, but for the one promotion.
-fn only_its_own(observed: &Observed, action: &Action, change: &Change) -> Check {
+fn only_its_own(past: &Past, observed: &Observed, action: &Action, change: &Change) -> Check {
     let Some(before) = &change.before else { return Ok(()) };
-    let owned = owners(before).any(|owner| owner == observed.kanary.uid());
+    // An owner reference may be taken away.
+    let owned = owners(before).any(|owner| owner == observed.kanary.uid()) || past.was_made(&uid(before));
     let pod = change.kind == Kind::Pod
         && before["metadata"]["labels"][names::CANARY_LABEL] == observed.kanary.name()
         && matches!(action, Action::Patch { .. });
@@ -199,7 +201,20 @@ pub fn leftovers(server: &Server, kanary: &KanaryDeployment) -> Vec<(String, Arc
     let of = |kind| owned(server, kind, kanary.uid()).into_iter().map(move |name| (kind, name));
     let children = [Kind::Deployment, Kind::Service, Kind::Autoscaler, Kind::Route].into_iter().flat_map(of);
     let ours = |pod: &Value| pod["metadata"]["labels"][names::CANARY_LABEL] == kanary.name();
-    let pods = server.list(Kind::Pod).filter(|(_, pod)| ours(pod)).map(|(name, _)| (Kind::Pod, name.clone()));
+    let name = names::canary(kanary);
+    let canary =
+        server.get(Kind::Deployment, &name).filter(|canary| !owners(canary).any(|owner| owner == kanary.uid()));
+    let recorded = kanary.status.iter().flat_map(|status| &status.canary).flat_map(|canary| &canary.uids);
+    let recorded: BTreeSet<&String> = recorded.collect();
+    // Whose owner reference was taken away before it was recorded is not recognized, and stays with its pods.
+    let is_lost = canary.is_some_and(|canary| !recorded.contains(&uid(canary)));
+    let disowned = [Kind::Deployment, Kind::Service, Kind::Autoscaler].into_iter().flat_map(|kind| {
+        let known = server.list(kind).filter(|(_, object)| recorded.contains(&uid(object)));
+        known.map(move |(name, _)| (kind, name.clone()))
+    });
+    let children = children.chain(disowned);
+    let pods = server.list(Kind::Pod).filter(|(_, pod)| ours(pod) && !is_lost);
+    let pods = pods.map(|(name, _)| (Kind::Pod, name.clone()));
     let left = children.chain(pods).filter_map(|(kind, name)| Some((name.clone(), server.get(kind, &name)?.clone())));
     left.chain(routes::carriers(server, &names::kanary_service(kanary))).collect()
 }

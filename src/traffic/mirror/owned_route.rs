@@ -8,7 +8,7 @@ use super::{istio, targets::Mirror};
 use crate::{
     api::names,
     decision::owned,
-    decision::{Action, Kind, Observed, Target},
+    decision::{Action, Kind, Observed, Patch, Target},
     objects::{Labels, Object, VirtualService},
 };
 
@@ -18,11 +18,22 @@ pub fn ensure(mirror: &Mirror, may_create: bool) -> Vec<Action> {
     let seen = mirror.seen;
     let superfluous = seen.own_virtual_services().filter(|route| !serves(mirror, route));
     let mut actions: Vec<Action> = superfluous.filter_map(|route| owned::delete(Kind::VirtualService, route)).collect();
+    actions.extend(
+        seen.own_virtual_services().filter(|route| serves(mirror, route)).filter_map(|route| take_back(seen, route)),
+    );
     if mirror.needs_own_route && may_create && seen.own_virtual_services().next().is_none() {
         let target = Target { kind: Kind::VirtualService, name: names::virtual_service(&seen.kanary) };
         actions.push(Action::Create { object: desired(seen), target });
     }
     actions
+}
+
+/// Restores our owner reference, if another client removed it.
+fn take_back(seen: &Observed, route: &VirtualService) -> Option<Action> {
+    let references = owned::restored_references(&seen.kanary, route).filter(|_| !route.is_terminating())?;
+    let metadata = json!({"resourceVersion": route.version(), "ownerReferences": references});
+    let target = Target { kind: Kind::VirtualService, name: route.name().to_owned() };
+    Some(Action::Patch { target, patch: Patch::Merge(json!({"metadata": metadata})) })
 }
 
 fn serves(mirror: &Mirror, route: &VirtualService) -> bool {
