@@ -49,6 +49,12 @@ pub struct KanaryDeploymentStatus {
     /// When the canary was available and its traffic on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_started_at: Option<Timestamp>,
+    /// When the run before ended, or its pods made room for those of this one: samples of it may still be in a query's range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_run_until: Option<Timestamp>,
+    /// From then on no query looks back at the run before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clean_from: Option<Timestamp>,
     /// Evidence counts from here: the start of validation, or the last edit of an item.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence_since: Option<Timestamp>,
@@ -105,13 +111,19 @@ impl KanaryDeploymentStatus {
         stalled.or_else(|| reconciling.filter(|reconciling| reconciling.reason == Reason::RequestFailed))
     }
 
-    /// The period counts from here, except for the time in which the clock is paused. The initial delay is over then; an
-    /// edit does not start it again.
+    /// The period counts from here, except for the time in which the clock is paused. The initial delay is over then, and no
+    /// query looks back at the run before; an edit does not start the delay again.
     #[must_use]
     pub fn judged_from(&self, initial_delay: SignedDuration) -> Option<Timestamp> {
         let since = self.evidence_since?;
         let begun = self.validation_started_at.unwrap_or(since);
-        Some(begun.saturating_add(initial_delay).unwrap_or(Timestamp::MAX).max(since))
+        Some(
+            begun
+                .saturating_add(initial_delay)
+                .unwrap_or(Timestamp::MAX)
+                .max(since)
+                .max(self.clean_from.unwrap_or(since)),
+        )
     }
 }
 

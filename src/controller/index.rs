@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{api::names, objects::Object};
+use crate::objects::Object;
 
 type ByName<K> = BTreeMap<String, Arc<K>>;
 
@@ -49,7 +49,7 @@ impl<K: Object> Index<K> {
         for referenced in object.index_keys() {
             self.references.entry(referenced).or_default().insert(name.clone());
         }
-        match object.label(names::CANARY_LABEL).map(str::to_owned) {
+        match object.canary().map(str::to_owned) {
             Some(canary) => {
                 self.canaries.insert(name.clone(), canary.clone());
                 self.of_canaries.entry(canary).or_default().insert(name, object);
@@ -111,6 +111,7 @@ impl<K: Object> Index<K> {
 
 #[cfg(test)]
 mod tests {
+    use crate::api::names;
     use serde_json::json;
 
     use super::*;

@@ -23,10 +23,7 @@ pub use unreadable::Taken;
 use unreadable::UnreadableObjects;
 
 use super::index::Index;
-use crate::{
-    api::names,
-    objects::{Object, Unreadable},
-};
+use crate::objects::{Object, Unreadable};
 
 mod health;
 mod take;
@@ -268,7 +265,7 @@ impl<K: Object> Contents<K> {
 }
 
 fn is_unlabelled<K: Object>(object: &K) -> bool {
-    object.label(names::CANARY_LABEL).is_none()
+    object.canary().is_none()
 }
 
 fn version<K: Object>(object: &K) -> u64 {

@@ -19,7 +19,7 @@ use super::{
     stores::WatchGaps,
 };
 use crate::{
-    api::{KanaryDeployment, names},
+    api::KanaryDeployment,
     decision::Absence,
     objects::{Object, RawObject, Readable, Reading, Unreadable},
 };
@@ -247,7 +247,7 @@ where
         return None;
     }
     let is_itself = K::kind(&()) == KanaryDeployment::kind(&());
-    let name = if is_itself { Some(object.name()) } else { object.label(names::CANARY_LABEL) };
+    let name = if is_itself { Some(object.name()) } else { object.canary() };
     name.map(|name| Key::new(object.namespace(), name))
 }
 

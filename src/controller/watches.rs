@@ -90,7 +90,7 @@ fn map_pod(_: &Context, pod: &Pod) -> Vec<Key> {
 /// To its owner; or, as any other Service may select canary pods, to all that it matters to: there may be thousands of
 /// both in a namespace.
 fn map_service(context: &Context, service: &Service) -> Vec<Key> {
-    if service.spec.selector.contains_key(names::CANARY_LABEL) {
+    if service.canary().is_some() {
         return owners(service).into_iter().chain(by_reference(context, service, service.name())).collect();
     }
     let matters = |kanary: &KanaryDeployment| {

@@ -204,7 +204,7 @@ impl Observed {
             let mut recorded = self.canary_status().into_iter().flat_map(|canary| &canary.uids);
             recorded.any(|uid| uid == object.uid())
         };
-        object.is_owned_by(self.kanary.uid()) || is_recorded()
+        object.is_controlled_by(self.kanary.uid()) || is_recorded()
     }
 
     /// The dry run of this very template on this very base.
@@ -258,14 +258,16 @@ impl Observed {
         self.services.iter().map(AsRef::as_ref).find(|service| service.name() == name)
     }
 
-    /// The Services that we made, under whatever name.
+    /// The Services that we made, under whatever name but production's.
     pub fn own_services(&self) -> impl Iterator<Item = &Service> {
-        self.services.iter().map(AsRef::as_ref).filter(|service| self.is_ours(*service))
+        let others = |service: &&Service| Some(service.name()) != self.kanary.spec.service_name.as_deref();
+        self.services.iter().map(AsRef::as_ref).filter(others).filter(|service| self.is_ours(*service))
     }
 
     /// The VirtualServices that we made.
     pub fn own_virtual_services(&self) -> impl Iterator<Item = &VirtualService> {
-        self.routes.virtual_services.iter().filter(|route| self.is_ours(*route))
+        let is_home = |route: &&VirtualService| route.namespace() == self.kanary.namespace();
+        self.routes.virtual_services.iter().filter(is_home).filter(|route| self.is_ours(*route))
     }
 
     /// The HorizontalPodAutoscaler of the canary's name, whoever made it.

@@ -5,11 +5,16 @@ use jiff::{SignedDuration, Timestamp};
 use crate::{
     api::KanaryDeploymentStatus,
     decision::{Absence, Observed},
+    validation,
 };
 
 /// Starts the clock.
 pub fn start(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.validation_started_at = Some(seen.now);
+    if status.run.is_some_and(|run| run > 1) {
+        // After a restart the pods of the run before were there until now.
+        status.previous_run_until.get_or_insert(seen.now);
+    }
     begin(status, seen);
 }
 
@@ -35,6 +40,8 @@ fn begin(status: &mut KanaryDeploymentStatus, seen: &Observed) {
     status.held = SignedDuration::ZERO;
     status.held_since = None;
     status.accounted_until = None;
+    status.clean_from = status.previous_run_until.and_then(|until| validation::promql::clean_from(seen, until));
+    status.clean_from = status.clean_from.filter(|clean| *clean > seen.now);
     status.deadline = deadline(status, seen);
 }
 

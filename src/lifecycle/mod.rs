@@ -133,12 +133,13 @@ impl<'a> View<'a> {
     fn routes_lookup(&self) -> Option<Lookup> {
         let nothing_left = || children::remove_all(self.seen).is_empty();
         let ends = match self.status.phase {
+            _ if is_deleted(self.seen) => nothing_left() || keeps_children(self.seen),
             None => false,
             Some(Phase::Promoting) if self.guards.rollout.is_over() => nothing_left(),
             Some(Phase::Starting | Phase::Validating | Phase::Promoting) => !self.facts.traffic.needs_routes(),
             Some(Phase::Scheduled | Phase::Failing | Phase::Succeeded | Phase::Failed) => nothing_left(),
         };
-        if ends || is_deleted(self.seen) { self.facts.traffic.lookup() } else { None }
+        if ends { self.facts.traffic.lookup() } else { None }
     }
 
     /// What to query of Prometheus now; at most one query an item is under way.
@@ -166,11 +167,11 @@ impl<'a> View<'a> {
     pub fn plan(self) -> Plan {
         let Self { seen, facts, new_run, mut actions, unconfirmed: _, mut status, guards } = self;
         if is_deleted(seen) {
-            // Owner references take care of the rest.
             let in_the_way = unreadable::child(seen);
-            let actions = if in_the_way.is_some() { facts.traffic.clear_routes() } else { facts.traffic.release() };
+            let has_left = facts.traffic.withdraw().is_empty();
+            let actions = depart(seen, &facts, in_the_way.is_some());
             let blocked = facts.traffic.blocked().or_else(|| in_the_way.map(Unreadable::explain));
-            return Plan { actions, status: readiness::of_deletion(seen, blocked), requeue_at: None };
+            return Plan { actions, status: readiness::of_deletion(seen, blocked, has_left), requeue_at: None };
         }
         if let Some(why) = seen.unreadable_itself() {
             return unreadable::plan(seen, &facts, why);
@@ -240,6 +241,22 @@ fn is_ending(status: &KanaryDeploymentStatus) -> bool {
 
 fn is_deleted(seen: &Observed) -> bool {
     seen.kanary.metadata.deletion_timestamp.is_some()
+}
+
+/// As a rule owner references remove what a resource made. But its deletion may wait, for a finalizer of any client, and a canary
+/// that nobody evaluates must not be in production meanwhile.
+fn depart(seen: &Observed, facts: &Facts, is_in_the_way: bool) -> Vec<Action> {
+    let leaves = facts.traffic.withdraw();
+    if !leaves.is_empty() || is_in_the_way {
+        return leaves;
+    }
+    let removals = children::remove_all(seen);
+    if removals.is_empty() || keeps_children(seen) { facts.traffic.release() } else { removals }
+}
+
+/// With `kubectl delete --cascade=orphan` what it made stays, by the user's will.
+fn keeps_children(seen: &Observed) -> bool {
+    seen.kanary.metadata.finalizers.iter().flatten().any(|name| name == "orphan")
 }
 
 fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {

@@ -14,7 +14,7 @@ use crate::{
 type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 11] = [
     // Nothing is decided on what is there and cannot be read.
     |seen, _, _| seen.unreadable.first().map(Unreadable::explain),
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
@@ -23,6 +23,10 @@ const CHECKS: [Check; 9] = [
     |seen, _, _| base_is_the_canary(seen),
     // A base that another KanaryDeployment made is removed with its run.
     |seen, _, _| base_is_another_canary(seen),
+    // Pods of the base that are labelled as canary pods would be taken for these.
+    |seen, _, _| base_is_marked(seen),
+    // Users expect an update, and not the end of production.
+    |seen, _, _| scales_to_zero(seen),
     // A typing error must not make production pods of an unproven template.
     |seen, _, _| neighbours::production_elsewhere(seen),
     // Nothing that exists already is taken over.
@@ -67,6 +71,31 @@ fn base_is_another_canary(seen: &Observed) -> Option<Explanation> {
         base.name()
     );
     Some(Explanation::new(Reason::NameTaken, message))
+}
+
+fn base_is_marked(seen: &Observed) -> Option<Explanation> {
+    let base = seen.live_base().filter(|base| base.spec.template.labels.contains_key(names::CANARY_LABEL))?;
+    let message = format!(
+        "Deployment {} (spec.deploymentName) gives its pods the label {}, by which canary pods are known; remove it from the \
+         Deployment's template",
+        base.name(),
+        names::CANARY_LABEL
+    );
+    Some(Explanation::new(Reason::NameTaken, message))
+}
+
+fn scales_to_zero(seen: &Observed) -> Option<Explanation> {
+    let base = seen.live_base().filter(|base| base.spec.replicas > 0)?;
+    let is_zero = seen.kanary.spec.template.spec().get("replicas").and_then(serde_json::Value::as_i64) == Some(0);
+    let message = || {
+        format!(
+            "spec.template.spec.replicas is 0, so the promotion would take all {} pods of Deployment {} away; remove the field, so \
+             that the number stays",
+            base.spec.replicas,
+            base.name()
+        )
+    };
+    is_zero.then(|| Explanation::new(Reason::PromotionRefused, message()))
 }
 
 fn name_is_taken(seen: &Observed, traffic: &Traffic) -> Option<Explanation> {

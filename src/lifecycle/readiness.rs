@@ -134,9 +134,18 @@ fn explained_request(seen: &Observed, facts: &Facts) -> Option<Explanation> {
 }
 
 /// What keeps a deleted resource from going, if anything does. It has no phase to go on to.
-pub(super) fn of_deletion(seen: &Observed, blocked: Option<Explanation>) -> Option<StatusUpdate> {
+pub(super) fn of_deletion(seen: &Observed, blocked: Option<Explanation>, has_left: bool) -> Option<StatusUpdate> {
     let before = seen.status();
     let mut status = before.clone();
+    if has_left
+        && status.condition(ConditionType::Traffic).is_some_and(|traffic| traffic.status == ConditionStatus::True)
+    {
+        let why = Explanation::new(
+            Reason::Removed,
+            "the resource is being deleted, and the canary no longer receives traffic",
+        );
+        set(seen, &mut status, ConditionType::Traffic, ConditionStatus::False, why);
+    }
     let failed = failed_request(seen);
     if let Some(why) = failed.as_ref().or(blocked.as_ref()) {
         status.message = Some(why.message.clone());

@@ -67,6 +67,7 @@ fn fresh(seen: &Observed, before: &KanaryDeploymentStatus, hash: String) -> Kana
         started_at: Some(seen.now),
         base,
         canary: Some(canary),
+        previous_run_until: before.finished_at,
         manual_verdicts: before.manual_verdicts.clone(),
         ..KanaryDeploymentStatus::default()
     }

@@ -63,15 +63,27 @@ pub trait Object: PartialEq {
         self.meta().deletion_timestamp.is_some()
     }
 
-    /// The `KanaryDeployment`s that own it, by name; as a rule the one that made it.
+    /// The `KanaryDeployment` that made it, by name. Other owners are those that people add, so that it is deleted with them.
     fn kanary_owners(&self) -> impl Iterator<Item = &str> {
         let owners = self.meta().owner_references.iter().flatten();
-        owners.filter(|owner| owner.kind == KanaryDeployment::kind(&())).map(|owner| owner.name.as_str())
+        let made = owners.filter(|owner| owner.kind == KanaryDeployment::kind(&()) && owner.controller == Some(true));
+        made.map(|owner| owner.name.as_str())
+    }
+
+    /// The canary that it belongs to. The label alone says nothing: anybody can put it on anything.
+    fn canary(&self) -> Option<&str> {
+        self.label(names::CANARY_LABEL).filter(|_| self.kanary_owners().next().is_some())
     }
 
     /// Did a controller make it, or take it over?
     fn has_controller(&self) -> bool {
         self.meta().owner_references.iter().flatten().any(|owner| owner.controller == Some(true))
+    }
+
+    /// Did the object with this uid make it?
+    fn is_controlled_by(&self, uid: &str) -> bool {
+        let mut owners = self.meta().owner_references.iter().flatten();
+        owners.any(|owner| owner.uid == uid && owner.controller == Some(true))
     }
 
     /// Does the object with this uid own it?

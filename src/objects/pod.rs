@@ -9,7 +9,7 @@ use super::{
     object::{self, Object},
     ports::PodPorts,
 };
-use crate::api::text::clip;
+use crate::api::{names, text::clip};
 
 /// The most bytes of what a kubelet, a scheduler or a container says that are kept.
 const LONGEST: usize = 400;
@@ -103,6 +103,11 @@ impl WaitingReason {
 
 impl Object for Pod {
     object::metadata!();
+
+    /// A pod's owner is its ReplicaSet.
+    fn canary(&self) -> Option<&str> {
+        self.label(names::CANARY_LABEL)
+    }
 }
 
 /// The status as the API server sends it, or as a dump has it: what it was read from is no longer there.

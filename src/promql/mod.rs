@@ -13,6 +13,7 @@ pub mod history;
 mod judge;
 mod lexer;
 pub mod library;
+pub mod lookback;
 mod memo;
 pub mod outcome;
 mod query;

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     api::names,
+    canary,
     decision::owned,
     decision::{Action, Kind, Observed, Patch, Target},
     objects::{Labels, Object, Service, ServiceSpec},
@@ -49,7 +50,7 @@ pub fn is_current(seen: &Observed) -> bool {
 /// Is there a ready pod behind a current kanary service? If not, mirrored requests would go nowhere.
 #[must_use]
 pub fn can_receive(seen: &Observed) -> bool {
-    is_current(seen) && seen.live_pods().any(|pod| pod.status.ready)
+    is_current(seen) && seen.live_pods().any(|pod| pod.status.ready && canary::is_own(seen, pod))
 }
 
 /// The names that our Service has, had or gets: an entry of a route that points to any of them is ours. An entry that

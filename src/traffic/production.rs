@@ -11,29 +11,32 @@ use crate::{
     objects::{Labels, Object, Pod, map_selects},
 };
 
-/// Moves each pod to where it belongs: those that are ready, and of this run, get these labels, if any. Pods that are in
-/// production stay. If the canary is `available`, pods that are older than the run belong to it.
+/// Moves each pod to where it belongs: those that are ready, and of this run, get these labels, if any. If the canary is
+/// `available`, pods that are older than the run belong to it.
 #[must_use]
 pub fn move_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>, available: bool) -> Vec<Action> {
-    let may_join = |pod: &Pod| pod.status.ready && canary::is_under_test(seen, pod, available);
-    move_each(seen, withheld, joins, may_join)
+    move_each(seen, withheld, joins, available, |pod| pod.status.ready)
 }
 
-/// The same for pods that may belong to the previous run: none of them joins.
+/// The same, but none joins that is not in production.
 #[must_use]
 pub fn move_out_pods(seen: &Observed, withheld: &Withheld, joins: Option<&Labels>) -> Vec<Action> {
-    move_each(seen, withheld, joins, |_| false)
+    move_each(seen, withheld, joins, false, |_| false)
 }
 
+/// A pod that is in production stays when it is not ready. One of a template that is no longer the run's leaves: nobody
+/// evaluates it any more.
 fn move_each(
     seen: &Observed,
     withheld: &Withheld,
     joins: Option<&Labels>,
+    available: bool,
     may_join: impl Fn(&Pod) -> bool,
 ) -> Vec<Action> {
     let template = canary::pod_labels(&seen.kanary, withheld);
     let none = Labels::new();
-    let belongs = |pod: &Pod| may_join(pod) || (!added_keys(pod).is_empty() && canary::is_own(seen, pod));
+    let is_in = |pod: &Pod| !added_keys(pod).is_empty();
+    let belongs = |pod: &Pod| (may_join(pod) || is_in(pod)) && canary::is_under_test(seen, pod, available);
     let wanted = |pod: &Pod| if belongs(pod) { joins.unwrap_or(&none) } else { &none };
     seen.live_pods().filter_map(|pod| move_pod(seen, pod, wanted(pod), &template)).collect()
 }

@@ -138,3 +138,59 @@ fn a_pod_of_another_replica_set_keeps_the_labels_that_it_was_made_with() {
     let kinds: Vec<Kind> = plan(&seen).actions.iter().map(|action| action.target().kind).collect();
     assert!(kinds.contains(&Kind::Pod), "what the controller added is taken back");
 }
+
+/// A person who wants a Service to be deleted with the canary's resource makes that its owner.
+#[test]
+fn what_a_person_declared_ours_is_theirs() {
+    let reference = |is_controller: bool| json!([{"apiVersion": "kanary.k8s.io/v1alpha1", "kind": "KanaryDeployment", "name": "try", "uid": UID, "controller": is_controller}]);
+    for (is_controller, labels) in [
+        (false, json!({"kanary.k8s.io/canary": "try"})),
+        (true, json!({})),
+        (true, json!({"kanary.k8s.io/canary": "try"})),
+    ] {
+        let mut seen = run("Validating", &[]);
+        let mut production = json!(seen.services[0]);
+        production["metadata"]["ownerReferences"] = reference(is_controller);
+        production["metadata"]["labels"] = labels;
+        seen.services = vec![Arc::new(serde_json::from_value(production).expect("a Service"))];
+        let deleted = plan(&seen).actions.into_iter().find(|action| matches!(action, Action::Delete { .. }));
+        assert_eq!(deleted, None, "production's Service");
+    }
+}
+
+/// A finalizer of another client may hold a resource that is deleted for days.
+#[test]
+fn a_canary_leaves_when_its_resource_is_deleted() {
+    let mut seen = run("Validating", &["canary-uid"]);
+    let metadata = &mut Arc::make_mut(&mut seen.kanary).metadata;
+    metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::given::at(0)));
+    metadata.finalizers = Some(vec!["example.com/backup".into()]);
+    let kinds = |seen: &Observed| plan(seen).actions.iter().map(|action| action.target().kind).collect::<Vec<_>>();
+    assert_eq!(kinds(&seen), [Kind::Pod], "out of production first");
+    seen.pods = vec![pod_of(json!({"name": "a", "uid": "a"}), json!({}), true, json!({IN: ""}))];
+    assert_eq!(kinds(&seen), [Kind::Deployment]);
+    Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec!["orphan".into()]);
+    assert_eq!(kinds(&seen), [], "the user wants it to stay");
+}
+
+#[test]
+fn a_base_whose_pods_are_labelled_as_canary_pods_is_refused() {
+    let spec = json!({"traffic": {"source": "none"}});
+    let labels = json!({"spec": {"template": {"metadata": {"labels": {"kanary.k8s.io/canary": "try"}}}}});
+    let base = crate::given::base(labels);
+    let pinned = json!({"base": {"templateHash": base.spec.template.hash}});
+    let mut seen = observed(spec.clone(), status(&spec, "Starting", pinned));
+    seen.base = Some(base);
+    assert_eq!(stalled(&seen).as_deref(), Some("NameTaken"));
+    assert!(plan(&seen).actions.is_empty());
+}
+
+#[test]
+fn a_template_that_would_take_all_pods_away_is_refused() {
+    let spec = json!({"traffic": {"source": "none"}, "template": {"spec": {"replicas": 0}}});
+    let seen = observed(spec.clone(), status(&spec, "Starting", json!({})));
+    assert_eq!(stalled(&seen).as_deref(), Some("PromotionRefused"));
+    let mut seen = seen;
+    seen.base = Some(crate::given::base(json!({"spec": {"replicas": 0}, "status": {"replicas": 0}})));
+    assert_eq!(stalled(&seen), None, "there are none");
+}

@@ -145,9 +145,9 @@ fn a_kanary_service_follows_production_as_far_as_it_can() {
         let spec = json!({"traffic": {"source": "kanary-service"}});
         let mut seen = with_canary(observed(spec.clone(), status(&spec, "Validating", json!({}))));
         let selector = json!({"kanary.k8s.io/canary": "try"});
-        let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID});
+        let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID, "controller": true});
         let mut ours = json!({
-            "metadata": {"name": "try-kanary", "namespace": "shop", "uid": "own", "ownerReferences": [owner]},
+            "metadata": {"name": "try-kanary", "namespace": "shop", "uid": "own", "ownerReferences": [owner], "labels": {"kanary.k8s.io/canary": "try"}},
             "spec": {"type": "ClusterIP", "selector": selector, "ports": [{"port": 80}]},
         });
         merge(&mut ours["spec"], own);
@@ -245,8 +245,8 @@ fn pods_of_a_failed_canary_are_kept_out_of_traffic() {
         seen.pods = vec![pod("a", json!({}), true, json!({"kanary.k8s.io/production-labels": ""}))];
         seen.endpoints = Some(std::collections::BTreeSet::new());
         seen.now = at(seconds);
-        let owner = json!({"kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID});
-        let own = json!({"metadata": {"name": "try-kanary", "uid": "own", "ownerReferences": [owner]}, "spec": {}});
+        let owner = json!({"kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID, "controller": true});
+        let own = json!({"metadata": {"name": "try-kanary", "uid": "own", "ownerReferences": [owner], "labels": {"kanary.k8s.io/canary": "try"}}, "spec": {}});
         seen.services.push(std::sync::Arc::new(serde_json::from_value(own).expect("a Service")));
         let plan = plan(&seen);
         (plan.actions.iter().map(|action| action.target().kind).collect::<Vec<_>>(), plan.requeue_at)

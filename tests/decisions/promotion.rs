@@ -163,7 +163,7 @@ fn what_else_the_template_sets_is_written_though_the_pods_stay_as_they_are() {
 fn who_asks_for_less_traffic_while_the_base_waits_gets_less() {
     let mut seen = promoting(json!({"traffic": {"source": "kanary-service"}}), json!({"spec": {"paused": true}}));
     let owned = json!({"name": "try-kanary", "namespace": "shop", "uid": "own", "labels": {"kanary.k8s.io/canary": "try"},
-        "ownerReferences": [{"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID}]});
+        "ownerReferences": [{"apiVersion": "v1", "kind": "KanaryDeployment", "name": "try", "uid": crate::given::UID, "controller": true}]});
     let own =
         json!({"metadata": owned, "spec": {"selector": {"kanary.k8s.io/canary": "try"}, "ports": [{"port": 80}]}});
     seen.services.push(std::sync::Arc::new(serde_json::from_value(own).expect("a Service")));

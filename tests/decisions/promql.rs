@@ -540,3 +540,37 @@ fn what_prometheus_says_is_in_the_status() {
     let status = status_after(&evaluated(validating(10), 10, inconclusive()));
     assert_eq!(status.items[0].message.as_deref(), Some("Prometheus returned 503"));
 }
+
+/// Samples of another run have the same names: errors of the run before must not fail the next, and what was proven then
+/// proves nothing now.
+#[test]
+fn no_query_looks_back_at_the_run_before() {
+    let begins = |query: &str, run: i64, until: Option<i64>| {
+        let spec = json!({"validation": {"validationPeriod": "60s", "items": [{"name": "ok", "promQL": {"query": query, "prometheus": {"url": "http://prometheus:9090"}}}]}});
+        let mut started = status(&spec, "Starting", json!({"run": run}));
+        if let Some(until) = until {
+            started["previousRunUntil"] = json!(at(until).to_string());
+        }
+        let mut seen = with_canary(observed(spec, started));
+        seen.dry_run = Some(dry_run(&seen, Ok(promoted("hash-of-v2"))));
+        let status = plan(&seen).status.expect("it begins to validate").status;
+        assert_eq!(status.phase, Some(Phase::Validating), "{status:?}");
+        let deadline = status.deadline.expect("a deadline");
+        Arc::make_mut(&mut seen.kanary).status = Some(status);
+        let asks_at_once = !due_queries(&seen).is_empty();
+        (at(0).duration_until(deadline).as_secs(), asks_at_once)
+    };
+    let minutes = "sum(rate(errors[2m])) < bool 1";
+    assert_eq!(begins(minutes, 1, None), (60, true), "there was none");
+    assert_eq!(begins(minutes, 2, Some(-30)), (150, false), "it ended half a minute before");
+    assert_eq!(begins(minutes, 2, Some(-3600)), (60, true), "it ended long before");
+    assert_eq!(begins(minutes, 2, None), (180, false), "its pods were there until now");
+    assert_eq!(begins("up == bool 1", 2, None), (60, true), "it looks at now");
+    assert_eq!(
+        begins("sum(rate(errors{pod=~\"{{canary.pods}}\"}[2m])) < bool 1", 2, None),
+        (60, true),
+        "of these pods only"
+    );
+    assert_eq!(begins("sum(rate(errors[{{validation.elapsed}}])) < bool 1", 2, None), (60, true), "of this run only");
+    assert_eq!(begins("sum(rate(errors[{{validation.period}}])) < bool 1", 2, None), (120, false));
+}

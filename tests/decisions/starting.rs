@@ -64,7 +64,20 @@ fn a_restart_that_is_not_pinned_follows_the_source() {
     let inside = || vec![pod("a", json!({"app": "web"}), true, json!({IN: "app"}))];
     let outside = || vec![pod("a", json!({}), true, json!({}))];
     assert_eq!(moves("none", inside()), [("patch", Kind::Pod)], "out, though the new template is refused");
-    assert_eq!(moves("service", inside()), [], "what is in stays in");
+    let of_this_run = pod_of(
+        json!({"name": "a", "creationTimestamp": at(1).to_string()}),
+        json!({"app": "web"}),
+        true,
+        json!({IN: "app"}),
+    );
+    assert_eq!(moves("service", vec![of_this_run]), [], "what is in stays in");
+    let of_the_run_before = pod_of(
+        json!({"name": "a", "creationTimestamp": at(-60).to_string()}),
+        json!({"app": "web"}),
+        true,
+        json!({IN: "app"}),
+    );
+    assert_eq!(moves("service", vec![of_the_run_before]), [("patch", Kind::Pod)], "nobody evaluates it any more");
     assert_eq!(moves("service", outside()), [], "but nothing of the run before joins");
 }
 
@@ -80,11 +93,10 @@ fn pods_of_the_run_before_do_not_join_while_the_new_ones_start() {
         let pod = |name: &str, seconds: i64, labels, annotations| {
             pod_of(json!({"name": name, "creationTimestamp": at(seconds).to_string()}), labels, true, annotations)
         };
-        let inside = pod("b", -60, json!({"app": "web"}), json!({IN: "app"}));
-        seen.pods = vec![pod("a", created, json!({}), json!({})), inside];
+        seen.pods = vec![pod("a", created, json!({}), json!({}))];
         kinds(&plan(&seen))
     };
-    assert_eq!(moves(false, -60), [], "what was in stays in, the other one waits");
+    assert_eq!(moves(false, -60), [], "it waits");
     assert_eq!(moves(false, 1), [("patch", Kind::Pod)], "one of the new template joins");
     assert_eq!(moves(true, -60), [("patch", Kind::Pod)], "a template may leave the pods as they are");
 }
@@ -163,7 +175,7 @@ fn a_canary_that_is_stuck_names_the_pod() {
 #[test]
 fn another_canary_is_no_base() {
     let mut seen = observed(json!({}), Value::Null);
-    let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "web-trial", "uid": "other"});
+    let owner = json!({"apiVersion": "v1", "kind": "KanaryDeployment", "name": "web-trial", "uid": "other", "controller": true});
     seen.base = Some(base(json!({"metadata": {"ownerReferences": [owner]}})));
     refused(&mut seen);
     let plan = plan(&seen);

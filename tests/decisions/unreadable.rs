@@ -121,6 +121,8 @@ fn the_finalizer_stays_while_a_route_cannot_be_read() {
     Arc::make_mut(&mut seen.kanary).metadata.deletion_timestamp =
         Some(serde_json::from_value(json!("2026-01-01T00:00:00Z")).expect("a time"));
     seen.routes.is_fresh = true;
+    (seen.canary, seen.pods) = (None, Vec::new());
+    seen.services.retain(|service| service.metadata.name.as_deref() == Some("web"));
     assert_eq!(kinds(&plan(&seen)), [Kind::KanaryDeployment]);
     seen.unreadable = vec![unreadable("VirtualService", "web", "spec")];
     let plan = plan(&seen);

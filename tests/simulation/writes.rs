@@ -79,7 +79,7 @@ fn in_its_time(observed: &Observed, action: &Action) -> Check {
     };
     let right = match action {
         Action::Create { .. } | Action::CreateBase { .. } => runs,
-        Action::Delete { .. } => !runs || superfluous(action),
+        Action::Delete { .. } => !runs || superfluous(action) || observed.kanary.metadata.deletion_timestamp.is_some(),
         Action::Patch { .. } | Action::Promote { .. } => true,
     };
     ensure(right, "I4", || format!("{} in {:?}", action.describe(), observed.status().phase))

@@ -5,10 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use crate::{
-    api::names,
-    objects::{Object, Unreadable},
-};
+use crate::objects::{Object, Unreadable};
 
 /// What an event brought.
 pub struct Taken<K> {
@@ -45,7 +42,7 @@ impl UnreadableObjects {
 
     /// Is it news?
     pub fn insert<K: Object>(&mut self, object: &K, why: Unreadable) -> bool {
-        let canary = object.label(names::CANARY_LABEL).map(str::to_owned);
+        let canary = object.canary().map(str::to_owned);
         let is_news = self.get(&why.namespace, &why.name) != Some(&why);
         let entries = self.0.entry(why.namespace.clone()).or_default();
         entries.insert(why.name.clone(), Entry { canary, why });

@@ -11,7 +11,7 @@ use super::{
     targets::Mirror,
 };
 use crate::{
-    api::{Explanation, Reason, names},
+    api::{Explanation, Reason},
     objects::{HTTPRoute, Object, Service, VirtualService},
     traffic::routes::{
         entrances::{self, Entrance},
@@ -139,9 +139,7 @@ fn outranked(mirror: &Mirror, route: &VirtualService, entrance: &Entrance) -> Op
         one.name() == other.name() && one.namespace() == other.namespace()
     };
     // One that another canary made gives way to a user's.
-    let winner = entrances::winner(mirror.seen, *port, |other| {
-        is_same(other, route) || other.label(names::CANARY_LABEL).is_none()
-    })?;
+    let winner = entrances::winner(mirror.seen, *port, |other| is_same(other, route) || other.canary().is_none())?;
     let is_target = |target: &MirrorRoute| match target.object {
         RouteObject::VirtualService(target) => is_same(target, winner),
         RouteObject::HTTPRoute(_) => false,

@@ -2,7 +2,7 @@
 
 use super::entry::{MirrorRoute, MirrorRule};
 use crate::{
-    api::{self, Provider, Source, names},
+    api::{self, Provider, Source},
     decision::Observed,
     objects::{Object, VirtualService},
     traffic::{
@@ -124,7 +124,7 @@ fn precedes_ours(seen: &Observed, other: &MirrorRoute) -> bool {
 
 /// Did a `KanaryDeployment`, this or another, make it?
 fn is_made_by_kanary(route: &VirtualService) -> bool {
-    route.label(names::CANARY_LABEL).is_some()
+    route.canary().is_some()
 }
 
 fn age(route: &VirtualService) -> (Option<jiff::Timestamp>, &str) {

@@ -7,7 +7,7 @@ use super::json::{items, text};
 use crate::{
     api::Provider,
     decision::{Kind, Observed, Target},
-    objects::{HTTPRoute, VirtualService},
+    objects::{HTTPRoute, Object, VirtualService},
 };
 
 /// An object with rules that route requests.
@@ -66,11 +66,11 @@ impl<'a> RouteObject<'a> {
         }
     }
 
-    /// Did this `KanaryDeployment` make it?
+    /// Did this `KanaryDeployment` make it? It makes no HTTPRoutes.
     pub fn is_ours(self, seen: &Observed) -> bool {
         match self {
-            Self::VirtualService(route) => seen.is_ours(route),
-            Self::HTTPRoute(route) => seen.is_ours(route),
+            Self::VirtualService(route) => route.namespace() == seen.kanary.namespace() && seen.is_ours(route),
+            Self::HTTPRoute(_) => false,
         }
     }
 

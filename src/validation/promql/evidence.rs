@@ -113,7 +113,9 @@ fn awaited(item: &PromqlItem<'_>) -> String {
             "Prometheus is queried after initialDelay, once the clock runs again".into()
         }
         Some(begins) if held_since.is_none() && begins > item.seen.now => {
-            format!("Prometheus is queried from {} on (initialDelay)", time(begins))
+            let is_unclean = item.status.clean_from.is_some_and(|clean| clean > item.seen.now);
+            let why = if is_unclean { "until then its ranges reach into the run before" } else { "initialDelay" };
+            format!("Prometheus is queried from {} on ({why})", time(begins))
         }
         Some(_) => "Prometheus has not answered yet".into(),
     }
