@@ -778,6 +778,26 @@ fn mirrored_requests_that_must_be_seen_are_awaited() {
     }
 }
 
+/// Copies are made where one parent applies the route; another may not even exist.
+#[test]
+fn one_parent_that_applies_the_route_is_enough() {
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "observedGeneration": 2});
+    let mut route = http_route(
+        "web",
+        json!({
+            "parentRefs": [{"name": "gone"}, {"name": "edge"}],
+            "rules": [{"backendRefs": [{"name": "web", "port": 80}], "filters": [
+                {"type": "RequestMirror", "requestMirror": {"percent": 100, "backendRef": {"group": "", "kind": "Service", "name": "try-kanary", "port": 80}}},
+            ]}],
+        }),
+    );
+    route["status"] = json!({"parents": [{"parentRef": {"name": "edge"}, "controllerName": "x", "conditions": [condition("Accepted"), condition("ResolvedRefs")]}]});
+    let seen = mirroring(json!({"provider": "gateway-api"}), &[route]);
+    let status = status_of(&seen);
+    assert_eq!(status.truth, ConditionStatus::True, "{}", status.why.message);
+    assert!(status.why.message.contains("waiting for parent gone"), "{}", status.why.message);
+}
+
 #[test]
 fn an_http_route_must_be_accepted_as_it_is() {
     let report = |generation: i64, accepted: &str, resolved: &str| {

@@ -164,6 +164,13 @@ fn a_route_that_no_request_takes_is_refused() {
         ("no match", rules(json!({})), "route first"),
         ("any prefix", rules(json!({"match": [{"uri": {"prefix": "/a"}}, {"uri": {"prefix": "/"}}]})), "route first"),
         ("any text", rules(json!({"match": [{"uri": {"regex": ".*"}, "headers": {}}]})), "route first"),
+        ("any path", rules(json!({"match": [{"uri": {"regex": "^/.*$"}}]})), "route first"),
+        ("any path in a group", rules(json!({"match": [{"uri": {"regex": "(.*)"}}]})), "route first"),
+        (
+            "any method",
+            rules(json!({"match": [{"method": {"regex": ".*"}, "authority": {"regex": ".+"}}]})),
+            "route first",
+        ),
         ("the only port", rules(json!({"match": [{"port": 80}]})), "route first"),
         ("no name", rules(json!({"name": null})), "route number 1"),
         ("another gateway's", matching(json!({"gateways": ["edge"]})), "matches"),
@@ -188,6 +195,7 @@ fn a_route_that_no_request_takes_is_refused() {
     );
     let accepted = [
         ("one of a path", rules(json!({"match": [{"uri": {"prefix": "/a"}}]}))),
+        ("one of a pattern", rules(json!({"match": [{"uri": {"regex": "/api/.*"}}]}))),
         ("one of a header", rules(json!({"match": [{"uri": {"prefix": "/"}, "headers": {"x": {"exact": "y"}}}]}))),
         ("one of a port", rules(json!({"match": [{"port": 81}]}))),
         ("one of a gateway", rules(json!({"match": [{"gateways": ["edge"]}]}))),
@@ -314,4 +322,24 @@ fn a_backend_of_another_rule_that_does_not_resolve_is_not_our_failure() {
         assert_eq!(found, (ConditionStatus::False, "NotAccepted"), "{}", told.why.message);
         assert!(told.why.message.contains(message), "{}", told.why.message);
     }
+}
+
+#[test]
+fn a_rule_that_sends_nothing_to_production_is_not_one_of_its() {
+    let rule = |weight: i64| json!({"name": "ours", "backendRefs": [{"name": "web", "port": 80, "weight": weight}]});
+    let reason = |weight: i64| {
+        let route = http_route("web", json!({"parentRefs": [{"name": "edge"}], "rules": [rule(weight)]}));
+        obstacle(&mirroring(json!({"provider": "gateway-api"}), &[route])).map(|why| why.reason.as_str().to_owned())
+    };
+    assert_eq!(reason(1), None);
+    assert_eq!(reason(0).as_deref(), Some("NoRoute"));
+}
+
+/// istiod applies it until it is gone, however long its finalizers take.
+#[test]
+fn a_route_of_the_host_that_is_being_deleted_still_claims_it() {
+    let mut claims = virtual_service("other", json!({"hosts": ["web"], "http": [{"route": [to("old")]}]}));
+    let told = obstacle(&mirroring(json!({}), &[claims.clone()])).expect("an obstacle");
+    claims["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    assert_eq!(obstacle(&mirroring(json!({}), &[claims])), Some(told));
 }

@@ -131,8 +131,9 @@ fn age(route: &VirtualService) -> (Option<jiff::Timestamp>, &str) {
     (route.metadata.creation_timestamp.as_ref().map(|time| time.0), route.name())
 }
 
-/// A user's VirtualService that claims the host of the production Service.
+/// A user's VirtualService that claims the host of the production Service. A mesh applies one that is being deleted, too, until it
+/// is gone.
 pub fn host_owner(seen: &Observed) -> Option<&VirtualService> {
     let mut others = seen.routes.virtual_services.iter().filter(|route| !is_made_by_kanary(route));
-    others.find(|route| !route.is_terminating() && istio::claims_host(seen, route))
+    others.find(|route| istio::claims_host(seen, route))
 }

@@ -22,18 +22,20 @@ const GROUP: &str = "gateway.networking.k8s.io";
 /// out whole rules.
 const OF_BACKENDS: [&str; 4] = ["BackendNotFound", "InvalidKind", "RefNotPermitted", "UnsupportedProtocol"];
 
-/// Does each parent apply the current generation; if not, what is missing. What a parent reports of backends that are not
-/// ours is returned as well.
+/// Does a parent apply the current generation; if none does, what is missing. What a parent reports of backends that are not
+/// ours, and which parents do not apply the route, is returned as well.
 pub fn by_parents(seen: &Observed, route: &HTTPRoute) -> Result<Option<String>, String> {
     let parents = items(&route.spec, "parentRefs");
     if parents.is_empty() {
         return Err("has no parentRefs, so no gateway or mesh applies it".into());
     }
-    let mut first = None;
-    for parent in parents {
-        first = first.or(by(seen, route, parent)?);
+    let (applied, missing): (Vec<_>, Vec<_>) =
+        parents.iter().map(|parent| by(seen, route, parent)).partition(Result::is_ok);
+    let missing = missing.into_iter().find_map(Result::err);
+    match (applied.is_empty(), missing) {
+        (true, Some(missing)) => Err(missing),
+        (_, missing) => Ok(applied.into_iter().flatten().flatten().next().or(missing)),
     }
-    Ok(first)
 }
 
 fn by(seen: &Observed, route: &HTTPRoute, parent: &Value) -> Result<Option<String>, String> {

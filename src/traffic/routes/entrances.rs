@@ -122,10 +122,23 @@ fn is_any_request(one: &Value) -> bool {
     const OF_ORIGIN: [&str; 7] =
         ["name", "gateways", "port", "sourceLabels", "sourceNamespace", "statPrefix", "ignoreUriCase"];
     let conditions = one.as_object().into_iter().flatten();
-    conditions.filter(|(field, _)| !OF_ORIGIN.contains(&field.as_str()) && is_set(one, field)).all(|(field, value)| {
-        field == "uri"
-            && (value.get("prefix").is_some_and(|uri| uri == "/") || value.get("regex").is_some_and(|uri| uri == ".*"))
+    let conditions = conditions.filter(|(field, _)| !OF_ORIGIN.contains(&field.as_str()) && is_set(one, field));
+    conditions.into_iter().all(|(field, value)| match field.as_str() {
+        "uri" => is_any_text(value, "/"),
+        "authority" | "method" | "scheme" => is_any_text(value, ""),
+        _ => false,
     })
+}
+
+/// Is a match met by every text that begins like that?
+fn is_any_text(value: &Value, beginning: &str) -> bool {
+    let is_prefix = |text: &str| beginning.starts_with(text);
+    let is_regex = |text: &str| {
+        let text = text.trim_start_matches(['^', '(']).trim_end_matches(['$', ')']);
+        text.strip_prefix(beginning).is_some_and(|rest| rest == ".*") || matches!(text, ".*" | ".+")
+    };
+    let prefix = value.get("prefix").and_then(Value::as_str);
+    prefix.is_some_and(is_prefix) || value.get("regex").and_then(Value::as_str).is_some_and(is_regex)
 }
 
 fn is_set(one: &Value, field: &str) -> bool {
@@ -158,7 +171,7 @@ fn hosts_of(seen: &Observed, route: &VirtualService) -> impl Iterator<Item = Str
 /// An exact host goes before a wildcard, the older object before the younger one; one without a route for the port does not
 /// count.
 pub fn winner(seen: &Observed, port: i32, counts: impl Fn(&VirtualService) -> bool) -> Option<&VirtualService> {
-    let all = seen.routes.virtual_services.iter().filter(|route| !route.is_terminating() && counts(route));
+    let all = seen.routes.virtual_services.iter().filter(|route| counts(route));
     let claims = all.filter_map(|route| Some((rank(seen, route)?, route)));
     let entrance = Entrance::Mesh(Some(port));
     let has_route =

@@ -16,7 +16,7 @@ use crate::{
 pub fn to_production(seen: &Observed, route: &HTTPRoute, rule: &Value) -> Option<ToProduction> {
     let production = seen.kanary.spec.service_name.as_deref()?;
     let all = items(rule, "backendRefs");
-    let ours = all.iter().find(|backend| points_to(seen, route, backend, production))?;
+    let ours = all.iter().find(|backend| points_to(seen, route, backend, production) && weight(backend) > 0)?;
     let other = all.iter().find(|backend| !points_to(seen, route, backend, production) && weight(backend) > 0);
     let methods = items(rule, "matches").iter().map(|one| text(one, "method"));
     Some(ToProduction {
@@ -56,7 +56,7 @@ pub fn points_to(seen: &Observed, route: &HTTPRoute, reference: &Value, service:
 /// An HTTPRoute with the production Service itself as its parent: inside the mesh it shadows a VirtualService.
 pub fn route_of_service(seen: &Observed) -> Option<&HTTPRoute> {
     let production = seen.kanary.spec.service_name.as_deref()?;
-    seen.routes.http_routes.iter().find(|route| !route.is_terminating() && is_parent(seen, route, production))
+    seen.routes.http_routes.iter().find(|route| is_parent(seen, route, production))
 }
 
 fn is_parent(seen: &Observed, route: &HTTPRoute, service: &str) -> bool {
