@@ -91,9 +91,8 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
 
 /// Is it the desired one, and still marked as ours?
 fn is_current(seen: &Observed, canary: &Deployment, desired_hash: &str) -> bool {
-    let recorded = seen.canary_status().and_then(|canary| canary.deployment_hash.as_deref());
     let is_marked = canary.label(names::CANARY_LABEL).is_some() && canary.is_owned_by(seen.kanary.uid());
-    is_marked && owned::is_current(desired_hash, canary, &canary.spec.hash, recorded)
+    is_marked && owned::is_current(desired_hash, canary, seen.recorded(Kind::Deployment))
 }
 
 /// Creates the canary Deployment, or restores what was changed. Nothing, if it is as it should be.

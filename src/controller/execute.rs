@@ -15,7 +15,8 @@ use crate::{
         names::MANAGER,
         text::{MOST, clip},
     },
-    decision::{Action, Fault, Kind, Patch, Target},
+    decision::{Action, Fault, Kind, Patch, Target, owned},
+    lifecycle::step::Done,
     objects::{Autoscaler, HTTPRoute, Pod, RawObject, Readable, Reading, Service, VirtualService},
 };
 
@@ -37,7 +38,7 @@ pub enum ExecuteError {
 ///
 /// # Errors
 /// [`ExecuteError`]; the rest of the plan is void.
-pub async fn apply(context: &Context, namespace: &str, action: &Action) -> Result<(), ExecuteError> {
+pub async fn apply(context: &Context, namespace: &str, action: &Action) -> Result<Done, ExecuteError> {
     if !context.leadership.holds() {
         return Err(ExecuteError::NotLeader);
     }
@@ -55,39 +56,48 @@ pub async fn apply(context: &Context, namespace: &str, action: &Action) -> Resul
     };
     context.metrics.wrote(action, outcome(&result));
     // A failure is logged where it is decided whether to try again.
-    result.map_err(|error| classify(action.describe(), &error))?;
+    let stored = result.map_err(|error| classify(action.describe(), &error))?;
     if action.target().kind == Kind::KanaryDeployment {
         context.finalizers.notify_one();
     }
     tracing::info!(action = action.describe(), "applied");
-    Ok(())
+    let stored = action.rewrites().zip(stored);
+    Ok(stored.map_or(Done::Written, |(kind, fingerprint)| Done::Stored(kind, fingerprint)))
 }
 
-async fn write<K>(context: &Context, store: &Store<K>, namespace: &str, action: &Action) -> Result<(), kube::Error>
+/// Returns the fingerprint of what the API server stored, of the kinds that have one.
+async fn write<K>(
+    context: &Context,
+    store: &Store<K>,
+    namespace: &str,
+    action: &Action,
+) -> Result<Option<String>, kube::Error>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Readable,
 {
     match action {
         Action::Create { object, .. } | Action::CreateBase { object, .. } => {
-            keep(store, &bounded(context.client.request(post::<K>(namespace, object)?)).await?);
+            Ok(keep(store, &bounded(context.client.request(post::<K>(namespace, object)?)).await?))
         }
         Action::Patch { target, patch } | Action::Promote { target, patch } => {
-            keep(store, &patched::<K>(context, namespace, target, patch, &params()).await?);
+            Ok(keep(store, &patched::<K>(context, namespace, target, patch, &params()).await?))
         }
-        Action::Delete { target, uid } => delete(context, store, namespace, target, uid).await?,
+        Action::Delete { target, uid } => delete(context, store, namespace, target, uid).await.map(|()| None),
     }
-    Ok(())
 }
 
-/// Stores a reply. What cannot be read is left to the watch, which reports it.
-pub fn keep<K>(store: &Store<K>, reply: &RawObject<K>)
+/// Stores a reply, and returns its fingerprint. What cannot be read is left to the watch, which reports it.
+pub fn keep<K>(store: &Store<K>, reply: &RawObject<K>) -> Option<String>
 where
     K: Resource<DynamicType = ()> + Readable,
 {
     let Reading { object, unreadable } = reply.read(&K::kind(&()), None);
-    if unreadable.is_none() {
-        store.put(object);
+    if unreadable.is_some() {
+        return None;
     }
+    let fingerprint = owned::fingerprint(&object);
+    store.put(object);
+    fingerprint
 }
 
 /// A create that refuses fields which the API server does not know: a typing error must not be dropped silently.
@@ -156,7 +166,7 @@ where
     match bounded(context.client.request::<Value>(request)).await {
         // The reply is the object on its way out, or a Status once it is gone.
         Ok(reply) if reply["kind"] == "Status" => drop(known.and_then(|object| store.forget(&*object))),
-        Ok(reply) => keep(store, &serde_json::from_value(reply).map_err(kube::Error::SerdeError)?),
+        Ok(reply) => drop(keep(store, &serde_json::from_value(reply).map_err(kube::Error::SerdeError)?)),
         Err(kube::Error::Api(status)) if status.code == 404 => drop(known.and_then(|object| store.forget(&*object))),
         Err(error) => return Err(error),
     }

@@ -122,7 +122,7 @@ where
     let list = bounded(api.list(params)).await.map_err(|error| classify(format!("list {}", K::plural(&())), &error))?;
     let is_there = |known: &Arc<K>| list.items.iter().any(|raw| raw.metadata().uid.as_deref() == Some(known.uid()));
     known.into_iter().filter(|known| !is_there(known)).for_each(|gone| drop(store.forget(&*gone)));
-    list.items.iter().for_each(|raw| execute::keep(store, raw));
+    list.items.iter().for_each(|raw| drop(execute::keep(store, raw)));
     Ok(list.items.len())
 }
 
@@ -142,7 +142,7 @@ where
     }
     let api: Api<RawObject<K>> = Api::namespaced(context.client.clone(), namespace);
     match bounded(api.list(&ListParams::default())).await {
-        Ok(list) => list.items.iter().for_each(|raw| execute::keep(&routes.store, raw)),
+        Ok(list) => list.items.iter().for_each(|raw| drop(execute::keep(&routes.store, raw))),
         // The kind went away a moment ago, and its objects with it.
         Err(kube::Error::Api(status)) if status.code == 404 => {}
         Err(error) => return Err(classify(format!("list {}", K::plural(&())), &error)),

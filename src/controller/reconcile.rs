@@ -185,7 +185,7 @@ async fn perform(task: &Task, kanary: &Arc<KanaryDeployment>, step: &Step) -> Re
     let context = &task.context;
     let result = match step {
         Step::Lookup(lookup) => lookup::perform(context, kanary, lookup).await,
-        Step::Apply(action) => execute::apply(context, kanary.namespace(), action).await.map(|()| Done::Written),
+        Step::Apply(action) => execute::apply(context, kanary.namespace(), action).await,
         Step::WriteStatus(update) => status::write(context, kanary, update).await.map(|()| Done::Written),
         Step::Observe | Step::Sleep(_) => Ok(Done::Written),
     };

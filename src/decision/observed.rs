@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
+use super::Kind;
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     objects::{
@@ -66,6 +67,9 @@ pub struct Observed {
     /// Where queries may go.
     #[serde(default)]
     pub prometheus: EgressPolicy,
+    /// The children that this process has written, by kind: what they were made from, and what the API server stored.
+    #[serde(default)]
+    pub stored: BTreeMap<Kind, String>,
     /// What failed when the last plan was executed.
     pub faults: Vec<Fault>,
     /// The objects that this run needs and that cannot be read: they are there, whatever else the observation lacks.
@@ -173,6 +177,7 @@ impl Observed {
             dry_run: None,
             answers: BTreeMap::new(),
             prometheus: EgressPolicy::default(),
+            stored: BTreeMap::new(),
             faults: Vec::new(),
             unreadable: Vec::new(),
         }
@@ -296,6 +301,16 @@ impl Observed {
     /// Canary pods that are here to stay.
     pub fn live_pods(&self) -> impl Iterator<Item = &Pod> {
         self.pods.iter().map(AsRef::as_ref).filter(|pod| !pod.is_terminating())
+    }
+
+    /// What the API server stored of a child when it was written last, as far as is known.
+    #[must_use]
+    pub fn recorded(&self, kind: Kind) -> Option<&str> {
+        let persisted = || {
+            let canary = self.canary_status()?;
+            if kind == Kind::Deployment { canary.deployment_hash.as_deref() } else { canary.hpa_hash.as_deref() }
+        };
+        self.stored.get(&kind).map(String::as_str).or_else(persisted)
     }
 
     /// The uids of all that we made and that is there, in order. What others declare ours is bounded.

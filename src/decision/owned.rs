@@ -67,20 +67,18 @@ pub fn stamp(mut object: Value, desired_hash: &str) -> Value {
     object
 }
 
-/// What to record of a child once it is observed: what was desired, and what the API server stored. Defaults and admission
-/// webhooks make the two differ, so only a later difference from the record is an edit by another client.
+/// What is recorded of a child that was written: what was desired, and what the API server stored. Defaults and admission
+/// webhooks make the two differ.
 #[must_use]
-pub fn fingerprint<K: Object>(child: &K, spec_hash: &str) -> Option<String> {
-    Some(format!("{}:{spec_hash}", child.annotation(names::APPLIED_HASH)?))
+pub fn fingerprint<K: Object>(child: &K) -> Option<String> {
+    Some(format!("{}:{}", child.annotation(names::APPLIED_HASH)?, child.spec_hash()?))
 }
 
-/// Is the child the desired one, and not edited since?
+/// Is the child the desired one, and as the API server stored it when it was written? One of which that is not known, as after a
+/// lost answer, may have been edited by another client.
 #[must_use]
-pub fn is_current<K: Object>(desired_hash: &str, child: &K, spec_hash: &str, recorded: Option<&str>) -> bool {
-    let edited = recorded
-        .and_then(|record| record.split_once(':'))
-        .is_some_and(|(made_from, made)| made_from == desired_hash && made != spec_hash);
-    child.annotation(names::APPLIED_HASH) == Some(desired_hash) && !edited
+pub fn is_current<K: Object>(desired_hash: &str, child: &K, recorded: Option<&str>) -> bool {
+    child.annotation(names::APPLIED_HASH) == Some(desired_hash) && fingerprint(child).as_deref() == recorded
 }
 
 /// Replaces the whole spec, and adds to labels, annotations and owner references; those of other clients stay.

@@ -6,7 +6,7 @@ use super::{actions, facts::Facts};
 use crate::{
     api::{CanaryStatus, KanaryDeploymentStatus, Phase, names},
     canary::Readiness,
-    decision::{Action, Kind, Observed, owned},
+    decision::{Action, Kind, Observed},
     objects::Object,
 };
 
@@ -26,8 +26,9 @@ pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus
         Some(canary) => (canary.status.ready_replicas, canary.spec.replicas),
         None => (0, 0),
     };
-    let fingerprint = canary.and_then(|canary| owned::fingerprint(canary, &canary.spec.hash));
-    let hpa_fingerprint = seen.own_autoscaler().and_then(|hpa| owned::fingerprint(hpa, &hpa.spec.hash));
+    let record = |kind, is_there: bool| {
+        if is_there && !rewritten(kind) { seen.recorded(kind).map(str::to_owned) } else { None }
+    };
     let spec = &seen.kanary.spec;
     status.canary = Some(CanaryStatus {
         deployment: names::canary(&seen.kanary),
@@ -36,8 +37,8 @@ pub(super) fn record_canary(seen: &Observed, status: &mut KanaryDeploymentStatus
         routes: facts.traffic.routes(),
         ready_replicas,
         replicas,
-        deployment_hash: record(before.deployment_hash, fingerprint, rewritten(Kind::Deployment)),
-        hpa_hash: record(before.hpa_hash, hpa_fingerprint, rewritten(Kind::HorizontalPodAutoscaler)),
+        deployment_hash: record(Kind::Deployment, canary.is_some()),
+        hpa_hash: record(Kind::HorizontalPodAutoscaler, seen.own_autoscaler().is_some()),
         uids: seen.own_uids(),
         leaving_since: before.leaving_since.or_else(|| actions::is_ending(seen, status).then_some(seen.now)),
         unavailable_since: unavailable_since(seen, status.phase, &facts.readiness, before.unavailable_since),
@@ -67,17 +68,5 @@ fn unavailable_since(
             ),
             Readiness::Absent | Readiness::Ready | Readiness::NotReady(_),
         ) => None,
-    }
-}
-
-/// A child that we made is first observed as the API server stored it; that record is kept until our next write.
-fn record(before: Option<String>, now: Option<String>, rewritten: bool) -> Option<String> {
-    let made_from = |print: &Option<String>| {
-        print.as_ref().and_then(|print| print.split_once(':')).map(|(made_from, _)| made_from.to_owned())
-    };
-    match (rewritten, made_from(&before) == made_from(&now)) {
-        (true, _) => None,
-        (false, true) => before.or(now),
-        (false, false) => now,
     }
 }

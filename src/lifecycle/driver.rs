@@ -21,7 +21,7 @@ use super::{
     step::{Done, Step, StepError, Wait},
 };
 use crate::{
-    decision::{Action, DryRun, Fault, Lookup, Observed, Plan, Routes},
+    decision::{Action, DryRun, Fault, Kind, Lookup, Observed, Plan, Routes},
     promql::{ClockMark, Outcome, Query, QueryHistory},
 };
 
@@ -68,6 +68,8 @@ pub struct Driver {
     dry_run: Option<DryRun>,
     /// What Prometheus was queried for and answered, by name of the item.
     history: BTreeMap<String, QueryHistory>,
+    /// The children as they were stored when they were written, by kind.
+    stored: BTreeMap<Kind, String>,
     faults: Vec<Fault>,
     /// A lookup of the present observation failed.
     is_unanswered: bool,
@@ -88,6 +90,7 @@ impl Default for Driver {
             planner: None,
             dry_run: None,
             history: BTreeMap::new(),
+            stored: BTreeMap::new(),
             faults: Vec::new(),
             is_unanswered: false,
             lookups: 0,
@@ -116,6 +119,7 @@ impl Driver {
     /// Adds what is remembered to an observation.
     pub fn recall(&self, seen: &mut Observed) {
         seen.dry_run.clone_from(&self.dry_run);
+        seen.stored.clone_from(&self.stored);
         seen.faults.clone_from(&self.faults);
         seen.answers.clone_from(&self.history);
     }
@@ -150,6 +154,8 @@ impl Driver {
     /// A controller that does not lead has nothing to do, and nothing to try again.
     pub fn stand_by(&mut self) {
         (self.tries, self.decisions) = (0, 0);
+        // Another controller may write meanwhile.
+        self.stored.clear();
         self.let_go();
     }
 
@@ -286,7 +292,10 @@ impl Driver {
     pub fn done(&mut self, result: Result<Done, StepError>) {
         match (&mut self.state, result) {
             (State::LookingUp(..), result) => self.looked_up(result),
-            (State::UnderWay { action, owes_status, reports_fault }, Ok(_)) => {
+            (State::UnderWay { action, owes_status, reports_fault }, Ok(done)) => {
+                if let Done::Stored(kind, fingerprint) = done {
+                    self.stored.insert(kind, fingerprint);
+                }
                 if *reports_fault || *action >= self.plan.actions.len() {
                     *owes_status = false;
                     self.unreported_since = None;

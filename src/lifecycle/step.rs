@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::{KanaryDeploymentStatus, Phase},
-    decision::{Action, Fault, Lookup, Routes, StatusUpdate, Target},
+    decision::{Action, Fault, Kind, Lookup, Routes, StatusUpdate, Target},
     objects::{Deployment, DeploymentSpec, Pod},
 };
 
@@ -65,6 +65,8 @@ pub enum Wait {
 pub enum Done {
     /// It was written.
     Written,
+    /// A child was written whole: what it was made from, and what the API server stored.
+    Stored(Kind, String),
     /// What the API server made of the base in a dry run at this time, or why it refuses.
     DryRun(Timestamp, Result<DeploymentSpec, String>),
     /// The canary and its pods as they are now.

@@ -33,6 +33,10 @@ pub struct AutoscalerSpec {
 impl Object for Autoscaler {
     object::metadata!();
 
+    fn spec_hash(&self) -> Option<&str> {
+        Some(&self.spec.hash)
+    }
+
     fn prune(&mut self) {
         prune_meta(&mut self.metadata);
         // Only whether there are any: a JSON patch cannot add to a map that is not there.

@@ -191,6 +191,10 @@ impl PodTemplate {
 impl Object for Deployment {
     object::metadata!();
 
+    fn spec_hash(&self) -> Option<&str> {
+        Some(&self.spec.hash)
+    }
+
     fn prune(&mut self) {
         // What comes from a dump is pruned already.
         self.last_manager = last_manager(&self.metadata, "/f:spec/f:template").or(self.last_manager.take());

@@ -18,6 +18,11 @@ pub trait Object: PartialEq {
         prune_meta(self.meta_mut());
     }
 
+    /// The hash of its spec as the API server stored it, of the kinds whose spec is compared as a whole.
+    fn spec_hash(&self) -> Option<&str> {
+        None
+    }
+
     /// Names of other objects of the namespace that this one refers to; a change of one of them concerns it.
     fn index_keys(&self) -> Vec<String> {
         Vec::new()

@@ -32,11 +32,11 @@ fn desired(kanary: &KanaryDeployment) -> Option<(Value, String)> {
 #[must_use]
 pub fn ensure(seen: &Observed) -> Option<Action> {
     let target = Target { kind: Kind::HorizontalPodAutoscaler, name: names::canary(&seen.kanary) };
-    let recorded = seen.canary_status().and_then(|canary| canary.hpa_hash.as_deref());
+    let recorded = seen.recorded(Kind::HorizontalPodAutoscaler);
     match (desired(&seen.kanary), seen.own_autoscaler()) {
         (Some((object, _)), None) => Some(Action::Create { target, object }),
         (Some((object, hash)), Some(hpa))
-            if !hpa.is_owned_by(seen.kanary.uid()) || !owned::is_current(&hash, hpa, &hpa.spec.hash, recorded) =>
+            if !hpa.is_owned_by(seen.kanary.uid()) || !owned::is_current(&hash, hpa, recorded) =>
         {
             Some(Action::Patch { target, patch: owned::replace(&seen.kanary, hpa, &object) })
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    decision::{DryRun, Observed},
+    decision::{DryRun, Kind, Observed, owned},
     objects::{Autoscaler, Deployment, Pod, PodTemplate, Service},
 };
 use serde::de::DeserializeOwned;
@@ -115,7 +115,9 @@ pub fn with_canary(mut seen: Observed) -> Observed {
             "status": {"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1, "availableReplicas": 1},
         }),
     );
-    seen.canary = Some(Arc::new(parse(object)));
+    let canary: Deployment = parse(object);
+    seen.stored.extend(owned::fingerprint(&canary).map(|stored| (Kind::Deployment, stored)));
+    seen.canary = Some(Arc::new(canary));
     seen.pods = vec![pod("try-kanary-1", json!({}), true, json!({}))];
     seen
 }

@@ -76,7 +76,13 @@ fn edited(phase: &str) -> Observed {
     let canary = with_canary(observed(json!({}), Value::Null)).canary.expect("a canary");
     let applied = canary.annotation("kanary.k8s.io/applied-hash").expect("it is query_id").to_owned();
     let record = json!({"canary": {"deployment": "try-kanary", "deploymentHash": format!("{applied}:as-it-was")}});
-    with_canary(observed(json!({}), status(&json!({}), phase, record)))
+    after_a_restart(with_canary(observed(json!({}), status(&json!({}), phase, record))))
+}
+
+/// Only the status knows what was stored.
+fn after_a_restart(mut seen: Observed) -> Observed {
+    seen.stored.clear();
+    seen
 }
 
 #[test]
@@ -103,6 +109,15 @@ fn an_edit_is_mended_and_the_record_made_anew() {
     assert_eq!(record(&told(&seen)), None);
 }
 
+/// Another client may have edited it before a controller that restarted saw it for the first time.
+#[test]
+fn a_canary_of_which_nothing_is_recorded_is_written_again() {
+    let seen = with_canary(observed(json!({}), status(&json!({}), "Validating", json!({}))));
+    assert!(plan(&seen).actions.is_empty(), "it was just written");
+    let actions: Vec<String> = plan(&after_a_restart(seen)).actions.iter().map(Action::describe).collect();
+    assert_eq!(actions, ["patch Deployment try-kanary"]);
+}
+
 #[test]
 fn what_is_only_planned_does_not_touch_the_record() {
     let mut seen = edited("Validating");
@@ -123,7 +138,7 @@ fn a_restart_keeps_the_record() {
     let mut seen = edited("Validating");
     let mut status = json!(seen.status());
     status["templateHash"] = "another".into();
-    seen = with_canary(observed(json!({}), status));
+    seen = after_a_restart(with_canary(observed(json!({}), status)));
     let restarted = told(&seen);
     assert_eq!(restarted.run, Some(2));
     assert_eq!(record(&restarted), record(seen.status()));

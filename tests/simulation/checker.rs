@@ -66,7 +66,7 @@ impl Checker {
     pub fn check(&mut self, server: &mut Server, deed: &Deed) -> Check {
         let changes = std::mem::take(&mut server.changes);
         for change in &changes {
-            self.past.remember(server, change);
+            self.past.remember(change);
             self.late.note(change);
             // A person who edits the canary's template is answered, not prevented.
             if change.actor == Actor::Person && change.kind == Kind::Deployment {

@@ -168,9 +168,8 @@ impl Mutant {
             }
             Self::IgnoresAbsences => seen.absences.clear(),
             Self::IgnoresEdits => {
-                let print = seen
-                    .own_canary()
-                    .and_then(|canary| kanary::decision::owned::fingerprint(canary, &canary.spec.hash));
+                let print = seen.own_canary().and_then(kanary::decision::owned::fingerprint);
+                seen.stored.clear();
                 status_of(seen).canary.get_or_insert_default().deployment_hash = print;
             }
             Self::IgnoresHolds => status_of(seen).held_since = None,

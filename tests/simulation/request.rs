@@ -1,13 +1,13 @@
 //! Requests, in all weathers: some fail, and of some only the answer is lost.
 
 use kanary::{
-    decision::{Action, Observed, Patch, StatusUpdate, Target},
+    decision::{Action, Observed, Patch, StatusUpdate, Target, owned},
     objects::{DeploymentSpec, Object},
 };
 
 use crate::{
     rng::Rng,
-    server::{Actor, Kind, Refused, Server, refuse},
+    server::{Actor, Kind, Refused, Server, Sight, refuse},
 };
 
 /// How often requests fail, per mille.
@@ -24,6 +24,8 @@ pub struct Written {
     pub kind: Kind,
     pub name: String,
     pub uid: Option<String>,
+    /// Of a child that was written whole: what the answer says of it.
+    pub stored: Option<(kanary::decision::Kind, String)>,
 }
 
 fn send<T>(rng: &mut Rng, weather: Weather, request: impl FnOnce() -> Result<T, Refused>) -> Result<T, Refused> {
@@ -67,7 +69,7 @@ pub fn act(
 ) -> Result<Written, Refused> {
     let name = action.target().name.clone();
     let kind = kind_of(action.target().kind);
-    let mut written = Written { kind, name: name.clone(), uid: None };
+    let mut written = Written { kind, name: name.clone(), uid: None, stored: None };
     // Writes to users' routes are rare; what a lost answer does there must not be.
     let lost = if kind == Kind::Route { 3 * weather.lost } else { weather.lost };
     let weather = Weather { lost, ..weather };
@@ -82,7 +84,16 @@ pub fn act(
             }
         }
     })?;
+    written.stored = action.rewrites().zip(fingerprint(server, kind, &name));
     Ok(written)
+}
+
+fn fingerprint(server: &Server, kind: Kind, name: &str) -> Option<String> {
+    match Sight::of(kind, server.get(kind, name)?) {
+        Sight::Deployment(stored) => owned::fingerprint(&*stored),
+        Sight::Autoscaler(stored) => owned::fingerprint(&*stored),
+        _ => None,
+    }
 }
 
 /// Writes the status, if the resource is still as it was observed.
@@ -98,7 +109,7 @@ pub fn tell(
     let status = serde_json::to_value(&tell.status).expect("a status serializes");
     let version = Some(observed.kanary.version());
     send(rng, weather, || server.put_status(actor, Kind::Kanary, name, status, version))?;
-    Ok(Written { kind: Kind::Kanary, name: name.to_owned(), uid: None })
+    Ok(Written { kind: Kind::Kanary, name: name.to_owned(), uid: None, stored: None })
 }
 
 pub fn kind_of(kind: kanary::decision::Kind) -> Kind {

@@ -33,15 +33,13 @@ pub fn check(world: &mut World) -> Check {
         let silent = plan.actions.is_empty() && plan.status.is_none() && !asks || leader.is_in_trouble(kanary.name());
         ensure(silent, LAW, || format!("it is not silent: {plan:?}"))?;
         let phase = kanary.status.as_ref().and_then(|status| status.phase);
-        // What was edited before it was first seen passes for what was asked for.
-        let unseen = world.checker.past.was_edited_unseen(&names::canary(&kanary));
-        place(&world.server, object, &kanary, phase, unseen)?;
+        place(&world.server, object, &kanary, phase)?;
         world.checker.coverage.reach(&format!("rests in {:?}", phase.expect("it began")));
     }
     routes::nobody_is_left(&world.server, &world.checker.late)
 }
 
-fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Option<Phase>, unseen: bool) -> Check {
+fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Option<Phase>) -> Check {
     let because = |type_: &str| condition(object, type_);
     let told = || format!("{phase:?}: {}", object["status"]);
     match phase {
@@ -58,8 +56,7 @@ fn place(server: &Server, object: &Value, kanary: &KanaryDeployment, phase: Opti
             let obstacle = mute || because("Stalled").0 == "True" || because("Traffic").1 == "ServiceNotFound";
             let why = reason == "AwaitingEvidence" || reason == "Paused" && obstacle;
             ensure(why, LAW, || format!("it validates for ever, and does not say why: {}", told()))?;
-            let asked = reason == "AwaitingEvidence" && !unseen;
-            if asked { canary_is_as_asked(server, object, kanary) } else { Ok(()) }
+            if reason == "AwaitingEvidence" { canary_is_as_asked(server, object, kanary) } else { Ok(()) }
         }
         Some(Phase::Promoting) => {
             let (_, reason) = because("DeploymentUpdated");

@@ -302,7 +302,11 @@ impl Shell {
             }
             self.dirty.insert(name.to_owned());
         }
-        let result = done.as_ref().map(|_| Done::Written).map_err(|why| error(what, why));
+        let stored = |written: &request::Written| match &written.stored {
+            Some((kind, fingerprint)) => Done::Stored(*kind, fingerprint.clone()),
+            None => Done::Written,
+        };
+        let result = done.as_ref().map(stored).map_err(|why| error(what, why));
         let result = self.mutant.result(result);
         self.driver(name).done(result);
         self.settle(server.now, name);
@@ -342,6 +346,7 @@ impl Shell {
             routes: self.routes(&kanary),
             absences: self.absences.clone(),
             watch_broken_since: None,
+            stored: BTreeMap::new(),
             is_fresh: false,
             is_absence_confirmed: false,
             dry_run: None,

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, ManualStatus, Phase, Reason, Source, names},
-    decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Target},
+    decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Target, owned},
     lifecycle::{
         driver::Driver,
         step::{self, Done, StepError, Wait},
     },
-    objects::{Deployment, DeploymentSpec, Listed, Object, Pod},
+    objects::{Autoscaler, Deployment, DeploymentSpec, Listed, Object, Pod},
     promql::{ClockMark, EgressPolicy, Query},
     validation::given,
 };
@@ -150,8 +150,20 @@ impl Simulation {
         shown.writes.push(write);
         match error {
             Some(error) => Err(StepError::Failed(Fault { action: action.describe(), error })),
-            None => Ok(Done::Written),
+            None => Ok(self.stored(action).unwrap_or(Done::Written)),
         }
+    }
+
+    fn stored(&self, action: &Action) -> Option<Done> {
+        let name = names::canary(&self.kanary);
+        let fingerprint = match action.rewrites()? {
+            Kind::Deployment => owned::fingerprint(&*self.cluster.view::<Deployment>("Deployment", &name)?),
+            Kind::HorizontalPodAutoscaler => {
+                owned::fingerprint(&*self.cluster.view::<Autoscaler>("HorizontalPodAutoscaler", &name)?)
+            }
+            Kind::Service | Kind::Pod | Kind::VirtualService | Kind::HTTPRoute | Kind::KanaryDeployment => None,
+        };
+        Some(Done::Stored(action.rewrites()?, fingerprint?))
     }
 
     fn write(&mut self, action: &Action) -> Write {
