@@ -71,6 +71,8 @@ pub struct Driver {
     /// The children as they were stored when they were written, by kind.
     stored: BTreeMap<Kind, String>,
     faults: Vec<Fault>,
+    /// The write that failed last, if none succeeded since; a lookup may have failed in between.
+    failed_write: Option<Fault>,
     /// A lookup of the present observation failed.
     is_unanswered: bool,
     /// How many lookups the present observation took.
@@ -92,6 +94,7 @@ impl Default for Driver {
             history: BTreeMap::new(),
             stored: BTreeMap::new(),
             faults: Vec::new(),
+            failed_write: None,
             is_unanswered: false,
             lookups: 0,
             unreported_since: None,
@@ -293,6 +296,7 @@ impl Driver {
         match (&mut self.state, result) {
             (State::LookingUp(..), result) => self.looked_up(result),
             (State::UnderWay { action, owes_status, reports_fault }, Ok(done)) => {
+                self.failed_write = None;
                 if let Done::Stored(kind, fingerprint) = done {
                     self.stored.insert(kind, fingerprint);
                 }
@@ -305,12 +309,11 @@ impl Driver {
                 self.conclude();
             }
             (State::UnderWay { .. }, Err(StepError::Stale)) => self.back_off(),
-            (State::UnderWay { .. }, Err(StepError::Failed(fault))) if self.faults.first() == Some(&fault) => {
-                self.back_off();
-            }
             (State::UnderWay { .. }, Err(StepError::Failed(fault))) => {
+                let is_repeated = self.failed_write.as_ref() == Some(&fault);
+                self.failed_write = Some(fault.clone());
                 self.faults = vec![fault];
-                self.observe_again();
+                if is_repeated { self.back_off() } else { self.observe_again() }
             }
             (State::Stale | State::Observed | State::LookedUp | State::Resting(_), Ok(_) | Err(_)) => {}
         }

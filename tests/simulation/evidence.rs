@@ -120,6 +120,7 @@ pub fn delay(seen: &Observed, status: &KanaryDeploymentStatus) -> SignedDuration
         return seen.kanary.spec.validation.initial_delay;
     };
     let over = begun + seen.kanary.spec.validation.initial_delay;
+    let over = over.max(status.clean_from.unwrap_or(over));
     since.duration_until(over).max(SignedDuration::ZERO)
 }
 

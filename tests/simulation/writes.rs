@@ -96,7 +96,10 @@ pub fn only_what_is_absent(server: &Server, plan: &Plan) -> Check {
 /// After success the canary stays until the base's rollout is as far as `cleanup` says.
 fn stays_for_the_rollout(observed: &Observed) -> Check {
     let validation = &observed.kanary.spec.validation;
-    let Some(base) = observed.base.as_deref().filter(|_| observed.status().phase == Some(Phase::Promoting)) else {
+    // A user who deletes the resource waits for nothing.
+    let is_deleted = observed.kanary.metadata.deletion_timestamp.is_some();
+    let is_promoting = observed.status().phase == Some(Phase::Promoting) && !is_deleted;
+    let Some(base) = observed.base.as_deref().filter(|_| is_promoting) else {
         return Ok(());
     };
     let (status, wanted) = (&base.status, base.spec.replicas);
