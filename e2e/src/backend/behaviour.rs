@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::pods::Member;
+use super::{annotations, pods::Member};
 
 /// How a pod answers. By default with status 200 at once, and its name as the body.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,7 +64,7 @@ impl Behaviours {
         self.requests.retain(|(of, _), _| of != namespace);
     }
 
-    /// How this pod answers now.
+    /// How this pod answers now, without its annotations.
     pub fn of(&self, member: &Member) -> Behaviour {
         let fits = |(namespace, labels, _): &&(String, String, Behaviour)| {
             *namespace == member.namespace && member.has_labels(labels)
@@ -72,13 +72,13 @@ impl Behaviours {
         self.rules.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
     }
 
-    /// How it answers its next request, and with which status.
-    pub fn next_response(&mut self, member: &Member) -> (Behaviour, u16) {
-        let behaviour = self.of(member);
+    /// How it answers its next request, and with which status; `Err` says what is wrong with its annotations.
+    pub fn next_response(&mut self, member: &Member) -> Result<(Behaviour, u16), String> {
+        let behaviour = annotations::applied(&member.annotations, self.of(member))?;
         let nth = self.requests.entry((member.namespace.clone(), member.pod.clone())).or_default();
         let status = if behaviour.fails(*nth) { behaviour.code } else { 200 };
         *nth = nth.wrapping_add(1);
-        (behaviour, status)
+        Ok((behaviour, status))
     }
 }
 
@@ -88,7 +88,12 @@ mod tests {
 
     fn member(pod: &str) -> Member {
         let labels = [("app".to_owned(), "web".to_owned())].into();
-        Member { namespace: "shop".into(), pod: pod.into(), labels, workload: "web".into(), service: None }
+        let annotations = [].into();
+        Member { namespace: "shop".into(), pod: pod.into(), labels, annotations, workload: "web".into(), service: None }
+    }
+
+    fn status(behaviours: &mut Behaviours) -> u16 {
+        behaviours.next_response(&member("a")).unwrap().1
     }
 
     #[test]
@@ -105,10 +110,10 @@ mod tests {
         behaviours.set("shop", "app=web", Behaviour::failing(1.0));
         behaviours.set("shop", "app=api", Behaviour::default());
         behaviours.set("other", "", Behaviour::default());
-        assert_eq!(behaviours.next_response(&member("a")).1, 500);
+        assert_eq!(status(&mut behaviours), 500);
         behaviours.set("shop", "", Behaviour::default());
-        assert_eq!(behaviours.next_response(&member("a")).1, 200);
+        assert_eq!(status(&mut behaviours), 200);
         behaviours.set("shop", "app=web", Behaviour { code: 418, ..Behaviour::failing(0.5) });
-        assert_eq!([0, 1].map(|_| behaviours.next_response(&member("a")).1), [200, 418]);
+        assert_eq!([0, 1].map(|_| status(&mut behaviours)), [200, 418]);
     }
 }

@@ -14,6 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
+use super::annotations::PREFIX;
 use crate::{Context, Error};
 
 /// A proxy may learn of a new pod before this watch does.
@@ -29,6 +30,8 @@ pub struct Member {
     pub pod: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its annotations for the lab.
+    pub annotations: BTreeMap<String, String>,
     /// The Deployment that created it, otherwise the pod itself.
     pub workload: String,
     /// The oldest Service that selects it, which a sidecar takes for the request's destination.
@@ -73,7 +76,9 @@ impl Pods {
     fn member(&self, pod: &Pod) -> Member {
         let (namespace, labels) = (pod.namespace().unwrap_or_default(), pod.labels().clone());
         let service = self.service(&namespace, &labels);
-        Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, service }
+        let annotations = pod.annotations().iter().filter(|(key, _)| key.starts_with(PREFIX));
+        let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, annotations, service }
     }
 
     fn service(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {
