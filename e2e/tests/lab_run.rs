@@ -2,7 +2,12 @@
 //!
 //! The program runs on the machine itself, not in the lab of a test binary.
 
-use std::{fs, process::Command};
+use std::{
+    fs, io,
+    process::{Command, ExitCode},
+};
+
+use libtest_mimic::{Arguments, Trial};
 
 /// What the person types. Nobody names the lab's Prometheus: the controller has its URL from `--prometheus`.
 const SCRIPT: &str = r#"
@@ -80,15 +85,19 @@ spec:
     )
 }
 
-#[test]
-fn a_person_finds_a_bad_canary_with_the_labs_own_prometheus() {
-    let dir = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-    write("web.yaml", WEB);
-    write("good.yaml", &kanary("good", "web:2", ""));
-    write("bad.yaml", &kanary("bad", "web:3", "lab.kanary.k8s.io/errors: 50%"));
+fn main() -> ExitCode {
+    let case = Trial::test("a_person_finds_a_bad_canary_with_the_labs_own_prometheus", || Ok(found()?));
+    libtest_mimic::run(&Arguments::from_args(), vec![case]).exit_code()
+}
+
+fn found() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text);
+    write("web.yaml", WEB)?;
+    write("good.yaml", &kanary("good", "web:2", ""))?;
+    write("bad.yaml", &kanary("bad", "web:3", "lab.kanary.k8s.io/errors: 50%"))?;
     let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
-    let output = lab.args(["run", "--prometheus", "--", "sh", "-c", SCRIPT]).current_dir(dir.path()).output().unwrap();
+    let output = lab.args(["run", "--prometheus", "--", "sh", "-c", SCRIPT]).current_dir(dir.path()).output()?;
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{out}\n{err}");
     let part = |title: &str| {
@@ -109,4 +118,5 @@ fn a_person_finds_a_bad_canary_with_the_labs_own_prometheus() {
     assert!(part("mistaken").contains(told), "{out}");
     let refused = part("refused");
     assert!(refused.contains("get Service default/nobody") && refused.ends_with("exit code 1\n"), "{out}");
+    Ok(())
 }

@@ -3,10 +3,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::behaviour::Behaviour;
+use super::{behaviour::Behaviour, pods::FOR_THE_LAB};
 
-/// All annotations for the lab begin with this. It is not Kanary's own prefix, so a template may have them.
-pub const PREFIX: &str = "lab.kanary.k8s.io/";
 /// The share of requests that fail, e.g. `5%`, and with which status if not with 500: `5% 503`.
 pub const ERRORS: &str = "errors";
 /// How long each response takes, e.g. `300ms` or `1.5s`.
@@ -17,7 +15,7 @@ const OF_KWOK: [&str; 2] = ["play", "after"];
 /// The behaviour with what the annotations say; `Err` says what is wrong with one of them.
 pub fn applied(annotations: &BTreeMap<String, String>, mut behaviour: Behaviour) -> Result<Behaviour, String> {
     for (key, value) in annotations {
-        let Some(name) = key.strip_prefix(PREFIX) else { continue };
+        let Some(name) = key.strip_prefix(FOR_THE_LAB) else { continue };
         let wrong = |example: &str| format!("the annotation {key} is {value:?}, which is not of the form {example}");
         match name {
             ERRORS => (behaviour.failing, behaviour.code) = errors(value).ok_or_else(|| wrong("`5%` or `5% 503`"))?,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{annotations, pods::Member};
+use super::pods::Member;
 
 /// How a pod answers. By default with status 200 at once, and its name as the body.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,13 +72,12 @@ impl Behaviours {
         self.rules.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
     }
 
-    /// How it answers its next request, and with which status; `Err` says what is wrong with its annotations.
-    pub fn next_response(&mut self, member: &Member) -> Result<(Behaviour, u16), String> {
-        let behaviour = annotations::applied(&member.annotations, self.of(member))?;
+    /// With which status it answers its next request, if it behaves so.
+    pub fn next_status(&mut self, member: &Member, behaviour: &Behaviour) -> u16 {
         let nth = self.requests.entry((member.namespace.clone(), member.pod.clone())).or_default();
         let status = if behaviour.fails(*nth) { behaviour.code } else { 200 };
         *nth = nth.wrapping_add(1);
-        Ok((behaviour, status))
+        status
     }
 }
 
@@ -93,7 +92,8 @@ mod tests {
     }
 
     fn status(behaviours: &mut Behaviours) -> u16 {
-        behaviours.next_response(&member("a")).unwrap().1
+        let behaviour = behaviours.of(&member("a"));
+        behaviours.next_status(&member("a"), &behaviour)
     }
 
     #[test]

@@ -119,13 +119,21 @@ impl Backend {
         lock(&self.0.metrics).text(&members, &gauges)
     }
 
+    /// How a pod answers its next request, and with which status; `Err` says what is wrong with its annotations.
+    fn next_response(&self, member: &Member) -> Result<(Behaviour, u16), String> {
+        let mut behaviours = lock(&self.0.behaviours);
+        let behaviour = annotations::applied(&member.annotations, behaviours.of(member))?;
+        let status = behaviours.next_status(member, &behaviour);
+        Ok((behaviour, status))
+    }
+
     async fn respond(&self, reached: SocketAddr, request: Parts) -> Response {
         let Some(member) = self.0.pods.at(reached.ip()).await else {
             let error = format!("no pod has the address {}", reached.ip());
             return (StatusCode::SERVICE_UNAVAILABLE, error).into_response();
         };
         let begun = Instant::now();
-        let next = lock(&self.0.behaviours).next_response(&member);
+        let next = self.next_response(&member);
         let status = next.as_ref().map_or(500, |(_, status)| *status);
         let arrival = lock(&self.0.arrivals).record(|number| Arrival {
             number,

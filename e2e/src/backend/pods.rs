@@ -14,12 +14,14 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use super::annotations::PREFIX;
 use crate::{Context, Error};
 
 /// A proxy may learn of a new pod before this watch does.
 const PATIENCE: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(10);
+
+/// All annotations for the lab begin with this. It is not Kanary's own prefix, so a template may have them.
+pub const FOR_THE_LAB: &str = "lab.kanary.k8s.io/";
 
 /// A pod, as metrics name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,7 +78,7 @@ impl Pods {
     fn member(&self, pod: &Pod) -> Member {
         let (namespace, labels) = (pod.namespace().unwrap_or_default(), pod.labels().clone());
         let service = self.service(&namespace, &labels);
-        let annotations = pod.annotations().iter().filter(|(key, _)| key.starts_with(PREFIX));
+        let annotations = pod.annotations().iter().filter(|(key, _)| key.starts_with(FOR_THE_LAB));
         let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
         Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, annotations, service }
     }

@@ -18,8 +18,7 @@ use kube::{
 };
 use tokio::task::JoinHandle;
 
-use super::is_ours;
-use crate::{Context, Error};
+use crate::{Context, Error, network::is_ours};
 
 /// They are known as long as this, or a clone of it, exists.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ pub mod order;
 pub mod report;
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -23,7 +23,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use self::endpoints::Endpoints;
 pub use self::report::{Answer, Report};
-use crate::{Context, Error, backend::LOAD, http_client::HttpClient};
+use crate::{Context, Error, backend::LOAD, http_client::HttpClient, network::is_ours};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -162,14 +162,6 @@ impl To {
                 in_turn(&ready).ok_or_else(|| Error::wrong(format!("{endpoints} has no ready pod")))
             }
         }
-    }
-}
-
-/// Loopback, and what the lab's network makes local.
-fn is_ours(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback() || address.octets()[0] == 10,
-        IpAddr::V6(address) => address.is_loopback(),
     }
 }
 
