@@ -117,6 +117,9 @@ fn found() -> io::Result<()> {
     let told = "the annotation lab.kanary.k8s.io/errors is \"many\", which is not of the form `5%` or `5% 503`";
     assert!(part("mistaken").contains(told), "{out}");
     let refused = part("refused");
-    assert!(refused.contains("get Service default/nobody") && refused.ends_with("exit code 1\n"), "{out}");
+    assert!(
+        refused.contains("error: there is no Service default/nobody") && refused.ends_with("exit code 1\n"),
+        "{out}"
+    );
     Ok(())
 }

@@ -35,7 +35,8 @@ impl Endpoints {
     pub async fn watch(client: Client, namespace: &str, service: &str, port: Option<u16>) -> Result<Self, Error> {
         let name = format!("Service {namespace}/{service}");
         let services: Api<Service> = Api::namespaced(client.clone(), namespace);
-        let object = services.get(service).await.context(|| format!("get {name}"))?;
+        let object = services.get_opt(service).await.context(|| format!("get {name}"))?;
+        let object = object.ok_or_else(|| Error::wrong(format!("there is no {name}")))?;
         let mut ports = object.spec.and_then(|spec| spec.ports).unwrap_or_default().into_iter();
         let found = ports.find(|of| port.is_none_or(|port| of.port == i32::from(port)));
         let found = found.ok_or_else(|| Error::wrong(format!("{name} has no such port")))?;

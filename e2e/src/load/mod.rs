@@ -11,7 +11,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -88,34 +88,39 @@ impl Load {
 
     /// Sends them all, and returns the responses.
     pub async fn run(self) -> Report {
-        self.send(Arc::default(), Arc::default()).await
+        let (_stop, stopped) = watch::channel(false);
+        self.send(stopped, Arc::default()).await
     }
 
     /// Sends them in the background.
     pub fn start(self) -> Running {
-        let (stopped, answers) = (Arc::new(AtomicBool::new(false)), Answers::default());
+        let ((stop, stopped), answers) = (watch::channel(false), Answers::default());
         let (over, awaited) = watch::channel(false);
-        let (sent, answered) = (stopped.clone(), answers.clone());
+        let answered = answers.clone();
         let task = tokio::spawn(async move {
-            let report = self.send(sent, answered).await;
+            let report = self.send(stopped, answered).await;
             over.send_replace(true);
             report
         });
-        Running { task, stopped, answers, over: awaited }
+        Running { task, stop, answers, over: awaited }
     }
 
-    async fn send(self, stopped: Arc<AtomicBool>, answers: Answers) -> Report {
+    async fn send(self, stopped: watch::Receiver<bool>, answers: Answers) -> Report {
         let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (next, begun, client) = (AtomicUsize::new(0), Instant::now(), HttpClient::default());
         let worker = async || {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
-                if nth >= self.count || stopped.load(Ordering::Relaxed) {
+                if nth >= self.count || *stopped.borrow() {
                     return;
                 }
                 if let Some(rate) = self.per_second {
                     let due = begun + Duration::from_secs_f64(nth as f64 / rate);
-                    tokio::time::sleep_until(due.into()).await;
+                    // What is due later than a stop is not sent.
+                    let stop = stopped.clone();
+                    if tokio::time::timeout_at(due.into(), is_stopped(stop)).await.is_ok() {
+                        return;
+                    }
                 }
                 let answer = self.answer(&client, nth, &id).await;
                 lock(&answers).push(answer);
@@ -165,6 +170,11 @@ impl To {
     }
 }
 
+/// Completes when the load is to stop.
+async fn is_stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
+}
+
 /// The answers so far.
 type Answers = Arc<Mutex<Vec<Answer>>>;
 
@@ -176,7 +186,7 @@ fn lock(answers: &Answers) -> MutexGuard<'_, Vec<Answer>> {
 #[derive(Debug)]
 pub struct Running {
     task: JoinHandle<Report>,
-    stopped: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
     answers: Answers,
     over: watch::Receiver<bool>,
 }
@@ -195,7 +205,7 @@ impl Running {
 
     /// Sends no more requests; returns the answers once those in flight are done.
     pub async fn stop(self) -> Result<Report, Error> {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
         self.done().await
     }
 
@@ -208,13 +218,24 @@ impl Running {
 /// A load ends with its test.
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::Load;
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_what_is_due_later() {
+        // Nothing listens there.
+        let load = Load::new(vec!["127.0.0.1:1".parse().unwrap()], "web").unwrap();
+        let running = load.count(100).per_second(0.01).start();
+        let report = tokio::time::timeout(Duration::from_secs(20), running.stop()).await.unwrap().unwrap();
+        assert!(report.answers.len() <= 1, "{report:?}");
+    }
 
     #[test]
     fn only_addresses_of_the_lab_are_called() {
