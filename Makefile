@@ -8,7 +8,7 @@ GO := 1.26
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: tools ## Watch five canaries live (a real control plane, Istio and Prometheus; no Docker, no root)
+demo: tools ## Watch a rolling update and five canaries live (a real control plane, Istio and Prometheus; no Docker, no root)
 	@cargo build -p kanary-e2e --bin demo
 	@cargo run -q -p kanary-e2e --bin demo
 

@@ -70,7 +70,7 @@ impl Lab {
     }
 
     async fn start_addons(&self, artifacts: &Artifacts, setup: &Setup) -> Result<(), Error> {
-        if setup.mesh() || setup.prometheus() {
+        if setup.backend() {
             self.backend.get_or_try_init(|| Backend::start(self.client())).await?;
         }
         if setup.prometheus() {
@@ -147,7 +147,7 @@ impl Lab {
     /// The server that answers for every pod.
     pub fn backend(&self) -> Result<&Backend, Error> {
         self.backend.get().ok_or_else(|| {
-            Error::wrong("pods do not answer requests in this lab: set it up with `with_mesh` or `with_prometheus`")
+            Error::wrong("pods do not answer requests in this lab: set it up with `with_backend`, `with_mesh` or `with_prometheus`")
         })
     }
 

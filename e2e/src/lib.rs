@@ -12,7 +12,7 @@
 //!  sandbox           this program again, in a net+pid+mount namespace   (when it dies, the kernel ends everything in it)
 //!  control_plane     etcd, API server, controllers, scheduler, kubelet  (kwok simulates the kubelet)
 //!  lab               a control plane with Kanary installed
-//!  backend           all pods: they answer, count and have metrics      (with a mesh or a Prometheus)
+//!  backend           all pods: they answer, count and have metrics      (on request, and with a mesh or a Prometheus)
 //!  test_namespace    a Kubernetes namespace for one test, and how to wait for what should happen in it
 //!  harness           a test binary: one lab, many test namespaces
 //! ```

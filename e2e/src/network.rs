@@ -63,3 +63,11 @@ async fn configure(handle: &Handle) -> Result<(), rtnetlink::Error> {
         .build();
     handle.route().add(any_ip).execute().await
 }
+
+/// Loopback, and what the lab's network makes local.
+pub fn is_ours(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.is_loopback() || address.octets()[0] == 10,
+        IpAddr::V6(address) => address.is_loopback(),
+    }
+}

@@ -3,7 +3,7 @@
 //! Both sides share the file system, which a socket file is reached through, but no network.
 
 use std::{
-    fs,
+    env, fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
@@ -57,7 +57,7 @@ async fn inner(listener: UnixListener, port: u16) {
 pub struct HostAccess {
     /// Points to the API server as the host reaches it.
     pub kubeconfig: PathBuf,
-    /// Contains a `kubectl`.
+    /// Contains `kubectl`, its plugin `kubectl-kanary`, and `lab`.
     pub bin: PathBuf,
 }
 
@@ -78,7 +78,12 @@ pub async fn publish(lab: &Lab) -> Result<HostAccess, Error> {
     // A link, because the cache keeps it under a name with a hash in it.
     let bin = artifacts.dir.join("bin");
     fs::create_dir_all(&bin).context(|| format!("create {}", bin.display()))?;
-    symlink(artifacts.tools.path(Tool::Kubectl)?, bin.join("kubectl")).context(|| "link kubectl".into())?;
+    let link = |name: &str, to: &Path| symlink(to, bin.join(name)).context(|| format!("link {name}"));
+    link("kubectl", artifacts.tools.path(Tool::Kubectl)?)?;
+    if let Some(plugin) = artifacts.plugin() {
+        link("kubectl-kanary", &plugin)?;
+    }
+    link("lab", &env::current_exe().context(|| "find this program".into())?)?;
     Ok(HostAccess { kubeconfig, bin })
 }
 

@@ -82,6 +82,11 @@ impl Prometheus {
         Ok(Self { process, url: format!("{scheme}://{address}"), client: HttpClient::default() })
     }
 
+    /// The flag with which controllers query the one that a lab's [`Setup`](crate::Setup) adds.
+    pub fn flag() -> String {
+        format!("--prometheus-url=http://127.0.0.1:{FIRST_PROMETHEUS_PORT}")
+    }
+
     /// Its URL, inside the lab.
     pub fn url(&self) -> &str {
         &self.url

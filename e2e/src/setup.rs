@@ -10,6 +10,7 @@ pub struct Setup {
     installs: bool,
     kubectl: bool,
     controller: Option<Vec<String>>,
+    backend: bool,
     mesh: bool,
     prometheus: bool,
     helm: bool,
@@ -39,6 +40,11 @@ impl Setup {
         Self { kubectl: true, ..self }
     }
 
+    /// Adds pods that answer.
+    pub fn with_backend(self) -> Self {
+        Self { backend: true, ..self }
+    }
+
     /// Adds istiod, Envoy as a sidecar and as a gateway, and pods that answer.
     pub fn with_mesh(self) -> Self {
         Self { mesh: true, ..self }
@@ -57,6 +63,11 @@ impl Setup {
     /// Whether Kanary is installed.
     pub fn installs(&self) -> bool {
         self.installs
+    }
+
+    /// Whether pods answer.
+    pub fn backend(&self) -> bool {
+        self.backend || self.mesh || self.prometheus
     }
 
     /// Whether there is a mesh.

@@ -5,7 +5,7 @@ mod support;
 
 use std::process::ExitCode;
 
-use facts::{copies::*, gateway::*, obeyed::*, uncopied::*};
+use facts::{copies::*, gateway::*, obeyed::*, shared::*, uncopied::*};
 use kanary_e2e::{Setup, cases, harness};
 
 fn main() -> ExitCode {
@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         a_hidden_service_is_not_copied: lab_only,
         an_older_route_may_go_before_ours: lab_only,
         a_backend_that_does_not_resolve_stops_its_own_rule_only: lab_only,
+        an_unnamed_port_leaves_the_port_to_all: lab_only,
     ];
     harness::main(Setup::bare().with_mesh(), cases)
 }

@@ -64,7 +64,7 @@ impl Behaviours {
         self.requests.retain(|(of, _), _| of != namespace);
     }
 
-    /// How this pod answers now.
+    /// How this pod answers now, without its annotations.
     pub fn of(&self, member: &Member) -> Behaviour {
         let fits = |(namespace, labels, _): &&(String, String, Behaviour)| {
             *namespace == member.namespace && member.has_labels(labels)
@@ -72,13 +72,12 @@ impl Behaviours {
         self.rules.iter().rev().find(fits).map(|(_, _, behaviour)| behaviour.clone()).unwrap_or_default()
     }
 
-    /// How it answers its next request, and with which status.
-    pub fn next_response(&mut self, member: &Member) -> (Behaviour, u16) {
-        let behaviour = self.of(member);
+    /// With which status it answers its next request, if it behaves so.
+    pub fn next_status(&mut self, member: &Member, behaviour: &Behaviour) -> u16 {
         let nth = self.requests.entry((member.namespace.clone(), member.pod.clone())).or_default();
         let status = if behaviour.fails(*nth) { behaviour.code } else { 200 };
         *nth = nth.wrapping_add(1);
-        (behaviour, status)
+        status
     }
 }
 
@@ -88,7 +87,13 @@ mod tests {
 
     fn member(pod: &str) -> Member {
         let labels = [("app".to_owned(), "web".to_owned())].into();
-        Member { namespace: "shop".into(), pod: pod.into(), labels, workload: "web".into(), service: None }
+        let annotations = [].into();
+        Member { namespace: "shop".into(), pod: pod.into(), labels, annotations, workload: "web".into(), service: None }
+    }
+
+    fn status(behaviours: &mut Behaviours) -> u16 {
+        let behaviour = behaviours.of(&member("a"));
+        behaviours.next_status(&member("a"), &behaviour)
     }
 
     #[test]
@@ -105,10 +110,10 @@ mod tests {
         behaviours.set("shop", "app=web", Behaviour::failing(1.0));
         behaviours.set("shop", "app=api", Behaviour::default());
         behaviours.set("other", "", Behaviour::default());
-        assert_eq!(behaviours.next_response(&member("a")).1, 500);
+        assert_eq!(status(&mut behaviours), 500);
         behaviours.set("shop", "", Behaviour::default());
-        assert_eq!(behaviours.next_response(&member("a")).1, 200);
+        assert_eq!(status(&mut behaviours), 200);
         behaviours.set("shop", "app=web", Behaviour { code: 418, ..Behaviour::failing(0.5) });
-        assert_eq!([0, 1].map(|_| behaviours.next_response(&member("a")).1), [200, 418]);
+        assert_eq!([0, 1].map(|_| status(&mut behaviours)), [200, 418]);
     }
 }

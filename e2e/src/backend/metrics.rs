@@ -147,6 +147,7 @@ mod tests {
             namespace: "shop".into(),
             pod: "web-1".into(),
             labels: [].into(),
+            annotations: [].into(),
             workload: "web".into(),
             service: None,
         }

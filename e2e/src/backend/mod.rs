@@ -1,8 +1,9 @@
 //! Every pod of the lab: one server on all addresses. The local address of a connection identifies the pod.
 //!
-//! It answers with the pod's behaviour, records what arrived where, and serves the metrics that the pods would have.
+//! It answers with the pod's behaviour, which a test sets or the pod's annotations say, records what arrived where, and serves the metrics that the pods would have.
 //! A pod that is not ready answers as well; leaving such pods out is up to the client.
 
+pub mod annotations;
 pub mod arrivals;
 pub mod behaviour;
 pub mod metrics;
@@ -18,7 +19,7 @@ use axum::{
     Router,
     extract::{ConnectInfo, Request, State, connect_info::Connected},
     http::{HeaderMap, StatusCode, header, request::Parts},
-    response::{IntoResponse, Response},
+    response::{AppendHeaders, IntoResponse, Response},
     serve::IncomingStream,
 };
 use kube::Client;
@@ -118,13 +119,22 @@ impl Backend {
         lock(&self.0.metrics).text(&members, &gauges)
     }
 
+    /// How a pod answers its next request, and with which status; `Err` says what is wrong with its annotations.
+    fn next_response(&self, member: &Member) -> Result<(Behaviour, u16), String> {
+        let mut behaviours = lock(&self.0.behaviours);
+        let behaviour = annotations::applied(&member.annotations, behaviours.of(member))?;
+        let status = behaviours.next_status(member, &behaviour);
+        Ok((behaviour, status))
+    }
+
     async fn respond(&self, reached: SocketAddr, request: Parts) -> Response {
         let Some(member) = self.0.pods.at(reached.ip()).await else {
             let error = format!("no pod has the address {}", reached.ip());
             return (StatusCode::SERVICE_UNAVAILABLE, error).into_response();
         };
         let begun = Instant::now();
-        let (behaviour, status) = lock(&self.0.behaviours).next_response(&member);
+        let next = self.next_response(&member);
+        let status = next.as_ref().map_or(500, |(_, status)| *status);
         let arrival = lock(&self.0.arrivals).record(|number| Arrival {
             number,
             at: begun,
@@ -138,10 +148,18 @@ impl Backend {
             status,
         });
         self.0.arrived.send_replace(());
+        let (behaviour, from) = match next {
+            Ok((behaviour, _)) => (behaviour, Some((POD, member.pod.clone()))),
+            // Without the pod's name a load shows the body.
+            Err(mistake) => {
+                let body = format!("Pod {}/{}: {mistake}", member.namespace, member.pod);
+                (Behaviour { body: Some(body), ..Behaviour::default() }, None)
+            }
+        };
         tokio::time::sleep(behaviour.latency).await;
         lock(&self.0.metrics).count(&member, status, begun.elapsed());
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let headers = [(ARRIVAL, arrival.to_string()), (POD, member.pod.clone())];
+        let headers = AppendHeaders([(ARRIVAL, arrival.to_string())].into_iter().chain(from));
         (status, headers, behaviour.body.unwrap_or_else(|| member.pod.clone())).into_response()
     }
 }

@@ -20,6 +20,9 @@ use crate::{Context, Error};
 const PATIENCE: Duration = Duration::from_secs(5);
 const BEAT: Duration = Duration::from_millis(10);
 
+/// All annotations for the lab begin with this. It is not Kanary's own prefix, so a template may have them.
+pub const FOR_THE_LAB: &str = "lab.kanary.k8s.io/";
+
 /// A pod, as metrics name it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Member {
@@ -29,6 +32,8 @@ pub struct Member {
     pub pod: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Its annotations for the lab.
+    pub annotations: BTreeMap<String, String>,
     /// The Deployment that created it, otherwise the pod itself.
     pub workload: String,
     /// The oldest Service that selects it, which a sidecar takes for the request's destination.
@@ -73,7 +78,9 @@ impl Pods {
     fn member(&self, pod: &Pod) -> Member {
         let (namespace, labels) = (pod.namespace().unwrap_or_default(), pod.labels().clone());
         let service = self.service(&namespace, &labels);
-        Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, service }
+        let annotations = pod.annotations().iter().filter(|(key, _)| key.starts_with(FOR_THE_LAB));
+        let annotations = annotations.map(|(key, value)| (key.clone(), value.clone())).collect();
+        Member { namespace, pod: pod.name_any(), workload: workload(pod), labels, annotations, service }
     }
 
     fn service(&self, namespace: &str, labels: &BTreeMap<String, String>) -> Option<String> {

@@ -7,6 +7,7 @@
 pub mod envoy;
 pub mod ingress;
 pub mod route;
+pub mod shared_ports;
 
 use std::fs;
 
@@ -42,7 +43,7 @@ pub struct Mesh {
 impl Mesh {
     /// Starts it, and waits until istiod has configured both proxies.
     pub async fn start(client: Client, artifacts: &Artifacts) -> Result<Self, Error> {
-        for object in ingress::objects() {
+        for object in ingress::objects().into_iter().chain([shared_ports::object()]) {
             manifests::apply(&client, &object).await?;
         }
         let mut istiod = istiod(artifacts)?;

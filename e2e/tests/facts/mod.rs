@@ -4,6 +4,7 @@
 pub mod copies;
 pub mod gateway;
 pub mod obeyed;
+pub mod shared;
 pub mod uncopied;
 
 use k8s_openapi::api::apps::v1::Deployment;

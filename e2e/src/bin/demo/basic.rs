@@ -1,29 +1,30 @@
 //! Three canaries that need a control plane and nothing else.
 
-use std::{io, time::Instant};
+use std::time::Instant;
 
-use futures::FutureExt;
-use k8s_openapi::api::core::v1::Pod;
-use kanary_e2e::{Context, Error, kanary_api};
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use kanary_e2e::{Context, Error, load::Running};
 use kube::{
     Api,
     api::{Patch, PatchParams},
 };
 use serde_json::json;
-use tokio::sync::oneshot;
 
 use crate::{
+    rolling::BAD_IMAGE,
     run::{BASE, Demo, NAMESPACE},
     screen::Style,
+    typed::{self, Decision},
+    users::counts,
     view::{View, image},
-    yaml::{LABEL_WATCH, MANUAL, kanary},
+    yaml::{BAD, LABEL_WATCH, MANUAL, kanary},
 };
 
 impl Demo {
     /// The first canary, until it is being evaluated.
     pub async fn start_first(&mut self) -> Result<(), Error> {
         self.part("1  A canary proves itself and is promoted");
-        let yaml = kanary("web-2", "shop:2", "both", LABEL_WATCH);
+        let yaml = kanary("web-2", "shop:2", "both", LABEL_WATCH, "");
         self.screen.code(&yaml);
         self.screen.gap();
         self.screen.text(
@@ -32,24 +33,42 @@ impl Demo {
         );
         self.screen.restart();
         self.apply("web-2.yaml", &yaml).await?;
-        self.until(|view| view.phase("web-2") == "Validating").await
+        self.until(|view| view.phase("web-2") == "Validating").await?;
+        self.list().await?;
+        self.screen.gap();
+        Ok(())
     }
 
     /// It finds nothing bad.
     pub async fn promoted(&mut self) -> Result<(), Error> {
         self.until(|view| view.phase("web-2") == "Succeeded" && view.is_rolled_out(BASE)).await?;
         self.screen.gap();
-        self.kubectl(&["rollout", "history", "deployment/web"]).await
+        self.kubectl("rollout history deployment/web").await
     }
 
     /// Monitoring labels the pod.
     pub async fn failed(&mut self) -> Result<(), Error> {
-        self.part("2  A canary fails");
-        self.screen.text("The same for shop:3, but this time monitoring finds errors and labels the pod.");
+        self.part("2  The same bad image as a canary");
+        self.screen.text(&format!(
+            "{BAD_IMAGE} again, with the same annotation, but as one canary pod beside the three of production. Monitoring \
+             takes as many requests as before to notice, and then labels the pod.",
+        ));
         let before = self.base().await?;
-        self.apply("web-3.yaml", &kanary("web-3", "shop:3", "service", LABEL_WATCH)).await?;
+        let load = self.users().await?;
+        self.apply("web-3.yaml", &kanary("web-3", BAD_IMAGE, "service", LABEL_WATCH, BAD)).await?;
         let serves = |view: &View| view.phase("web-3") == "Validating" && !view.canaries_behind(BASE).is_empty();
-        self.until(serves).await?;
+        self.until_counted(&load, counts, |view, _| serves(view)).await?;
+        self.unnoticed(&load).await?;
+        self.taken_out(&load).await?;
+        self.until_counted(&load, counts, |view, _| view.phase("web-3") == "Failed").await?;
+        let errors = self.users_leave(load).await?;
+        let compared = format!("the rolling update cost them {} errors, the canary {errors}", self.rolling_errors);
+        self.screen.line("", Style::Bold, &compared);
+        self.is_untouched(&before, &self.base().await?)?;
+        self.verdicts("web-3").await
+    }
+
+    async fn taken_out(&mut self, load: &Running) -> Result<(), Error> {
         let pod = self.view.canaries_behind(BASE).first().map(|pod| (*pod).clone()).unwrap_or_default();
         self.screen.line("monitoring", Style::Yellow, &format!("kubectl label pod {pod} alert=errors"));
         let labelled = Instant::now();
@@ -58,17 +77,18 @@ impl Demo {
         pods.patch(&pod, &PatchParams::default(), &Patch::Merge(&label))
             .await
             .context(|| format!("label Pod {pod}"))?;
-        self.until(|view| view.canaries_behind(BASE).is_empty()).await?;
+        self.until_counted(load, counts, |view, _| view.canaries_behind(BASE).is_empty()).await?;
         let out = labelled.elapsed().as_millis();
         let measured = format!("out of production {out} ms after monitoring sent the label");
         self.screen.line("", Style::Bold, &measured);
-        self.until(|view| view.phase("web-3") == "Failed").await?;
-        let after = self.base().await?;
-        let untouched = before.metadata.generation == after.metadata.generation && before.spec == after.spec;
-        if !untouched {
+        Ok(())
+    }
+
+    fn is_untouched(&self, before: &Deployment, after: &Deployment) -> Result<(), Error> {
+        if before.metadata.generation != after.metadata.generation || before.spec != after.spec {
             return Err(Error::wrong("a canary that failed has changed the base"));
         }
-        let (image, generation) = (image(&after), after.metadata.generation.unwrap_or_default());
+        let (image, generation) = (image(after), after.metadata.generation.unwrap_or_default());
         let unchanged = format!("web is unchanged: image {image}, generation {generation} as before");
         self.screen.line("base", Style::Plain, &unchanged);
         Ok(())
@@ -77,49 +97,48 @@ impl Demo {
     /// A user decides.
     pub async fn approved(&mut self) -> Result<(), Error> {
         self.part("3  A canary waits for you");
-        self.apply("web-4.yaml", &kanary("web-4", "shop:4", "service", MANUAL)).await?;
+        self.apply("web-4.yaml", &kanary("web-4", "shop:4", "service", MANUAL, "")).await?;
         self.until(|view| view.phase("web-4") == "Validating").await?;
+        self.list().await?;
         self.screen.gap();
         self.screen.text("It serves production traffic until you decide, from another terminal:");
-        self.screen.code("kubectl -n demo patch kd web-4 --type=merge -p \\\n  '{\"spec\":{\"validation\":{\"manual\":{\"status\":\"valid\"}}}}'");
+        self.screen.code(&format!("kubectl kanary approve web-4 -n {NAMESPACE}"));
+        self.screen.code(&format!("kubectl kanary reject web-4 -n {NAMESPACE}"));
         self.screen.gap();
-        let is_decided = |view: &View| !matches!(view.phase("web-4"), "Starting" | "Validating");
         if self.auto {
-            self.approve().await?;
+            self.decide(Decision::Approve).await?;
         } else {
-            self.screen.text("or press Enter here to approve it. The status `invalid` would reject it.");
-            // Fused: once it has completed, or stdin has ended, it is not polled again.
-            let mut enter = enter().fuse();
-            loop {
-                tokio::select! {
-                    lines = self.view.next() => self.show(lines?),
-                    Ok(()) = &mut enter => self.approve().await?,
-                }
-                if is_decided(&self.view) {
-                    break;
-                }
-            }
+            self.screen.text(&format!("or here: {}.", typed::HINT));
+            self.until_decided().await?;
         }
         let is_over = |view: &View| matches!(view.phase("web-4"), "Succeeded" | "Failed");
         self.until(|view| is_over(view) && view.is_rolled_out(BASE)).await
     }
 
-    async fn approve(&self) -> Result<(), Error> {
-        self.screen.line("you", Style::Yellow, "approve: spec.validation.manual.status: valid");
-        let verdict = json!({"spec": {"validation": {"manual": {"status": "valid", "reason": "looks good to me"}}}});
-        let kanaries = kanary_api::kanaries(&self.client, NAMESPACE);
-        let approved = kanaries.patch("web-4", &PatchParams::default(), &Patch::Merge(&verdict)).await;
-        approved.map(drop).context(|| "approve web-4".into())
-    }
-}
-
-/// Completes when a line is read from stdin. A thread of its own, because a blocking read cannot be cancelled.
-fn enter() -> oneshot::Receiver<()> {
-    let (sender, receiver) = oneshot::channel();
-    std::thread::spawn(move || {
-        if io::stdin().read_line(&mut String::new()).is_ok_and(|read| read > 0) {
-            let _ = sender.send(());
+    /// Here or elsewhere.
+    async fn until_decided(&mut self) -> Result<(), Error> {
+        let (mut typed, mut decided) = (typed::lines(), false);
+        while matches!(self.view.phase("web-4"), "Starting" | "Validating") {
+            tokio::select! {
+                lines = self.view.next() => self.show(lines?),
+                Some(line) = typed.recv(), if !decided => match Decision::read(&line) {
+                    // If it was decided elsewhere at the same time, that counts.
+                    Some(decision) => match self.decide(decision).await {
+                        Ok(()) => decided = true,
+                        Err(error) => self.screen.line("you", Style::Red, &error.to_string()),
+                    },
+                    None => self.screen.text(&format!("{:?} decides nothing: {}.", line.trim(), typed::HINT)),
+                },
+            }
         }
-    });
-    receiver
+        Ok(())
+    }
+
+    async fn decide(&self, decision: Decision) -> Result<(), Error> {
+        let (verb, reason) = match decision {
+            Decision::Approve => ("approve", "looks good to me"),
+            Decision::Reject => ("reject", "not yet"),
+        };
+        self.kubectl(&format!("kanary {verb} web-4 --reason '{reason}'")).await
+    }
 }

@@ -1,13 +1,18 @@
-//! Five canaries, live: one is promoted, one fails, one waits for you, and two get mirrored requests on a real mesh.
+//! A bad image by a plain rolling update, and five canaries, live: one is promoted, one has that image and fails, one waits
+//! for you, and two get mirrored requests on a real mesh.
 //!
 //! Everything on the screen is read from a watch on a real API server, when it happens. Nothing sleeps.
 
 mod addons;
 mod basic;
+mod hand_tool;
 mod lines;
 mod mirrored;
+mod rolling;
 mod run;
 mod screen;
+mod typed;
+mod users;
 mod view;
 mod yaml;
 
@@ -21,14 +26,15 @@ use std::{
 use kanary_e2e::{
     Context, Error, Lab, Setup,
     artifacts::{Artifacts, Wanted},
-    network, port_forward,
+    port_forward,
+    prometheus::Prometheus,
     sandbox::{self, Interrupt},
 };
 
 use crate::{run::Demo, screen::Screen};
 
 const USAGE: &str = "\
-Five canaries on a real Kubernetes control plane on this machine, without Docker.
+A rolling update and five canaries on a real Kubernetes control plane on this machine, without Docker.
 
 usage: demo [--auto]
 
@@ -62,7 +68,7 @@ fn introduce(screen: &Screen) {
     screen.text(
         "etcd, the Kubernetes API server, its controllers and its scheduler run here for real, and Kanary under its \
          own ServiceAccount. Only the kubelet is simulated (by kwok): pods become ready and have addresses, but run no \
-         containers. The last two canaries are on a real mesh, istiod and Envoy, and are evaluated with a real \
+         containers. A server answers at their addresses, as their annotations say. The last two canaries are on a real mesh, istiod and Envoy, and are evaluated with a real \
          Prometheus. The first time everything is built, most of it from source: the control plane now, which takes \
          some minutes, and the rest while the first canaries run.",
     );
@@ -71,17 +77,15 @@ fn introduce(screen: &Screen) {
 fn inside(artifacts: Artifacts, auto: bool) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let lab = Arc::new(Lab::start(artifacts, &Setup::installed()).await?);
-        let prometheus = format!("--prometheus-url=http://127.0.0.1:{}", network::FIRST_PROMETHEUS_PORT);
-        let controller = lab.controller(&[prometheus]).await?;
+        let lab = Arc::new(Lab::start(artifacts, &Setup::installed().with_backend()).await?);
+        let controller = lab.controller(&[Prometheus::flag()]).await?;
         let host = port_forward::publish(&lab).await?;
         let screen = Screen::new();
         screen.gap();
         screen.text("To inspect the cluster while it runs, in another terminal:");
         screen.code(&format!("export KUBECONFIG={}", host.kubeconfig.display()));
         screen.code(&format!("export PATH={}:$PATH", host.bin.display()));
-        screen.code("kubectl -n demo get kd,deploy,svc,pods");
-        let kubectl = host.bin.join("kubectl");
-        Demo::new(lab, controller, kubectl, screen, auto).await?.run().await
+        screen.code("kubectl kanary get -n demo");
+        Demo::new(lab, controller, host.bin, screen, auto).await?.run().await
     })
 }

@@ -2,26 +2,19 @@
 //!
 //! Everything that is shown was counted: requests where they were answered, copies where they arrived.
 
-use std::{
-    collections::BTreeMap,
-    net::Ipv4Addr,
-    time::{Duration, Instant},
-};
+use std::net::Ipv4Addr;
 
 use kanary_e2e::{
     Error,
-    backend::behaviour::Behaviour,
-    load::{Answer, Load, Report, Running},
+    load::{Load, Report, Running, report::listed},
     network,
 };
-use serde_json::Value;
-use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    run::{BASE, Demo, NAMESPACE, PATIENCE, REPLICAS, nothing_happened},
+    run::{BASE, Demo, NAMESPACE, REPLICAS},
     screen::Style,
-    view::View,
-    yaml::{PROM_QL, ROUTE, kanary},
+    users::is_of_a_canary,
+    yaml::{BAD_COPIES, PROM_QL, ROUTE, kanary},
 };
 
 /// The validation period starts when Prometheus has counted copies.
@@ -31,15 +24,12 @@ const RATE: f64 = 20.0;
 const MOST: usize = 12_000;
 /// More requests after the end, none of which must be copied.
 const AFTER: usize = 100;
-/// How often the counts are read, and how often they are shown where no line can be redrawn.
-const BEAT: Duration = Duration::from_millis(250);
-const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 impl Demo {
     /// The canary answers its copies well.
     pub async fn mirrored_well(&mut self) -> Result<(), Error> {
         self.mesh().await?;
-        let yaml = kanary("web-5", "shop:5", MIRROR, PROM_QL);
+        let yaml = kanary("web-5", "shop:5", MIRROR, PROM_QL, "");
         self.screen.gap();
         self.screen.code(&yaml);
         self.screen.gap();
@@ -55,8 +45,7 @@ impl Demo {
     pub async fn mirrored_badly(&mut self) -> Result<(), Error> {
         self.part("5  A canary fails, and production never notices");
         self.screen.text("The same for shop:6, but its pod answers every fourth copy with 503.");
-        self.set_behaviour("web-6", Behaviour { code: 503, ..Behaviour::failing(0.25) })?;
-        self.mirrored("web-6", &kanary("web-6", "shop:6", MIRROR, PROM_QL), "Failed").await
+        self.mirrored("web-6", &kanary("web-6", "shop:6", MIRROR, PROM_QL, BAD_COPIES), "Failed").await
     }
 
     /// Waits until Envoy uses production's own routes.
@@ -78,54 +67,26 @@ impl Demo {
         Ok(())
     }
 
-    fn set_behaviour(&self, kanary: &str, behaviour: Behaviour) -> Result<(), Error> {
-        self.lab.backend()?.set_behaviour(NAMESPACE, &format!("kanary.k8s.io/canary={kanary}"), behaviour);
-        Ok(())
-    }
-
     /// One run, from before the canary until nothing of it is left.
     async fn mirrored(&mut self, name: &str, yaml: &str, end: &str) -> Result<(), Error> {
         let before = self.view.routes.get(BASE).cloned();
         self.screen.restart();
         let load = calls()?.count(MOST).per_second(RATE).start();
         let rate = format!("{RATE} requests a second to Service web, through Envoy");
-        self.screen.line("clients", Style::Yellow, &rate);
+        self.screen.line("users", Style::Yellow, &rate);
         self.apply(&format!("{name}.yaml"), yaml).await?;
-        self.until_counted(name, &load, |view| view.phase(name) == end && view.is_rolled_out(BASE)).await?;
+        let counts = |demo: &Self, load: &Running| demo.counted(name, load);
+        self.until_counted(&load, counts, |view, _| view.phase(name) == end && view.is_rolled_out(BASE)).await?;
         let report = load.stop().await?;
-        self.screen.line("production", Style::Bold, &answered(&report)?);
+        self.screen.line("users", Style::Bold, &answered(&report)?);
         self.ended(name).await?;
         self.until(|view| view.routes.get(BASE) == before.as_ref()).await?;
         self.screen.line("production", Style::Bold, "VirtualService web is as it was before");
-        self.items(name);
-        Ok(())
+        self.verdicts(name).await
     }
 
-    /// Shows what happens until `met`, and the counts.
-    async fn until_counted(&mut self, name: &str, load: &Running, met: impl Fn(&View) -> bool) -> Result<(), Error> {
-        let (mut beat, mut heard) = (interval(BEAT), Instant::now());
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !met(&self.view) {
-            self.check()?;
-            tokio::select! {
-                lines = self.view.next() => {
-                    heard = Instant::now();
-                    self.show(lines?);
-                }
-                _ = beat.tick() => self.count(name, load, PLAIN_EVERY)?,
-            }
-            if heard.elapsed() > PATIENCE {
-                return Err(nothing_happened());
-            }
-        }
-        Ok(())
-    }
-
-    fn count(&self, name: &str, load: &Running, plain_every: Duration) -> Result<(), Error> {
-        let (answers, copies) = (load.so_far(|_| true), self.copies(name)?);
-        let counts = format!("{answers} requests answered, {copies} copies at the canary");
-        self.screen.progress("counted", &counts, plain_every);
-        Ok(())
+    fn counted(&self, name: &str, load: &Running) -> Result<String, Error> {
+        Ok(format!("{} requests answered, {} copies at the canary", load.so_far(|_| true), self.copies(name)?))
     }
 
     /// Requests that arrived at a canary's pods; each of them is a copy.
@@ -152,32 +113,10 @@ impl Demo {
         if before != after {
             return Err(Error::wrong(format!("{} copies arrived after the canary had been removed", after - before)));
         }
-        self.screen.line("production", Style::Bold, &answered(&report)?);
+        self.screen.line("users", Style::Bold, &answered(&report)?);
         self.screen.line("counted", Style::Bold, &format!("no further copy: {after} as before"));
         Ok(())
     }
-
-    /// Prometheus' latest results, from the status.
-    fn items(&self, name: &str) {
-        let status = self.view.kanaries.get(name).cloned().unwrap_or_default();
-        self.screen.gap();
-        self.screen.text(&format!("The query and its latest result, from the status of {name}:"));
-        for item in status["items"].as_array().into_iter().flatten() {
-            self.screen.code(&described(item));
-        }
-    }
-}
-
-fn described(item: &Value) -> String {
-    let text = |key: &str| item[key].as_str().unwrap_or("(none)").trim_end().to_owned();
-    let query = text("query").replace('\n', "\n    ");
-    format!(
-        "{}: {}\n  value {}, bound {}\n  query\n    {query}",
-        text("name"),
-        text("verdict"),
-        text("value"),
-        text("bound")
-    )
 }
 
 /// Calls as a client inside the mesh makes them: its sidecar listens on loopback.
@@ -189,13 +128,11 @@ fn host(service: &str) -> String {
     format!("{service}.{NAMESPACE}.svc.cluster.local")
 }
 
-/// Which pods answered, and with which status.
+/// How many errors users saw, and that no answer was the canary's.
 fn answered(report: &Report) -> Result<String, Error> {
-    let is_canary = |answer: &&Answer| answer.from.contains("-kanary-");
-    if let Some(answer) = report.answers.iter().find(is_canary) {
+    if let Some(answer) = report.answers.iter().find(|answer| is_of_a_canary(answer)) {
         return Err(Error::wrong(format!("{} answered a request to production", answer.from)));
     }
-    let statuses: BTreeMap<u16, usize> = report.statuses();
-    let all: Vec<String> = statuses.iter().map(|(status, count)| format!("{count} × {status}")).collect();
-    Ok(format!("answered {} requests: {}; the canary answered none", report.answers.len(), all.join(", ")))
+    let (all, errors, statuses) = (report.answers.len(), report.errors(), listed(&report.statuses()));
+    Ok(format!("{all} requests, {errors} errors: {statuses}; the canary answered none"))
 }

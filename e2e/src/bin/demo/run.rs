@@ -11,7 +11,7 @@ use k8s_openapi::api::{apps::v1::Deployment, core::v1::Namespace};
 use kanary_e2e::{Context, Error, Lab, controller::Controller, diagnostics, manifests};
 use kube::{Api, Client, api::PostParams};
 use serde_json::json;
-use tokio::{process::Command, time::interval};
+use tokio::time::interval;
 
 use crate::{
     addons::{Addons, Starting},
@@ -39,10 +39,13 @@ pub struct Demo {
     pub lab: Arc<Lab>,
     pub client: Client,
     controller: Controller,
-    kubectl: PathBuf,
+    /// Where kubectl and its plugin are.
+    pub bin: PathBuf,
     pub screen: Screen,
     pub view: View,
     pub auto: bool,
+    /// What users saw of the bad image by a rolling update.
+    pub rolling_errors: usize,
 }
 
 impl Demo {
@@ -50,7 +53,7 @@ impl Demo {
     pub async fn new(
         lab: Arc<Lab>,
         controller: Controller,
-        kubectl: PathBuf,
+        bin: PathBuf,
         screen: Screen,
         auto: bool,
     ) -> Result<Self, Error> {
@@ -59,7 +62,7 @@ impl Demo {
         let namespace = serde_json::from_value(json!({"metadata": {"name": NAMESPACE}}))?;
         namespaces.create(&PostParams::default(), &namespace).await.context(|| "create Namespace demo".into())?;
         let view = View::watch(&client, NAMESPACE);
-        Ok(Self { lab, client, controller, kubectl, screen, view, auto })
+        Ok(Self { lab, client, controller, bin, screen, view, auto, rolling_errors: 0 })
     }
 
     /// Runs it to the end; an error comes with the diagnostics of the namespace.
@@ -76,6 +79,7 @@ impl Demo {
     async fn parts(&mut self) -> Result<ExitCode, Error> {
         let begun = Instant::now();
         self.production().await?;
+        self.rolled_out_and_back().await?;
         self.start_first().await?;
         // Not earlier, or the first canary would wait for processes that start at the same time.
         let addons = Starting::within(self.lab.clone());
@@ -84,7 +88,7 @@ impl Demo {
         self.approved().await?;
         let code = self.on_a_mesh(addons).await?;
         self.screen.title("Done");
-        self.kubectl(&["get", "kanarydeployments"]).await?;
+        self.kubectl("kanary get").await?;
         self.screen.gap();
         self.screen.text(&format!(
             "The demo took {} s. The cluster is being removed; what was built stays in the cache for the next run. \
@@ -181,19 +185,6 @@ impl Demo {
     pub async fn base(&self) -> Result<Deployment, Error> {
         let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), NAMESPACE);
         deployments.get(BASE).await.context(|| "get Deployment web".into())
-    }
-
-    /// The real kubectl, and what it prints.
-    pub async fn kubectl(&self, args: &[&str]) -> Result<(), Error> {
-        self.screen.output(&format!("$ kubectl -n {NAMESPACE} {}", args.join(" ")));
-        let mut command = Command::new(&self.kubectl);
-        command.env("KUBECONFIG", self.lab.kubeconfig()).args(["-n", NAMESPACE]).args(args);
-        let output = command.output().await.context(|| "run kubectl".into())?;
-        self.screen.output(String::from_utf8_lossy(&output.stdout).trim_end());
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(Error::wrong(String::from_utf8_lossy(&output.stderr))),
-        }
     }
 }
 

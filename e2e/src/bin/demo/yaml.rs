@@ -31,8 +31,20 @@ pub const MANUAL: &str = "
     items:
     - manual: {}";
 
-/// A canary of the base.
-pub fn kanary(name: &str, image: &str, source: &str, validation: &str) -> String {
+/// Pods of a bad image: three of ten requests fail.
+pub const BAD: &str = "lab.kanary.k8s.io/errors: 30%";
+/// As a canary of a mirror: every fourth copy fails, with 503.
+pub const BAD_COPIES: &str = "lab.kanary.k8s.io/errors: 25% 503";
+
+/// The metadata of a pod template whose pods answer so.
+pub fn annotated(annotation: &str) -> String {
+    let annotations = if annotation.is_empty() { String::new() } else { format!(", annotations: {{{annotation}}}") };
+    format!("metadata: {{labels: {{app: web}}{annotations}}}")
+}
+
+/// A canary of the base, whose pods answer as an annotation says.
+pub fn kanary(name: &str, image: &str, source: &str, validation: &str, annotation: &str) -> String {
+    let metadata = annotated(annotation);
     format!(
         "apiVersion: kanary.k8s.io/v1alpha1
 kind: KanaryDeployment
@@ -45,7 +57,7 @@ spec:
   template:
     spec:
       template:
-        metadata: {{labels: {{app: web}}}}
+        {metadata}
         spec: {{containers: [{{name: web, image: {image}}}]}}"
     )
 }

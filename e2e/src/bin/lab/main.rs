@@ -1,12 +1,16 @@
-//! A lab to explore.
+//! A lab to explore, and load on its Services.
+
+mod load;
 
 use std::{env, ffi::OsString, iter, path::Path, process::ExitCode};
 
 use kanary_e2e::{
     Context, Error, Lab, Setup,
     artifacts::{Artifacts, Wanted},
+    load::order,
     network,
     port_forward::{self, HostAccess},
+    prometheus::Prometheus,
     sandbox::{self, Interrupt},
 };
 use tokio::process::Command;
@@ -16,10 +20,23 @@ A real Kubernetes control plane on this machine, without Docker.
 
 usage: lab up  [FLAGS]             start a lab and keep it until Ctrl-C
        lab run [FLAGS] -- COMMAND  run a command in a lab, with KUBECONFIG set
+       lab load SERVICE[.NAMESPACE] [--rate 20] [--for 1m] [--port PORT] [--direct]
+                                   send requests to a Service of the lab of KUBECONFIG
 
+up and run:
 --bare        do not install Kanary
 --mesh        start istiod, and Envoy as a sidecar and as a gateway
---prometheus  start a Prometheus that scrapes the pods";
+--prometheus  start a Prometheus that scrapes the pods, and have Kanary query it
+
+load:
+--rate        requests a second
+--for         how long, e.g. 30s or 5m; Ctrl-C ends it early
+--port        the Service's port, by default its first
+--direct      past the mesh, if there is one, to the ready pods in turn
+
+Pods answer with 200 at once. In a template or on a pod, an annotation changes that:
+  lab.kanary.k8s.io/errors: \"5%\"      this share fails with 500; \"5% 503\" with 503
+  lab.kanary.k8s.io/latency: \"300ms\"  each response takes so long";
 
 /// What the lab serves at its published ports.
 const PUBLISHED: [(u16, &str); 6] = [
@@ -41,21 +58,33 @@ struct Task {
 }
 
 fn main() -> ExitCode {
-    let Some(task) = parse(env::args_os().skip(1).collect()) else {
+    let args: Vec<OsString> = env::args_os().skip(1).collect();
+    let done = match args.split_first() {
+        Some((verb, rest)) if verb == "load" => load::order(rest).map(load::send),
+        Some((verb, _)) if verb == "help" || verb == "--help" || verb == "-h" => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => parse(&args).map(start),
+    };
+    let Some(done) = done else {
         eprintln!("{USAGE}");
         return ExitCode::from(2);
     };
-    let Task { bare, mesh, prometheus, .. } = task;
-    let wanted = Wanted { kanary: !bare, user: true, mesh, prometheus, ..Wanted::default() };
-    let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
-    let done = sandbox::main(wanted, interrupt, |artifacts| inside(artifacts, task));
     done.unwrap_or_else(|error| {
         eprintln!("error: {error}");
         ExitCode::FAILURE
     })
 }
 
-fn parse(args: Vec<OsString>) -> Option<Task> {
+fn start(task: Task) -> Result<ExitCode, Error> {
+    let Task { bare, mesh, prometheus, .. } = task;
+    let wanted = Wanted { kanary: !bare, user: true, mesh, prometheus, ..Wanted::default() };
+    let interrupt = if task.command.is_some() { Interrupt::Passes } else { Interrupt::Ends };
+    sandbox::main(wanted, interrupt, |artifacts| inside(artifacts, task))
+}
+
+fn parse(args: &[OsString]) -> Option<Task> {
     let (verb, rest) = args.split_first()?;
     let flags = rest.iter().position(|arg| arg == "--").unwrap_or(rest.len());
     let (flags, command) = rest.split_at(flags);
@@ -78,7 +107,7 @@ fn parse(args: Vec<OsString>) -> Option<Task> {
 fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
     let runtime = tokio::runtime::Runtime::new().context(|| "start a runtime".into())?;
     runtime.block_on(async {
-        let mut setup = if task.bare { Setup::bare() } else { Setup::installed() };
+        let mut setup = if task.bare { Setup::bare() } else { Setup::installed() }.with_backend();
         if task.mesh {
             setup = setup.with_mesh();
         }
@@ -86,11 +115,13 @@ fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
             setup = setup.with_prometheus();
         }
         let lab = Lab::start(artifacts, &setup).await?;
+        let args = Vec::from_iter(task.prometheus.then(Prometheus::flag));
         let _controller = match task.bare {
             true => None,
-            false => Some(lab.controller::<&str>(&[]).await?),
+            false => Some(lab.controller(&args).await?),
         };
         let host = port_forward::publish(&lab).await?;
+        order::serve(&lab)?;
         match task.command {
             Some(command) => run(&lab, &host.bin, command).await,
             None => keep_running(&lab, &host).await,
@@ -101,7 +132,10 @@ fn inside(artifacts: Artifacts, task: Task) -> Result<ExitCode, Error> {
 async fn keep_running(lab: &Lab, host: &HostAccess) -> Result<ExitCode, Error> {
     println!("The lab is running. In another terminal:\n");
     println!("  export KUBECONFIG={}", host.kubeconfig.display());
-    println!("  {}/kubectl get nodes", host.bin.display());
+    println!("  export PATH={}:$PATH\n", host.bin.display());
+    println!("  kubectl get nodes");
+    println!("  lab load web             # 20 requests a second to Service web for a minute; `lab help` has more");
+    println!("  kubectl annotate pod --overwrite -l app=web lab.kanary.k8s.io/errors=5%  # its pods fail");
     let published = &lab.artifacts().published;
     if published.len() > 1 {
         println!();

@@ -1,35 +1,36 @@
-//! A given number of requests, through a proxy of the lab or directly to its pods.
+//! A given number of requests, through a proxy of the lab or directly to its pods, as kube-proxy would send them.
 //!
 //! Each can be identified: its response has the number that the pod gave its arrival, so an arrival without a response
 //! was a copy, or a retry of a proxy.
 
+pub mod endpoints;
+pub mod order;
+pub mod report;
+
 use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use futures::future::join_all;
-use http::{HeaderMap, Request, Response, header};
-use tokio::task::JoinHandle;
+use http::{Request, header};
+use tokio::{sync::watch, task::JoinHandle};
 
-use crate::{
-    Context, Error,
-    backend::{ARRIVAL, LOAD, POD},
-    http_client::HttpClient,
-};
+use self::endpoints::Endpoints;
+pub use self::report::{Answer, Report};
+use crate::{Context, Error, backend::LOAD, http_client::HttpClient, network::is_ours};
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// Requests to send. By default: one GET of `/`.
 #[derive(Debug, Clone)]
 pub struct Load {
-    to: Vec<SocketAddr>,
+    to: To,
     host: String,
     method: http::Method,
     path: String,
@@ -47,8 +48,17 @@ impl Load {
         if to.is_empty() {
             return Err(Error::wrong(format!("no address to send requests for {host} to")));
         }
+        Ok(Self::of_one(To::Addresses(to), host))
+    }
+
+    /// To the pods of a Service that are ready when each request is sent, in turn.
+    pub fn to_service(endpoints: Endpoints, host: &str) -> Self {
+        Self::of_one(To::Service(endpoints), host)
+    }
+
+    fn of_one(to: To, host: &str) -> Self {
         let (method, path) = (http::Method::GET, "/".to_owned());
-        Ok(Self { to, host: host.into(), method, path, count: 1, at_once: 16, per_second: None })
+        Self { to, host: host.into(), method, path, count: 1, at_once: 16, per_second: None }
     }
 
     /// With another Host.
@@ -78,27 +88,39 @@ impl Load {
 
     /// Sends them all, and returns the responses.
     pub async fn run(self) -> Report {
-        self.send(Arc::default(), Arc::default()).await
+        let (_stop, stopped) = watch::channel(false);
+        self.send(stopped, Arc::default()).await
     }
 
     /// Sends them in the background.
     pub fn start(self) -> Running {
-        let (stopped, answers) = (Arc::new(AtomicBool::new(false)), Answers::default());
-        Running { task: tokio::spawn(self.send(stopped.clone(), answers.clone())), stopped, answers }
+        let ((stop, stopped), answers) = (watch::channel(false), Answers::default());
+        let (over, awaited) = watch::channel(false);
+        let answered = answers.clone();
+        let task = tokio::spawn(async move {
+            let report = self.send(stopped, answered).await;
+            over.send_replace(true);
+            report
+        });
+        Running { task, stop, answers, over: awaited }
     }
 
-    async fn send(self, stopped: Arc<AtomicBool>, answers: Answers) -> Report {
+    async fn send(self, stopped: watch::Receiver<bool>, answers: Answers) -> Report {
         let id = format!("load-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let (next, begun, client) = (AtomicUsize::new(0), Instant::now(), HttpClient::default());
         let worker = async || {
             loop {
                 let nth = next.fetch_add(1, Ordering::Relaxed);
-                if nth >= self.count || stopped.load(Ordering::Relaxed) {
+                if nth >= self.count || *stopped.borrow() {
                     return;
                 }
                 if let Some(rate) = self.per_second {
                     let due = begun + Duration::from_secs_f64(nth as f64 / rate);
-                    tokio::time::sleep_until(due.into()).await;
+                    // What is due later than a stop is not sent.
+                    let stop = stopped.clone();
+                    if tokio::time::timeout_at(due.into(), is_stopped(stop)).await.is_ok() {
+                        return;
+                    }
                 }
                 let answer = self.answer(&client, nth, &id).await;
                 lock(&answers).push(answer);
@@ -106,7 +128,7 @@ impl Load {
         };
         join_all((0..self.at_once).map(|_| worker())).await;
         let elapsed = begun.elapsed();
-        let answers = std::mem::take(&mut *lock(&answers));
+        let answers = lock(&answers).clone();
         Report { id, answers, elapsed }
     }
 
@@ -120,18 +142,37 @@ impl Load {
     }
 
     fn request(&self, nth: usize, id: &str) -> Result<Request<Body>, Error> {
-        let url = format!("http://{}{}", self.to[nth % self.to.len()], self.path);
+        let url = format!("http://{}{}", self.to.nth(nth)?, self.path);
         let request = Request::builder().method(self.method.clone()).uri(&url);
         request.header(header::HOST, &self.host).header(LOAD, id).body(Body::empty()).context(|| url)
     }
 }
 
-/// Loopback, and what the lab's network makes local.
-fn is_ours(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(address) => address.is_loopback() || address.octets()[0] == 10,
-        IpAddr::V6(address) => address.is_loopback(),
+/// Where requests go.
+#[derive(Debug, Clone)]
+enum To {
+    /// These addresses.
+    Addresses(Vec<SocketAddr>),
+    /// The ready pods of a Service.
+    Service(Endpoints),
+}
+
+impl To {
+    fn nth(&self, nth: usize) -> Result<SocketAddr, Error> {
+        let in_turn = |all: &[SocketAddr]| all.get(nth % all.len().max(1)).copied();
+        match self {
+            Self::Addresses(all) => in_turn(all).ok_or_else(|| Error::wrong("no address")),
+            Self::Service(endpoints) => {
+                let ready = endpoints.ready();
+                in_turn(&ready).ok_or_else(|| Error::wrong(format!("{endpoints} has no ready pod")))
+            }
+        }
     }
+}
+
+/// Completes when the load is to stop.
+async fn is_stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stopped| *stopped).await;
 }
 
 /// The answers so far.
@@ -145,11 +186,18 @@ fn lock(answers: &Answers) -> MutexGuard<'_, Vec<Answer>> {
 #[derive(Debug)]
 pub struct Running {
     task: JoinHandle<Report>,
-    stopped: Arc<AtomicBool>,
+    stop: watch::Sender<bool>,
     answers: Answers,
+    over: watch::Receiver<bool>,
 }
 
 impl Running {
+    /// Waits for the last answer. Cancelling it loses nothing.
+    pub async fn over(&self) {
+        // If its task has panicked, that is over as well.
+        let _ = self.over.clone().wait_for(|over| *over).await;
+    }
+
     /// How many answers so far are like this.
     pub fn so_far(&self, like: impl Fn(&Answer) -> bool) -> usize {
         lock(&self.answers).iter().filter(|answer| like(answer)).count()
@@ -157,7 +205,7 @@ impl Running {
 
     /// Sends no more requests; returns the answers once those in flight are done.
     pub async fn stop(self) -> Result<Report, Error> {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
         self.done().await
     }
 
@@ -170,79 +218,24 @@ impl Running {
 /// A load ends with its test.
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stopped.store(true, Ordering::Relaxed);
+        self.stop.send_replace(true);
     }
-}
-
-/// One answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Answer {
-    /// The status; 0 = no response.
-    pub status: u16,
-    /// The pod's name; if no pod answered, the body or the error.
-    pub from: String,
-    /// The arrival that it answers; none if a proxy answered by itself.
-    pub arrival: Option<u64>,
-    /// How long it took.
-    pub latency: Duration,
-}
-
-impl Answer {
-    fn read(answer: Result<Response<Bytes>, Error>, latency: Duration) -> Self {
-        let answer = match answer {
-            Ok(answer) => answer,
-            Err(error) => return Self { status: 0, from: error.to_string(), arrival: None, latency },
-        };
-        let text = |headers: &HeaderMap, name| Some(headers.get(name)?.to_str().ok()?.to_owned());
-        let arrival = text(answer.headers(), ARRIVAL).and_then(|number| number.parse().ok());
-        let body = || String::from_utf8_lossy(answer.body()).into_owned();
-        let from = text(answer.headers(), POD).unwrap_or_else(body);
-        Self { status: answer.status().as_u16(), from, arrival, latency }
-    }
-}
-
-/// The result of a load.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The value of its requests' header `x-lab-load`.
-    pub id: String,
-    /// One answer for each request.
-    pub answers: Vec<Answer>,
-    /// From the first request to the last answer.
-    pub elapsed: Duration,
-}
-
-impl Report {
-    /// How many of each status.
-    pub fn statuses(&self) -> BTreeMap<u16, usize> {
-        counted(self.answers.iter().map(|answer| answer.status))
-    }
-
-    /// How many from each pod.
-    pub fn pods(&self) -> BTreeMap<&str, usize> {
-        counted(self.answers.iter().map(|answer| answer.from.as_str()))
-    }
-
-    /// The latency that this share of answers (0 to 1) did not exceed.
-    pub fn percentile(&self, share: f64) -> Duration {
-        let mut all: Vec<Duration> = self.answers.iter().map(|answer| answer.latency).collect();
-        all.sort();
-        let rank = (all.len() as f64 * share).ceil() as usize;
-        all.get(rank.clamp(1, all.len().max(1)) - 1).copied().unwrap_or_default()
-    }
-}
-
-fn counted<T: Ord>(items: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
-    let mut counts = BTreeMap::new();
-    items.for_each(|item| *counts.entry(item).or_default() += 1);
-    counts
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::{Answer, Load, Report};
+    use super::Load;
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_what_is_due_later() {
+        // Nothing listens there.
+        let load = Load::new(vec!["127.0.0.1:1".parse().unwrap()], "web").unwrap();
+        let running = load.count(100).per_second(0.01).start();
+        let report = tokio::time::timeout(Duration::from_secs(20), running.stop()).await.unwrap().unwrap();
+        assert!(report.answers.len() <= 1, "{report:?}");
+    }
 
     #[test]
     fn only_addresses_of_the_lab_are_called() {
@@ -250,13 +243,5 @@ mod tests {
         assert!(to("127.0.0.1:80") && to("10.244.0.7:8080"));
         assert!(!to("192.0.2.1:80") && !to("8.8.8.8:53"));
         assert!(Load::new(Vec::new(), "web").is_err());
-    }
-
-    #[test]
-    fn a_percentile_is_a_latency_that_was_measured() {
-        let answer = |ms| Answer { status: 200, from: "a".into(), arrival: None, latency: Duration::from_millis(ms) };
-        let report = Report { id: "x".into(), answers: (1..=100).map(answer).collect(), elapsed: Duration::ZERO };
-        let percentiles = [0.0, 0.5, 0.99, 1.0].map(|share| report.percentile(share).as_millis());
-        assert_eq!(percentiles, [1, 50, 99, 100]);
     }
 }
