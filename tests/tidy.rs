@@ -267,3 +267,13 @@ fn every_end_to_end_test_has_its_entry() {
         assert!(manifest.contains(&wanted), "e2e/Cargo.toml lacks:\n{wanted}");
     }
 }
+
+/// What a text quotes of others must not reach a terminal as it is, so nothing in the hand tool writes but one file.
+#[test]
+fn the_hand_tool_prints_in_one_place() {
+    let prints =
+        pattern(r"\be?print(ln)?!|\banstream::std|\bstd(out|err)\(\)\.(lock|write)|\bwrite(ln)?!\((std::)?io::");
+    for (file, text) in sources("src/cli").iter().filter(|(file, _)| *file != "terminal.rs") {
+        assert!(!prints.is_match(&code(text)), "src/cli/{file}: print through output::print or terminal::complain");
+    }
+}

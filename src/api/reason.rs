@@ -113,7 +113,18 @@ pub enum Reason {
     Other(String),
 }
 
+/// A longer word is no reason.
+const LONGEST: usize = 100;
+
 impl Reason {
+    /// The reason of another component, such as a kubelet: anybody may write a status, and the API requires a word.
+    #[must_use]
+    pub fn of_others(text: &str) -> Option<Self> {
+        let is_in_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+        let is_word = text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.chars().all(is_in_word);
+        (is_word && text.len() <= LONGEST).then(|| Self::from(text))
+    }
+
     /// As the API spells it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -208,6 +219,15 @@ mod tests {
             assert_eq!(json, format!("\"{reason:?}\""), "the variant is the word");
             assert_eq!(serde_json::from_str::<Reason>(&json).expect("it is read"), reason);
         }
+    }
+
+    #[test]
+    fn what_is_no_word_is_no_reason() {
+        for text in ["", "Has blanks", "\u{1b}[31m", "ünicode", "1st", "a-b", &"x".repeat(101)] {
+            assert_eq!(Reason::of_others(text), None, "{text}");
+        }
+        assert_eq!(Reason::of_others("Paused"), Some(Reason::Paused));
+        assert_eq!(Reason::of_others("Err_2"), Some(Reason::Other("Err_2".into())));
     }
 
     #[test]

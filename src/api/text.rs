@@ -19,10 +19,20 @@ pub fn clip(text: &str, most: usize) -> String {
     format!("{}{GAP}{}", &text[..head], &text[tail..])
 }
 
-/// The same in place, for a text of a status.
+/// The same in place, for a text of a status. A control character is none of a text, and takes six bytes in JSON.
 pub fn bound(text: &mut String) {
-    if text.len() > MOST {
-        *text = clip(text, MOST);
+    bound_to(text, MOST);
+}
+
+/// The same, to that many bytes.
+pub fn bound_to(text: &mut String, most: usize) {
+    let is_control = |letter: char| letter.is_control() && !matches!(letter, '\n' | '\t');
+    if text.len() > most {
+        *text = clip(text, most);
+    }
+    if text.contains(is_control) {
+        // In ASCII: a control character of two bytes becomes one of one byte.
+        *text = text.replace(is_control, " ");
     }
 }
 

@@ -35,7 +35,8 @@ fn unavailable(seen: &Observed, withheld: &Withheld, canary: &Deployment, availa
     let count = format!("{available} of {wanted} canary pods available");
     let waiting = seen.live_pods().filter_map(|pod| Some((pod, pod.status.waiting.as_ref()?)));
     if let Some((pod, why)) = waiting.min_by_key(|(pod, _)| pod.name()) {
-        let reason = if why.reason.is_empty() { Reason::Waiting } else { Reason::from(why.reason.as_str()) };
+        // What is no word is in the message.
+        let reason = Reason::of_others(&why.reason).unwrap_or(Reason::Waiting);
         let words = match &pod.status.crash {
             // The kubelet's message counts the seconds until the next restart.
             Some(crash) => format!("{}: {}", why.reason, crash.words()),

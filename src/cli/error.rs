@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
+use super::terminal;
+
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,7 +47,9 @@ impl Error {
             // The reader has seen enough, as `head` does.
             Error::Output(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
             Error::Reported => return ExitCode::FAILURE,
-            Error::Usage(_) | Error::File { .. } | Error::Failed(_) | Error::Output(_) => eprintln!("error: {self}"),
+            Error::Usage(_) | Error::File { .. } | Error::Failed(_) | Error::Output(_) => {
+                terminal::complain(&format!("error: {self}"));
+            }
         }
         match self {
             Error::Usage(_) => ExitCode::from(2),

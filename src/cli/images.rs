@@ -6,7 +6,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::Api;
 use serde_json::Value;
 
-use super::connection::Connection;
+use super::{connection::Connection, terminal::inline};
 use crate::api::{KanaryDeployment, Phase, names};
 
 /// The images of a pod, by the name of the container.
@@ -84,7 +84,8 @@ pub fn in_full(change: &[(Option<String>, String)]) -> String {
 }
 
 fn arrow(old: Option<&str>, new: &str) -> String {
-    old.map_or_else(|| new.to_owned(), |old| format!("{old} → {new}"))
+    let new = inline(new);
+    old.map(inline).map_or_else(|| new.clone(), |old| format!("{old} → {new}"))
 }
 
 fn short(image: &str) -> String {

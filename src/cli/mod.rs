@@ -27,6 +27,7 @@ pub mod retry;
 mod retry_on_conflict;
 mod state_word;
 mod table;
+mod terminal;
 pub mod watch;
 mod watch_stream;
 mod wrong_verb;

@@ -1,12 +1,11 @@
 //! How anything is printed: text with colours where there is a terminal, YAML, JSON.
 
-use std::io::Write;
-
 use anstyle::{AnsiColor, Style};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::Error;
+pub use super::terminal::styled;
+use super::{Error, terminal};
 
 /// A format for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,11 +26,6 @@ pub const DIM: Style = Style::new().dimmed();
 /// A heading.
 pub const BOLD: Style = Style::new().bold();
 
-/// The text in a style; [`print()`] drops it where there is no terminal.
-pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
-    format!("{style}{text}{style:#}")
-}
-
 /// A status or a verdict in its colour.
 #[must_use]
 pub fn coloured(word: &str) -> String {
@@ -45,13 +39,12 @@ pub fn coloured(word: &str) -> String {
     }
 }
 
-/// Prints text, without colours if standard output is not a terminal or NO_COLOR is set.
+/// Prints text; see [`terminal::print`].
 ///
 /// # Errors
 /// [`Error::Output`].
 pub fn print(text: &str) -> Result<(), Error> {
-    let mut out = anstream::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(Error::Output)
+    terminal::print(text).map_err(Error::Output)
 }
 
 /// Prints an object for programs.
@@ -62,15 +55,20 @@ pub fn print_as<T: Serialize>(format: Format, object: &T) -> Result<(), Error> {
     print(&written(format, object)?)
 }
 
-/// An object for programs, with a new line at its end.
+/// An object for programs, with a new line at its end. What a terminal would obey or hide is escaped as the format has it:
+/// YAML has no escapes in most of its texts, but JSON is YAML as well.
 ///
 /// # Errors
 /// Never in practice: what we write serializes.
 pub fn written<T: Serialize>(format: Format, object: &T) -> Result<String, Error> {
     match format {
-        Format::Json => serde_json::to_string_pretty(object).map(|json| json + "\n").map_err(cannot),
-        Format::Yaml => yaml(object),
+        Format::Json => json(object),
+        Format::Yaml => yaml(object).and_then(|yaml| if terminal::is_visible(&yaml) { Ok(yaml) } else { json(object) }),
     }
+}
+
+fn json<T: Serialize>(object: &T) -> Result<String, Error> {
+    serde_json::to_string_pretty(object).map(|json| terminal::visible_json(&json) + "\n").map_err(cannot)
 }
 
 /// YAML as kubectl writes it: lists are not indented, long lines not folded.

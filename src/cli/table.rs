@@ -1,5 +1,7 @@
 //! Tables as kubectl draws them: columns three spaces apart, no lines.
 
+use super::terminal::visible;
+
 /// Between two columns, as kubectl has it.
 pub const GAP: usize = 3;
 
@@ -100,9 +102,9 @@ impl StreamingTable {
     }
 }
 
-/// A message may have several lines, a row has one.
-fn one_line(cell: &str) -> String {
-    cell.lines().map(str::trim_end).collect::<Vec<_>>().join(" ")
+/// A message may have several lines, a row has one. What is not visible is made so before the widths are measured.
+pub fn one_line(cell: &str) -> String {
+    visible(cell).lines().map(str::trim_end).collect::<Vec<_>>().join(" ")
 }
 
 /// Colours take no room.

@@ -30,6 +30,7 @@ use crate::{
     lifecycle::{
         self,
         step::{Done, Step, StepError, Wait},
+        unreadable,
     },
     objects::Object,
 };
@@ -151,6 +152,7 @@ fn observe(task: &Task, state: &mut TaskState) -> Option<Step> {
     let seen = observe::gather(&task.context, &task.key, state)?;
     watch_endpoints(task, state, &seen);
     let kanary = seen.kanary.clone();
+    tell_unreadable(task, state, &seen);
     state.driver.observed(seen);
     let (queries, step) = state.driver.step();
     queries::send_all(task, state, &kanary, queries);
@@ -196,6 +198,15 @@ async fn perform(task: &Task, kanary: &Arc<KanaryDeployment>, step: &Step) -> Re
             ExecuteError::Failed(fault) => StepError::Failed(fault),
         }
     })
+}
+
+/// What no status can report is an event, once.
+fn tell_unreadable(task: &Task, state: &mut TaskState, seen: &Observed) {
+    let event = unreadable::event(seen);
+    if let Some(event) = event.clone().filter(|_| event != state.unreadable) {
+        status::tell(&task.context, &seen.kanary, event);
+    }
+    state.unreadable = event;
 }
 
 /// The EndpointSlices of the production Service are watched while a decision needs them, and no longer.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{
-        KanaryDeployment, KanaryDeploymentStatus,
+        KanaryDeployment, KanaryDeploymentStatus, Reason,
         text::{MOST, clip},
     },
     decision::{Kind, Notice, StatusUpdate},
@@ -77,6 +77,9 @@ pub async fn write(
     let written = apply(context, kanary, &update.status).await;
     let before = kanary.status.as_ref().and_then(|status| status.phase);
     context.metrics.status_written(before, update, outcome(&written));
+    if let Some(notice) = written.as_ref().err().and_then(too_large) {
+        tell(context, kanary, notice);
+    }
     let written = written.map_err(|error| classify("update the status".into(), &error))?;
     let mut known = (**kanary).clone();
     known.metadata.resource_version = Some(written.metadata.resource_version);
@@ -111,6 +114,25 @@ async fn apply(
     bounded(context.client.request(request)).await
 }
 
+/// A resource that leaves no room for its status cannot report that itself.
+fn too_large(error: &kube::Error) -> Option<Notice> {
+    let kube::Error::Api(refusal) = error else { return None };
+    let is_too_large =
+        refusal.code == 413 || ["too large", "larger than max"].iter().any(|words| refusal.message.contains(words));
+    let note = format!(
+        "the status cannot be written: {}; make spec.template smaller, so that it and the status fit into etcd's limit",
+        clip(&refusal.message, MOST / 2)
+    );
+    is_too_large.then_some(Notice { warning: true, reason: Reason::RequestFailed, note })
+}
+
+/// Publishes an event without a status, in the background.
+pub fn tell(context: &Arc<Context>, kanary: &Arc<KanaryDeployment>, notice: Notice) {
+    let (context, kanary) = (context.clone(), kanary.clone());
+    let run = kanary.status.as_ref().and_then(|status| status.run).unwrap_or_default();
+    tokio::spawn(async move { publish(&context, &kanary, run, &notice).await }.in_current_span());
+}
+
 async fn publish_all(context: Arc<Context>, kanary: Arc<KanaryDeployment>, update: StatusUpdate) {
     for notice in &update.notices {
         publish(&context, &kanary, update.status.run.unwrap_or_default(), notice).await;
@@ -129,5 +151,25 @@ async fn publish(context: &Context, kanary: &KanaryDeployment, run: i64, notice:
     };
     if let Err(error) = bounded(context.recorder.publish(&event, &kanary.object_ref(&()))).await {
         tracing::warn!(reason = notice.reason.as_str(), %error, "cannot publish an event");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_resource_that_leaves_no_room_for_its_status_is_told() {
+        let refused = |code: u16, message: &str| {
+            let status: Status = Status::failure(message, "").with_code(code);
+            too_large(&kube::Error::Api(status.boxed()))
+        };
+        let notice = refused(500, "etcdserver: request is too large").expect("it is told");
+        assert!(notice.warning && notice.note.contains("make spec.template smaller"), "{notice:?}");
+        assert!(refused(500, "trying to send message larger than max (2100000 vs. 2097152)").is_some());
+        assert!(refused(413, "limit is 3145728").is_some());
+        assert_eq!(refused(500, "etcdserver: leader changed"), None);
     }
 }

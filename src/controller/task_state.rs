@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
 use crate::{
     api::Phase,
+    decision::Notice,
     lifecycle::driver::Driver,
     objects::Service,
     promql::{ClockMark, Outcome, Query},
@@ -67,6 +68,8 @@ pub struct TaskState {
     pub endpoints: Option<EndpointWatch>,
     /// The Services that matter and have no canary's label.
     pub services: Services,
+    /// The last event of a resource whose status cannot be read: it is published once.
+    pub unreadable: Option<Notice>,
     /// When this task last woke up.
     pub woken: Timestamp,
     /// When there was last nothing left to do, so no query was due either.

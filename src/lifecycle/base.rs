@@ -4,7 +4,9 @@ use jiff::SignedDuration;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{BaseStatus, Cleanup, ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Template, names},
+    api::{
+        BaseStatus, Cleanup, ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Template, names, text,
+    },
     decision::{Action, DryRun, Kind, Lookup, Observed, Patch, Target, owned},
     objects::{Deployment, Object},
     traffic,
@@ -17,6 +19,9 @@ const REVERT_WINDOW: SignedDuration = SignedDuration::from_mins(10);
 
 /// A number that the Deployment controller writes; anybody may write something longer.
 const LONGEST_REVISION: usize = 20;
+
+/// A uid has 36 letters; anybody may write something longer into the token.
+const LONGEST_UID: usize = 40;
 
 /// Why the base is no longer what the run began with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +84,7 @@ pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDri
     if base.spec.template.hash != hash {
         return Some(BaseDrift::Changed(format!(
             "the pod template of Deployment {name} was changed by {}",
-            writer(base)
+            writer(seen, base)
         )));
     }
     // `kubectl replace` drops the annotation, and the Deployment controller puts it back.
@@ -87,18 +92,29 @@ pub fn drift(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<BaseDri
     revisions.is_some_and(|(pinned, now)| pinned != now).then(|| {
         BaseDrift::Changed(format!(
             "the pod template of Deployment {name} was changed by {}, and changed back",
-            writer(base)
+            writer(seen, base)
         ))
     })
 }
 
 /// Which client wrote the pod template last. A restart is such a write: it stamps the template.
-fn writer(base: &Deployment) -> String {
+fn writer(seen: &Observed, base: &Deployment) -> String {
     match base.last_manager.as_deref() {
-        None | Some(names::MANAGER) => "another client".into(),
+        Some(names::MANAGER) => anothers_promotion(seen, base).unwrap_or_else(|| "another client".into()),
+        None => "another client".into(),
         Some(manager @ "kubectl-rollout") => format!("the field manager {manager} (kubectl rollout restart, or undo)"),
         Some(manager) => format!("the field manager {manager}"),
     }
+}
+
+/// Another KanaryDeployment, if it promoted the base: its token says that it was one, and not which.
+fn anothers_promotion(seen: &Observed, base: &Deployment) -> Option<String> {
+    let mut token = base.annotation(names::PROMOTED_BY)?.splitn(3, '/');
+    let (uid, run, _) = (token.next()?, token.next()?.parse::<i64>().ok()?, token.next()?);
+    let is_anothers = !uid.is_empty() && uid != seen.kanary.uid();
+    is_anothers.then(|| {
+        format!("the promotion of another KanaryDeployment (run {run} of uid {})", text::clip(uid, LONGEST_UID))
+    })
 }
 
 /// Does the run have a base to compare with?
@@ -220,16 +236,26 @@ pub fn token(seen: &Observed, status: &KanaryDeploymentStatus) -> String {
     format!("{}/{}/{hash}", seen.kanary.uid(), status.run.unwrap_or_default())
 }
 
-/// Did this run write the base? Its token says so whatever the template is: a reply may be lost, a webhook may change
-/// what we wrote. Once persisted, not even a `kubectl rollout undo` that takes the token away makes us write again.
+/// Did this run write the base? Its token says so on any template but the pinned one: a reply may be lost, a webhook may
+/// change what we wrote. On the pinned one, which the Deployment controller has not counted anew either, it does not: anybody
+/// may write an annotation. Once persisted, not even a `kubectl rollout undo` that takes the token away makes us write again.
 #[must_use]
 pub fn is_promoted(seen: &Observed, status: &KanaryDeploymentStatus) -> bool {
     let persisted = status.conditions.iter().any(|condition| {
         condition.type_ == ConditionType::DeploymentUpdated && condition.status == ConditionStatus::True
     });
-    let token = token(seen, status);
-    let written = seen.base.as_deref().is_some_and(|base| base.annotation(names::PROMOTED_BY) == Some(&token));
-    persisted || written
+    persisted || seen.base.as_deref().is_some_and(|base| is_marked(seen, status, base))
+}
+
+/// Has the base our token, and can we have written it?
+fn is_marked(seen: &Observed, status: &KanaryDeploymentStatus, base: &Deployment) -> bool {
+    let Some(pinned) = status.base.as_ref().filter(|pinned| pinned.template_hash.is_some()) else { return false };
+    let keeps_template = pinned.template_hash == pinned.promoted_hash;
+    let is_other = pinned.template_hash.as_deref() != Some(&base.spec.template.hash);
+    let counted = pinned.revision.as_deref().zip(base.annotation(names::REVISION));
+    let is_recounted = counted.is_some_and(|(pinned, now)| pinned != now);
+    let has_token = base.annotation(names::PROMOTED_BY) == Some(&token(seen, status));
+    has_token && (keeps_template || is_other || is_recounted)
 }
 
 /// Does the base have the pod template of the promotion?
@@ -281,20 +307,25 @@ pub fn rollout(seen: &Observed, status: &KanaryDeploymentStatus) -> Rollout {
     }
 }
 
-/// Did another client take the proven template from the base, soon after success? Which one and how, in a sentence. A
-/// template other than that of the dry run does not prove it: a webhook may have changed ours.
+/// Did another client take the proven template from the base, soon after success? Which one and how, in a sentence. The
+/// template says so, whatever name its writer gave itself; but one that has our token and name, and is neither that of the
+/// dry run nor the pinned one, is ours as a webhook changed it.
 #[must_use]
 pub fn revert(seen: &Observed, status: &KanaryDeploymentStatus) -> Option<String> {
     let minds_until = status.finished_at?.saturating_add(REVERT_WINDOW).ok()?;
     let base = seen.base.as_deref().filter(|_| seen.now < minds_until)?;
     let pinned = status.base.as_ref().filter(|pinned| pinned.uid == base.uid())?;
-    let writer = base.last_manager.as_deref().filter(|writer| *writer != names::MANAGER)?;
     let hash = Some(&base.spec.template.hash);
     let (is_promoted, is_back) = (hash == pinned.promoted_hash.as_ref(), hash == pinned.template_hash.as_ref());
-    let name = base.name();
+    let has_token = base.annotation(names::PROMOTED_BY) == Some(&token(seen, status));
+    let is_ours = is_promoted || (!is_back && has_token && base.last_manager.as_deref() == Some(names::MANAGER));
+    let (name, writer) = (base.name(), writer(seen, base));
     let done = if is_back { "reverted the promotion of" } else { "changed the pod template of" };
-    let fix = "commit the promoted template there, or see kubectl kanary gitops-ignore";
-    (!is_promoted).then(|| format!("the field manager {writer} {done} Deployment {name}; {fix}"))
+    let fix = match anothers_promotion(seen, base) {
+        Some(_) if base.last_manager.as_deref() == Some(names::MANAGER) => "",
+        Some(_) | None => "; commit the promoted template there, or see kubectl kanary gitops-ignore",
+    };
+    (!is_ours).then(|| format!("{writer} {done} Deployment {name}{fix}"))
 }
 
 /// The one write to the base.

@@ -9,11 +9,11 @@ use super::{
     events,
     facts::Facts,
     phase::Guards,
-    readiness,
+    readiness, remains,
     summary::{awaits_only_approval, report, stamp},
 };
 use crate::{
-    api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason, names},
+    api::{ConditionStatus, ConditionType, Explanation, KanaryDeploymentStatus, Phase, Reason},
     canary::{self, Readiness},
     decision::{Notice, Observed},
     objects::Object,
@@ -74,19 +74,10 @@ fn canary_ready(seen: &Observed, status: &mut KanaryDeploymentStatus, facts: &Fa
     set(seen, status, ConditionType::CanaryReady, truth, why);
 }
 
-/// A pod without its ReplicaSet has no owner, so it stays until a user deletes it, and the run is not over before.
+/// What is still there of the canary, and what it waits for if that is not the ordinary course.
 fn removing(seen: &Observed) -> Explanation {
-    let left = seen.live_pods().find(|_| seen.canary.is_none());
-    let message = left.map_or_else(
-        || "removing the canary".into(),
-        |pod| {
-            format!(
-                "the canary has been removed except for pod {}, which has no owner; delete it, or remove its label {}",
-                pod.name(),
-                names::CANARY_LABEL
-            )
-        },
-    );
+    let held = remains::held(seen);
+    let message = held.map_or_else(|| "removing the canary".into(), |held| format!("removing the canary: {held}"));
     Explanation::new(Reason::Removing, message)
 }
 

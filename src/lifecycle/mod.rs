@@ -20,10 +20,11 @@ mod neighbours;
 pub mod phase;
 mod preflight;
 mod readiness;
+mod remains;
 pub mod run;
 pub mod step;
 mod summary;
-mod unreadable;
+pub mod unreadable;
 mod warnings;
 
 use facts::Facts;

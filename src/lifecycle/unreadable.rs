@@ -37,6 +37,18 @@ pub(super) fn plan(seen: &Observed, facts: &Facts, why: &Unreadable) -> Plan {
     Plan { actions, status, requeue_at: None }
 }
 
+/// A status that cannot be read cannot say so itself, so an event does.
+#[must_use]
+pub fn event(seen: &Observed) -> Option<Notice> {
+    let why = seen.unreadable_itself().filter(|why| why.field.starts_with("status"))?;
+    let name = seen.kanary.name();
+    let note = format!(
+        "{why}, with kubectl edit kanarydeployment {name} --subresource=status; until then its canary gets no traffic, and \
+         nothing is decided or reported"
+    );
+    Some(Notice { warning: true, reason: Reason::Unreadable, note })
+}
+
 fn update(seen: &Observed, facts: &Facts, why: &Unreadable) -> Option<StatusUpdate> {
     let before = seen.status();
     let mut status: KanaryDeploymentStatus = before.clone();

@@ -9,7 +9,10 @@ use super::{
     object::{self, Object},
     ports::PodPorts,
 };
-use crate::api::{names, text::clip};
+use crate::api::{
+    names,
+    text::{bound_to, clip},
+};
 
 /// The most bytes of what a kubelet, a scheduler or a container says that are kept.
 const LONGEST: usize = 400;
@@ -186,7 +189,10 @@ impl From<RawStatus> for PodStatus {
         Self {
             ready: false,
             waiting: waiting(containers.into_iter()).or_else(|| unscheduled.map(Condition::waiting)),
-            unready: readiness.and_then(|condition| condition.reason.0).filter(|reason| !reason.is_empty()),
+            unready: readiness
+                .and_then(|condition| condition.reason.0)
+                .filter(|reason| !reason.is_empty())
+                .map(clipped),
             crash,
         }
     }
@@ -194,9 +200,15 @@ impl From<RawStatus> for PodStatus {
 
 impl Condition {
     fn waiting(self) -> WaitingReason {
-        let message = clip(&self.message.0.unwrap_or_default(), LONGEST);
-        WaitingReason { reason: self.reason.0.unwrap_or_default(), message, container: String::new() }
+        let text = |Lenient(text): Lenient<String>| clipped(text.unwrap_or_default());
+        WaitingReason { reason: text(self.reason), message: text(self.message), container: String::new() }
     }
+}
+
+/// Anybody who may write the status of a pod may write a megabyte.
+fn clipped(mut text: String) -> String {
+    bound_to(&mut text, LONGEST);
+    text
 }
 
 /// The first container that waits for anything but its ordinary start.
@@ -207,8 +219,8 @@ fn waiting(mut containers: impl Iterator<Item = Container>) -> Option<WaitingRea
         if ORDINARY.contains(&waiting.reason.as_str()) {
             return None;
         }
-        let message = clip(&waiting.message, LONGEST);
-        Some(WaitingReason { message, container: container.name, ..waiting })
+        let WaitingReason { reason, message, .. } = waiting;
+        Some(WaitingReason { reason: clipped(reason), message: clipped(message), container: clipped(container.name) })
     })
 }
 
@@ -217,10 +229,10 @@ fn crash(container: &mut Container) -> Option<Crash> {
     let ends = [container.state.0.as_mut(), container.last_state.0.as_mut()].into_iter().flatten();
     let end = ends.filter_map(|state| state.terminated.0.take()).find(|end| end.exit_code != 0)?;
     Some(Crash {
-        container: container.name.clone(),
+        container: clip(&container.name, LONGEST),
         restarts: container.restart_count,
         code: end.exit_code,
-        reason: end.reason.0.unwrap_or_default(),
+        reason: clipped(end.reason.0.unwrap_or_default()),
         message: clip(end.message.0.unwrap_or_default().trim(), LONGEST),
     })
 }

@@ -7,17 +7,20 @@ use super::{
     figures::{Relation, comparison},
     outcome::{About, Evidence, Outcome},
 };
-use crate::api::DiscreteValueOutOfList;
+use crate::api::{DiscreteValueOutOfList, text::shortened};
+
+/// The most letters of a label's value in a message.
+const LONGEST_VALUE: usize = 100;
 
 /// What was counted for one pod, or for all.
 #[derive(Default)]
-struct Tally {
+struct Tally<'a> {
     bad: f64,
     all: f64,
-    worst: Option<(f64, String)>,
+    worst: Option<(f64, &'a str)>,
 }
 
-impl Tally {
+impl Tally<'_> {
     fn share(&self) -> f64 {
         100.0 * self.bad / self.all
     }
@@ -27,7 +30,7 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
     if samples.iter().any(|about| !about.sample.value.is_finite()) {
         return Outcome::not_finite();
     }
-    let mut tallies: BTreeMap<Option<&str>, Tally> = BTreeMap::new();
+    let mut tallies: BTreeMap<Option<&str>, Tally<'_>> = BTreeMap::new();
     for about in samples {
         if !count(discrete, about, tallies.entry(about.pod).or_default()) {
             let key = &discrete.key;
@@ -47,7 +50,7 @@ pub(super) fn judge(discrete: &DiscreteValueOutOfList, samples: &[About<'_>]) ->
     }
 }
 
-fn count(discrete: &DiscreteValueOutOfList, about: &About<'_>, tally: &mut Tally) -> bool {
+fn count<'a>(discrete: &DiscreteValueOutOfList, about: &About<'a>, tally: &mut Tally<'a>) -> bool {
     let value = about.sample.value;
     if value < 0.0 {
         return false;
@@ -57,7 +60,7 @@ fn count(discrete: &DiscreteValueOutOfList, about: &About<'_>, tally: &mut Tally
     if is_bad(discrete, found) {
         tally.bad += value;
         if tally.worst.as_ref().is_none_or(|(most, _)| value > *most) {
-            tally.worst = Some((value, found.clone()));
+            tally.worst = Some((value, found.as_str()));
         }
     }
     true
@@ -70,13 +73,17 @@ fn is_bad(discrete: &DiscreteValueOutOfList, value: &String) -> bool {
     }
 }
 
-fn verdict(discrete: &DiscreteValueOutOfList, pod: Option<&str>, worst: &Tally, samples: usize) -> Outcome {
+fn verdict(discrete: &DiscreteValueOutOfList, pod: Option<&str>, worst: &Tally<'_>, samples: usize) -> Outcome {
     let key = &discrete.key;
     // Not divided, so that the tolerance itself is not lost to rounding.
     let is_good = 100.0 * worst.bad <= discrete.tolerance_percent * worst.all;
     let relation = if is_good { Relation::AtMost } else { Relation::Above };
     let comparison = comparison(worst.bad / worst.all, relation, discrete.tolerance_percent / 100.0, true);
-    let mostly = worst.worst.as_ref().map(|(_, value)| format!(", mostly {value:?}")).unwrap_or_default();
+    let mostly = worst
+        .worst
+        .as_ref()
+        .map(|(_, value)| format!(", mostly {:?}", shortened(value, LONGEST_VALUE)))
+        .unwrap_or_default();
     let pod = pod.map(|pod| format!(", pod {pod}")).unwrap_or_default();
     let evidence = Evidence {
         message: format!("{comparison} (tolerancePercent) with a bad {key}{mostly}{pod}"),

@@ -13,6 +13,10 @@ use crate::api::PromQl;
 /// Judges a result as the item says. `pods` are the canary's: samples of others are not about it.
 #[must_use]
 pub fn judge(item: &PromQl, pods: &BTreeSet<String>, result: &QueryResult) -> Outcome {
+    analysed(item, pods, result).bounded()
+}
+
+fn analysed(item: &PromQl, pods: &BTreeSet<String>, result: &QueryResult) -> Outcome {
     if let Some(range) = &item.value_in_range {
         return about(item, pods, result, |samples| range::judge(range, &item.query, samples));
     }
@@ -32,9 +36,13 @@ fn about(
     result: &QueryResult,
     judge: impl FnOnce(&[About<'_>]) -> Outcome,
 ) -> Outcome {
+    let one;
     let samples = match result {
-        QueryResult::Vector(samples) => samples.clone(),
-        QueryResult::Scalar(value) => vec![Sample { labels: Labels::new(), value: *value }],
+        QueryResult::Vector(samples) => samples.as_slice(),
+        QueryResult::Scalar(value) => {
+            one = [Sample { labels: Labels::new(), value: *value }];
+            &one
+        }
         QueryResult::Text(_) => return Outcome::Unknown("the result is a string, not a number".into()),
     };
     if samples.is_empty() {
@@ -44,7 +52,7 @@ fn about(
         let all: Vec<_> = samples.iter().map(|sample| About { pod: None, sample }).collect();
         return judge(&all);
     }
-    match by_pod(&item.pod_name_key, pods, &samples) {
+    match by_pod(&item.pod_name_key, pods, samples) {
         Ok(ours) => judge(&ours),
         Err(why) => Outcome::Unknown(why),
     }
@@ -85,9 +93,11 @@ pub(super) mod given {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::{given::*, *};
+    use crate::promql::result;
 
     fn analysers() -> [Value; 3] {
         [
@@ -142,6 +152,52 @@ mod tests {
     fn no_number_is_no_evidence() {
         for item in analysers() {
             assert_eq!(judged(item.clone(), &vector(&[("a", f64::NAN)])).as_str(), "unknown", "{item}");
+        }
+    }
+
+    fn huge() -> impl Strategy<Value = String> {
+        let letters = prop::sample::select(vec!["x", "\u{1b}", "\u{9b}", "\"", "é", "\u{10ffff}"]);
+        (letters, 0_usize..4000).prop_map(|(letter, count)| letter.repeat(count))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
+        /// A result is kept for as long as its run, and a copy of it by each observation.
+        #[test]
+        fn an_outcome_is_small_whatever_the_server_answers(
+            (key, value, text) in (huge(), huge(), huge()),
+            labels in 1_usize..20,
+            number in prop::sample::select(vec![0.0, 1.0, 2.0, -1.0, f64::NAN, f64::MAX, f64::MIN_POSITIVE]),
+        ) {
+            let mut all: serde_json::Map<String, Value> = (0..labels).map(|n| (format!("{key}{n}"), json!(value))).collect();
+            all.extend([("pod".into(), json!("a")), ("code".into(), json!(value))]);
+            let sample = json!({"metric": all, "value": [1, number.to_string()]});
+            let data = [
+                json!({"resultType": "vector", "result": [sample, {"metric": {"pod": value}, "value": [1, "0"]}, sample]}),
+                json!({"resultType": "string", "result": [1, text]}),
+            ];
+            let mut bodies: Vec<Value> = data.iter().map(|data| json!({"status": "success", "data": data})).collect();
+            bodies.push(json!({"status": "success", "data": data[0], "warnings": [text]}));
+            bodies.push(json!({"status": "error", "error": text}));
+            let boolean = json!({"query": "x"});
+            let discrete = json!({"discreteValueOutOfList": {"key": "code", "goodValues": ["200"]}});
+            for mut item in analysers().into_iter().chain([boolean, discrete]) {
+                for all_pods in [false, true] {
+                    (item["query"], item["allPodsQuery"]) = ("x".into(), all_pods.into());
+                    let item: PromQl = serde_json::from_value(item.clone()).expect("an item");
+                    for body in &bodies {
+                        let outcome = match result::read(200, body.to_string().as_bytes()) {
+                            Ok(result) => judge(&item, &["a".to_owned()].into(), &result),
+                            Err(error) => Outcome::Unknown(error.to_string()),
+                        };
+                        let size = match &outcome {
+                            Outcome::True(of) | Outcome::False(of) => of.message.len() + of.value.len() + of.bound.len(),
+                            Outcome::Unknown(why) => why.len(),
+                        };
+                        prop_assert!(size <= 4096, "{size} bytes: {outcome:?}");
+                    }
+                }
+            }
         }
     }
 }

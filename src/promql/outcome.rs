@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::result::{Labels, Sample};
-use crate::api::text::shortened;
+use crate::api::text::{bound, shortened};
 
 /// What one evaluation says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +61,19 @@ impl Outcome {
         }
     }
 
+    /// The same, with no text longer than one of a status may be: results are kept for as long as their run, and a server may
+    /// answer anything.
+    #[must_use]
+    pub fn bounded(mut self) -> Self {
+        match &mut self {
+            Outcome::True(evidence) | Outcome::False(evidence) => {
+                [&mut evidence.message, &mut evidence.value, &mut evidence.bound].into_iter().for_each(bound);
+            }
+            Outcome::Unknown(why) => bound(why),
+        }
+        self
+    }
+
     pub(super) fn empty() -> Self {
         Self::Unknown("the result is empty: no traffic yet, or a name or label in the query is wrong".into())
     }
@@ -87,9 +100,12 @@ impl About<'_> {
     }
 }
 
+/// More labels than this are not named.
+const MOST_LABELS: usize = 16;
+
 /// Labels as PromQL writes them, without the metric's name.
 pub(super) fn labels(labels: &Labels) -> String {
-    let named = labels.iter().filter(|(key, _)| *key != "__name__");
+    let named = labels.iter().filter(|(key, _)| *key != "__name__").take(MOST_LABELS);
     let all: Vec<String> = named.map(|(key, value)| format!("{key}={value:?}")).collect();
     shortened(&format!("{{{}}}", all.join(", ")), 300)
 }

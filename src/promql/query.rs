@@ -34,7 +34,7 @@ impl Query {
     pub fn read(&self, status: u16, body: &[u8]) -> Outcome {
         match result::read(status, body) {
             Ok(result) => judge(&self.prom_ql, &self.pods, &result),
-            Err(error) => Outcome::Unknown(error.to_string()),
+            Err(error) => Outcome::Unknown(error.to_string()).bounded(),
         }
     }
 }

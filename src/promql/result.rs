@@ -11,7 +11,11 @@ use prometheus_http_query::response::{Data, InstantVector};
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
-use crate::api::text::shortened;
+use crate::api::text::{clip, shortened};
+
+/// The most bytes of a label's name, of its value and of a string that are kept: more than any name of a pod, and than any
+/// value that an item may list.
+const LONGEST: usize = 1024;
 
 /// Labels of a sample.
 pub type Labels = BTreeMap<String, String>;
@@ -144,7 +148,7 @@ fn decode(data: &str) -> Result<QueryResult, QueryError> {
 
 fn decode_other(data: &str) -> Result<QueryResult, QueryError> {
     match serde_json::from_str(data) {
-        Ok(OtherData::String((_, text))) => Ok(QueryResult::Text(text)),
+        Ok(OtherData::String((_, text))) => Ok(QueryResult::Text(clip(&text, LONGEST))),
         Ok(OtherData::Vector(samples)) if samples.iter().any(|sample| sample.histogram.is_some()) => {
             Err(QueryError::Histogram)
         }
@@ -155,7 +159,12 @@ fn decode_other(data: &str) -> Result<QueryResult, QueryError> {
 
 fn sample(series: InstantVector) -> Sample {
     let (labels, sample) = series.into_inner();
-    Sample { labels: labels.into_iter().collect(), value: sample.value() }
+    let labels = labels.into_iter().map(|(name, value)| (bounded(name), bounded(value))).collect();
+    Sample { labels, value: sample.value() }
+}
+
+fn bounded(text: String) -> String {
+    if text.len() > LONGEST { clip(&text, LONGEST) } else { text }
 }
 
 /// Before Prometheus separated the two, and in Thanos still, remarks on the query are among the warnings. They say

@@ -7,6 +7,7 @@ mod approve;
 mod cluster;
 mod connection;
 mod docs;
+mod foreign;
 mod generate;
 mod plan;
 mod screens;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         cluster::trials(),
         connection::trials(),
         docs::trials(),
+        foreign::trials(),
         generate::trials(),
         plan::trials(),
         screens::trials(),

@@ -13,6 +13,7 @@ mod production;
 mod promotion;
 mod promql;
 mod record;
+mod remains;
 mod services;
 mod splice;
 mod starting;

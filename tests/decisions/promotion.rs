@@ -178,6 +178,7 @@ fn the_canary_stays_while_the_bases_rollout_stalls() {
     let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
     let stalled = json!({
         "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
+        "spec": pods("v2"),
         "status": {"observedGeneration": 2, "updatedReplicas": 0,
                    "conditions": [{"type": "Progressing", "status": "False", "message": "quota exceeded"}]},
     });
@@ -226,6 +227,7 @@ fn a_rejection_that_comes_too_late_says_how_to_undo() {
         let token = format!("{}/1/{hash}", crate::given::UID);
         let written = json!({
             "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": token}},
+            "spec": pods("v2"),
             "status": {"observedGeneration": 2, "updatedReplicas": 0},
         });
         let told = phase(&plan(&with_bad_pod(promoting(spec, written))));
@@ -240,6 +242,7 @@ fn that_the_rollout_before_stalled_says_nothing_of_this_one() {
     let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
     let written = json!({
         "metadata": {"generation": 2, "annotations": {"kanary.k8s.io/promoted-by": format!("{}/1/{hash}", crate::given::UID)}},
+        "spec": pods("v2"),
         "status": {"observedGeneration": 1, "conditions": [{"type": "Progressing", "status": "False", "message": "old"}]},
     });
     let tell = plan(&promoting(json!({}), written)).status.expect("something to tell");
@@ -247,27 +250,91 @@ fn that_the_rollout_before_stalled_says_nothing_of_this_one() {
     assert_eq!(reasons, ["Promoted"]);
 }
 
+/// The spec of a base with this image.
+fn pods(image: &str) -> Value {
+    json!({"template": {"spec": {"containers": [{"name": "c", "image": image}]}}})
+}
+
+/// The token of this resource's first run.
+fn token() -> String {
+    let hash = promoting(json!({}), json!({})).kanary.spec.template.hash().to_owned();
+    format!("{}/1/{hash}", crate::given::UID)
+}
+
+/// Anybody who may write the base may write an annotation.
+#[test]
+fn a_token_on_the_pinned_template_is_forged() {
+    let annotations = json!({"kanary.k8s.io/promoted-by": token()});
+    let forged = plan(&promoting(json!({}), json!({"metadata": {"annotations": annotations}})));
+    assert_eq!(promotions(&forged).len(), 1, "{:?}", forged.actions);
+    // Ours was written and taken back before that was seen.
+    let annotations = json!({"kanary.k8s.io/promoted-by": token(), "deployment.kubernetes.io/revision": "3"});
+    let taken_back = plan(&promoting(json!({}), json!({"metadata": {"annotations": annotations}})));
+    assert_eq!(promotions(&taken_back).len(), 0, "{:?}", taken_back.actions);
+    // Where the promotion changes no pod, the template says nothing.
+    let hash = base(json!({})).spec.template.hash.clone();
+    let spec = json!({"template": {"spec": {"strategy": {"type": "Recreate"}}}});
+    let pinned = status(&spec, "Promoting", json!({"base": {"promotedHash": hash}}));
+    let mut seen = with_canary(observed(spec, pinned));
+    assert_eq!(promotions(&plan(&seen)).len(), 1);
+    let token = format!("{}/1/{}", crate::given::UID, seen.kanary.spec.template.hash());
+    seen.base = Some(base(json!({"metadata": {"annotations": {"kanary.k8s.io/promoted-by": token}}})));
+    assert_eq!(promotions(&plan(&seen)).len(), 0);
+}
+
+#[test]
+fn a_promotion_by_another_kanary_deployment_is_called_so() {
+    let another = json!({"kanary.k8s.io/promoted-by": "another-uid/7/abc"});
+    let changed = |manager: &str| {
+        let seen = with_canary(observed(json!({}), status(&json!({}), "Validating", json!({}))));
+        let patch = json!({"last_manager": manager, "metadata": {"annotations": another}, "spec": pods("v3")});
+        let told = phase(&plan(&Observed { base: Some(base(patch)), ..seen }));
+        assert_eq!(told[0], "Failing");
+        told[1].as_str().unwrap_or_default().to_owned()
+    };
+    let told = changed("kanary");
+    assert!(told.contains("by the promotion of another KanaryDeployment (run 7 of uid another-uid)"), "{told}");
+    let told = changed("helm");
+    assert!(told.contains("by the field manager helm"), "the token is that of an earlier promotion: {told}");
+}
+
 #[test]
 fn a_promotion_that_is_taken_back_is_told_for_ten_minutes() {
-    let told = |writer: &str, image: &str, now: i64| {
-        let conditions = json!([{
-            "type": "DeploymentUpdated", "status": "True", "reason": "Promoted", "message": "",
-            "lastTransitionTime": at(0).to_string(),
-        }]);
-        let ended = json!({"finishedAt": at(0).to_string(), "conditions": conditions});
-        let mut seen = observed(json!({}), status(&json!({}), "Succeeded", ended));
-        let containers = json!([{"name": "c", "image": image}]);
-        seen.base =
-            Some(base(json!({"last_manager": writer, "spec": {"template": {"spec": {"containers": containers}}}})));
-        seen.now = at(now);
-        let tell = plan(&seen).status;
-        let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason.as_str() == "Reverted");
-        news.map(|notice| notice.note)
-    };
-    let back = told("argocd-controller", "v1", 599).expect("it is told");
+    let told = |writer: Option<&str>, image: &str, now: i64| taken_back(writer, image, now, json!({}));
+    let mutated = |writer: &str| taken_back(Some(writer), "v3", 1, json!({"kanary.k8s.io/promoted-by": token()}));
+    let back = told(Some("argocd-controller"), "v1", 599).expect("it is told");
     assert!(back.starts_with("the field manager argocd-controller reverted the promotion of Deployment web"), "{back}");
-    let other = told("helm", "v3", 1).expect("it is told");
+    let other = told(Some("helm"), "v3", 1).expect("it is told");
     assert!(other.starts_with("the field manager helm changed the pod template of Deployment web"), "{other}");
-    assert_eq!(told("argocd-controller", "v1", 600), None, "by then it is a change like any other");
-    assert_eq!(told("kanary", "v3", 1), None, "a webhook changed what we wrote, or another canary was promoted");
+    assert_eq!(told(Some("argocd-controller"), "v1", 600), None, "by then it is a change like any other");
+    for writer in [None, Some("kanary")] {
+        let back = told(writer, "v1", 1).expect("the template says so");
+        assert!(back.starts_with("another client reverted the promotion of Deployment web"), "{back}");
+        let other = told(writer, "v3", 1).expect("the template says so");
+        assert!(other.starts_with("another client changed the pod template of Deployment web"), "{other}");
+    }
+    assert_eq!(mutated("kanary"), None, "a webhook changed what we wrote");
+    assert!(mutated("helm").is_some());
+    let another = json!({"kanary.k8s.io/promoted-by": "another-uid/7/abc"});
+    let other = taken_back(Some("kanary"), "v3", 1, another).expect("it is told");
+    assert_eq!(
+        other,
+        "the promotion of another KanaryDeployment (run 7 of uid another-uid) changed the pod template of Deployment web"
+    );
+}
+
+/// The event, if the base has this image and these annotations so many seconds after the end, by this writer.
+fn taken_back(writer: Option<&str>, image: &str, now: i64, annotations: Value) -> Option<String> {
+    let conditions = json!([{
+        "type": "DeploymentUpdated", "status": "True", "reason": "Promoted", "message": "",
+        "lastTransitionTime": at(0).to_string(),
+    }]);
+    let ended = json!({"finishedAt": at(0).to_string(), "conditions": conditions});
+    let mut seen = observed(json!({}), status(&json!({}), "Succeeded", ended));
+    seen.base =
+        Some(base(json!({"last_manager": writer, "metadata": {"annotations": annotations}, "spec": pods(image)})));
+    seen.now = at(now);
+    let tell = plan(&seen).status;
+    let news = tell.into_iter().flat_map(|tell| tell.notices).find(|notice| notice.reason.as_str() == "Reverted");
+    news.map(|notice| notice.note)
 }

@@ -13,7 +13,12 @@ use crate::given::{at, base, observed, promoted, status, with_canary};
 /// Whatever the spec, the API server and Prometheus say: etcd takes no more than 1.5 MB, and the resource has its spec beside.
 #[test]
 fn no_status_is_larger_than_64_kilobytes() {
-    let huge = "x".repeat(200_000);
+    for letter in ["x", "\u{1b}", "\u{9b}"] {
+        is_bounded(&letter.repeat(200_000));
+    }
+}
+
+fn is_bounded(huge: &str) {
     let item = |number: usize| {
         json!({
             "name": format!("item-{number:02}-{}", "n".repeat(50)), "kind": "promQL", "verdict": "Unknown",
@@ -21,10 +26,14 @@ fn no_status_is_larger_than_64_kilobytes() {
         })
     };
     let spec = json!({"traffic": {"source": "service"}});
+    let conditions = ["Running", "Succeeded", "Scheduled"].map(|type_| {
+        json!({"type": type_, "status": "True", "reason": huge, "message": huge, "lastTransitionTime": at(0).to_string()})
+    });
     let more = json!({
         "items": (0..16).map(item).collect::<Vec<_>>(), "message": huge,
-        "canary": {"deployment": "try-kanary", "routes": vec![huge.clone(); 200]},
-        "conditions": [{"type": "Running", "status": "True", "reason": "Paused", "message": huge, "lastTransitionTime": at(0).to_string()}],
+        "canary": {"deployment": "try-kanary", "routes": vec![huge; 200]},
+        "report": {"status": huge, "scale": huge, "traffic": huge, "validation": huge},
+        "conditions": conditions,
     });
     let mut seen = with_canary(observed(spec.clone(), status(&spec, "Promoting", more)));
     let mut base = base(json!({"spec": {"paused": true}}));
@@ -37,7 +46,40 @@ fn no_status_is_larger_than_64_kilobytes() {
     assert!(size < 64 * 1024, "{size} bytes");
     let problem = status.problem().map(|problem| problem.message.clone()).unwrap_or_default();
     assert!(problem.starts_with("create Deployment") && problem.ends_with("exceeded quota"), "{problem}");
+    for condition in &status.conditions {
+        assert!(condition.reason.as_str().len() < 101 && !condition.message.contains('\u{1b}'), "{condition:?}");
+    }
     assert_eq!(told(&Observed { kanary: with_status(&seen, &status), ..seen.clone() }), status, "it comes to rest");
+}
+
+/// Anybody who may write the status of a pod may write any reason; the API requires a word.
+#[test]
+fn a_reason_of_a_pod_is_a_word_or_a_message() {
+    let huge = "x".repeat(60_000);
+    for (reason, is_told) in [
+        ("ImagePullBackOff", true),
+        ("Err_2", true),
+        (huge.as_str(), false),
+        ("Has blanks \u{1b}[31m", false),
+        ("ünicode", false),
+    ] {
+        let waiting = json!({"reason": reason, "message": "m"});
+        let conditions = json!([{"type": "Ready", "status": "False", "reason": reason}]);
+        let container = json!({"name": "web", "state": {"waiting": waiting}});
+        let mut seen = with_canary(observed(json!({}), status(&json!({}), "Starting", json!({}))));
+        let canary = std::sync::Arc::make_mut(seen.canary.as_mut().expect("a canary"));
+        (canary.status.available_replicas, canary.status.ready_replicas) = (0, 0);
+        let mut bad = json!(*crate::given::pod("try-kanary-1", json!({}), false, json!({})));
+        bad["status"] = json!({"conditions": conditions, "containerStatuses": [container]});
+        seen.pods = vec![std::sync::Arc::new(serde_json::from_value(bad).expect("a Pod"))];
+        let status = told(&seen);
+        let ready = status.condition(kanary::api::ConditionType::CanaryReady).expect("it is told");
+        assert_eq!(ready.reason.as_str(), if is_told { reason } else { "Waiting" });
+        let beginning = reason.chars().take(5).collect::<String>();
+        assert!(ready.message.contains(&beginning) && ready.message.len() <= 1000, "{}", ready.message);
+        let size = json!(status).to_string().len();
+        assert!(size < 8 * 1024, "{size} bytes: {status:?}");
+    }
 }
 
 fn with_status(seen: &Observed, status: &KanaryDeploymentStatus) -> std::sync::Arc<kanary::api::KanaryDeployment> {

@@ -160,6 +160,13 @@ fn a_status_that_cannot_be_read_is_not_replaced() {
     seen.unreadable = vec![unreadable("KanaryDeployment", "try", "status.deadline")];
     let plan = plan(&seen);
     assert_eq!((kinds(&plan), plan.status), (vec![Kind::Pod], None));
+    let event = lifecycle::unreadable::event(&seen).expect("an event says so");
+    assert!(event.warning, "{event:?}");
+    for words in ["status.deadline", "kubectl edit kanarydeployment try --subresource=status"] {
+        assert!(event.note.contains(words), "{}", event.note);
+    }
+    seen.unreadable = vec![unreadable("KanaryDeployment", "try", "spec.validation.items")];
+    assert_eq!(lifecycle::unreadable::event(&seen), None, "the status says so");
 }
 
 /// A run that creates its canary: its name, and that of its Service.

@@ -123,4 +123,20 @@ mod tests {
         assert_eq!(spec("1970-01-01T00:00:00Z").expect("it is read").schedule, Some(Timestamp::UNIX_EPOCH));
         assert!(spec("soon").is_err());
     }
+
+    #[test]
+    fn when_a_verdict_was_given_is_read_if_it_can_be() {
+        for at in
+            ["2026-01-01T00:00:00+99:00", "9999-12-31T23:59:59Z", "10000-01-01T00:00:00Z", "2016-12-31T23:59:60Z", ""]
+        {
+            let manual = json!({"status": "valid", "at": at});
+            let read: KanaryDeploymentSpec =
+                serde_json::from_value(json!({"template": {}, "validation": {"manual": manual}})).expect("it is read");
+            assert_eq!(
+                read.validation.manual.and_then(|manual| manual.status),
+                Some(crate::api::ManualStatus::Valid),
+                "{at}"
+            );
+        }
+    }
 }

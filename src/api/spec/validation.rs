@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::KubeSchema;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use strum::IntoStaticStr;
 
 use super::prom_ql::PromQl;
@@ -86,8 +86,14 @@ pub struct ManualOverride {
     #[schemars(length(max = 256))]
     pub by: Option<String>,
     /// When.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "if_readable")]
     pub at: Option<Timestamp>,
+}
+
+/// No decision needs it, and the API server takes times that have no place here, such as those of the year 10000.
+fn if_readable<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// What must hold: exactly one of `manual`, `labelWatch`, `promQL`.

@@ -11,6 +11,7 @@ use crate::{
         clock,
         connection::Connection,
         images::{self, Images},
+        terminal::inline,
     },
 };
 
@@ -87,6 +88,8 @@ fn waits(kanary: &KanaryDeployment) -> Vec<String> {
         let deadline = status.deadline.filter(|_| is_started).map(|at| format!(" ({})", clock::moment(at)));
         waits.push(format!("the end of the validation period{}", deadline.unwrap_or_default()));
     }
-    waits.extend(others.into_iter().filter(|name| !is_started || !is_valid(name)).map(|name| format!("item {name}")));
+    waits.extend(
+        others.into_iter().filter(|name| !is_started || !is_valid(name)).map(|name| format!("item {}", inline(name))),
+    );
     waits
 }

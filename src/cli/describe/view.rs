@@ -12,6 +12,7 @@ use crate::{
         output::{BOLD, DIM, WARN, coloured, indented, styled},
         related::EventSummary,
         table,
+        terminal::inline,
     },
     objects::{Object, Pod},
     traffic,
@@ -120,7 +121,7 @@ impl Page<'_> {
         let verdict = status.map_or_else(|| "-".into(), |status| coloured(&format!("{:?}", status.verdict)));
         let since =
             status.and_then(|status| status.since).map(|since| format!(" for {}", clock::age(since, self.until())));
-        let mut text = format!("{}  {verdict}{}\n", styled(BOLD, &item.name), since.unwrap_or_default());
+        let mut text = format!("{}  {verdict}{}\n", styled(BOLD, inline(&item.name)), since.unwrap_or_default());
         let mut line = |name: &str, value: Option<String>| {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
                 let mut lines = value.lines();

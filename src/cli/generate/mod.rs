@@ -20,6 +20,7 @@ use super::{
         rules, typed,
     },
     output::{self, Format},
+    terminal,
 };
 
 /// Print a KanaryDeployment made from a Deployment.
@@ -55,7 +56,7 @@ pub fn run(flags: &ClusterFlags, arguments: &Generate) -> Result<(), Error> {
     };
     let kanary = generate(&deployment, namespace.as_deref(), &arguments.options)?;
     if let Some(warning) = arguments.options.warning() {
-        eprintln!("warning: {warning}");
+        terminal::complain(&format!("warning: {warning}"));
     }
     output::print_as(arguments.output, &kanary)
 }

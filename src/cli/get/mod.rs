@@ -19,7 +19,7 @@ use super::{
     client::{self, Fetched, KIND},
     cluster_flags::ClusterFlags,
     connection::{self, Connection},
-    images, output,
+    images, output, terminal,
 };
 
 /// Bases that are read at a time.
@@ -43,7 +43,7 @@ async fn list(connection: &Connection, arguments: &Get) -> Result<(), Error> {
     fetched.retain(|fetched| arguments.shows(fetched));
     if fetched.is_empty() && !matches!(arguments.output, Some(Output::Data(_) | Output::JsonPath(_))) {
         let which = if arguments.failed { " that failed" } else { "" };
-        eprintln!("No {KIND}s{which} found in {}.", place(connection, arguments));
+        terminal::complain(&format!("No {KIND}s{which} found in {}.", place(connection, arguments)));
         return Ok(());
     }
     let rows = in_order(connection, fetched, arguments).await;

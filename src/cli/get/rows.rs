@@ -8,7 +8,7 @@ use crate::{
         client::Fetched,
         clock,
         images::{self, Images},
-        state_word,
+        state_word, terminal,
     },
     objects::Object,
 };
@@ -182,7 +182,7 @@ impl Row {
 /// Says on standard error why one cannot be decoded.
 pub fn warn(fetched: &Fetched) {
     if let Err(why) = &fetched.kanary {
-        eprintln!("warning: {why}");
+        terminal::complain(&format!("warning: {why}"));
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
         images::{self, Images},
         output::{self, coloured},
         table::StreamingTable,
+        terminal,
         watch_stream::{self, Change},
     },
 };
@@ -156,7 +157,7 @@ impl<'a> List<'a> {
 
     fn failed(&mut self, why: String) {
         if self.failure.as_ref() != Some(&why) {
-            eprintln!("warning: cannot read {KIND}s, retrying: {why}");
+            terminal::complain(&format!("warning: cannot read {KIND}s, retrying: {why}"));
             self.failure = Some(why);
         }
     }

@@ -18,7 +18,7 @@ use super::{
     cluster_flags::ClusterFlags,
     connection::{self, Connection},
     manifest::{files, rules},
-    output,
+    output, terminal,
 };
 use crate::{
     api::{KanaryDeployment, Provider},
@@ -57,7 +57,10 @@ pub fn run(flags: &ClusterFlags, arguments: &GitopsIgnore) -> Result<(), Error> 
     };
     let rules = fields::merged(scenes.iter().flat_map(rules_of).collect());
     for scene in scenes.iter().filter(|scene| lacks_routes(scene)) {
-        eprintln!("warning: {} mirrors requests, but no route to its Service was found", scene.kanary.name());
+        terminal::complain(&format!(
+            "warning: {} mirrors requests, but no route to its Service was found",
+            scene.kanary.name()
+        ));
     }
     if rules.is_empty() {
         return Err(Error::Failed("found no KanaryDeployment that would write anything".into()));
@@ -107,9 +110,9 @@ async fn from_cluster(flags: &ClusterFlags, name: Option<&str>) -> Result<Vec<Sc
         Some(name) => vec![client::get(&connection, name).await?.readable()?.clone()],
         None => {
             let found = client::list(&connection, false, None).await?;
-            let readable = found
-                .into_iter()
-                .filter_map(|found| found.kanary.inspect_err(|why| eprintln!("warning: no rules for it: {why}")).ok());
+            let readable = found.into_iter().filter_map(|found| {
+                found.kanary.inspect_err(|why| terminal::complain(&format!("warning: no rules for it: {why}"))).ok()
+            });
             readable.collect()
         }
     };

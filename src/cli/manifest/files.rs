@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 use super::yaml;
-use crate::cli::Error;
+use crate::cli::{Error, terminal};
 
 /// One object, and the file that contains it.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ pub fn read(paths: &[PathBuf], is_recursive: bool) -> Result<Vec<Document>, Erro
             let (found, skipped) = parse(&file.display().to_string(), &text(&file)?);
             match skipped {
                 Some(skipped) if !(is_folder && skipped.is_harmless) => return Err(Error::Failed(skipped.why)),
-                Some(skipped) => eprintln!("warning: skipped: {}", skipped.why),
+                Some(skipped) => terminal::complain(&format!("warning: skipped: {}", skipped.why)),
                 None => {}
             }
             documents.extend(found);

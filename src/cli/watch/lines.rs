@@ -4,7 +4,7 @@ use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 
 use super::state::{State, Update, Watched};
-use crate::cli::{Error, clock, output};
+use crate::cli::{Error, clock, output, table::one_line};
 
 /// Prints until the run is over.
 ///
@@ -13,7 +13,7 @@ use crate::cli::{Error, clock, output};
 pub async fn follow(mut updates: impl Stream<Item = Update> + Unpin, mut state: State) -> Result<(), Error> {
     let mut last = String::new();
     loop {
-        let now = format!("{}{}", state.word(), state.message());
+        let now = one_line(&format!("{}{}", state.word(), state.message()));
         if now != last {
             output::print(&format!("{}  {now}\n", clock::moment(Timestamp::now())))?;
             last = now;
@@ -37,7 +37,7 @@ fn line(update: &Update, state: &State) -> Option<String> {
                 return None;
             }
             let at = event.at.map(clock::moment).unwrap_or_default();
-            Some(format!("{at}  event {}: {}\n", event.reason, event.note))
+            Some(format!("{at}  event {}: {}\n", event.reason, one_line(&event.note)))
         }
         // No line is about the base.
         Update::Unreadable(Watched::Base, _, _) => None,

@@ -4,6 +4,7 @@ mod feed;
 mod items;
 mod lines;
 mod screen;
+mod shown;
 mod sparkline;
 mod state;
 mod view;

@@ -11,6 +11,7 @@ use ratatui::{
 
 use super::{
     items::{in_full, in_one_line, wrap},
+    shown,
     state::{Mode, State},
 };
 use crate::{
@@ -26,6 +27,8 @@ const KEYS: [&str; 5] = ["a  approve", "r  reject", "?  this help", "q  quit", "
 
 /// Draws all of it.
 pub fn draw(frame: &mut Frame<'_>, state: &State, now: Timestamp) {
+    // The screen drops what has no width; what a text contains shall be seen, and wrapped as it is seen.
+    let state = &shown::visible(state);
     let area = frame.area();
     let width = usize::from(area.width);
     let message = wrap(&message_of(state), width.max(1));
