@@ -13,12 +13,14 @@ mod edit;
 mod flaw;
 mod functions;
 mod guard;
+mod modifiers;
 mod operands;
 mod parser;
 mod sets;
 mod tree;
 mod truth;
 mod types;
+mod variables;
 
 use cursor::Failure;
 pub use flaw::Flaw;
