@@ -10,7 +10,10 @@ use crate::{
     decision::Observed,
     hash,
     objects::Object,
-    promql::template::{self, Values},
+    promql::{
+        syntax::Names,
+        template::{self, Values},
+    },
 };
 
 /// Says which query an item sends. Pods come and go, and time passes, without making it another one.
@@ -36,6 +39,11 @@ pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
         period: duration::print(kanary.spec.validation.validation_period),
         elapsed: duration::print(elapsed),
     }
+}
+
+/// What the Deployments are called that a query is about.
+pub(super) fn names_of(values: &Values) -> Names<'_> {
+    Names { base: &values.deployment, canary: &values.canary }
 }
 
 /// The pods that are evaluated. Those of a former template may still end when the ones of a new run are ready.

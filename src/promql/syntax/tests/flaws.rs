@@ -180,3 +180,38 @@ fn what_repeats_a_part_repeats_its_variables() {
         "(1 < bool increase(e[{{validation.elapsed}}])) * (increase(e[{{validation.elapsed}}]) < bool 5)",
     )]);
 }
+
+/// Whatever the canary does, the base does as well.
+#[test]
+fn a_base_that_contains_the_canary_is_no_base() {
+    let both = [
+        r#"sum(rate(e{pod=~"{{canary.pods}}"}[1m])) <= bool sum(rate(e{pod=~"{{deployment.name}}-.*"}[1m]))"#,
+        r#"sum(rate(e{pod=~"{{deployment.name}}-.+"}[1m])) * 1.1 > bool sum(rate(e{pod=~"{{canary.name}}-.*"}[1m]))"#,
+        r#"(up == bool 1) * (l{pod=~"{{canary.pods}}"} < bool 1.2 * scalar(avg(l{n="shop",pod=~"web.*"})))"#,
+        r#"e{destination_workload="{{canary.name}}"} < bool on() e{destination_workload=~"web.*"}"#,
+        r#"e{pod=~`{{canary.pods}}`} < bool on() e{pod=~`{{deployment.name}}-\w+-[\w-]+`}"#,
+    ];
+    without_proposal(Base, &both);
+    let message = check(both[0], true).expect_err("refused").to_string();
+    assert!(message.contains(r#"use pod=~"{{deployment.name}}-[a-z0-9]+-[a-z0-9]+""#), "{message}");
+    let beside = [
+        r#"e{pod=~"{{canary.pods}}"} / on() e{pod=~"{{deployment.name}}-.*"} < bool 1.1"#,
+        r#"sum(r{pod=~"{{canary.pods}}"}) / sum(r{pod=~"web-.*"}) > bool 0.05"#,
+    ];
+    for query in beside {
+        assert_eq!(check(query, true), Ok(Some(Remark::Base)), "{query}");
+        assert_eq!(check(query.split(" < bool").next().unwrap_or_default(), false).map(|it| it.is_some()), Ok(true));
+    }
+    let good = [
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-[a-z0-9]+-[a-z0-9]+"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-[0-9a-f]{8,10}-[a-z0-9]{5}"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-.*",pod!~"{{canary.name}}-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"({{deployment.name}}|{{canary.name}})-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{deployment="{{deployment.name}}",pod=~"{{deployment.name}}-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"shop-.*"}"#,
+        r#"sum(rate(e{app="web",pod=~"web-.*"}[1m])) < bool 1"#,
+        r#"sum(rate(e{pod=~"web-kanary-.*"}[1m])) < bool 1"#,
+        r#"up{pod=~"{{canary.pods}}"} == bool on() up{pod=~"web-(.*"}"#,
+    ];
+    good.into_iter().for_each(passes);
+}

@@ -126,7 +126,8 @@ fn prometheus_own_expressions_are_read() {
     for (kind, text) in lines.map(|line| line.split_once('\t').expect("two columns")) {
         let query: String = serde_json::from_str(text).expect(text);
         let same = |text: &str| Some(text.to_owned());
-        let [truth, numbers] = [true, false].map(|is_boolean| super::super::check(&query, &query, is_boolean, &same));
+        let [truth, numbers] =
+            [true, false].map(|is_boolean| super::super::check(candidate(&query, &query, is_boolean), &same));
         match kind {
             "invalid" => continue,
             "matrix" => assert_eq!(numbers, Err(Fault::Range), "{query}"),
