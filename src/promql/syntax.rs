@@ -16,6 +16,7 @@ mod functions;
 mod guard;
 mod modifiers;
 mod operands;
+mod outage;
 mod parser;
 mod selectors;
 mod sets;

@@ -215,3 +215,49 @@ fn a_base_that_contains_the_canary_is_no_base() {
     ];
     good.into_iter().for_each(passes);
 }
+
+/// In a total outage there is no good request, and no series of good requests: the query returned nothing, for ever.
+#[test]
+fn a_share_of_what_is_good_is_zero_in_a_total_outage() {
+    refused(&[
+        (
+            Starved,
+            r#"sum(rate(x{n="a",code!~"5.."}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+            r#"(sum(rate(x{n="a",code!~"5.."}[1m])) or vector(0)) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+        ),
+        (
+            Starved,
+            r#"100 * (sum(rate(x{code="200"}[1m])) / sum(rate(x[1m]))) > bool 99"#,
+            r#"100 * ((sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m]))) > bool 99"#,
+        ),
+        (
+            Starved,
+            r#"0.99 < bool sum(rate(x{code="200"}[1m])) * 100 / (sum(rate(x[1m])) > 0) / 100"#,
+            r#"0.99 < bool (sum(rate(x{code="200"}[1m])) or vector(0)) * 100 / (sum(rate(x[1m])) > 0) / 100"#,
+        ),
+        (
+            Starved,
+            r#"min(sum by (pod) (rate(x{n="{{namespace}}",code="200"}[1m])) / (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0) > bool 0.9)"#,
+            r#"min((sum by (pod) (rate(x{n="{{namespace}}",code="200"}[1m])) or 0 * (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0)) / (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0) > bool 0.9)"#,
+        ),
+        (
+            Filters,
+            r#"sum(rate(x{code!~"5.."}[1m])) / sum(rate(x[1m])) >= 0.95"#,
+            r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.95"#,
+        ),
+        (
+            Starved,
+            r#"1 - sum(rate(x{code="200"}[1m])) / sum(rate(x[1m])) < bool 0.01"#,
+            r#"1 - (sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m])) < bool 0.01"#,
+        ),
+    ]);
+    without_proposal(Starved, &[r#"x{code="200"} / on(pod) x > bool 0.9"#]);
+    let good = [
+        r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) >= bool 0.99"#,
+        r#"sum(rate(ok_total[1m])) / sum(rate(all_total[1m])) >= bool 0.99"#,
+        r#"sum(rate(x{n="b"}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+        r#"1 - (sum(rate(x{code=~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.99"#,
+        r#"sum(rate(x{n="a"}[1m])) / sum(rate(x{n="a"}[1m] offset 1h)) >= bool 0.5"#,
+    ];
+    good.into_iter().for_each(passes);
+}
