@@ -17,7 +17,7 @@ use crate::{
 #[must_use]
 pub fn lint(seen: &Observed) -> Option<Explanation> {
     let items = seen.kanary.spec.validation.named_items();
-    queries(&items).find_map(|(name, item)| against(seen, name, item))
+    queries(&items).find_map(|(name, item)| Some(against(seen, item)?.prefixed(&format!("{name}: "))))
 }
 
 /// What a user should know of queries that are not refused.
@@ -56,9 +56,10 @@ fn check(seen: &Observed, item: &PromQl) -> Result<Option<Remark>, String> {
     syntax::check(candidate, &render).map_err(|fault| fault.to_string())
 }
 
-fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
-    let object =
-        |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{name}: {field}: {why}") });
+/// What is wrong with one item; the message begins with the field.
+#[must_use]
+pub fn against(seen: &Observed, item: &PromQl) -> Option<Explanation> {
+    let object = |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{field}: {why}") });
     if let Err(why) = check(seen, item) {
         return object(Reason::BadQuery, "query", why);
     }
