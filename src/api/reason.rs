@@ -76,6 +76,7 @@ pub enum Reason {
     // Stalled
     BadPrometheus,
     BaseNotFound,
+    BaseScaledToZero,
     BadQuery,
     ForeignNamespace,
     NameTaken,

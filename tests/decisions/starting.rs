@@ -358,6 +358,31 @@ fn a_run_in_production_warns_of_what_keeps_requests_from_the_canary() {
     }
 }
 
+/// Beside no pod at all, the canary is not one of several.
+#[test]
+fn a_canary_is_not_all_of_production() {
+    let planned = |source: &str, replicas: i64, phase: &str| {
+        let spec = json!({"traffic": {"source": source}});
+        let mut seen = observed(spec.clone(), status(&spec, phase, json!({})));
+        seen.base = Some(base(json!({"spec": {"replicas": replicas}})));
+        if phase == "Validating" {
+            seen = with_canary(seen);
+            seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({IN: "app"}))];
+        }
+        plan(&seen)
+    };
+    let stalled = |plan: &Plan| told(plan, "/conditions").to_string().contains("BaseScaledToZero");
+    for source in ["service", "both"] {
+        let refused = planned(source, 0, "Starting");
+        assert!(kinds(&refused).is_empty() && stalled(&refused), "{source}");
+        assert!(!stalled(&planned(source, 1, "Starting")), "{source}");
+        let meanwhile = planned(source, 0, "Validating");
+        assert!(kinds(&meanwhile).is_empty() && stalled(&meanwhile), "{source}: without it no pod would answer");
+        assert_eq!(told(&meanwhile, "/phase"), "Validating", "{source}");
+    }
+    assert!(!stalled(&planned("kanary-service", 0, "Starting")));
+}
+
 /// A typing error in the name must not put an unproven template into production.
 #[test]
 fn a_base_is_not_created_where_production_has_another_name() {
