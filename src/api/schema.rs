@@ -58,6 +58,11 @@ pub fn template(_: &mut SchemaGenerator) -> Schema {
         "template": pod,
     }));
     spec["required"] = json!(["template"]);
+    // The API server rejects the Deployment, of the canary and of the base.
+    spec[RULES] = json!([{
+        "rule": "(has(self.minReadySeconds) ? self.minReadySeconds : 0) < (has(self.progressDeadlineSeconds) ? self.progressDeadlineSeconds : 600)",
+        "message": "progressDeadlineSeconds (600 if not set) must be greater than minReadySeconds; raise it, or lower minReadySeconds",
+    }]);
     json_schema!({
         "type": "object",
         "required": ["spec"],

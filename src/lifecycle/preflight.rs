@@ -14,7 +14,7 @@ use crate::{
 type Check = fn(&Observed, &Withheld, &Traffic) -> Option<Explanation>;
 
 /// In this order: the first that fails is reported.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     // Nothing is decided on what is there and cannot be read.
     |seen, _, _| seen.unreadable.first().map(Unreadable::explain),
     // The canary runs beside its KanaryDeployment, so a template of another namespace is a mistake.
@@ -29,6 +29,8 @@ const CHECKS: [Check; 11] = [
     |seen, _, _| scales_to_zero(seen),
     // A typing error must not make production pods of an unproven template.
     |seen, _, _| neighbours::production_elsewhere(seen),
+    // The canary would be all of production.
+    |seen, _, _| base_has_no_pods(seen),
     // Nothing that exists already is taken over.
     |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
@@ -96,6 +98,20 @@ fn scales_to_zero(seen: &Observed) -> Option<Explanation> {
         )
     };
     is_zero.then(|| Explanation::new(Reason::PromotionRefused, message()))
+}
+
+/// An autoscaler or a person may scale it to zero while there are no requests; the first one would meet the canary.
+fn base_has_no_pods(seen: &Observed) -> Option<Explanation> {
+    let base = seen.live_base().filter(|base| base.spec.replicas == 0)?;
+    if !seen.kanary.spec.traffic.source.joins_production() {
+        return None;
+    }
+    let message = format!(
+        "spec.traffic.source: Deployment {name} is scaled to 0, so the canary would get all requests of production; scale {name} \
+         up, or use source: kanary-service",
+        name = base.name()
+    );
+    Some(Explanation::new(Reason::BaseScaledToZero, message))
 }
 
 fn name_is_taken(seen: &Observed, traffic: &Traffic) -> Option<Explanation> {

@@ -25,8 +25,10 @@ pub(super) fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
         if is_counted { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
     let others = if joins { joins_others(seen, &labels) } else { None };
     let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
-    let hazards = [runs_beside(seen), labels_are_read(seen, facts), base_is_managed(seen)];
-    let all = [unselected].into_iter().chain(counted).chain([others, undeclared]).chain(hazards);
+    let in_production = if joins { [waits_for_gate(seen), is_uneven(seen)] } else { [None, None] };
+    let hazards =
+        [runs_beside(seen), labels_are_read(seen, facts), scheduled_apart(seen, facts), base_is_managed(seen)];
+    let all = [unselected].into_iter().chain(counted).chain([others, undeclared]).chain(in_production).chain(hazards);
     let queries = promql::remarks(seen).into_iter().map(|remark| warning(remark.reason, remark.message));
     all.flatten().chain(queries).collect()
 }
@@ -45,24 +47,86 @@ fn joins_others(seen: &Observed, in_production: &BTreeMap<String, String>) -> Op
     Some(warning(Reason::JoinsOtherServices, note))
 }
 
-/// The base must not run twice, or both write into one volume.
+/// The base must not run twice, or both use what only one may.
 fn runs_beside(seen: &Observed) -> Option<Notice> {
     let template = &seen.kanary.spec.template;
-    let claims = hazards::shared_claims(template).into_iter().collect::<Vec<_>>().join(", ");
-    let recreate = hazards::forbids_two(template);
-    let note = match (recreate, claims.is_empty()) {
-        (false, true) => return None,
-        (true, true) => {
-            "spec.template: strategy Recreate says that old and new pods never run at the same time, but a canary \
-                         runs beside its base"
-                .to_owned()
-        }
-        (_, false) => format!(
-            "canary and base mount the same PersistentVolumeClaim for writing: {claims}; one that is ReadWriteOnce may keep the \
-             canary from starting, and data that both write may be damaged"
-        ),
+    let shared = |names: BTreeSet<String>, what: &str, then: &str| {
+        let names = names.into_iter().collect::<Vec<_>>().join(", ");
+        (!names.is_empty()).then(|| format!("canary and base {what}: {names}; {then}"))
     };
-    Some(warning(Reason::SharesWithBase, note))
+    let notes = [
+        shared(
+            hazards::shared_claims(template),
+            "mount the same PersistentVolumeClaim for writing",
+            "one that is ReadWriteOnce may keep the canary from starting, and data that both write may be damaged",
+        ),
+        shared(
+            hazards::shared_devices(template),
+            "use the same ResourceClaim",
+            "a device that is not shared keeps the canary from starting; use a resourceClaimTemplateName",
+        ),
+        shared(
+            hazards::shared_folders(template),
+            "mount the same hostPath for writing",
+            "data that both write on one node may be damaged",
+        ),
+    ];
+    let mut notes: Vec<String> = notes.into_iter().flatten().collect();
+    if notes.is_empty() && hazards::forbids_two(template) {
+        notes.push(
+            "spec.template: strategy Recreate says that old and new pods never run at the same time, but a canary runs \
+             beside its base"
+                .to_owned(),
+        );
+    }
+    (!notes.is_empty()).then(|| warning(Reason::SharesWithBase, notes.join("; ")))
+}
+
+/// A load balancer's controller sets the condition of pods that the Service selects; a canary pod is selected once it is ready.
+fn waits_for_gate(seen: &Observed) -> Option<Notice> {
+    let gates = hazards::readiness_gates(&seen.kanary.spec.template);
+    if gates.is_empty() {
+        return None;
+    }
+    let service = seen.kanary.spec.service_name.as_deref().unwrap_or_default();
+    let note = format!(
+        "spec.template has the readiness gate {}; if it opens only for pods that Service {service} selects, the canary never \
+         gets ready, because its pods join the Service once they are ready; use source: kanary-service, or remove the gate",
+        gates.join(", ")
+    );
+    Some(warning(Reason::ReadinessGated, note))
+}
+
+/// The canary's share of the requests is meant to be that of its pods.
+fn is_uneven(seen: &Observed) -> Option<Notice> {
+    let service = seen.service()?;
+    let fields = service.spec.uneven();
+    if fields.is_empty() {
+        return None;
+    }
+    let note = format!(
+        "Service {} has {}, so canary pods do not get the share of requests that they have of the pods, and maybe none",
+        service.name(),
+        fields.join(", ")
+    );
+    Some(warning(Reason::UnevenTraffic, note))
+}
+
+fn scheduled_apart(seen: &Observed, facts: &Facts) -> Option<Notice> {
+    let full = seen.kanary.spec.template.pod_labels();
+    let mut bare = full.clone();
+    bare.retain(|key, _| !facts.withheld.keys.contains(key));
+    let fields = hazards::schedules_by(&seen.kanary.spec.template, &full, &bare);
+    if fields.is_empty() {
+        return None;
+    }
+    let keys = facts.withheld.keys.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    let note = format!(
+        "{} of spec.template do not count canary pods, which are scheduled without the labels {keys}; select by another label if \
+         they should",
+        fields.into_iter().collect::<Vec<_>>().join(", ")
+    );
+    Some(warning(Reason::ScheduledApart, note))
 }
 
 fn labels_are_read(seen: &Observed, facts: &Facts) -> Option<Notice> {

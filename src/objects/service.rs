@@ -44,6 +44,15 @@ pub struct ServiceSpec {
     /// `SingleStack`, `PreferDualStack` or `RequireDualStack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ip_family_policy: Option<String>,
+    /// `Cluster` or `Local`: of requests from within the cluster.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub internal_traffic_policy: Option<String>,
+    /// `Cluster` or `Local`: of requests from outside.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub external_traffic_policy: Option<String>,
+    /// `None` or `ClientIP`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session_affinity: Option<String>,
 }
 
 /// Where a port of a Service sends requests to.
@@ -56,6 +65,21 @@ pub enum TargetPort<'a> {
 }
 
 impl ServiceSpec {
+    /// The fields by which requests do not go to all pods alike.
+    #[must_use]
+    pub fn uneven(&self) -> Vec<&'static str> {
+        let fields = [
+            (&self.internal_traffic_policy, "Local", "internalTrafficPolicy: Local"),
+            (&self.external_traffic_policy, "Local", "externalTrafficPolicy: Local"),
+            (&self.session_affinity, "ClientIP", "sessionAffinity: ClientIP"),
+        ];
+        fields
+            .into_iter()
+            .filter(|(field, value, _)| field.as_deref() == Some(*value))
+            .map(|(_, _, text)| text)
+            .collect()
+    }
+
     /// Where its ports send requests to, and by which protocol.
     pub fn targets(&self) -> impl Iterator<Item = (TargetPort<'_>, &str)> {
         self.ports.iter().map(|port| {

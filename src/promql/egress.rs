@@ -44,6 +44,16 @@ pub enum Refused {
     /// It has more than a path.
     #[error("the URL has a query string or a fragment; only a path is allowed after the host")]
     Query,
+    /// It is that of an endpoint or of a page.
+    #[error(
+        "the URL ends in {end}, which is not the base URL of a Prometheus: the controller adds /api/v1/query; write {base}"
+    )]
+    Endpoint {
+        /// What is too much.
+        end: &'static str,
+        /// The URL without it.
+        base: String,
+    },
     /// The operator allows other hosts only.
     #[error("the controller's --prometheus-allow does not list {0}")]
     NotListed(String),
@@ -85,6 +95,9 @@ impl EgressPolicy {
         }
         if parsed.query().is_some() || parsed.fragment().is_some() {
             return Err(Refused::Query);
+        }
+        if let Some((base, end)) = endpoint(url) {
+            return Err(Refused::Endpoint { end, base: base.to_owned() });
         }
         if self.is_trusted(url) {
             return Ok(url);
@@ -132,6 +145,15 @@ impl EgressPolicy {
     }
 }
 
+/// What people copy from a browser or from another tool; the longer ones first.
+const ENDPOINTS: [&str; 4] = ["/api/v1/query_range", "/api/v1/query", "/api/v1", "/graph"];
+
+/// The base URL, and the endpoint behind it.
+fn endpoint(url: &str) -> Option<(&str, &'static str)> {
+    let url = url.trim_end_matches('/');
+    ENDPOINTS.into_iter().find_map(|end| Some((url.strip_suffix(end)?, end)))
+}
+
 fn forbidden(ip: IpAddr) -> Option<&'static str> {
     let link_local = match ip {
         IpAddr::V4(ip) => ip.is_link_local(),
@@ -162,6 +184,8 @@ mod tests {
             "https://prometheus.example.com/team-a/prometheus",
             "http://10.96.0.1:9090",
             "http://10.1.2.3:9090/",
+            "https://metrics.example.com/api/prom",
+            "https://metrics.example.com/select/0/prometheus",
             "http://[fd00::1]:9090",
             "http://[64:ff9b::192.0.2.1]:9090",
             "http://[64:ff9b:1::192.0.2.1]:9090",
@@ -218,6 +242,10 @@ mod tests {
             ("http://2130706433:8080", "own host"),
             ("http://0x7f.1", "own host"),
             ("http://prometheus:9090/?x=y", "query string"),
+            ("http://prometheus:9090/api/v1/query", "ends in /api/v1/query, which"),
+            ("http://prometheus:9090/api/v1/", "write http://prometheus:9090"),
+            ("http://prometheus:9090/team/graph", "write http://prometheus:9090/team"),
+            ("http://prometheus:9090/api/v1/query_range", "ends in /api/v1/query_range, which"),
             ("ftp://prometheus", "not an http"),
             ("prometheus:9090", "not an http"),
             ("/prometheus", "not an http"),

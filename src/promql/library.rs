@@ -17,7 +17,10 @@ mod tests {
     fn what_is_shipped_is_right() {
         let render = |text: &str| Some(text.replace("{{namespace}}", "shop").replace("{{canary.name}}", "web-kanary"));
         for (query, is_boolean) in [(SUCCESS, true), (ISTIO_COPIES, true), (LATENCY, false)] {
-            assert_eq!(syntax::check(query, &render(query).expect("a query"), is_boolean, &render), Ok(None));
+            let names = syntax::Names { base: "web", canary: "web-kanary" };
+            let rendered = render(query).expect("a query");
+            let candidate = syntax::Candidate { template: query, query: &rendered, is_boolean, names };
+            assert_eq!(syntax::check(candidate, &render), Ok(None));
         }
     }
 

@@ -7,23 +7,30 @@
 //! Whoever may write a `KanaryDeployment` chooses the text, and one thread decides for all: whatever it is, checking it
 //! takes some milliseconds, and a stack of some kilobytes.
 
+mod baseline;
 mod correct;
 mod cursor;
 mod edit;
 mod flaw;
 mod functions;
 mod guard;
+mod modifiers;
 mod operands;
+mod outage;
 mod parser;
+mod selectors;
 mod sets;
 mod tree;
 mod truth;
 mod types;
+mod variables;
 
+use baseline::Baseline;
+pub use baseline::Names;
 use cursor::Failure;
 pub use flaw::Flaw;
 
-use self::tree::Type;
+use self::tree::{Expr, Type};
 use super::{lexer, memo::Memo};
 use crate::api::text;
 
@@ -79,6 +86,8 @@ pub enum Remark {
     Constant,
     /// It returns only what passes a comparison, and numbers are evaluated.
     Drops,
+    /// What it selects of the base is the canary, too.
+    Base,
 }
 
 impl std::fmt::Display for Remark {
@@ -93,6 +102,7 @@ impl std::fmt::Display for Remark {
                 "a comparison without `bool` drops samples, so these are not evaluated; remove it if it is not meant as a \
                  filter",
             ),
+            Self::Base => write!(f, "{}; {}", Flaw::Base.what(), Flaw::Base.hint()),
         }
     }
 }
@@ -101,18 +111,32 @@ type Checked = Result<Option<Remark>, Fault>;
 
 static CHECKED: Memo<Checked> = Memo::new();
 
-/// Checks a query: the template, and what it was rendered as. `is_boolean`: it must be true or false by itself.
-/// `render` renders a template that is tried in its place.
+/// A query that is to be checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate<'a> {
+    /// As the user wrote it.
+    pub template: &'a str,
+    /// What it was rendered as.
+    pub query: &'a str,
+    /// Must it be true or false by itself?
+    pub is_boolean: bool,
+    /// What its Deployments are called.
+    pub names: Names<'a>,
+}
+
+/// Checks a query. `render` renders a template that is tried in its place.
 ///
 /// # Errors
 /// [`Fault`]; it says what to write instead.
-pub fn check(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Checked {
-    // The same text may be checked both ways.
-    let key = format!("{is_boolean}\0{template}\0{query}");
-    CHECKED.get(&key, || examine(template, query, is_boolean, render)).as_ref().clone()
+pub fn check(candidate: Candidate<'_>, render: &dyn Fn(&str) -> Option<String>) -> Checked {
+    // The same text may be checked both ways, and beside other names.
+    let Candidate { template, query, is_boolean, names } = candidate;
+    let key = format!("{is_boolean}\0{}\0{}\0{template}\0{query}", names.base, names.canary);
+    CHECKED.get(&key, || examine(candidate, render)).as_ref().clone()
 }
 
-fn examine(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Checked {
+fn examine(candidate: Candidate<'_>, render: &dyn Fn(&str) -> Option<String>) -> Checked {
+    let Candidate { template, query, is_boolean, names } = candidate;
     let line = |at: usize| query.as_bytes().iter().take(at).filter(|byte| **byte == b'\n').count() + 1;
     let malformed = |at, why| Fault::Malformed { line: line(at), why };
     let tokens = lexer::tokens(query).map_err(|unreadable| malformed(unreadable.at, unreadable.why))?;
@@ -136,16 +160,25 @@ fn examine(template: &str, query: &str, is_boolean: bool, render: &dyn Fn(&str) 
         Some(Type::Text) => return Ok(None),
         Some(Type::Scalar | Type::Vector) | None => {}
     }
-    match correct::flaw(query, &tree, is_boolean) {
-        Some(found) => {
-            let corrected = correct::corrected(template, is_boolean, render);
-            Err(Fault::Flawed { flaw: found.flaw, corrected })
-        }
-        None if !tree.reads() && types::of(&tree).is_some() => Ok(Some(Remark::Constant)),
-        None => {
-            let drops = |filter| !is_boolean && !guard::is_idle_filter(query, filter);
-            Ok(tree.filter().is_some_and(drops).then_some(Remark::Drops))
-        }
+    if let Some(found) = correct::flaw(query, &tree, is_boolean) {
+        let corrected = correct::corrected(template, is_boolean, render);
+        return Err(Fault::Flawed { flaw: found.flaw, corrected });
+    }
+    let baseline = Baseline::of(query, &tree, names);
+    match baseline.flaw(&tree).filter(|_| is_boolean) {
+        Some(found) => Err(Fault::Flawed { flaw: found.flaw, corrected: None }),
+        None => Ok(remark(candidate, &tree, &baseline)),
+    }
+}
+
+fn remark(candidate: Candidate<'_>, tree: &Expr, baseline: &Baseline) -> Option<Remark> {
+    let Candidate { query, is_boolean, .. } = candidate;
+    let drops = |filter| !is_boolean && !guard::is_idle_filter(query, filter);
+    match () {
+        () if !tree.reads() && types::of(tree).is_some() => Some(Remark::Constant),
+        () if tree.filter().is_some_and(drops) => Some(Remark::Drops),
+        () if baseline.is_beside(tree) => Some(Remark::Base),
+        () => None,
     }
 }
 

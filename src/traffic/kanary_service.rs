@@ -82,7 +82,9 @@ fn desired(seen: &Observed, name: &str, production: &Service) -> Value {
 }
 
 fn spec(seen: &Observed, production: &Service) -> ServiceSpec {
-    ServiceSpec { type_: Some("ClusterIP".into()), selector: selector(seen), ..production.spec.clone() }
+    let ServiceSpec { ports, ip_families, ip_family_policy, .. } = production.spec.clone();
+    let type_ = Some("ClusterIP".into());
+    ServiceSpec { type_, selector: selector(seen), ports, ip_families, ip_family_policy, ..ServiceSpec::default() }
 }
 
 fn differs(seen: &Observed, own: &Service, production: &Service) -> bool {

@@ -510,6 +510,21 @@ fn before_the_first_query_the_item_says_when_it_is_sent() {
     assert_eq!(told.as_deref(), Some("Prometheus is queried once validation begins"));
 }
 
+/// An edit while the canary is validated: Prometheus was never asked, so it does not owe an answer.
+#[test]
+fn an_item_that_is_refused_says_so() {
+    let item = json!({"query": "errors{n=\"$namespace\"} < bool 0.01"});
+    for (more, seconds) in [(item, 15), (json!({"prometheus": {"url": "http://prometheus:9090/graph"}}), 90)] {
+        let seen = seen_at(seconds, more, json!({}));
+        assert_eq!(due_query(&seen), None);
+        let status = status_after(&seen);
+        let message = status.items[0].message.clone().expect("a message");
+        assert!(message.starts_with("Prometheus is not queried: ") && message.contains("; write"), "{message}");
+        let told = json!(status).to_string();
+        assert!(!told.contains("not answered"), "{told}");
+    }
+}
+
 /// The status keeps it until the verdict changes.
 #[test]
 fn a_value_says_when_it_was_measured() {

@@ -285,6 +285,20 @@ fn a_run_warns_of_what_a_canary_beside_the_base_breaks() {
         pod(json!({"containers": [{"name": "c", "image": "v2", "env": [variable]}]}))
     };
     let recreate = json!({"template": {"spec": {"strategy": {"type": "Recreate"}}}});
+    let folder = |host: Value, mount: Value| {
+        let mut mounted = json!({"name": "d", "mountPath": "/d"});
+        merge(&mut mounted, mount);
+        let container = json!({"name": "c", "image": "v2", "volumeMounts": [mounted]});
+        pod(json!({"volumes": [{"name": "d", "hostPath": host}], "containers": [container]}))
+    };
+    let by = |key: &str| json!({"matchLabels": {key: "web"}});
+    let spread = |key: &str| {
+        pod(json!({"topologySpreadConstraints": [{"maxSkew": 1, "topologyKey": "zone", "labelSelector": by(key)}]}))
+    };
+    let apart = |key: &str| {
+        let term = json!({"weight": 1, "podAffinityTerm": {"topologyKey": "zone", "labelSelector": by(key)}});
+        pod(json!({"affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}}))
+    };
     let mut joins = json!({"traffic": {"source": "service"}});
     let peers = [("web-peers", json!({"clusterIP": "None", "selector": {"app": "web"}}))];
     let owned = json!({"metadata": {"ownerReferences": [{"apiVersion": "v1", "kind": "Shop", "name": "s", "uid": "u", "controller": true}]}});
@@ -294,6 +308,22 @@ fn a_run_warns_of_what_a_canary_beside_the_base_breaks() {
         (reads("app"), json!({}), &[], "WithheldLabelRead", "app"),
         (joins.clone(), json!({}), &peers, "JoinsOtherServices", "web-peers"),
         (json!({}), owned, &[], "BaseManaged", "Shop s"),
+        (
+            pod(json!({"resourceClaims": [{"name": "g", "resourceClaimName": "gpu-1"}]})),
+            json!({}),
+            &[],
+            "SharesWithBase",
+            "gpu-1",
+        ),
+        (folder(json!({"path": "/data"}), json!({})), json!({}), &[], "SharesWithBase", "/data"),
+        (
+            spread("app"),
+            json!({}),
+            &[],
+            "ScheduledApart",
+            "topologySpreadConstraints of spec.template do not count canary pods",
+        ),
+        (apart("app"), json!({}), &[], "ScheduledApart", "podAntiAffinity"),
     ];
     for (spec, base, services, reason, words) in cases {
         let warned = warned(spec, base, services);
@@ -302,7 +332,67 @@ fn a_run_warns_of_what_a_canary_beside_the_base_breaks() {
     }
     merge(&mut joins, claim(true));
     assert_eq!(warned(joins, json!({}), &[]), []);
-    assert_eq!(warned(reads("team"), json!({}), &peers), []);
+    let quiet = [
+        reads("team"),
+        spread("team"),
+        apart("team"),
+        pod(json!({"resourceClaims": [{"name": "g", "resourceClaimTemplateName": "gpu"}]})),
+        folder(json!({"path": "/data"}), json!({"readOnly": true})),
+        folder(json!({"path": "/run/d.sock", "type": "Socket"}), json!({})),
+        pod(json!({"readinessGates": [{"conditionType": "lb"}]})),
+    ];
+    for spec in quiet {
+        assert_eq!(warned(spec.clone(), json!({}), &peers), [], "{spec}");
+    }
+}
+
+/// What the canary gets of production's requests is not what its number of pods suggests.
+#[test]
+fn a_run_in_production_warns_of_what_keeps_requests_from_the_canary() {
+    let gate = json!({"template": {"spec": {"template": {"spec": {"readinessGates": [{"conditionType": "lb/web"}]}}}}});
+    let local =
+        json!({"internalTrafficPolicy": "Local", "externalTrafficPolicy": "Local", "sessionAffinity": "ClientIP"});
+    for source in ["service", "both", "kanary-service"] {
+        let mut spec = json!({"traffic": {"source": source}});
+        merge(&mut spec, gate.clone());
+        let mut production = json!({"selector": {"app": "web"}, "ports": [{"port": 80}]});
+        merge(&mut production, local.clone());
+        let mut seen = observed(spec.clone(), unpinned(&spec, json!({})));
+        seen.services = vec![service("web", production)];
+        seen.dry_run = Some(dry_run(&seen, Ok(promoted("hash-of-v2"))));
+        let notices = plan(&seen).status.map(|update| update.notices).unwrap_or_default();
+        let note =
+            |reason: &str| notices.iter().find(|it| it.reason.as_str() == reason).map_or("", |it| it.note.as_str());
+        let joins = source != "kanary-service";
+        assert_eq!(note("ReadinessGated").contains("lb/web"), joins, "{source}: {notices:?}");
+        let fields = "internalTrafficPolicy: Local, externalTrafficPolicy: Local, sessionAffinity: ClientIP";
+        assert_eq!(note("UnevenTraffic").contains(fields), joins, "{source}: {notices:?}");
+    }
+}
+
+/// Beside no pod at all, the canary is not one of several.
+#[test]
+fn a_canary_is_not_all_of_production() {
+    let planned = |source: &str, replicas: i64, phase: &str| {
+        let spec = json!({"traffic": {"source": source}});
+        let mut seen = observed(spec.clone(), status(&spec, phase, json!({})));
+        seen.base = Some(base(json!({"spec": {"replicas": replicas}})));
+        if phase == "Validating" {
+            seen = with_canary(seen);
+            seen.pods = vec![pod("a", json!({"app": "web"}), true, json!({IN: "app"}))];
+        }
+        plan(&seen)
+    };
+    let stalled = |plan: &Plan| told(plan, "/conditions").to_string().contains("BaseScaledToZero");
+    for source in ["service", "both"] {
+        let refused = planned(source, 0, "Starting");
+        assert!(kinds(&refused).is_empty() && stalled(&refused), "{source}");
+        assert!(!stalled(&planned(source, 1, "Starting")), "{source}");
+        let meanwhile = planned(source, 0, "Validating");
+        assert!(kinds(&meanwhile).is_empty() && stalled(&meanwhile), "{source}: without it no pod would answer");
+        assert_eq!(told(&meanwhile, "/phase"), "Validating", "{source}");
+    }
+    assert!(!stalled(&planned("kanary-service", 0, "Starting")));
 }
 
 /// A typing error in the name must not put an unproven template into production.

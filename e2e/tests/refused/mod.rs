@@ -292,6 +292,24 @@ pub const SCHEMA: &[Wrong] = &[
         "spec: {traffic: {}}",
     ),
     wrong(
+        "a mirror of nothing that waits for requests",
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 0, confirm: requests}}}",
+        &["spec.traffic.mirror.percentage: must be above 0 with confirm: requests"],
+        "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 0}}}",
+    ),
+    wrong(
+        "pods that are ready too late for the default deadline",
+        "spec: {template: {spec: {minReadySeconds: 600}}}",
+        &["spec.template.spec", "must be greater than minReadySeconds; raise it, or lower minReadySeconds"],
+        "spec: {template: {spec: {minReadySeconds: 600, progressDeadlineSeconds: 601}}}",
+    ),
+    wrong(
+        "a deadline before its pods are ready",
+        "spec: {template: {spec: {minReadySeconds: 30, progressDeadlineSeconds: 30}}}",
+        &["spec.template.spec", "must be greater than minReadySeconds; raise it, or lower minReadySeconds"],
+        "spec: {template: {spec: {minReadySeconds: 29, progressDeadlineSeconds: 30}}}",
+    ),
+    wrong(
         "a mirror of 101 percent",
         "spec: {serviceName: web, traffic: {source: mirror, mirror: {percentage: 101}}}",
         &["spec.traffic.mirror.percentage", "less than or equal to 100"],

@@ -50,7 +50,9 @@ pub enum Source {
     validation = Rule::new("!has(self.virtualService) || !has(self.provider) || self.provider == 'istio'")
         .message("spec.traffic.mirror.virtualService: requires provider: istio; with gateway-api use httpRoute"),
     validation = Rule::new("!has(self.httpRoute) || has(self.provider) && self.provider == 'gateway-api'")
-        .message("spec.traffic.mirror.httpRoute: requires provider: gateway-api; with istio use virtualService")
+        .message("spec.traffic.mirror.httpRoute: requires provider: gateway-api; with istio use virtualService"),
+    validation = Rule::new("!has(self.percentage) || self.percentage > 0 || !has(self.confirm) || self.confirm != 'requests'")
+        .message("spec.traffic.mirror.percentage: must be above 0 with confirm: requests, because no request would ever arrive; use confirm: accepted, or mirror some")
 )]
 pub struct Mirror {
     /// Percentage of production requests to mirror. Default: 100.

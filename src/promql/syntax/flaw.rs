@@ -35,6 +35,10 @@ pub enum Flaw {
     Alerts,
     /// What is never negative is at least 0.
     Always,
+    /// A share of what is good has no value where nothing is.
+    Starved,
+    /// The canary is compared with a base that contains it.
+    Base,
 }
 
 /// What is wrong, and how to mend it.
@@ -88,6 +92,14 @@ impl Flaw {
                 "`ALERTS` is 1 while an alert fires and nothing while none does, so a bad canary would read as true"
             }
             Self::Always => "what is compared is never negative, so the query would never be false",
+            Self::Starved => {
+                "where every request fails, what is divided has no series, so the query would return nothing instead of 0, and a \
+                 canary in a total outage would stay in production"
+            }
+            Self::Base => {
+                "the canary is compared with a base that contains it: the regular expression for the base matches the \
+                 canary, whose name begins with that of the base"
+            }
         }
     }
 
@@ -107,6 +119,11 @@ impl Flaw {
             Self::Chain => "multiply two comparisons, as in (x > bool 1) * (x < bool 2)",
             Self::Absent | Self::Alerts => "count what is there, as in (count(x) or vector(0)) == bool 0",
             Self::Always => "compare it with a bound that a bad canary does not meet",
+            Self::Starved => "make it 0 instead of nothing, as in (sum(good) or vector(0)) / sum(all) >= bool 0.99",
+            Self::Base => {
+                "use pod=~\"{{deployment.name}}-[a-z0-9]+-[a-z0-9]+\", or add pod!~\"{{canary.name}}-.*\"; if both are meant, \
+                 use pod=~\"({{deployment.name}}|{{canary.name}})-.*\""
+            }
         }
     }
 }

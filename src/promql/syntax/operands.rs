@@ -6,6 +6,7 @@ use super::{
     flaw::{Flaw, Found},
     functions::{self, Value},
     guard::{is_idle_filter, is_never_negative},
+    outage,
     tree::{Binary, Call, Expr, Node, Op},
 };
 
@@ -67,7 +68,13 @@ pub fn compared(text: &str, binary: &Binary) -> Option<Found> {
             return Found::new(Flaw::Chain, both(text, binary, first));
         }
     }
-    operand(text, lhs).or_else(|| operand(text, rhs))
+    operand(text, lhs).or_else(|| operand(text, rhs)).or_else(|| starved(text, binary))
+}
+
+/// A share of what is good that is nothing, not 0, where nothing is.
+fn starved(text: &str, binary: &Binary) -> Option<Found> {
+    let share = outage::share(text, binary).filter(|share| share.is_large_good && share.may_be_empty(text))?;
+    Found::new(Flaw::Starved, share.zero(text))
 }
 
 /// `a < b < c` as two comparisons.

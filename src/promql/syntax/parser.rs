@@ -10,6 +10,7 @@ use super::{
     cursor::{Cursor, Failure, balanced},
     functions,
     tree::{Binary, Call, Expr, Node, Op},
+    variables,
 };
 use crate::promql::lexer::{self, Kind, Token};
 
@@ -26,17 +27,18 @@ const POWER: u8 = 6;
 /// [`Failure`]
 pub fn parse(query: &str, tokens: &[Token]) -> Result<Expr, Failure> {
     balanced(query, tokens)?;
+    variables::none(query, tokens)?;
     let mut parser = Parser(Cursor { query, tokens, next: 0 }, 0);
     let tree = parser.expression(0)?;
     if parser.0.kind().is_some() { Err(parser.0.unknown()) } else { Ok(tree) }
 }
 
 /// A reader, and how many expressions it is within.
-struct Parser<'a>(Cursor<'a>, usize);
+pub struct Parser<'a>(pub(super) Cursor<'a>, usize);
 
 impl Parser<'_> {
     /// An operand, and all that is joined to it by operators that bind tighter than this.
-    fn expression(&mut self, least: u8) -> Result<Expr, Failure> {
+    pub(super) fn expression(&mut self, least: u8) -> Result<Expr, Failure> {
         if self.1 > MAX_DEPTH {
             let why =
                 format!("more than {MAX_DEPTH} expressions within each other; let recording rules compute parts of it");
@@ -94,13 +96,13 @@ impl Parser<'_> {
         let mut matching = None;
         if matches!(self.0.word().as_str(), "on" | "ignoring") && self.0.nth(1) == "(" {
             let start = self.0.take().start;
-            self.group()?;
+            self.labels()?;
             matching = Some(start..self.0.end());
         }
         if matches!(self.0.word().as_str(), "group_left" | "group_right") {
             self.0.take();
             if self.0.peek() == "(" {
-                self.group()?;
+                self.labels()?;
             }
         }
         while matches!(self.0.word().as_str(), "fill" | "fill_left" | "fill_right") && self.0.nth(1) == "(" {
@@ -108,25 +110,6 @@ impl Parser<'_> {
             self.group()?;
         }
         Ok(matching)
-    }
-
-    /// Skips what is in parentheses.
-    fn group(&mut self) -> Result<(), Failure> {
-        self.0.expect("(")?;
-        let mut depth = 1;
-        while depth > 0 {
-            depth = if self.0.accept("(") {
-                depth + 1
-            } else if self.0.accept(")") {
-                depth - 1
-            } else if self.0.kind().is_some() {
-                self.0.take();
-                depth
-            } else {
-                return Err(self.0.operand_missing());
-            };
-        }
-        Ok(())
     }
 
     fn operand(&mut self) -> Result<Expr, Failure> {
@@ -158,7 +141,7 @@ impl Parser<'_> {
     }
 
     /// A number or a duration. A dialect has more units.
-    fn number(&mut self) -> Result<f64, Failure> {
+    pub(super) fn number(&mut self) -> Result<f64, Failure> {
         let value = lexer::value(self.0.peek()).ok_or_else(|| self.0.unknown())?;
         self.0.take();
         Ok(value)
@@ -175,12 +158,12 @@ impl Parser<'_> {
         if is_aggregation && (is_called || is_grouped) {
             if is_grouped {
                 self.0.take();
-                self.group()?;
+                self.labels()?;
             }
             let args = self.arguments()?;
             if !is_grouped && matches!(self.0.word().as_str(), "by" | "without") && self.0.nth(1) == "(" {
                 self.0.take();
-                self.group()?;
+                self.labels()?;
             }
             return Ok(Node::Aggregate(Call { name, at, args }));
         }
@@ -238,48 +221,5 @@ impl Parser<'_> {
             }
         }
         Ok(metric)
-    }
-
-    /// Ranges, offsets and times that follow an operand.
-    fn modified(&mut self, mut operand: Expr) -> Result<Expr, Failure> {
-        loop {
-            match (self.0.kind(), self.0.word().as_str(), self.0.peek()) {
-                (Some(Kind::Symbol), _, "[") => {
-                    self.0.take();
-                    while !self.0.accept("]") {
-                        if self.0.kind() == Some(Kind::Number) {
-                            self.number()?;
-                        } else {
-                            self.0.take();
-                        }
-                    }
-                    let span = operand.span.start..self.0.end();
-                    operand = Expr { span, node: Node::Range(Box::new(operand)) };
-                }
-                (_, "offset", _) | (Some(Kind::Symbol), _, "@") => {
-                    self.0.take();
-                    self.time()?;
-                }
-                (_, "anchored" | "smoothed", _) => drop(self.0.take()),
-                _ => break,
-            }
-            operand.span.end = self.0.end();
-        }
-        Ok(operand)
-    }
-
-    /// A duration or a moment: a number, a call such as `start()`, or any expression in parentheses.
-    fn time(&mut self) -> Result<(), Failure> {
-        while self.0.accept("+") || self.0.accept("-") {}
-        match self.0.kind() {
-            None => return Err(self.0.operand_missing()),
-            Some(Kind::Word) if self.0.nth(1) == "(" => {
-                self.0.take();
-                self.group()?;
-            }
-            Some(Kind::Number) => drop(self.number()?),
-            Some(Kind::Word | Kind::Text | Kind::Symbol | Kind::Other) => self.group()?,
-        }
-        Ok(())
     }
 }

@@ -107,7 +107,9 @@ fn a_value_cannot_break_out_of_its_string() {
             let close = if open.len() == 2 { "}}" } else { "}}}" };
             let query = render(&format!("up{{a={quote}{open}namespace{close}{quote}}}"), &evil).expect("a query");
             assert_eq!(query.matches(quote).count(), 2, "{query}");
-            assert_eq!(syntax::check(&query, &query, false, &|_| None), Ok(None), "{query}");
+            let names = syntax::Names { base: "web", canary: "web-kanary" };
+            let candidate = syntax::Candidate { template: &query, query: &query, is_boolean: false, names };
+            assert_eq!(syntax::check(candidate, &|_| None), Ok(None), "{query}");
         }
     }
 }

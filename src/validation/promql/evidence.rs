@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::item::PromqlItem;
+use super::{item::PromqlItem, lint};
 use crate::{
     api::{ItemStatus, Verdict, text::shortened},
     promql::{Evaluation, Outcome},
@@ -30,7 +30,7 @@ pub fn current_gap(item: &PromqlItem<'_>) -> Option<Gap> {
     let why = match item.evaluation.map(|evaluation| &evaluation.outcome) {
         Some(Outcome::Unknown(why)) => format!("no conclusive answer since {since}: {why}"),
         Some(Outcome::True(_) | Outcome::False(_)) => format!("no answer since {since}"),
-        None => "Prometheus has not answered yet".into(),
+        None => refused(item).unwrap_or_else(|| "Prometheus has not answered yet".into()),
     };
     let was_queried = item.evaluation.is_some_and(|evaluation| !evaluation.outcome.is_conclusive());
     Some(Gap { since: base, message: format!("{}: {why}", item.name), was_queried })
@@ -105,6 +105,16 @@ fn unevaluated(item: &PromqlItem<'_>) -> ItemResult {
 
 /// What is waited for before the first result.
 fn awaited(item: &PromqlItem<'_>) -> String {
+    refused(item).unwrap_or_else(|| until_queried(item))
+}
+
+/// An item that is edited in a run may be wrong: its query is never sent.
+fn refused(item: &PromqlItem<'_>) -> Option<String> {
+    let why = lint::against(item.seen, item.spec)?;
+    Some(format!("Prometheus is not queried: {}", shortened(&why.message, 300)))
+}
+
+fn until_queried(item: &PromqlItem<'_>) -> String {
     let held_since = item.status.held_since;
     match item.begins() {
         None => "Prometheus is queried once validation begins".into(),

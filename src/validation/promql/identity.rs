@@ -13,6 +13,7 @@ use crate::{
     objects::Object,
     promql::{
         lookback::lookback,
+        syntax::Names,
         template::{self, Values},
     },
 };
@@ -50,6 +51,11 @@ pub(super) fn values(seen: &Observed, since: Timestamp) -> Values {
         period: duration::print(kanary.spec.validation.validation_period),
         elapsed: duration::print(elapsed),
     }
+}
+
+/// What the Deployments are called that a query is about.
+pub(super) fn names_of(values: &Values) -> Names<'_> {
+    Names { base: &values.deployment, canary: &values.canary }
 }
 
 /// The pods that are evaluated. Those of a former template may still end when the ones of a new run are ready.

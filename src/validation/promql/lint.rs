@@ -3,12 +3,12 @@
 use http::{HeaderName, HeaderValue, header};
 use jiff::Timestamp;
 
-use super::identity::values;
+use super::identity::{names_of, values};
 use crate::{
     api::{Explanation, Item, ItemKind, PromQl, Prometheus, Reason},
     decision::Observed,
     promql::{
-        syntax::{self, Remark},
+        syntax::{self, Candidate, Remark},
         template,
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 #[must_use]
 pub fn lint(seen: &Observed) -> Option<Explanation> {
     let items = seen.kanary.spec.validation.named_items();
-    queries(&items).find_map(|(name, item)| against(seen, name, item))
+    queries(&items).find_map(|(name, item)| Some(against(seen, item)?.prefixed(&format!("{name}: "))))
 }
 
 /// What a user should know of queries that are not refused.
@@ -28,7 +28,7 @@ pub fn remarks(seen: &Observed) -> Vec<Explanation> {
         let remark = check(seen, item).ok()??;
         let reason = match remark {
             Remark::NotChecked { .. } => Reason::QueryNotChecked,
-            Remark::Constant | Remark::Drops => Reason::QueryDoubtful,
+            Remark::Constant | Remark::Drops | Remark::Base => Reason::QueryDoubtful,
         };
         Some(Explanation { reason, message: format!("spec.validation.items: {name}: query: {remark}") })
     };
@@ -46,18 +46,20 @@ fn queries<'a>(items: &'a [(String, &'a Item)]) -> impl Iterator<Item = (&'a str
 fn check(seen: &Observed, item: &PromQl) -> Result<Option<Remark>, String> {
     let values = values(seen, seen.now.checked_sub(jiff::SignedDuration::from_secs(1)).unwrap_or(Timestamp::MIN));
     // Pods come and go; what is wrong with a query does not depend on them.
-    let values = template::Values { pods: ["pod".to_owned()].into(), ..values };
+    let values = template::Values { pods: [format!("{}-7d9f8c6b5d-x2x4z", values.canary)].into(), ..values };
     let query = template::render(&item.query, &values).map_err(|fault| fault.to_string())?;
     let is_boolean = item.value_in_range.is_none()
         && item.continuous_value_deviation.is_none()
         && item.discrete_value_out_of_list.is_none();
     let render = |text: &str| template::render_once(text, &values).ok();
-    syntax::check(&item.query, &query, is_boolean, &render).map_err(|fault| fault.to_string())
+    let candidate = Candidate { template: &item.query, query: &query, is_boolean, names: names_of(&values) };
+    syntax::check(candidate, &render).map_err(|fault| fault.to_string())
 }
 
-fn against(seen: &Observed, name: &str, item: &PromQl) -> Option<Explanation> {
-    let object =
-        |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{name}: {field}: {why}") });
+/// What is wrong with one item; the message begins with the field.
+#[must_use]
+pub fn against(seen: &Observed, item: &PromQl) -> Option<Explanation> {
+    let object = |reason, field: &str, why: String| Some(Explanation { reason, message: format!("{field}: {why}") });
     if let Err(why) = check(seen, item) {
         return object(Reason::BadQuery, "query", why);
     }

@@ -7,12 +7,13 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::identity::{pods, query_id, values};
+use super::identity::{names_of, pods, query_id, values};
 use crate::{
     api::{KanaryDeploymentStatus, PromQl, Prometheus},
     decision::Observed,
     promql::{
-        Outcome, Query, library, syntax,
+        Outcome, Query, library,
+        syntax::{self, Candidate},
         template::{self, Values},
     },
 };
@@ -98,7 +99,8 @@ pub fn check(query: &str) -> Result<(), String> {
     };
     let rendered = template::render(query, &names).map_err(|fault| fault.to_string())?;
     let render = |text: &str| template::render_once(text, &names).ok();
-    syntax::check(query, &rendered, true, &render).map(drop).map_err(|fault| fault.to_string())
+    let candidate = Candidate { template: query, query: &rendered, is_boolean: true, names: names_of(&names) };
+    syntax::check(candidate, &render).map(drop).map_err(|fault| fault.to_string())
 }
 
 fn text(seen: &Observed) -> Option<String> {

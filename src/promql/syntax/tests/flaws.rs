@@ -180,3 +180,84 @@ fn what_repeats_a_part_repeats_its_variables() {
         "(1 < bool increase(e[{{validation.elapsed}}])) * (increase(e[{{validation.elapsed}}]) < bool 5)",
     )]);
 }
+
+/// Whatever the canary does, the base does as well.
+#[test]
+fn a_base_that_contains_the_canary_is_no_base() {
+    let both = [
+        r#"sum(rate(e{pod=~"{{canary.pods}}"}[1m])) <= bool sum(rate(e{pod=~"{{deployment.name}}-.*"}[1m]))"#,
+        r#"sum(rate(e{pod=~"{{deployment.name}}-.+"}[1m])) * 1.1 > bool sum(rate(e{pod=~"{{canary.name}}-.*"}[1m]))"#,
+        r#"(up == bool 1) * (l{pod=~"{{canary.pods}}"} < bool 1.2 * scalar(avg(l{n="shop",pod=~"web.*"})))"#,
+        r#"e{destination_workload="{{canary.name}}"} < bool on() e{destination_workload=~"web.*"}"#,
+        r#"e{pod=~`{{canary.pods}}`} < bool on() e{pod=~`{{deployment.name}}-\w+-[\w-]+`}"#,
+    ];
+    without_proposal(Base, &both);
+    let message = check(both[0], true).expect_err("refused").to_string();
+    assert!(message.contains(r#"use pod=~"{{deployment.name}}-[a-z0-9]+-[a-z0-9]+""#), "{message}");
+    let beside = [
+        r#"e{pod=~"{{canary.pods}}"} / on() e{pod=~"{{deployment.name}}-.*"} < bool 1.1"#,
+        r#"sum(r{pod=~"{{canary.pods}}"}) / sum(r{pod=~"web-.*"}) > bool 0.05"#,
+    ];
+    for query in beside {
+        assert_eq!(check(query, true), Ok(Some(Remark::Base)), "{query}");
+        assert_eq!(check(query.split(" < bool").next().unwrap_or_default(), false).map(|it| it.is_some()), Ok(true));
+    }
+    let good = [
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-[a-z0-9]+-[a-z0-9]+"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-[0-9a-f]{8,10}-[a-z0-9]{5}"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"{{deployment.name}}-.*",pod!~"{{canary.name}}-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"({{deployment.name}}|{{canary.name}})-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{deployment="{{deployment.name}}",pod=~"{{deployment.name}}-.*"}"#,
+        r#"e{pod=~"{{canary.pods}}"} <= bool on() e{pod=~"shop-.*"}"#,
+        r#"sum(rate(e{app="web",pod=~"web-.*"}[1m])) < bool 1"#,
+        r#"sum(rate(e{pod=~"web-kanary-.*"}[1m])) < bool 1"#,
+        r#"up{pod=~"{{canary.pods}}"} == bool on() up{pod=~"web-(.*"}"#,
+    ];
+    good.into_iter().for_each(passes);
+}
+
+/// In a total outage there is no good request, and no series of good requests: the query returned nothing, for ever.
+#[test]
+fn a_share_of_what_is_good_is_zero_in_a_total_outage() {
+    refused(&[
+        (
+            Starved,
+            r#"sum(rate(x{n="a",code!~"5.."}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+            r#"(sum(rate(x{n="a",code!~"5.."}[1m])) or vector(0)) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+        ),
+        (
+            Starved,
+            r#"100 * (sum(rate(x{code="200"}[1m])) / sum(rate(x[1m]))) > bool 99"#,
+            r#"100 * ((sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m]))) > bool 99"#,
+        ),
+        (
+            Starved,
+            r#"0.99 < bool sum(rate(x{code="200"}[1m])) * 100 / (sum(rate(x[1m])) > 0) / 100"#,
+            r#"0.99 < bool (sum(rate(x{code="200"}[1m])) or vector(0)) * 100 / (sum(rate(x[1m])) > 0) / 100"#,
+        ),
+        (
+            Starved,
+            r#"min(sum by (pod) (rate(x{n="{{namespace}}",code="200"}[1m])) / (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0) > bool 0.9)"#,
+            r#"min((sum by (pod) (rate(x{n="{{namespace}}",code="200"}[1m])) or 0 * (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0)) / (sum by (pod) (rate(x{n="{{namespace}}"}[1m])) > 0) > bool 0.9)"#,
+        ),
+        (
+            Filters,
+            r#"sum(rate(x{code!~"5.."}[1m])) / sum(rate(x[1m])) >= 0.95"#,
+            r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.95"#,
+        ),
+        (
+            Starved,
+            r#"1 - sum(rate(x{code="200"}[1m])) / sum(rate(x[1m])) < bool 0.01"#,
+            r#"1 - (sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m])) < bool 0.01"#,
+        ),
+    ]);
+    without_proposal(Starved, &[r#"x{code="200"} / on(pod) x > bool 0.9"#]);
+    let good = [
+        r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) >= bool 0.99"#,
+        r#"sum(rate(ok_total[1m])) / sum(rate(all_total[1m])) >= bool 0.99"#,
+        r#"sum(rate(x{n="b"}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+        r#"1 - (sum(rate(x{code=~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.99"#,
+        r#"sum(rate(x{n="a"}[1m])) / sum(rate(x{n="a"}[1m] offset 1h)) >= bool 0.5"#,
+    ];
+    good.into_iter().for_each(passes);
+}

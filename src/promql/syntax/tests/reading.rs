@@ -36,6 +36,38 @@ fn a_typing_error_is_reported_with_its_line() {
     }
 }
 
+/// It is pasted from a dashboard: no server knows it, and within a range nobody read it.
+#[test]
+fn a_variable_of_grafana_is_refused_with_what_to_write() {
+    let cases = [
+        ("sum(rate(x[$__rate_interval])) > bool 0", "$__rate_interval", "[1m]"),
+        ("sum(rate(x[$__interval])) > bool 0", "$__interval", "[1m]"),
+        ("sum(rate(x[5m:$step])) > bool 0", "$step", "[1m]"),
+        ("increase(x[${__range}]) > bool 0", "${__range}", "[1m]"),
+        ("x offset $shift > bool 0", "$shift", "[1m]"),
+        ("sum by ($label) (x) > bool 0", "$label", "{{namespace}}"),
+        ("x > bool $threshold", "$threshold", "{{namespace}}"),
+        ("$metric > bool 0", "$metric", "{{namespace}}"),
+        ("x{namespace=\"$namespace\"} > bool 0", "$namespace", "{{namespace}}"),
+        ("x{pod=~\"${pod:regex}-.*\"} > bool 0", "${pod:regex}", "{{namespace}}"),
+        ("x{pod=~`web-${pod}`} > bool 0", "${pod}", "{{namespace}}"),
+    ];
+    for (query, name, instead) in cases {
+        for is_boolean in [true, false] {
+            let fault = check(query, is_boolean).expect_err(query);
+            let message = fault.to_string();
+            assert!(matches!(fault, Fault::Malformed { .. }) && message.contains(instead), "{query}: {message}");
+            assert!(message.contains(&format!(": {name} is a variable of Grafana")), "{query}: {message}");
+        }
+    }
+    let good = [
+        "x{pod=~\"web-.*$\"} > bool 0",
+        "x{path=\"/odata/$metadata\",price=\"5$\"} > bool 0",
+        "label_replace(x, \"a\", \"$1-${2}-$name\", \"b\", \"(.*)\") > bool 0",
+    ];
+    good.into_iter().for_each(passes);
+}
+
 /// A server may know it, so it is not refused here.
 #[test]
 fn what_is_not_known_is_the_servers_to_refuse() {
@@ -46,6 +78,10 @@ fn what_is_not_known_is_the_servers_to_refuse() {
         ("x\n< bol 1", "1"),
         ("a ?? b", "?? b"),
         ("a{b}", "}"),
+        ("rate(x[foo]) < bool 1", "foo]) < bool 1"),
+        ("rate(x[1m \"2m\"]) < bool 1", "\"2m\"]) < bool 1"),
+        ("rate(x[1m:up]) < bool 1", "up]) < bool 1"),
+        ("sum by (1) (x) < bool 1", "1) (x) < bool 1"),
     ];
     for (query, near) in unknown {
         for is_boolean in [true, false] {
@@ -73,6 +109,8 @@ fn what_prometheus_has_is_known() {
         "rate(x[5m] smoothed) < bool 1",
         "rate(x[5m] anchored) </ 5 < bool 1h30m",
         "max_over_time(x @ start()[5m:step()]) < bool +Inf",
+        "rate(x[max(1m, 2 * step()) + 300]) < bool 1",
+        "max_over_time(x[5m:])  < bool 1",
         "{\"my.metric\", a=\"b\"} @ end() >= bool on(\"a.b\") group_left(c) fill(0) y",
         "sum by (and, bool) (by) < bool 1 ^ 2",
         "a < bool -1 # the end",
@@ -88,7 +126,8 @@ fn prometheus_own_expressions_are_read() {
     for (kind, text) in lines.map(|line| line.split_once('\t').expect("two columns")) {
         let query: String = serde_json::from_str(text).expect(text);
         let same = |text: &str| Some(text.to_owned());
-        let [truth, numbers] = [true, false].map(|is_boolean| super::super::check(&query, &query, is_boolean, &same));
+        let [truth, numbers] =
+            [true, false].map(|is_boolean| super::super::check(candidate(&query, &query, is_boolean), &same));
         match kind {
             "invalid" => continue,
             "matrix" => assert_eq!(numbers, Err(Fault::Range), "{query}"),
