@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
+use super::{clock, context::Context, endpoints::EndpointWatch, key::Key, subsets::Subsets};
 use crate::{
     api::Phase,
     lifecycle::driver::Driver,
@@ -67,6 +67,8 @@ pub struct TaskState {
     pub endpoints: Option<EndpointWatch>,
     /// The Services that matter and have no canary's label.
     pub services: Services,
+    /// What names subsets of production's pods.
+    pub subsets: Subsets,
     /// When this task last woke up.
     pub woken: Timestamp,
     /// When there was last nothing left to do, so no query was due either.

@@ -16,6 +16,7 @@ mod record;
 mod services;
 mod splice;
 mod starting;
+mod subsets;
 mod telling;
 mod unreadable;
 mod verdict;
