@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use kanary::{
     api::KanaryDeployment,
-    decision::{Observed, Routes},
+    decision::{Observed, Routes, Subsets},
     lifecycle,
     objects::{
-        Autoscaler, Deployment, EndpointSlice, HTTPRoute, Listed, Object, Pod, PodSelector, RawObject, Readable,
-        Reading, Service, VirtualService,
+        Autoscaler, Deployment, DestinationRule, EndpointSlice, HTTPRoute, Listed, Object, Pod, PodSelector, RawObject,
+        Readable, Reading, Service, VirtualService,
     },
 };
 use kube::core::{ObjectList, WatchEvent};
@@ -78,8 +78,11 @@ fn real(kind: &str) -> Value {
         "NetworkPolicy" => json!({"spec": {"podSelector": {"matchLabels": {"app": "web"}}}}),
         "VirtualService" => json!({
             "spec": {"hosts": ["web"], "gateways": ["mesh"], "http": [{"name": "all", "match": [{"uri": {"prefix": "/"}}],
-                "route": [{"destination": {"host": "web", "port": {"number": 80}}, "weight": 100}],
+                "route": [{"destination": {"host": "web", "subset": "v1", "port": {"number": 80}}, "weight": 100}],
                 "mirrors": [{"destination": {"host": "try-kanary"}, "percentage": {"value": 50}}]}]},
+        }),
+        "DestinationRule" => json!({
+            "spec": {"host": "web", "exportTo": ["*"], "subsets": [{"name": "v1", "labels": {"app": "web"}}]},
         }),
         _ => json!({
             "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "web"}], "hostnames": ["web"], "rules":
@@ -212,6 +215,11 @@ fn run() -> Observed {
         http_routes: Listed::All(check("HTTPRoute", &object("HTTPRoute")).into_iter().collect()),
         is_fresh: true,
     };
+    seen.subsets = Subsets {
+        domain: "cluster.local".into(),
+        destination_rules: check("DestinationRule", &object("DestinationRule")).into_iter().collect(),
+        virtual_services: check("VirtualService", &object("VirtualService")).into_iter().collect(),
+    };
     seen
 }
 
@@ -242,7 +250,12 @@ fn one_odd(kind: &'static str, odd: &Value) {
         "HorizontalPodAutoscaler" => seen.autoscalers = check(kind, odd).into_iter().collect(),
         "EndpointSlice" => seen.endpoints = check::<EndpointSlice>(kind, odd).map(|slice| slice.pods.0.clone()),
         "NetworkPolicy" => seen.pod_selectors = check::<PodSelector>(kind, odd).into_iter().collect(),
+        "DestinationRule" => {
+            let rules = check::<DestinationRule>(kind, odd);
+            seen.subsets.destination_rules = rules.into_iter().collect();
+        }
         "VirtualService" => {
+            seen.subsets.virtual_services = check::<VirtualService>(kind, odd).into_iter().collect();
             seen.routes.virtual_services = Listed::All(check::<VirtualService>(kind, odd).into_iter().collect());
         }
         _ => seen.routes.http_routes = Listed::All(check::<HTTPRoute>(kind, odd).into_iter().collect()),
@@ -260,6 +273,7 @@ fn kind() -> impl Strategy<Value = &'static str> {
         "EndpointSlice",
         "NetworkPolicy",
         "VirtualService",
+        "DestinationRule",
         "HTTPRoute",
     ];
     prop::sample::select(kinds.to_vec())

@@ -1,6 +1,7 @@
 //! The asynchronous shell: watches, stores, the Lease, and the execution of plans. It decides nothing.
 
 mod clock;
+mod concerned;
 mod context;
 mod endpoints;
 mod execute;
@@ -26,6 +27,7 @@ mod settings;
 mod status;
 mod store;
 mod stores;
+mod subsets;
 mod supervise;
 mod task_state;
 mod turns;

@@ -9,6 +9,8 @@ use super::{
     context::Context,
     endpoints::EndpointWatch,
     key::Key,
+    stores::WatchGaps,
+    subsets,
     task_state::{Services, TaskState},
 };
 use crate::{
@@ -30,20 +32,24 @@ pub fn gather(context: &Context, key: &Key, state: &mut TaskState) -> Option<Obs
     let now = clock::now();
     let (canary, pods) = canary(context, &kanary);
     let base = stores.deployments.get(namespace, &names::base(&kanary));
+    let services = services(context, &kanary, &mut state.services);
+    let subsets = subsets::gather(context, &kanary, &services, &mut state.subsets);
+    let meshed = Meshed { routed, has_subsets: !subsets.destination_rules.is_empty() };
     Some(Observed {
         neighbours: if base.is_none() { stores.deployments.unlabelled(namespace, |_| true) } else { Vec::new() },
         base,
         canary,
         pods,
-        services: services(context, &kanary, &mut state.services),
+        services,
         autoscalers: stores.autoscalers.all_in(namespace),
         pod_selectors: stores.pod_selectors.iter().flat_map(|store| store.all_in(namespace)).collect(),
         endpoints: state.endpoints.as_ref().and_then(EndpointWatch::listed),
         routes: if routed { all_routes(context) } else { Routes::default() },
-        absences: absences(context, routed, now),
+        subsets,
+        absences: absences(context, meshed, now),
         is_fresh: stores.heard_since(now - RECENTLY),
         is_absence_confirmed: false,
-        watch_broken_since: stores.watch_broken_since().into_iter().chain(routes_lost_since(context, routed)).min(),
+        watch_broken_since: stores.watch_broken_since().into_iter().chain(meshed.lost_since(context)).min(),
         prometheus: context.prometheus.egress().clone(),
         unreadable: unreadable(context, &kanary, routed),
         // The driver adds what it remembers.
@@ -80,13 +86,11 @@ fn services(context: &Context, kanary: &KanaryDeployment, known: &mut Services) 
 
 /// When there was no leader, and when a watch of the leader was broken. One that ends in the future was recorded by a clock
 /// that was wrong.
-fn absences(context: &Context, routed: bool, now: Timestamp) -> Vec<Absence> {
+fn absences(context: &Context, meshed: Meshed, now: Timestamp) -> Vec<Absence> {
     let stores = &context.stores;
     let mut absences = context.leadership.absences();
     absences.extend(stores.gaps.all());
-    if routed {
-        absences.extend(stores.virtual_services.gaps.all().into_iter().chain(stores.http_routes.gaps.all()));
-    }
+    absences.extend(meshed.gaps(context).into_iter().flat_map(WatchGaps::all));
     absences.retain(|absence| absence.until <= now);
     absences.sort_by_key(|absence| absence.from);
     absences
@@ -117,10 +121,29 @@ fn unreadable(context: &Context, kanary: &KanaryDeployment, routed: bool) -> Vec
     all.chain(routes).collect()
 }
 
-fn routes_lost_since(context: &Context, routed: bool) -> Option<Timestamp> {
-    let stores = &context.stores;
-    let lost = [stores.virtual_services.lost_since(), stores.http_routes.lost_since()];
-    lost.into_iter().flatten().filter(|_| routed).min()
+/// Which watches of a mesh a decision depends on.
+#[derive(Clone, Copy)]
+struct Meshed {
+    routed: bool,
+    has_subsets: bool,
+}
+
+impl Meshed {
+    fn lost_since(self, context: &Context) -> Option<Timestamp> {
+        let stores = &context.stores;
+        let virtual_services = stores.virtual_services.lost_since().filter(|_| self.routed || self.has_subsets);
+        let http_routes = stores.http_routes.lost_since().filter(|_| self.routed);
+        let destination_rules = stores.destination_rules.lost_since().filter(|_| self.has_subsets);
+        [virtual_services, http_routes, destination_rules].into_iter().flatten().min()
+    }
+
+    fn gaps(self, context: &Context) -> Vec<&WatchGaps> {
+        let stores = &context.stores;
+        let virtual_services = Some(&stores.virtual_services.gaps).filter(|_| self.routed || self.has_subsets);
+        let http_routes = Some(&stores.http_routes.gaps).filter(|_| self.routed);
+        let destination_rules = Some(&stores.destination_rules.gaps).filter(|_| self.has_subsets);
+        [virtual_services, http_routes, destination_rules].into_iter().flatten().collect()
+    }
 }
 
 /// Those of a mesh, of all namespaces.

@@ -123,6 +123,11 @@ impl<K: Object + Clone> Store<K> {
         self.lock().objects.get(namespace).map(pick).unwrap_or_default()
     }
 
+    /// Is there none?
+    pub fn is_empty(&self) -> bool {
+        self.lock().objects.is_empty()
+    }
+
     /// All objects, in no order.
     pub fn all(&self) -> Vec<Arc<K>> {
         self.lock().objects.values().flat_map(Index::all).cloned().collect()

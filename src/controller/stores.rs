@@ -11,7 +11,8 @@ use crate::{
     api::KanaryDeployment,
     decision::{Absence, Kind},
     objects::{
-        Autoscaler, Deployment, HTTPRoute, Listed, Object, Pod, PodSelector, Service, Unavailable, VirtualService,
+        Autoscaler, Deployment, DestinationRule, HTTPRoute, Listed, Object, Pod, PodSelector, Service, Unavailable,
+        VirtualService,
     },
 };
 
@@ -38,6 +39,7 @@ pub struct Stores {
     pub autoscalers: Store<Autoscaler>,
     pub virtual_services: RouteStore<VirtualService>,
     pub http_routes: RouteStore<HTTPRoute>,
+    pub destination_rules: RouteStore<DestinationRule>,
     /// In the order of [`POD_SELECTORS`]: each list of a kind replaces a store of its own.
     pub pod_selectors: [Store<PodSelector>; POD_SELECTORS.len()],
     /// When a watch that every canary depends on was broken.
@@ -53,7 +55,9 @@ impl Stores {
         self.services.synced().await;
         self.autoscalers.synced().await;
         // A list that the API server cannot give must not delay the canaries that have nothing to do with routes.
-        let routes = async { tokio::join!(self.virtual_services.settled(), self.http_routes.settled()) };
+        let routes = async {
+            tokio::join!(self.virtual_services.settled(), self.http_routes.settled(), self.destination_rules.settled())
+        };
         let _ = tokio::time::timeout(ROUTES_TIMEOUT, routes).await;
     }
 
@@ -81,6 +85,7 @@ impl Stores {
             (Kind::HorizontalPodAutoscaler.as_str(), self.autoscalers.unreadable_count()),
             (Kind::VirtualService.as_str(), self.virtual_services.store.unreadable_count()),
             (Kind::HTTPRoute.as_str(), self.http_routes.store.unreadable_count()),
+            ("DestinationRule", self.destination_rules.store.unreadable_count()),
         ];
         counts
             .extend(POD_SELECTORS.iter().zip(&self.pod_selectors).map(|(of, store)| (of.2, store.unreadable_count())));
@@ -144,6 +149,11 @@ impl<K: Object + Clone> RouteStore<K> {
             None => Listed::All(self.store.all()),
             Some(why) => Listed::Not(why),
         }
+    }
+
+    /// Are all of them known?
+    pub fn is_known(&self) -> bool {
+        self.unavailable.borrow().is_none()
     }
 
     /// Waits until it is known what there is, or why that is not known.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::{clock, context::Context, endpoints::EndpointWatch, key::Key};
+use super::{clock, context::Context, endpoints::EndpointWatch, key::Key, subsets::Subsets};
 use crate::{
     api::Phase,
     decision::Notice,
@@ -70,6 +70,8 @@ pub struct TaskState {
     pub services: Services,
     /// The last event of a resource whose status cannot be read: it is published once.
     pub unreadable: Option<Notice>,
+    /// What names subsets of production's pods.
+    pub subsets: Subsets,
     /// When this task last woke up.
     pub woken: Timestamp,
     /// When there was last nothing left to do, so no query was due either.

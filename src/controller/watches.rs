@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::Resource;
 
 use super::{
+    concerned,
     context::Context,
     key::Key,
     pod_selectors, routes,
@@ -15,7 +16,6 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, names},
-    decision::services_of,
     objects::{Autoscaler, Deployment, Object, Pod, RawObject, Readable, Service},
 };
 
@@ -87,18 +87,12 @@ fn map_pod(_: &Context, pod: &Pod) -> Vec<Key> {
     pod.label(names::CANARY_LABEL).map(|name| Key::new(pod.namespace(), name)).into_iter().collect()
 }
 
-/// To its owner; or, as any other Service may select canary pods, to all that it matters to: there may be thousands of
-/// both in a namespace.
+/// To its owner; or to all that it matters to.
 fn map_service(context: &Context, service: &Service) -> Vec<Key> {
     if service.canary().is_some() {
         return owners(service).into_iter().chain(by_reference(context, service, service.name())).collect();
     }
-    let matters = |kanary: &KanaryDeployment| {
-        let base = context.stores.deployments.get(service.namespace(), &names::base(kanary));
-        services_of(kanary, base.as_deref())(service)
-    };
-    let kanaries = context.stores.kanaries.all_in(service.namespace());
-    kanaries.iter().filter(|kanary| matters(kanary)).map(|kanary| Key::of(kanary)).collect()
+    concerned::by_service(context, service)
 }
 
 /// To its owner, and to those that have their base or canary scaled by it.

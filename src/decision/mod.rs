@@ -6,6 +6,8 @@
 mod observed;
 pub mod owned;
 mod plan;
+mod subsets;
 
 pub use observed::{Absence, DryRun, Fault, Observed, Routes, services_of};
 pub use plan::{Action, Kind, Lookup, Notice, Patch, Plan, StatusUpdate, Target};
+pub use subsets::Subsets;

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use kube::Resource;
 use serde::{Deserialize, Serialize};
 
-use super::Kind;
+use super::{Kind, Subsets};
 use crate::{
     api::{CanaryStatus, KanaryDeployment, KanaryDeploymentStatus, names},
     objects::{
@@ -50,6 +50,9 @@ pub struct Observed {
     pub endpoints: Option<BTreeSet<String>>,
     /// The routes of a mesh; only while traffic is mirrored, or was.
     pub routes: Routes,
+    /// What of a mesh names subsets of production's pods, with every source.
+    #[serde(default)]
+    pub subsets: Subsets,
     /// When no controller watched, oldest first.
     pub absences: Vec<Absence>,
     /// A watch is broken since then, so the observation may be stale.
@@ -170,6 +173,7 @@ impl Observed {
             pod_selectors: Vec::new(),
             endpoints: None,
             routes: Routes::default(),
+            subsets: Subsets::default(),
             absences: Vec::new(),
             watch_broken_since: None,
             is_fresh: true,

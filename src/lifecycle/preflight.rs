@@ -35,7 +35,7 @@ const CHECKS: [Check; 12] = [
     |seen, _, traffic| name_is_taken(seen, traffic),
     // A query that cannot be sent, or that decides nothing, is a mistake that no result would show.
     |seen, _, _| promql::lint(seen).map(|why| why.prefixed("spec.validation.items: ")),
-    // What would be promoted must not take production's pods from a Service.
+    // What would be promoted must not take production's pods from a Service, or from a subset that a mesh sends requests to.
     |seen, _, _| traffic::loss(seen),
     // A pod that is selected whatever its labels would be in production from its first moment.
     |_, withheld, _| selector_too_wide(withheld),

@@ -25,10 +25,13 @@ pub(super) fn warnings(seen: &Observed, facts: &Facts) -> Vec<Notice> {
         if is_counted { [counted_by_autoscaler(seen, facts), counted_by_budget(seen, &labels)] } else { [None, None] };
     let others = if joins { joins_others(seen, &labels) } else { None };
     let undeclared = traffic::undeclared_port(seen).map(|note| warning(Reason::PortUndeclared, note));
+    let excluded = traffic::excluding_subset(seen, &facts.withheld);
+    let excluded = excluded.map(|note| warning(Reason::SubsetExcludesCanary, note));
     let in_production = if joins { [waits_for_gate(seen), is_uneven(seen)] } else { [None, None] };
     let hazards =
         [runs_beside(seen), labels_are_read(seen, facts), scheduled_apart(seen, facts), base_is_managed(seen)];
-    let all = [unselected].into_iter().chain(counted).chain([others, undeclared]).chain(in_production).chain(hazards);
+    let all = [unselected].into_iter().chain(counted).chain([others, undeclared, excluded]);
+    let all = all.chain(in_production).chain(hazards);
     let queries = promql::remarks(seen).into_iter().map(|remark| warning(remark.reason, remark.message));
     all.flatten().chain(queries).collect()
 }

@@ -6,6 +6,7 @@
 mod autoscaler;
 mod custom_resource;
 mod deployment;
+mod destination_rule;
 mod endpoint_slice;
 mod http_route;
 mod labels;
@@ -24,6 +25,7 @@ mod virtual_service;
 pub use autoscaler::{Autoscaler, AutoscalerSpec};
 pub use custom_resource::{Listed, Unavailable};
 pub use deployment::{Availability, Deployment, DeploymentSpec, DeploymentStatus, PodTemplate};
+pub use destination_rule::{DestinationRule, DestinationRuleSpec, Subset};
 pub use endpoint_slice::{EndpointSlice, PodNames};
 pub use http_route::{HTTPRoute, RouteStatus};
 pub use labels::{Labels, map_selects, selects};

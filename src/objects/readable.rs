@@ -5,8 +5,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
-    Autoscaler, AutoscalerSpec, Deployment, DeploymentSpec, DeploymentStatus, EndpointSlice, HTTPRoute, Object, Pod,
-    PodNames, PodPorts, PodSelector, PodStatus, RouteStatus, SelectorSpec, Service, ServiceSpec, VirtualService,
+    Autoscaler, AutoscalerSpec, Deployment, DeploymentSpec, DeploymentStatus, DestinationRule, DestinationRuleSpec,
+    EndpointSlice, HTTPRoute, Object, Pod, PodNames, PodPorts, PodSelector, PodStatus, RouteStatus, SelectorSpec,
+    Service, ServiceSpec, VirtualService,
 };
 use crate::api::{KanaryDeployment, KanaryDeploymentSpec, KanaryDeploymentStatus};
 
@@ -125,6 +126,15 @@ impl Readable for VirtualService {
 
     fn assemble(metadata: ObjectMeta, spec: Self::Spec, (): ()) -> Self {
         Self { metadata, spec, last_manager: None }
+    }
+}
+
+impl Readable for DestinationRule {
+    type Spec = DestinationRuleSpec;
+    type Status = ();
+
+    fn assemble(metadata: ObjectMeta, spec: Self::Spec, (): ()) -> Self {
+        Self { metadata, spec }
     }
 }
 

@@ -12,6 +12,7 @@ mod promotion;
 mod routes;
 mod services;
 mod status;
+mod subsets;
 
 use jiff::Timestamp;
 use mirror::Mirror;
@@ -19,9 +20,10 @@ pub use mirror::remove_own_routes;
 use production::Remaining;
 pub use production::{is_leaving, was_in_production};
 pub use promotion::{loss, needs_dry_run, undeclared_port};
-pub use routes::{concerns as concerns_routes, named as named_routes};
+pub use routes::{concerns as concerns_routes, named as named_routes, subsets as mesh_subsets};
 pub use services::counts_canary;
 pub use status::TrafficStatus;
+pub use subsets::excluding as excluding_subset;
 
 use crate::{
     api::{ConditionStatus, Explanation, KanaryDeploymentStatus, Phase, Reason, Source},
@@ -70,7 +72,7 @@ impl<'a> Traffic<'a> {
     pub fn of(seen: &'a Observed, withheld: &Withheld) -> Self {
         let mirror = Mirror::of(seen);
         let obstacle = obstacle(seen, withheld, &mirror);
-        let status = status(seen, obstacle.as_ref(), &mirror);
+        let status = status(seen, obstacle.as_ref(), withheld, &mirror);
         Self { seen, withheld: withheld.clone(), mirror, obstacle, status }
     }
 
@@ -249,7 +251,7 @@ fn obstacle(seen: &Observed, withheld: &Withheld, mirror: &Mirror) -> Option<Exp
     }
 }
 
-fn status(seen: &Observed, obstacle: Option<&Explanation>, mirror: &Mirror) -> TrafficStatus {
+fn status(seen: &Observed, obstacle: Option<&Explanation>, withheld: &Withheld, mirror: &Mirror) -> TrafficStatus {
     if let Some(why) = obstacle {
         return TrafficStatus { truth: ConditionStatus::False, why: why.clone() };
     }
@@ -259,7 +261,7 @@ fn status(seen: &Observed, obstacle: Option<&Explanation>, mirror: &Mirror) -> T
             Reason::NotRequested,
             "spec.traffic.source is none: the canary receives no requests",
         ),
-        Source::Service | Source::KanaryService | Source::Both => services::status(seen),
+        Source::Service | Source::KanaryService | Source::Both => services::status(seen, withheld),
         Source::Mirror => mirror::status(mirror),
     }
 }

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::ports;
+use super::{ports, subsets};
 use crate::{
     api::{Explanation, Reason},
     decision::Observed,
@@ -36,7 +36,7 @@ pub fn unrelated(seen: &Observed, service: &Service) -> Option<String> {
     ))
 }
 
-/// Which Service a promotion would leave without pods, or without a port.
+/// Which Service, or which subset of its pods in a mesh, a promotion would leave without pods, or without a port.
 #[must_use]
 pub fn loss(seen: &Observed) -> Option<Explanation> {
     let is_refused = seen.fitting_dry_run().is_some_and(|dry_run| dry_run.outcome.is_err());
@@ -57,16 +57,18 @@ pub fn loss(seen: &Observed) -> Option<Explanation> {
             );
             return Some(Explanation::new(Reason::ServiceLosesPods, message));
         }
-        let why = ports::unreachable(seen, service)?;
-        Some(Explanation::new(Reason::PortNotFound, format!("Service {name} {why}")))
+        let port = ports::unreachable(seen, service);
+        port.map(|why| Explanation::new(Reason::PortNotFound, format!("Service {name} {why}")))
+            .or_else(|| subsets::loss(seen, service, &base.spec.template.labels, &labels))
     })
 }
 
-/// Whether the labels of the template are not enough to say that no Service loses pods: only a dry run shows what
-/// admission webhooks add to it.
+/// Whether the labels of the template are not enough to say that no Service, and no subset, loses pods: only a dry run shows
+/// what admission webhooks add to it.
 #[must_use]
 pub fn needs_dry_run(seen: &Observed) -> bool {
-    seen.fitting_dry_run().is_none() && loss(seen).is_some_and(|why| why.reason == Reason::ServiceLosesPods)
+    let is_by_label = |reason: &Reason| matches!(reason, Reason::ServiceLosesPods | Reason::SubsetLosesPods);
+    seen.fitting_dry_run().is_none() && loss(seen).is_some_and(|why| is_by_label(&why.reason))
 }
 
 /// What a dry run shows of the base after a promotion.

@@ -1,6 +1,6 @@
 //! Requests through Services: what is wrong with the production Service, and whether the canary's pods are selected.
 
-use super::{kanary_service, ports, production, promotion, status::TrafficStatus};
+use super::{kanary_service, ports, production, promotion, status::TrafficStatus, subsets};
 use crate::{
     api::{ConditionStatus, Explanation, Reason, Source, names},
     canary::{self, Withheld},
@@ -90,7 +90,7 @@ pub fn counts_canary(seen: &Observed, withheld: &Withheld) -> bool {
 }
 
 /// Do the Services that the source requests select the canary's pods?
-pub fn status(seen: &Observed) -> TrafficStatus {
+pub fn status(seen: &Observed, withheld: &Withheld) -> TrafficStatus {
     let source = seen.kanary.spec.traffic.source;
     let is_on = (!source.joins_production() || production::all_in(seen))
         && (!source.has_kanary_service() || kanary_service::can_receive(seen));
@@ -98,7 +98,8 @@ pub fn status(seen: &Observed) -> TrafficStatus {
     let names = services.join(" and ");
     let (noun, verb) = if services.len() == 1 { ("Service", "sends") } else { ("Services", "send") };
     if is_on {
-        let message = format!("{noun} {names} {verb} requests to the canary{}", strangers(seen));
+        let but = subsets::excluding(seen, withheld).map_or_else(String::new, |why| format!("; but {why}"));
+        let message = format!("{noun} {names} {verb} requests to the canary{but}{}", strangers(seen));
         TrafficStatus::new(ConditionStatus::True, Reason::On, message)
     } else {
         let message = format!("waiting for {noun} {names} to select the canary's pods");

@@ -17,6 +17,7 @@ mod remains;
 mod services;
 mod splice;
 mod starting;
+mod subsets;
 mod telling;
 mod unreadable;
 mod verdict;

@@ -12,7 +12,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
     api::{KanaryDeployment, names},
-    decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate},
+    decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate, Subsets},
     lifecycle::{
         self,
         driver::Driver,
@@ -344,6 +344,7 @@ impl Shell {
             pod_selectors: Vec::new(),
             endpoints: endpoints.map(|service| self.cache.endpoints_of(service)),
             routes: self.routes(&kanary),
+            subsets: Subsets::default(),
             absences: self.absences.clone(),
             watch_broken_since: None,
             stored: BTreeMap::new(),

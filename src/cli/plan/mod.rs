@@ -141,7 +141,7 @@ fn place(cluster: &mut Cluster, home: &str, document: &Document) -> Result<(), E
     let is_here = document.namespace().is_none_or(|namespace| namespace == home);
     match (is_here, document.kind()) {
         (true, _) => cluster.load(object.clone()).map_err(failed),
-        (false, "VirtualService" | "HTTPRoute") => {
+        (false, "VirtualService" | "HTTPRoute" | "DestinationRule") => {
             cluster.add_foreign_route(object.clone());
             Ok(())
         }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{KanaryDeployment, ManualStatus, Phase, Reason, Source, names},
-    decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Target, owned},
+    decision::{Action, Fault, Kind, Lookup, Observed, Patch, Routes, Subsets, Target, owned},
     lifecycle::{
         driver::Driver,
         step::{self, Done, StepError, Wait},
@@ -208,6 +208,11 @@ impl Simulation {
                 virtual_services: Listed::All(cluster.routes("VirtualService")),
                 http_routes: Listed::All(cluster.routes("HTTPRoute")),
                 is_fresh: true,
+            },
+            subsets: Subsets {
+                domain: DOMAIN.into(),
+                destination_rules: cluster.routes("DestinationRule"),
+                virtual_services: cluster.routes("VirtualService"),
             },
             prometheus: EgressPolicy { url: Some(PROMETHEUS.into()), ..EgressPolicy::default() },
             ..Observed::around(kanary.clone(), cluster.now)

@@ -19,9 +19,7 @@ pub const MESH: &str = "mesh";
 
 /// How an `http` route points to the production Service, if it does.
 pub fn to_production(seen: &Observed, route: &VirtualService, http: &Value) -> Option<ToProduction> {
-    // Such a route answers for itself, whatever destinations it has as well.
-    if ["redirect", "directResponse", "delegate"].iter().any(|field| http.get(field).is_some_and(|own| !own.is_null()))
-    {
+    if !sends(http) {
         return None;
     }
     let production = full(seen, seen.kanary.spec.service_name.as_deref()?);
@@ -37,8 +35,13 @@ pub fn to_production(seen: &Observed, route: &VirtualService, http: &Value) -> O
     })
 }
 
-/// Of a single destination the default is all.
-fn weight(to: &Value, destinations: usize) -> i64 {
+/// Does a route send requests to its destinations? One of these answers for itself, whatever destinations it has as well.
+pub fn sends(http: &Value) -> bool {
+    !["redirect", "directResponse", "delegate"].iter().any(|field| http.get(field).is_some_and(|own| !own.is_null()))
+}
+
+/// How much of the requests a destination gets. Of a single one the default is all.
+pub fn weight(to: &Value, destinations: usize) -> i64 {
     let default = if destinations == 1 { 100 } else { 0 };
     to.get("weight").and_then(Value::as_i64).unwrap_or(default)
 }

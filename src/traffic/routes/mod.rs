@@ -15,6 +15,7 @@ pub mod listed;
 pub mod object;
 pub mod protocol;
 pub mod splice;
+pub mod subsets;
 
 use object::{RouteObject, RouteRule, ToProduction};
 use serde_json::Value;
