@@ -3,11 +3,13 @@
 //!
 //! Not here: what is decided (`lifecycle` and the planners below it).
 
+mod kind;
 mod observed;
 pub mod owned;
 mod plan;
 mod subsets;
 
+pub use kind::Kind;
 pub use observed::{Absence, DryRun, Fault, Observed, Routes, services_of};
-pub use plan::{Action, Kind, Lookup, Notice, Patch, Plan, StatusUpdate, Target};
+pub use plan::{Action, Lookup, Notice, Patch, Plan, StatusUpdate, Target};
 pub use subsets::Subsets;

@@ -3,9 +3,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use strum::IntoStaticStr;
 
-use super::Observed;
+use super::{Kind, Observed};
 use crate::api::{KanaryDeploymentStatus, Reason};
 
 /// What to write, what to report, and when to reconcile again.
@@ -59,40 +58,6 @@ pub struct Notice {
     pub reason: Reason,
     /// For people.
     pub note: String,
-}
-
-/// The kinds that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, IntoStaticStr)]
-#[allow(missing_docs)]
-pub enum Kind {
-    Deployment,
-    Service,
-    HorizontalPodAutoscaler,
-    Pod,
-    VirtualService,
-    HTTPRoute,
-    KanaryDeployment,
-}
-
-impl Kind {
-    /// As the API spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        self.into()
-    }
-
-    /// Its API group and version.
-    #[must_use]
-    pub fn api_version(self) -> &'static str {
-        match self {
-            Kind::Deployment => "apps/v1",
-            Kind::Service | Kind::Pod => "v1",
-            Kind::HorizontalPodAutoscaler => "autoscaling/v2",
-            Kind::VirtualService => "networking.istio.io/v1",
-            Kind::HTTPRoute => "gateway.networking.k8s.io/v1",
-            Kind::KanaryDeployment => "kanary.k8s.io/v1alpha1",
-        }
-    }
 }
 
 /// An object in the namespace of the `KanaryDeployment`.
