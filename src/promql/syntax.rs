@@ -10,6 +10,7 @@
 mod baseline;
 mod correct;
 mod cursor;
+mod doubts;
 mod edit;
 mod flaw;
 mod functions;
@@ -28,6 +29,7 @@ mod variables;
 use baseline::Baseline;
 pub use baseline::Names;
 use cursor::Failure;
+pub use doubts::Doubt;
 pub use flaw::Flaw;
 
 use self::tree::{Expr, Type};
@@ -88,6 +90,13 @@ pub enum Remark {
     Drops,
     /// What it selects of the base is the canary, too.
     Base,
+    /// It says something else where nothing is counted.
+    Doubtful {
+        /// What.
+        doubt: Doubt,
+        /// The query to write instead, if it could be worked out.
+        corrected: Option<String>,
+    },
 }
 
 impl std::fmt::Display for Remark {
@@ -103,6 +112,8 @@ impl std::fmt::Display for Remark {
                  filter",
             ),
             Self::Base => write!(f, "{}; {}", Flaw::Base.what(), Flaw::Base.hint()),
+            Self::Doubtful { doubt, corrected: None } => write!(f, "{}; {}", doubt.what(), doubt.hint()),
+            Self::Doubtful { doubt, corrected: Some(corrected) } => write!(f, "{}; use: {corrected}", doubt.what()),
         }
     }
 }
@@ -167,18 +178,28 @@ fn examine(candidate: Candidate<'_>, render: &dyn Fn(&str) -> Option<String>) ->
     let baseline = Baseline::of(query, &tree, names);
     match baseline.flaw(&tree).filter(|_| is_boolean) {
         Some(found) => Err(Fault::Flawed { flaw: found.flaw, corrected: None }),
-        None => Ok(remark(candidate, &tree, &baseline)),
+        None => Ok(remark(candidate, &tree, &baseline, render)),
     }
 }
 
-fn remark(candidate: Candidate<'_>, tree: &Expr, baseline: &Baseline) -> Option<Remark> {
-    let Candidate { query, is_boolean, .. } = candidate;
+fn remark(
+    candidate: Candidate<'_>,
+    tree: &Expr,
+    baseline: &Baseline,
+    render: &dyn Fn(&str) -> Option<String>,
+) -> Option<Remark> {
+    let Candidate { template, query, is_boolean, .. } = candidate;
     let drops = |filter| !is_boolean && !guard::is_idle_filter(query, filter);
     match () {
         () if !tree.reads() && types::of(tree).is_some() => Some(Remark::Constant),
         () if tree.filter().is_some_and(drops) => Some(Remark::Drops),
         () if baseline.is_beside(tree) => Some(Remark::Base),
-        () => None,
+        () if !is_boolean => None,
+        () => {
+            let (doubt, edits) = doubts::find(query, tree)?;
+            let corrected = if edits.is_empty() { None } else { correct::corrected(template, true, render) };
+            Some(Remark::Doubtful { doubt, corrected })
+        }
     }
 }
 

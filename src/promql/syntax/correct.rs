@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::{
+    doubts,
     edit::{self, Edit},
     flaw::Found,
     parser, sets,
@@ -16,20 +17,32 @@ const MAX_ROUNDS: usize = 8;
 /// Bytes of a query that is worth being written out.
 const MAX_BYTES: usize = 8192;
 
-/// The template without what is wrong with it. `render` makes a query of a template.
+/// What to change, if anything.
+type Mend<'a> = &'a dyn Fn(&str, &Expr) -> Option<Vec<Edit>>;
+
+/// The template without what is wrong with it or doubtful. `render` makes a query of a template.
 pub fn corrected(template: &str, is_boolean: bool, render: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    mended(template, render, &|text, tree| {
+        let doubted =
+            || doubts::find(text, tree).map(|(_, edits)| edits).filter(|edits| is_boolean && !edits.is_empty());
+        flaw(text, tree, is_boolean).map(|found| found.edits).or_else(doubted)
+    })
+}
+
+/// One change after the other, until there is nothing more to change.
+fn mended(template: &str, render: &dyn Fn(&str) -> Option<String>, mend: Mend<'_>) -> Option<String> {
     let mut text = template.to_owned();
     for _ in 0..MAX_ROUNDS {
         if text.len() > MAX_BYTES {
             return None;
         }
         let masked = masked(&text)?;
-        let Some(found) = flaw(&masked, &tree(&masked)?, is_boolean) else {
+        let Some(edits) = mend(&masked, &tree(&masked)?) else {
             // What was changed must be what will be sent.
             let query = render(&text)?;
-            return flaw(&query, &tree(&query)?, is_boolean).is_none().then(|| text.trim_end().to_owned());
+            return mend(&query, &tree(&query)?).is_none().then(|| text.trim_end().to_owned());
         };
-        let edits: Vec<Edit> = found.edits.iter().map(|edit| unmasked(edit, &masked, &text)).collect::<Option<_>>()?;
+        let edits: Vec<Edit> = edits.iter().map(|edit| unmasked(edit, &masked, &text)).collect::<Option<_>>()?;
         text = if edits.is_empty() { return None } else { edit::apply(&text, edits)? };
     }
     None

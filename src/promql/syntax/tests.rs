@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod doubts;
 mod flaws;
 mod reading;
 

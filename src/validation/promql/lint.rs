@@ -28,7 +28,7 @@ pub fn remarks(seen: &Observed) -> Vec<Explanation> {
         let remark = check(seen, item).ok()??;
         let reason = match remark {
             Remark::NotChecked { .. } => Reason::QueryNotChecked,
-            Remark::Constant | Remark::Drops | Remark::Base => Reason::QueryDoubtful,
+            Remark::Constant | Remark::Drops | Remark::Base | Remark::Doubtful { .. } => Reason::QueryDoubtful,
         };
         Some(Explanation { reason, message: format!("spec.validation.items: {name}: query: {remark}") })
     };

@@ -223,12 +223,12 @@ fn a_share_of_what_is_good_is_zero_in_a_total_outage() {
         (
             Starved,
             r#"sum(rate(x{n="a",code!~"5.."}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
-            r#"(sum(rate(x{n="a",code!~"5.."}[1m])) or vector(0)) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
+            r#"(sum(rate(x{n="a",code!~"5.."}[1m])) or vector(0)) / (sum(rate(x{n="a"}[1m])) > 0) >= bool 0.99"#,
         ),
         (
             Starved,
             r#"100 * (sum(rate(x{code="200"}[1m])) / sum(rate(x[1m]))) > bool 99"#,
-            r#"100 * ((sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m]))) > bool 99"#,
+            r#"100 * ((sum(rate(x{code="200"}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0)) > bool 99"#,
         ),
         (
             Starved,
@@ -243,21 +243,21 @@ fn a_share_of_what_is_good_is_zero_in_a_total_outage() {
         (
             Filters,
             r#"sum(rate(x{code!~"5.."}[1m])) / sum(rate(x[1m])) >= 0.95"#,
-            r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.95"#,
+            r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) >= bool 0.95"#,
         ),
         (
             Starved,
             r#"1 - sum(rate(x{code="200"}[1m])) / sum(rate(x[1m])) < bool 0.01"#,
-            r#"1 - (sum(rate(x{code="200"}[1m])) or vector(0)) / sum(rate(x[1m])) < bool 0.01"#,
+            r#"1 - (sum(rate(x{code="200"}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) < bool 0.01"#,
         ),
     ]);
     without_proposal(Starved, &[r#"x{code="200"} / on(pod) x > bool 0.9"#]);
     let good = [
         r#"(sum(rate(x{code!~"5.."}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) >= bool 0.99"#,
-        r#"sum(rate(ok_total[1m])) / sum(rate(all_total[1m])) >= bool 0.99"#,
-        r#"sum(rate(x{n="b"}[1m])) / sum(rate(x{n="a"}[1m])) >= bool 0.99"#,
-        r#"1 - (sum(rate(x{code=~"5.."}[1m])) or vector(0)) / sum(rate(x[1m])) >= bool 0.99"#,
-        r#"sum(rate(x{n="a"}[1m])) / sum(rate(x{n="a"}[1m] offset 1h)) >= bool 0.5"#,
+        r#"sum(rate(ok_total[1m])) / (sum(rate(all_total[1m])) > 0) >= bool 0.99"#,
+        r#"sum(rate(x{n="b"}[1m])) / (sum(rate(x{n="a"}[1m])) > 0) >= bool 0.99"#,
+        r#"1 - (sum(rate(x{code=~"5.."}[1m])) or vector(0)) / (sum(rate(x[1m])) > 0) >= bool 0.99"#,
+        r#"sum(rate(x{n="a"}[1m])) / (sum(rate(x{n="a"}[1m] offset 1h)) > 0) >= bool 0.5"#,
     ];
     good.into_iter().for_each(passes);
 }
