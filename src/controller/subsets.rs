@@ -28,7 +28,7 @@ pub fn gather(
     known: &mut Subsets,
 ) -> decision::Subsets {
     let (rules, routes) = (&context.stores.destination_rules, &context.stores.virtual_services);
-    if !rules.is_known() || rules.store.is_empty() {
+    if !rules.is_known() || !routes.is_known() || rules.store.is_empty() {
         return decision::Subsets::default();
     }
     let domain = &context.settings.cluster_domain;
@@ -57,6 +57,9 @@ fn find(context: &Context, services: &[String]) -> decision::Subsets {
     // Stores have no order, and a decision must not depend on chance.
     destination_rules.sort_by(|one, other| place(&**one).cmp(&place(&**other)));
     virtual_services.sort_by(|one, other| place(&**one).cmp(&place(&**other)));
+    if virtual_services.is_empty() {
+        return decision::Subsets::default();
+    }
     decision::Subsets { domain: domain.clone(), destination_rules, virtual_services }
 }
 

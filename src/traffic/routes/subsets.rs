@@ -35,10 +35,11 @@ impl ToSubset<'_> {
         self.known().all(|(key, value)| labels.get(key) == Some(value))
     }
 
-    /// The labels of the subset that these do not have, as `key=value`.
+    /// The labels of the subset that these do not have, such as `the label version=v1`.
     pub fn missing(&self, labels: &Labels) -> String {
         let lacks = self.known().filter(|(key, value)| labels.get(*key) != Some(*value));
-        lacks.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
+        let pairs: Vec<String> = lacks.map(|(key, value)| format!("{key}={value}")).collect();
+        format!("the {} {}", if pairs.len() == 1 { "label" } else { "labels" }, pairs.join(", "))
     }
 
     fn known(&self) -> impl Iterator<Item = (&String, &String)> {
