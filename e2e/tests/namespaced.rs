@@ -52,7 +52,8 @@ async fn a_namespace_is_deleted_while_a_mirror_is_on(ns: TestNamespace) -> Resul
     let namespaces: Api<Namespace> = Api::all(ns.client());
     let namespace = namespaces.get(ns.name()).await.context(|| "read the namespace".into())?;
     namespaces.delete(ns.name(), &DeleteParams::default()).await.context(|| "delete the namespace".into())?;
-    let gone = await_condition(namespaces, ns.name(), is_deleted(&namespace.uid().unwrap_or_default()));
+    let uid = namespace.uid().unwrap_or_default();
+    let gone = await_condition(namespaces, ns.name(), is_deleted(&uid));
     let gone = tokio::time::timeout(PATIENCE, gone).await.context(|| "wait until the namespace is gone".into())?;
     gone.map(drop).context(|| "wait until the namespace is gone".into())?;
     controller.stop().await

@@ -24,7 +24,7 @@ const ENOUGH: [(&str, u64); 51] = [
     ("BaseCreated", 400),
     ("BaseChanged", 500),
     ("BaseGone", 500),
-    ("BasePaused", 300),
+    ("BasePaused", 250),
     ("BaseRolloutStalled", 5),
     ("CanaryNotAvailable", 1000),
     ("Invalid", 1000),
