@@ -38,7 +38,6 @@ async fn a_namespace_is_deleted_while_a_mirror_is_on(ns: TestNamespace) -> Resul
     permit_in_this_namespace_only(&ns).await?;
     let arguments = [format!("--namespace={}", ns.name())];
     let controller = ns.lab()?.controller(&arguments).await?;
-    production(&ns).await?;
     ns.apply(virtual_service(json!({}))).await?;
     let mirror = json!({"traffic": {"source": "mirror"}});
     validating(&ns, mirror.clone()).await?;

@@ -1,8 +1,8 @@
 //! The RoleBinding that a controller of one namespace has its permissions by: it stays while a finalizer is to be removed there.
 //!
-//! A deleted namespace loses its objects in no particular order. Once the RoleBinding is gone, nobody may remove the finalizer
-//! of a `KanaryDeployment`, and the namespace would be Terminating for ever. So the RoleBinding has the finalizer, too, for as
-//! long as any of them.
+//! A deleted namespace loses its objects in no particular order. Without the RoleBinding the controller could no longer remove
+//! the finalizer of a `KanaryDeployment`, and the namespace would stay Terminating indefinitely. So the RoleBinding has the
+//! finalizer as long as any `KanaryDeployment` has it.
 
 use std::time::Duration;
 
@@ -61,8 +61,8 @@ fn has_finalizer(finalizers: Option<&[String]>) -> bool {
 async fn hold(bindings: &Api<RoleBinding>, name: &str, is_needed: bool) -> Result<(), kube::Error> {
     let Some(binding) = bounded(bindings.get_opt(name)).await? else { return Ok(()) };
     let finalizers = binding.finalizers();
-    let is_gone = is_needed && binding.metadata.deletion_timestamp.is_some();
-    if has_finalizer(Some(finalizers)) == is_needed || is_gone {
+    let is_too_late = is_needed && binding.metadata.deletion_timestamp.is_some();
+    if has_finalizer(Some(finalizers)) == is_needed || is_too_late {
         return Ok(());
     }
     let others = finalizers.iter().map(String::as_str).filter(|other| *other != MIRROR_FINALIZER);

@@ -21,8 +21,8 @@ use crate::{
     promql::{EgressPolicy, QueryHistory},
 };
 
-/// A Deployment, an autoscaler, a VirtualService, and Services of names that changed.
-const MADE_AT_MOST: usize = 16;
+/// The most uids that are recorded: a Deployment, an autoscaler, a VirtualService, and Services under former names.
+const MOST_UIDS: usize = 16;
 
 /// The state around one `KanaryDeployment`, as last observed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -269,8 +269,8 @@ impl Observed {
 
     /// The Services that we made, under whatever name but production's.
     pub fn own_services(&self) -> impl Iterator<Item = &Service> {
-        let others = |service: &&Service| Some(service.name()) != self.kanary.spec.service_name.as_deref();
-        self.services.iter().map(AsRef::as_ref).filter(others).filter(|service| self.is_ours(*service))
+        let is_not_production = |service: &&Service| Some(service.name()) != self.kanary.spec.service_name.as_deref();
+        self.services.iter().map(AsRef::as_ref).filter(is_not_production).filter(|service| self.is_ours(*service))
     }
 
     /// The VirtualServices that we made.
@@ -312,7 +312,11 @@ impl Observed {
     pub fn recorded(&self, kind: Kind) -> Option<&str> {
         let persisted = || {
             let canary = self.canary_status()?;
-            if kind == Kind::Deployment { canary.deployment_hash.as_deref() } else { canary.hpa_hash.as_deref() }
+            match kind {
+                Kind::Deployment => canary.deployment_hash.as_deref(),
+                Kind::HorizontalPodAutoscaler => canary.hpa_hash.as_deref(),
+                Kind::Service | Kind::Pod | Kind::VirtualService | Kind::HTTPRoute | Kind::KanaryDeployment => None,
+            }
         };
         self.stored.get(&kind).map(String::as_str).or_else(persisted)
     }
@@ -326,7 +330,7 @@ impl Observed {
         let routes = self.own_virtual_services().map(Object::uid);
         let mut uids: Vec<_> = canary.chain(autoscaler).chain(services).chain(routes).map(str::to_owned).collect();
         uids.sort_unstable();
-        uids.truncate(MADE_AT_MOST);
+        uids.truncate(MOST_UIDS);
         uids
     }
 

@@ -74,8 +74,8 @@ pub fn fingerprint<K: Object>(child: &K) -> Option<String> {
     Some(format!("{}:{}", child.annotation(names::APPLIED_HASH)?, child.spec_hash()?))
 }
 
-/// Is the child the desired one, and as the API server stored it when it was written? One of which that is not known, as after a
-/// lost answer, may have been edited by another client.
+/// Is the child the desired one, and still as the API server stored it? Without a record, for example after a lost reply, it
+/// counts as edited.
 #[must_use]
 pub fn is_current<K: Object>(desired_hash: &str, child: &K, recorded: Option<&str>) -> bool {
     child.annotation(names::APPLIED_HASH) == Some(desired_hash) && fingerprint(child).as_deref() == recorded

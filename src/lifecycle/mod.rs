@@ -244,8 +244,8 @@ fn is_deleted(seen: &Observed) -> bool {
     seen.kanary.metadata.deletion_timestamp.is_some()
 }
 
-/// As a rule owner references remove what a resource made. But its deletion may wait, for a finalizer of any client, and a canary
-/// that nobody evaluates must not be in production meanwhile.
+/// Owner references normally remove what a resource created. But a finalizer of any client can delay its deletion, and an
+/// unevaluated canary must not stay in production meanwhile.
 fn depart(seen: &Observed, facts: &Facts, is_in_the_way: bool) -> Vec<Action> {
     let leaves = facts.traffic.withdraw();
     if !leaves.is_empty() || is_in_the_way {
@@ -255,7 +255,7 @@ fn depart(seen: &Observed, facts: &Facts, is_in_the_way: bool) -> Vec<Action> {
     if removals.is_empty() || keeps_children(seen) { facts.traffic.release() } else { removals }
 }
 
-/// With `kubectl delete --cascade=orphan` what it made stays, by the user's will.
+/// With `kubectl delete --cascade=orphan` the objects stay; only their traffic is taken away.
 fn keeps_children(seen: &Observed) -> bool {
     seen.kanary.metadata.finalizers.iter().flatten().any(|name| name == "orphan")
 }

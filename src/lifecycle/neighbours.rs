@@ -24,7 +24,7 @@ pub(super) fn production_elsewhere(seen: &Observed) -> Option<Explanation> {
     Some(Explanation::new(Reason::BaseNotFound, message))
 }
 
-/// Must be known which pods the production Service has, before the base is created?
+/// Before the base is created, must the pods of the production Service be known?
 #[must_use]
 pub fn needs_endpoints(seen: &Observed) -> bool {
     would_create(seen) && seen.service().is_some_and(|service| !service.spec.selector.is_empty())

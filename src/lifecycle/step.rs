@@ -65,7 +65,7 @@ pub enum Wait {
 pub enum Done {
     /// It was written.
     Written,
-    /// A child was written whole: what it was made from, and what the API server stored.
+    /// A child was written whole; its kind, and its fingerprint as stored.
     Stored(Kind, String),
     /// What the API server made of the base in a dry run at this time, or why it refuses.
     DryRun(Timestamp, Result<DeploymentSpec, String>),

@@ -1,30 +1,30 @@
 //! How far back a query looks: its ranges and offsets.
 //!
-//! Read from the tokens, so it holds for what the parser does not know, too. It is never too short; what is looked at by several
-//! subqueries may be less.
+//! Read from the tokens, so it also works for what the parser does not know. Only literal ranges and offsets are added up: a
+//! duration that is computed counts as nothing, and nested subqueries count as more than they look back.
 
 use jiff::SignedDuration;
 
 use super::lexer::{self, Kind};
 use crate::api::duration;
 
-/// The longest time between a sample that counts and the moment of the query.
+/// The sum of the longest range and of all offsets and subquery ranges.
 #[must_use]
 pub fn lookback(query: &str) -> SignedDuration {
     let tokens = lexer::tokens(query).unwrap_or_default();
     let text = |at: usize| tokens.get(at).map_or("", |token| &query[token.span.clone()]);
-    let (mut range, mut more) = (SignedDuration::ZERO, SignedDuration::ZERO);
+    let (mut range, mut added) = (SignedDuration::ZERO, SignedDuration::ZERO);
     for (at, token) in tokens.iter().enumerate().filter(|(_, token)| token.kind == Kind::Number) {
         let length = length(&query[token.span.clone()]);
         match text(at.wrapping_sub(1)) {
             // A subquery's range begins where that of what it contains ends.
-            "[" if text(at + 1) == ":" => more = more.saturating_add(length),
+            "[" if text(at + 1) == ":" => added = added.saturating_add(length),
             "[" => range = range.max(length),
-            "offset" => more = more.saturating_add(length),
+            word if word.eq_ignore_ascii_case("offset") => added = added.saturating_add(length),
             _ => {}
         }
     }
-    range.saturating_add(more)
+    range.saturating_add(added)
 }
 
 /// Prometheus has days, weeks and years, and takes a bare number as seconds.
@@ -66,6 +66,7 @@ mod tests {
             ("up == 1", 0),
             ("rate(errors[1m]) / rate(all[5m]) < bool 0.01", 300),
             ("rate(errors[1m] offset 1h) > bool 5", 3660),
+            ("rate(errors[1m] OFFSET 1h) > bool 5", 3660),
             ("max_over_time(rate(errors[1m])[10m:30s]) < bool 1", 660),
             ("rate(errors[1h30m]) < 1", 5400),
             ("rate(errors[1d]) < 1", 86_400),

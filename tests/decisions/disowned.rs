@@ -171,6 +171,8 @@ fn a_canary_leaves_when_its_resource_is_deleted() {
     assert_eq!(kinds(&seen), [Kind::Deployment]);
     Arc::make_mut(&mut seen.kanary).metadata.finalizers = Some(vec!["orphan".into()]);
     assert_eq!(kinds(&seen), [], "the user wants it to stay");
+    seen.pods = run("Validating", &[]).pods;
+    assert_eq!(kinds(&seen), [Kind::Pod], "but it gets no traffic");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    api::{KanaryDeployment, names},
+    api::{KanaryDeployment, Phase, names},
     decision::{Absence, Action, Fault, Kind as Written, Lookup, Observed, Plan, Routes, StatusUpdate, Subsets},
     lifecycle::{
         self,
@@ -376,8 +376,11 @@ impl Shell {
 
     /// EndpointSlices are watched only while pods leave production; their first list comes a little later.
     fn follow_endpoints(&mut self, now: Timestamp, name: &str) {
-        let Some(seen) = self.observe(now, name) else { return };
-        let matters = lifecycle::needs_endpoints(&seen);
+        let Some(kanary) = self.cache.kanary(name) else { return };
+        let phase = kanary.status.as_ref().and_then(|status| status.phase);
+        // Most of the time they are not needed, and an observation takes long.
+        let may_matter = matches!(phase, Some(Phase::Starting | Phase::Promoting | Phase::Failing));
+        let matters = may_matter && self.observe(now, name).is_some_and(|seen| lifecycle::needs_endpoints(&seen));
         let known = self.following.remove(name);
         if matters {
             self.following.insert(name.to_owned(), known.is_some());

@@ -50,10 +50,11 @@ fn quotient(expr: &Expr, is_large_good: bool) -> Option<Share<'_>> {
 }
 
 fn factor(expr: &Expr) -> &Expr {
-    match &expr.bare().node {
-        Node::Binary(Binary { op: Op::Mul, lhs, rhs, .. }) if lhs.literal().is_some() => factor(rhs),
-        Node::Binary(Binary { op: Op::Mul, lhs, rhs, .. }) if rhs.literal().is_some() => factor(lhs),
-        _ => expr.bare(),
+    let Node::Binary(Binary { op: Op::Mul, lhs, rhs, .. }) = &expr.bare().node else { return expr.bare() };
+    match (lhs.literal(), rhs.literal()) {
+        (Some(_), _) => factor(rhs),
+        (None, Some(_)) => factor(lhs),
+        (None, None) => expr.bare(),
     }
 }
 
