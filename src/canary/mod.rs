@@ -89,10 +89,10 @@ fn spec(kanary: &KanaryDeployment, withheld: &Withheld) -> Map<String, Value> {
     spec
 }
 
-/// Is it the desired one, and still marked as ours?
+/// Is it the desired one, and still labelled as ours?
 fn is_current(seen: &Observed, canary: &Deployment, desired_hash: &str) -> bool {
-    let is_marked = canary.label(names::CANARY_LABEL).is_some() && canary.is_owned_by(seen.kanary.uid());
-    is_marked && owned::is_current(desired_hash, canary, seen.recorded(Kind::Deployment))
+    let is_marked = canary.label(names::CANARY_LABEL).is_some();
+    is_marked && owned::is_current(&seen.kanary, desired_hash, canary, seen.recorded(Kind::Deployment))
 }
 
 /// Creates the canary Deployment, or restores what was changed. Nothing, if it is as it should be.

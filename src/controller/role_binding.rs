@@ -50,11 +50,7 @@ pub async fn keep(context: &Context) {
 }
 
 fn is_needed(context: &Context, namespace: &str) -> bool {
-    context.stores.kanaries.all_in(namespace).iter().any(|kanary| has_finalizer(kanary.meta().finalizers.as_deref()))
-}
-
-fn has_finalizer(finalizers: Option<&[String]>) -> bool {
-    finalizers.into_iter().flatten().any(|name| name == MIRROR_FINALIZER)
+    context.stores.kanaries.all_in(namespace).iter().any(|kanary| kanary.has_finalizer(MIRROR_FINALIZER))
 }
 
 /// Adds the finalizer or removes it, if the RoleBinding is there. One that is being deleted takes no new finalizer.
@@ -62,7 +58,8 @@ async fn hold(bindings: &Api<RoleBinding>, name: &str, is_needed: bool) -> Resul
     let Some(binding) = bounded(bindings.get_opt(name)).await? else { return Ok(()) };
     let finalizers = binding.finalizers();
     let is_too_late = is_needed && binding.metadata.deletion_timestamp.is_some();
-    if has_finalizer(Some(finalizers)) == is_needed || is_too_late {
+    let is_held = finalizers.iter().any(|name| name == MIRROR_FINALIZER);
+    if is_held == is_needed || is_too_late {
         return Ok(());
     }
     let others = finalizers.iter().map(String::as_str).filter(|other| *other != MIRROR_FINALIZER);

@@ -74,11 +74,13 @@ pub fn fingerprint<K: Object>(child: &K) -> Option<String> {
     Some(format!("{}:{}", child.annotation(names::APPLIED_HASH)?, child.spec_hash()?))
 }
 
-/// Is the child the desired one, and still as the API server stored it? Without a record, for example after a lost reply, it
+/// Is the child the desired one, still owned, and still as the API server stored it? Without a record, for example after a lost reply, it
 /// counts as edited.
 #[must_use]
-pub fn is_current<K: Object>(desired_hash: &str, child: &K, recorded: Option<&str>) -> bool {
-    child.annotation(names::APPLIED_HASH) == Some(desired_hash) && fingerprint(child).as_deref() == recorded
+pub fn is_current<K: Object>(kanary: &KanaryDeployment, desired_hash: &str, child: &K, recorded: Option<&str>) -> bool {
+    child.is_owned_by(kanary.uid())
+        && child.annotation(names::APPLIED_HASH) == Some(desired_hash)
+        && fingerprint(child).as_deref() == recorded
 }
 
 /// Replaces the whole spec, and adds to labels, annotations and owner references; those of other clients stay.

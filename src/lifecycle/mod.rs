@@ -35,7 +35,7 @@ use run::NewRun;
 use crate::{
     api::{Explanation, KanaryDeploymentStatus, Phase},
     decision::{Action, Kind, Lookup, Notice, Observed, Plan, StatusUpdate, Target},
-    objects::Unreadable,
+    objects::{Object, Unreadable},
     promql::Query,
     traffic, validation,
 };
@@ -169,8 +169,9 @@ impl<'a> View<'a> {
         let Self { seen, facts, new_run, mut actions, unconfirmed: _, mut status, guards } = self;
         if is_deleted(seen) {
             let in_the_way = unreadable::child(seen);
-            let has_left = facts.traffic.withdraw().is_empty();
-            let actions = depart(seen, &facts, in_the_way.is_some());
+            let leaves = facts.traffic.withdraw();
+            let has_left = leaves.is_empty();
+            let actions = if has_left && in_the_way.is_none() { depart(seen, &facts) } else { leaves };
             let blocked = facts.traffic.blocked().or_else(|| in_the_way.map(Unreadable::explain));
             return Plan { actions, status: readiness::of_deletion(seen, blocked, has_left), requeue_at: None };
         }
@@ -244,20 +245,16 @@ fn is_deleted(seen: &Observed) -> bool {
     seen.kanary.metadata.deletion_timestamp.is_some()
 }
 
-/// Owner references normally remove what a resource created. But a finalizer of any client can delay its deletion, and an
-/// unevaluated canary must not stay in production meanwhile.
-fn depart(seen: &Observed, facts: &Facts, is_in_the_way: bool) -> Vec<Action> {
-    let leaves = facts.traffic.withdraw();
-    if !leaves.is_empty() || is_in_the_way {
-        return leaves;
-    }
+/// Removes what a resource made, once it gets no traffic. Owner references normally do that. But a finalizer of any client can
+/// delay the deletion, and an unevaluated canary must not stay meanwhile.
+fn depart(seen: &Observed, facts: &Facts) -> Vec<Action> {
     let removals = children::remove_all(seen);
     if removals.is_empty() || keeps_children(seen) { facts.traffic.release() } else { removals }
 }
 
 /// With `kubectl delete --cascade=orphan` the objects stay; only their traffic is taken away.
 fn keeps_children(seen: &Observed) -> bool {
-    seen.kanary.metadata.finalizers.iter().flatten().any(|name| name == "orphan")
+    seen.kanary.has_finalizer("orphan")
 }
 
 fn pin_base(seen: &Observed, status: &mut KanaryDeploymentStatus) {

@@ -63,6 +63,11 @@ pub trait Object: PartialEq {
         self.meta().labels.clone().unwrap_or_default()
     }
 
+    /// Does this finalizer hold it?
+    fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.meta().finalizers.iter().flatten().any(|name| name == finalizer)
+    }
+
     /// Is it being deleted?
     fn is_terminating(&self) -> bool {
         self.meta().deletion_timestamp.is_some()

@@ -7,7 +7,7 @@ use crate::{
     decision::owned,
     decision::{Action, Kind, Observed, Target},
     hash,
-    objects::{Labels, Object},
+    objects::Labels,
 };
 
 /// The whole autoscaler, if one is requested, and its hash.
@@ -35,9 +35,7 @@ pub fn ensure(seen: &Observed) -> Option<Action> {
     let recorded = seen.recorded(Kind::HorizontalPodAutoscaler);
     match (desired(&seen.kanary), seen.own_autoscaler()) {
         (Some((object, _)), None) => Some(Action::Create { target, object }),
-        (Some((object, hash)), Some(hpa))
-            if !hpa.is_owned_by(seen.kanary.uid()) || !owned::is_current(&hash, hpa, recorded) =>
-        {
+        (Some((object, hash)), Some(hpa)) if !owned::is_current(&seen.kanary, &hash, hpa, recorded) => {
             Some(Action::Patch { target, patch: owned::replace(&seen.kanary, hpa, &object) })
         }
         (None, Some(hpa)) => owned::delete(target.kind, hpa),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use kanary::{
-    decision::{DryRun, Kind, Observed, owned},
+    decision::{Action, DryRun, Kind, Observed, owned},
+    lifecycle::plan,
     objects::{Autoscaler, Deployment, Pod, PodTemplate, Service},
 };
 use serde::de::DeserializeOwned;
@@ -156,4 +157,13 @@ pub fn merge(into: &mut Value, patch: Value) {
 
 fn parse<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).expect("as the API server sends it")
+}
+
+/// The reason and the message of `Stalled`, and what is written.
+pub fn stalled(seen: &Observed) -> (String, String, Vec<String>) {
+    let plan = plan(seen);
+    let status = plan.status.map_or_else(|| seen.status().clone(), |update| update.status);
+    let stalled = json!(status.conditions.iter().find(|c| json!(c.type_) == "Stalled" && json!(c.status) == "True"));
+    let text = |field: &str| stalled[field].as_str().unwrap_or_default().to_owned();
+    (text("reason"), text("message"), plan.actions.iter().map(Action::describe).collect())
 }

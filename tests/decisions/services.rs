@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use kanary::{
-    decision::{Action, Observed},
+    decision::Observed,
     lifecycle::{lookup, plan},
     objects::{Pod, PodTemplate},
 };
 use serde_json::{Value, json};
 
-use crate::given::{base, dry_run, merge, observed, pod, promoted, relabel_template, service, status, with_canary};
+use crate::given::{
+    base, dry_run, merge, observed, pod, promoted, relabel_template, service, stalled, status, with_canary,
+};
 
 const SOURCES: [&str; 5] = ["service", "kanary-service", "both", "mirror", "none"];
 
@@ -27,15 +29,6 @@ fn seen(phase: &str, spec: Value, base_patch: Value, services: &[(&str, Value)])
 
 fn selecting(selector: Value) -> Value {
     json!({"selector": selector, "ports": [{"name": "http", "port": 80}]})
-}
-
-/// The reason and the message of `Stalled`, and what is written.
-fn stalled(seen: &Observed) -> (String, String, Vec<String>) {
-    let plan = plan(seen);
-    let status = plan.status.map_or_else(|| seen.status().clone(), |update| update.status);
-    let stalled = json!(status.conditions.iter().find(|c| json!(c.type_) == "Stalled" && json!(c.status) == "True"));
-    let text = |field: &str| stalled[field].as_str().unwrap_or_default().to_owned();
-    (text("reason"), text("message"), plan.actions.iter().map(Action::describe).collect())
 }
 
 fn of_source(source: &str) -> Value {

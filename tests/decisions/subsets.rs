@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use kanary::{
-    decision::{Action, Observed, Subsets},
-    lifecycle::{lookup, plan},
+    decision::{Observed, Subsets},
+    lifecycle::lookup,
     objects::PodTemplate,
 };
 use serde_json::{Value, json};
 
-use crate::given::{base, dry_run, merge, observed, pod, promoted, relabel_template, status, with_canary};
+use crate::given::{base, dry_run, merge, observed, pod, promoted, relabel_template, stalled, status, with_canary};
 
 const SOURCES: [&str; 5] = ["service", "kanary-service", "both", "mirror", "none"];
 
@@ -77,15 +77,6 @@ fn of_source(source: &str) -> Value {
 /// The version of the template changes from `v1` to `v2`.
 fn bumped(phase: &str, source: &str, objects: &[Value]) -> Observed {
     seen(phase, of_source(source), json!({}), json!({"app": "web", "version": "v2"}), objects)
-}
-
-/// The reason and the message of `Stalled`, and what is written.
-fn stalled(seen: &Observed) -> (String, String, Vec<String>) {
-    let plan = plan(seen);
-    let status = plan.status.map_or_else(|| seen.status().clone(), |update| update.status);
-    let stalled = json!(status.conditions.iter().find(|c| json!(c.type_) == "Stalled" && json!(c.status) == "True"));
-    let text = |field: &str| stalled[field].as_str().unwrap_or_default().to_owned();
-    (text("reason"), text("message"), plan.actions.iter().map(Action::describe).collect())
 }
 
 fn is_refused(objects: &[Value]) -> bool {

@@ -12,7 +12,7 @@ use crate::{
 /// Is the finalizer on the resource?
 #[must_use]
 pub fn is_held(kanary: &KanaryDeployment) -> bool {
-    kanary.metadata.finalizers.iter().flatten().any(|name| name == MIRROR_FINALIZER)
+    kanary.has_finalizer(MIRROR_FINALIZER)
 }
 
 /// Adds the finalizer.
