@@ -81,8 +81,13 @@ impl TestNamespace {
     /// Waits until both proxies would send requests for a Service to `pods` pods.
     pub async fn until_known(&self, service: &str, port: u16, pods: usize) -> Result<(), Error> {
         let (mesh, host) = (self.lab()?.mesh()?, self.host(service));
-        mesh.sidecar.until_endpoints(&host, port, pods).await?;
-        mesh.gateway.until_endpoints(&host, port, pods).await
+        mesh.sidecar.until_endpoints(&host, port, "", pods).await?;
+        mesh.gateway.until_endpoints(&host, port, "", pods).await
+    }
+
+    /// Waits until clients in the mesh would send requests for a subset of a Service to `pods` pods.
+    pub async fn until_subset_known(&self, service: &str, port: u16, subset: &str, pods: usize) -> Result<(), Error> {
+        self.lab()?.mesh()?.sidecar.until_endpoints(&self.host(service), port, subset, pods).await
     }
 
     /// Sets how the pods with these labels (`app=web,tier=front`; empty = all) answer. Of several behaviours that match

@@ -2,13 +2,12 @@
 
 mod support;
 
-use std::{process::ExitCode, time::Duration};
+use std::process::ExitCode;
 
 use kanary_e2e::{
     Error, Setup, TestNamespace, cases,
     dynamic::{ObjectRef, virtual_service},
     harness,
-    load::Report,
 };
 use serde_json::{Value, json};
 use support::{
@@ -53,19 +52,7 @@ async fn production_by_subset(ns: &TestNamespace) -> Result<(), Error> {
     ns.apply(web(json!({"spec": {"template": {"metadata": {"labels": {"version": "v1"}}}}}))).await?;
     ns.until(WEB, "production is available", |web| has_available(web, 2)).await?;
     until_named(ns, "all").await?;
-    until_all_answered(ns).await.map(drop)
-}
-
-/// The proxy learns of endpoints a moment after the API server: waits until all requests of a few are answered.
-async fn until_all_answered(ns: &TestNamespace) -> Result<Report, Error> {
-    for _ in 0..100 {
-        let report = ns.calls(WEB)?.count(FEW).run().await;
-        if report.statuses().keys().all(|status| *status == 200) {
-            return Ok(report);
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    Err(Error::wrong("production does not answer"))
+    ns.until_subset_known(WEB, 80, "v1", 2).await
 }
 
 async fn a_promotion_that_would_empty_a_subset_is_refused(ns: TestNamespace) -> Result<(), Error> {
@@ -95,8 +82,8 @@ async fn a_promotion_that_would_empty_a_subset_is_refused(ns: TestNamespace) -> 
     .await?;
     let during = load.stop().await?;
     assert!(during.answers.len() > FEW, "{}", during.answers.len());
-    let report = until_all_answered(&ns).await?;
-    assert_production_answers(&report);
+    ns.until_subset_known(WEB, 80, "v1", 2).await?;
+    assert_production_answers(&ns.calls(WEB)?.count(FEW).run().await);
     assert_nothing_is_left(&ns).await
 }
 
@@ -109,7 +96,7 @@ async fn a_canary_that_a_subset_keeps_out_is_told(ns: TestNamespace) -> Result<(
     ns.until_kanary(TRIAL, "it is told", |kanary| phase(kanary) == "Validating" && told(kanary)).await?;
     until_event(&ns, "SubsetExcludesCanary").await?;
     until_serves(&ns, WEB, 2, 1).await?;
-    assert_production_answers(&until_all_answered(&ns).await?);
+    assert_production_answers(&ns.calls(WEB)?.count(FEW).run().await);
     ns.change(virtual_service(WEB), route(json!({"host": WEB}))).await?;
     ns.until_kanary(TRIAL, "nothing keeps it out", |kanary| !told(kanary)).await?;
     ns.until_known(WEB, 80, 3).await?;

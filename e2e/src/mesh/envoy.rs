@@ -128,9 +128,9 @@ impl Envoy {
         }
     }
 
-    /// Waits until it would send requests to `count` pods of a Service.
-    pub async fn until_endpoints(&self, host: &str, port: u16, count: usize) -> Result<(), Error> {
-        let (begun, cluster) = (Instant::now(), format!("outbound|{port}||{host}"));
+    /// Waits until it would send requests to `count` pods of a Service, or of a subset of it; the empty one is all of them.
+    pub async fn until_endpoints(&self, host: &str, port: u16, subset: &str, count: usize) -> Result<(), Error> {
+        let (begun, cluster) = (Instant::now(), format!("outbound|{port}|{subset}|{host}"));
         loop {
             let page: Value = serde_json::from_str(&self.page("/clusters?format=json").await?)?;
             let mut clusters = page["cluster_statuses"].as_array().into_iter().flatten();

@@ -55,7 +55,7 @@ impl Demo {
         self.until(|view| view.routes.contains_key(BASE)).await?;
         let sidecar = &self.lab.mesh()?.sidecar;
         sidecar.until_route(&host(BASE), "production's own route", |route| route.name == "all").await?;
-        sidecar.until_endpoints(&host(BASE), 80, REPLICAS).await?;
+        sidecar.until_endpoints(&host(BASE), 80, "", REPLICAS).await?;
         if let Some(address) = self.lab.artifacts().published.get(&network::FIRST_PROMETHEUS_PORT) {
             self.screen.line("prometheus", Style::Plain, &format!("you can open it at http://{address}"));
         }
